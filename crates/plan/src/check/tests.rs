@@ -1,0 +1,216 @@
+//! Every page of explanation is a test: its wrong example is found, its right example is not, on a machine made of facts.
+
+use std::path::{Path, PathBuf};
+
+use super::Code;
+use crate::facts::{Facts, FileLook, Look, User};
+use crate::load::{Input, Layer, Loaded, load};
+use crate::source::Source;
+
+/// Rules whose wrong example takes more than one TOML text, each with a test of its own below.
+const TESTED_BELOW: [Code; 3] = [Code::WorldWritableDefinition, Code::DefinedTwice, Code::BadSet];
+
+/// The machine the pages speak of: a shop in `/opt/shop`, seen by a guard that runs as root.
+struct Machine;
+
+impl Facts for Machine {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        match path.to_str().unwrap() {
+            "/opt/shop/.env" => Ok("DB_HOST=db\n".to_owned()),
+            "/opt/shop/broken.env" => Ok("DB_HOST db\n".to_owned()),
+            "/run/secrets/db" | "/srv/open/db" => Ok("hunter2\n".to_owned()),
+            _ => Err("no such file".to_owned()),
+        }
+    }
+
+    fn look(&self, path: &Path) -> Look {
+        let program = FileLook { executable: true, ..FileLook::default() };
+        let script = |interpreter: &str| FileLook { interpreter: Some(interpreter.into()), ..program.clone() };
+        match path.to_str().unwrap().replace("/./", "/").trim_end_matches('/') {
+            "/opt/shop" | "/srv/open" => Look::Directory,
+            "/opt/shop/shop-web"
+            | "/opt/shop/shop-worker"
+            | "/opt/shop/shop-admin"
+            | "/opt/shop/shop-migrate"
+            | "/opt/shop/maintenance-page"
+            | "/usr/bin/redis-server"
+            | "/usr/bin/python3" => Look::File(program),
+            "/opt/shop/report.rb" => Look::File(script("/usr/bin/ruby")),
+            "/opt/shop/report.py" => Look::File(script("/usr/bin/python3")),
+            "/srv/open/server" => Look::File(FileLook { world_writable: true, ..program }),
+            "/opt/shop/readme.txt" | "/run/secrets/db" => Look::File(FileLook::default()),
+            "/srv/open/db" => Look::File(FileLook { world_readable: true, ..FileLook::default() }),
+            "open.toml" => Look::File(FileLook { world_writable: true, ..FileLook::default() }),
+            _ => Look::Missing,
+        }
+    }
+
+    fn find_program(&self, name: &str, path_variable: &str) -> Option<PathBuf> {
+        (name == "redis-server" && path_variable == "/usr/bin").then(|| "/usr/bin/redis-server".into())
+    }
+
+    fn user(&self, account: &str) -> Option<User> {
+        let user = |home: &str| User {
+            name: account.to_owned(),
+            home: home.into(),
+            shell: "/bin/sh".into(),
+            is_root: account == "root",
+        };
+        match account {
+            "shop" => Some(user("/opt/shop")),
+            "root" => Some(user("/root")),
+            _ => None,
+        }
+    }
+
+    fn has_group(&self, account: &str) -> bool {
+        matches!(account, "shop" | "www-data")
+    }
+
+    fn is_root(&self) -> bool {
+        true
+    }
+
+    fn digest(&self, _: &Path) -> Option<u64> {
+        None
+    }
+}
+
+fn input(files: &[(&str, &str)], settings: &[&str]) -> Input {
+    let files =
+        files.iter().map(|(name, text)| Source { name: (*name).to_owned(), text: (*text).to_owned() }).collect();
+    Input {
+        layers: vec![Layer { files }],
+        settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
+        environment: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
+        folder: "/opt/shop".into(),
+    }
+}
+
+fn check(text: &str) -> Loaded {
+    load(&input(&[("menshen.toml", text)], &[]), &Machine)
+}
+
+fn codes(loaded: &Loaded) -> Vec<Code> {
+    loaded.diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+}
+
+/// The example of a page with this word after `toml`.
+fn example(page: &str, kind: &str) -> Option<String> {
+    let (_, after) = page.split_once(&format!("```toml {kind}\n"))?;
+    Some(after.split_once("```")?.0.to_owned())
+}
+
+#[test]
+fn every_rule_finds_its_wrong_example_and_passes_its_right_one() {
+    for code in Code::ALL.iter().copied().filter(|code| !TESTED_BELOW.contains(code)) {
+        let page = code.rule().page;
+        let wrong = check(&example(page, "wrong").unwrap_or_else(|| panic!("{code} has no wrong example")));
+        assert!(codes(&wrong).contains(&code), "{code} is not found in its wrong example: {:#?}", wrong.diagnostics);
+        let right = check(&example(page, "right").unwrap_or_else(|| panic!("{code} has no right example")));
+        assert!(!codes(&right).contains(&code), "{code} is found in its right example: {:#?}", right.diagnostics);
+        assert!(right.plan.is_some(), "{code}'s right example is refused: {:#?}", right.diagnostics);
+    }
+}
+
+#[test]
+fn a_wrong_example_has_no_other_error_than_its_own() {
+    for code in Code::ALL.iter().copied().filter(|code| !TESTED_BELOW.contains(code)) {
+        let wrong = check(&example(code.rule().page, "wrong").unwrap());
+        let others: Vec<_> = wrong.diagnostics.iter().filter(|other| other.refuses() && other.code != code).collect();
+        assert!(others.is_empty(), "{code}'s wrong example is also refused for {others:#?}");
+    }
+}
+
+#[test]
+fn every_page_is_headed_by_its_code_and_every_code_reads_back() {
+    for code in Code::ALL {
+        let page = code.rule().page;
+        assert!(page.starts_with(&format!("# {code}: ")), "{code}");
+        assert_eq!(code.as_str().parse(), Ok(*code));
+        assert_eq!(code.rule().name.parse(), Ok(*code));
+    }
+    assert!(Code::ALL.len() >= 25);
+}
+
+#[test]
+fn every_finding_says_where() {
+    for code in Code::ALL.iter().copied().filter(|code| !TESTED_BELOW.contains(code)) {
+        let wrong = check(&example(code.rule().page, "wrong").unwrap());
+        for diagnostic in &wrong.diagnostics {
+            assert!(diagnostic.span.is_some(), "{diagnostic:?}");
+        }
+    }
+}
+
+#[test]
+fn a_service_in_two_files_is_found() {
+    let files = [("a.toml", "[service.web]\ncommand = \"./shop-web\""), ("b.toml", "[service.web]\nuser = \"shop\"")];
+    let loaded = load(&input(&files, &[]), &Machine);
+    assert!(codes(&loaded).contains(&Code::DefinedTwice));
+    assert!(loaded.is_refused());
+}
+
+#[test]
+fn a_definition_anybody_can_change_is_found_when_it_is_run_as_root() {
+    let text = "[service.web]\ncommand = \"./shop-web\"\n";
+    assert!(codes(&load(&input(&[("open.toml", text)], &[]), &Machine)).contains(&Code::WorldWritableDefinition));
+    let unprivileged = format!("{text}user = \"shop\"\n");
+    assert!(
+        !codes(&load(&input(&[("open.toml", &unprivileged)], &[]), &Machine)).contains(&Code::WorldWritableDefinition)
+    );
+}
+
+#[test]
+fn a_setting_that_cannot_be_read_is_found() {
+    let loaded = load(&input(&[("menshen.toml", "")], &["service web"]), &Machine);
+    assert_eq!(codes(&loaded), [Code::BadSet]);
+}
+
+#[test]
+fn one_run_reports_every_mistake_at_its_place() {
+    let text = "[service.web]\ncommand = \"./shop-web\"\nstop.timeout = 5\nrestart.delay = \"x\"\nnope = 1\nlimits.memory = \"1\"\n";
+    let loaded = check(text);
+    let found: Vec<_> = loaded
+        .diagnostics
+        .iter()
+        .map(|found| (found.code, loaded.sources.position(found.span.unwrap()).line))
+        .collect();
+    for expected in [(Code::WrongType, 3), (Code::BadDuration, 4), (Code::UnknownKey, 5), (Code::BadSize, 6)] {
+        assert!(found.contains(&expected), "{expected:?} is not in {found:?}");
+    }
+}
+
+#[test]
+fn no_message_shows_a_rust_type() {
+    let text = "[service.web]\ncommand = 5\nlimits.tasks = \"x\"\nlimits.cpu = []\nlimits.files = -1\nessential = 3\nprobe = 1\nlog.format = 2\nenvironment = 7\nnice = 300\n";
+    for diagnostic in check(text).diagnostics {
+        for word in ["u32", "u64", "i8", "f64", "struct", "enum", "Option", "map", "sequence", "bool"] {
+            assert!(
+                !diagnostic.message.split(|c: char| !c.is_alphanumeric()).any(|part| part == word),
+                "{diagnostic:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_allowed_is_not_reported() {
+    let text = "[service.web]\ncommand = \"./shop-web\"\n[check]\nallow = [\"M028\", \"no-health-probe\"]\n";
+    assert_eq!(codes(&check(text)), []);
+}
+
+#[test]
+fn a_secret_never_shows_in_what_is_printed() {
+    let text = "[service.web]\ncommand = [\"./shop-web\", \"--key=${API_TOKEN}\"]\nenvironment = { DB_PASSWORD = { credential = \"file:/run/secrets/db\" }, X_TOKEN = \"plain-secret\" }\n";
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let settings = crate::config::settings(&loaded);
+    let shown = crate::config::to_toml(&settings);
+    for secret in ["hunter2", "topsecret", "plain-secret"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let plan = loaded.plan.unwrap();
+    let web = plan.services.get("web").unwrap();
+    assert_eq!(web.environment["DB_PASSWORD"], "hunter2");
+    assert_eq!(web.secrets.mask("x hunter2 --key=topsecret"), "x ****** ******");
+}

@@ -1,0 +1,152 @@
+//! `menshen config`: the merged, expanded definition with every default, and where each value came from.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::load::Loaded;
+use crate::secret::{MASK, looks_secret};
+use crate::value::{Expansion, ExpansionSource, Node, Value};
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Setting {
+    /// The keys that lead to it.
+    pub path: Vec<String>,
+    /// The value, masked if it is a secret.
+    pub value: Json,
+    /// Where it came from, for people: `menshen.toml:3:11`, `default`.
+    pub origin: String,
+}
+
+/// Every value of a definition, in the order of the format. Nothing secret is in it.
+#[must_use]
+pub fn settings(loaded: &Loaded) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    let json = serde_json::to_value(&loaded.definition).unwrap_or(Json::Null);
+    collect(&json, &mut Vec::new(), loaded, &mut settings);
+    settings
+}
+
+fn collect(json: &Json, path: &mut Vec<String>, loaded: &Loaded, settings: &mut Vec<Setting>) {
+    match json {
+        Json::Null => {}
+        Json::Object(table) if !is_inline(table) => {
+            for (key, value) in table {
+                path.push(key.clone());
+                collect(value, path, loaded, settings);
+                path.pop();
+            }
+        }
+        leaf @ (Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_)) => {
+            let node = loaded.tree.at(path.iter().map(String::as_str));
+            settings.push(Setting {
+                path: path.clone(),
+                value: masked(leaf, path, node),
+                origin: origin(loaded, node),
+            });
+        }
+    }
+}
+
+/// A credential is one value, not a table.
+fn is_inline(table: &serde_json::Map<String, Json>) -> bool {
+    table.len() == 1 && table.contains_key("credential")
+}
+
+fn origin(loaded: &Loaded, node: Option<&Node>) -> String {
+    let Some(node) = node else { return "default".to_owned() };
+    let mut origin = loaded.sources.describe(node.span);
+    let mut expansions: Vec<&Expansion> = Vec::new();
+    collect_expansions(node, &mut expansions);
+    for Expansion { name, from } in expansions {
+        let verb = if *from == ExpansionSource::Default { "is" } else { "from" };
+        // Writing to a String cannot fail.
+        let _ = write!(origin, ", {name} {verb} {}", from.describe());
+    }
+    origin
+}
+
+fn collect_expansions<'a>(node: &'a Node, found: &mut Vec<&'a Expansion>) {
+    found.extend(&node.expansions);
+    match &node.value {
+        Value::Array(items) => items.iter().for_each(|item| collect_expansions(item, found)),
+        Value::Table(table) => table.values().for_each(|entry| collect_expansions(&entry.node, found)),
+        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+    }
+}
+
+fn masked(leaf: &Json, path: &[String], node: Option<&Node>) -> Json {
+    let is_text = !matches!(leaf, Json::Object(_));
+    let below_names = path.iter().rev().nth(1).is_some_and(|table| table == "environment" || table == "headers");
+    if is_text && below_names && path.last().is_some_and(|key| looks_secret(key)) {
+        return Json::String(MASK.to_owned());
+    }
+    match (leaf, node) {
+        (Json::Array(items), Some(Node { value: Value::Array(nodes), .. })) => {
+            Json::Array(items.iter().enumerate().map(|(index, item)| mask_expanded(item, nodes.get(index))).collect())
+        }
+        (leaf, node) => mask_expanded(leaf, node),
+    }
+}
+
+fn mask_expanded(leaf: &Json, node: Option<&Node>) -> Json {
+    let is_secret = node.is_some_and(|node| node.expansions.iter().any(|expansion| looks_secret(&expansion.name)));
+    if is_secret { Json::String(MASK.to_owned()) } else { leaf.clone() }
+}
+
+/// The settings as a definition that could be loaded again, each line with its origin as a comment.
+#[must_use]
+pub fn to_toml(settings: &[Setting]) -> String {
+    let mut text = String::new();
+    let mut section: &[String] = &[];
+    let lines: Vec<(&[String], String, &str)> = settings.iter().map(line).collect();
+    let width = lines.iter().map(|(_, line, _)| line.chars().count()).filter(|width| *width <= 72).max().unwrap_or(0);
+    for (table, line, origin) in &lines {
+        if *table != section || text.is_empty() {
+            let separator = if text.is_empty() { "" } else { "\n" };
+            let _ = writeln!(
+                text,
+                "{separator}[{}]",
+                table.iter().map(|key| quoted_key(key)).collect::<Vec<_>>().join(".")
+            );
+            section = table;
+        }
+        let _ = writeln!(text, "{line:width$}  # {origin}");
+    }
+    text
+}
+
+/// The table a setting is printed under, its line, and its origin.
+fn line(setting: &Setting) -> (&[String], String, &str) {
+    let depth = match setting.path.first().map(String::as_str) {
+        Some("service" | "alert") => 2,
+        _ => 1,
+    };
+    let (table, keys) = setting.path.split_at(depth.min(setting.path.len().saturating_sub(1)));
+    let key = keys.iter().map(|key| quoted_key(key)).collect::<Vec<_>>().join(".");
+    (table, format!("{key} = {}", toml_value(&setting.value)), &setting.origin)
+}
+
+fn quoted_key(key: &str) -> String {
+    let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if bare { key.to_owned() } else { toml_text(key) }
+}
+
+fn toml_value(value: &Json) -> String {
+    match value {
+        Json::String(text) => toml_text(&text.replace('$', "$$")),
+        Json::Array(items) => format!("[{}]", items.iter().map(toml_value).collect::<Vec<_>>().join(", ")),
+        Json::Object(table) => {
+            let entries = table.iter().map(|(key, value)| format!("{} = {}", quoted_key(key), toml_value(value)));
+            format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => value.to_string(),
+    }
+}
+
+/// A basic string; JSON's escapes are a subset of TOML's but for DEL.
+fn toml_text(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default().replace('\u{7f}', "\\u007f")
+}

@@ -1,0 +1,70 @@
+//! What the plan must know of the machine, asked of the caller.
+
+use std::path::{Path, PathBuf};
+
+/// The machine, as far as a definition speaks of it. The plan asks, the caller looks: so the same definition can be checked
+/// against this machine, against another one, or in a test against one that never was.
+pub trait Facts {
+    /// The text of a file: an env file or a credential.
+    ///
+    /// # Errors
+    /// With what stood in the way, as a lower-case fragment: `no such file`, `permission denied`.
+    fn read(&self, path: &Path) -> Result<String, String>;
+
+    /// What is at a path, following links.
+    fn look(&self, path: &Path) -> Look;
+
+    /// The program a bare name means, searched in the folders of `path_variable` (the value of `PATH`).
+    fn find_program(&self, name: &str, path_variable: &str) -> Option<PathBuf>;
+
+    /// The account of that name or number, if there is one.
+    fn user(&self, account: &str) -> Option<User>;
+
+    /// Whether there is a group of that name or number.
+    fn has_group(&self, account: &str) -> bool;
+
+    /// Whether the guard would run as root (or the machine's like of it).
+    fn is_root(&self) -> bool;
+
+    /// A number that changes when the content of the file does.
+    fn digest(&self, path: &Path) -> Option<u64>;
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// Nothing.
+    Missing,
+    /// Something that could not be looked at, with the reason.
+    Unreadable(String),
+    /// A folder.
+    Directory,
+    /// A file.
+    File(FileLook),
+}
+
+/// What a file is like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileLook {
+    /// Whether it may be executed by somebody.
+    pub executable: bool,
+    /// Whether anybody may write to it or to its folder (a folder with the sticky bit does not count).
+    pub world_writable: bool,
+    /// Whether others than its owner and group may read it.
+    pub world_readable: bool,
+    /// The program its `#!` line names, if it has one.
+    pub interpreter: Option<PathBuf>,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Its home folder.
+    pub home: PathBuf,
+    /// Its shell.
+    pub shell: PathBuf,
+    /// Whether it is root.
+    pub is_root: bool,
+}
