@@ -1,0 +1,225 @@
+//! What services are to each other: conditions that hold or are lost, dependencies that are pulled in, and the order of
+//! stopping.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use menshen_plan::definition::{Condition, OnLoss, StartType};
+
+use super::Core;
+use crate::event::ServiceId;
+use crate::service::{After, Service};
+use crate::state::{State, Wanted};
+
+/// Each look at a service can lead to a look at its neighbours; more rounds than this for each service mean a mistake.
+const LOOKS_PER_SERVICE_MAX: usize = 64;
+
+impl Core {
+    /// Works out anew who depends on whom.
+    pub(super) fn link(&mut self) {
+        let mut dependants: BTreeMap<ServiceId, Vec<ServiceId>> = BTreeMap::new();
+        for service in self.services.values() {
+            for dependency in service.plan.depends_on.keys() {
+                if let Some(id) = self.ids.get(dependency) {
+                    dependants.entry(*id).or_default().push(service.id);
+                }
+            }
+        }
+        self.dependants = dependants;
+    }
+
+    /// Looks at every service that changed, and at its neighbours, until nothing changes any more.
+    pub(super) fn settle(&mut self) {
+        let mut looks_left = LOOKS_PER_SERVICE_MAX * (self.services.len() + 1);
+        while let Some(id) = self.changed.pop_first() {
+            looks_left -= 1;
+            if looks_left == 0 {
+                debug_assert!(false, "the services do not settle");
+                break;
+            }
+            self.look(id);
+            for neighbour in self.neighbours(id) {
+                self.look(neighbour);
+            }
+            self.look_at_whole(id);
+        }
+        self.complete_shutdown_if_over(false);
+    }
+
+    /// Those that wait for a service, and, while it ends, those that wait with their own end for its.
+    fn neighbours(&self, id: ServiceId) -> Vec<ServiceId> {
+        let Some(service) = self.services.get(&id) else { return Vec::new() };
+        let dependants = self.dependants.get(&id).into_iter().flatten().copied();
+        let dependencies = service.plan.depends_on.keys().filter_map(|name| self.ids.get(name).copied());
+        dependants.chain(dependencies).collect()
+    }
+
+    /// Does what can be done for one service now.
+    fn look(&mut self, id: ServiceId) {
+        let Some(service) = self.services.get(&id) else { return };
+        let blocker = self.blocker(service);
+        let lost = self.lost_dependency(service);
+        let held = service.life.stop_held && self.has_dependants_going_down(id);
+        let shutting_down = self.shutdown.is_some();
+        self.with_service(id, |service, context| {
+            if service.life.stop_held && !held {
+                let reason = service.life.reason.clone();
+                service.begin_stop(context, After::Wanted { reason: reason.clone() }, reason);
+            }
+            if let Some((on_loss, reason)) = lost {
+                let after = match on_loss {
+                    OnLoss::Stop => After::Stop { reason: reason.clone() },
+                    OnLoss::Restart | OnLoss::Ignore => After::Wanted { reason: reason.clone() },
+                };
+                service.begin_stop(context, after, reason);
+            }
+            service.check_stopped(context);
+            if !shutting_down {
+                service.try_start(context, blocker);
+            }
+            service.tend_fallback(context);
+        });
+        self.remove_if_gone(id);
+    }
+
+    /// What keeps a service from starting, for people.
+    fn blocker(&self, service: &Service) -> Option<String> {
+        if service.delayed && self.delay_until.is_some() {
+            return Some("waiting for the other services to come up (start = \"delayed\")".to_owned());
+        }
+        service.plan.depends_on.iter().find_map(|(name, dependency)| {
+            let Some(needed) = self.ids.get(name).and_then(|id| self.services.get(id)) else {
+                return Some(format!("waiting for {name}, which is not defined"));
+            };
+            (!holds(needed, dependency.condition))
+                .then(|| format!("waiting for {name} to be {} (it is {})", word(dependency.condition), needed.state()))
+        })
+    }
+
+    /// A dependency that was there and is not any more, where that matters.
+    fn lost_dependency(&self, service: &Service) -> Option<(OnLoss, String)> {
+        let runs = service.state() == State::Starting || service.state().is_up();
+        if !runs || self.shutdown.is_some() {
+            return None;
+        }
+        service.plan.depends_on.iter().filter(|(_, dependency)| dependency.on_loss != OnLoss::Ignore).find_map(
+            |(name, dependency)| {
+                let needed = self.ids.get(name).and_then(|id| self.services.get(id));
+                let lost = needed.is_none_or(|needed| !holds(needed, dependency.condition));
+                let rule = if dependency.on_loss == OnLoss::Stop { "stop" } else { "restart" };
+                lost.then(|| {
+                    (dependency.on_loss, format!("{name} is no longer {}: on_loss {rule}", word(dependency.condition)))
+                })
+            },
+        )
+    }
+
+    /// Whether a service that depends on this one lives and is to end too: it goes first.
+    fn has_dependants_going_down(&self, id: ServiceId) -> bool {
+        let dependants = self.dependants.get(&id).into_iter().flatten().filter_map(|id| self.services.get(id));
+        let mut ending = dependants.filter(|dependant| dependant.has_processes());
+        ending.any(|dependant| self.shutdown.is_some() || dependant.gone || dependant.life.wanted == Wanted::Down)
+    }
+
+    /// Starts what a service needs. Somebody's explicit start reaches what an operator stopped; the guard's own start does
+    /// not.
+    pub(super) fn pull_in(&mut self, id: ServiceId, by_operator: bool) {
+        let mut seen = BTreeSet::from([id]);
+        let mut to_do = vec![id];
+        while let Some(id) = to_do.pop() {
+            let Some(service) = self.services.get(&id) else { continue };
+            let name = service.plan.name.clone();
+            let needed: Vec<ServiceId> =
+                service.plan.depends_on.keys().filter_map(|name| self.ids.get(name).copied()).collect();
+            for dependency in needed.into_iter().filter(|dependency| seen.insert(*dependency)) {
+                self.pull_in_one(dependency, &name, by_operator);
+                to_do.push(dependency);
+            }
+        }
+    }
+
+    fn pull_in_one(&mut self, id: ServiceId, for_whom: &menshen_plan::ServiceName, by_operator: bool) {
+        let Some(service) = self.services.get_mut(&id) else { return };
+        let stopped_by_operator = service.life.wanted == Wanted::Down && service.life.wanted_by_operator;
+        let may = service.plan.start != StartType::Disabled && !service.gone && (by_operator || !stopped_by_operator);
+        let idle = matches!(service.state(), State::Stopped | State::Failed | State::Stopping);
+        let by_rule = service.life.stopped_by_rule && !by_operator;
+        if !may || !idle || by_rule || (service.state() == State::Failed && !by_operator) {
+            return;
+        }
+        if service.life.wanted == Wanted::Down {
+            service.life.wanted = Wanted::Up;
+            service.life.wanted_by_operator = by_operator;
+        }
+        service.delayed = false;
+        if service.state() == State::Stopping {
+            service.life.after = Some(After::Wanted { reason: format!("needed by {for_whom}") });
+        } else {
+            service.life.due = true;
+            service.life.due_reason = format!("needed by {for_whom}");
+        }
+        self.changed.insert(id);
+    }
+
+    /// Lets `start = "delayed"` services go once the others have come up.
+    pub(super) fn release_delayed_if_settled(&mut self) {
+        let settled = |service: &Service| {
+            let wanted = service.life.wanted == Wanted::Up && !service.delayed;
+            !wanted
+                || (service.state().is_at_rest() && !service.life.due)
+                || service.life.ready
+                || service.state() == State::Tripped
+        };
+        if self.delay_until.is_some() && self.services.values().all(settled) {
+            self.release_delayed();
+        }
+    }
+
+    pub(super) fn release_delayed(&mut self) {
+        self.delay_until = None;
+        self.changed.extend(self.services.values().filter(|service| service.delayed).map(|service| service.id));
+    }
+}
+
+impl Service {
+    /// Starts if it is due and nothing is in the way; otherwise says what it waits for.
+    fn try_start(&mut self, context: &mut crate::service::Context<'_>, blocker: Option<String>) {
+        let waits = self.state() == State::Waiting;
+        let has_own = self.life.main.is_some() || self.life.stopper.is_some();
+        if !(self.life.due || waits) || has_own || self.gone || self.life.wanted == Wanted::Down {
+            return;
+        }
+        match (blocker, self.state()) {
+            // The breaker stays open, and the fallback in place, until the trial can be made.
+            (Some(blocker), State::Tripped) => {
+                self.life.reason = format!("trial: {blocker}");
+                self.life.breaker.trial_cleared = false;
+            }
+            (Some(blocker), _) => self.wait(context, blocker),
+            (None, State::Tripped) if self.fallback_blocks_trial() => self.life.breaker.trial_cleared = true,
+            (None, _) => {
+                if waits && self.life.due_reason.is_empty() {
+                    "its dependencies are there".clone_into(&mut self.life.due_reason);
+                }
+                self.start(context);
+            }
+        }
+    }
+}
+
+/// Whether a service is in a condition.
+fn holds(service: &Service, condition: Condition) -> bool {
+    let completed = service.state() == State::Completed;
+    match condition {
+        Condition::Started => service.state().is_up() || completed,
+        Condition::Ready => service.life.ready || completed,
+        Condition::Completed => completed,
+    }
+}
+
+const fn word(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Started => "started",
+        Condition::Ready => "ready",
+        Condition::Completed => "completed",
+    }
+}

@@ -1,0 +1,160 @@
+//! Following a changed definition: each service pays only for what changed of it.
+
+use std::sync::Arc;
+
+use menshen_plan::{Cost, Plan, ServicePlan, diff};
+
+use super::Core;
+use crate::effect::{Effect, Record, RecordKind, SignalTarget};
+use crate::event::ServiceId;
+use crate::service::{After, Context, Service, default_wanted};
+use crate::state::{State, Wanted};
+
+impl Core {
+    pub(super) fn reload(&mut self, plan: &Arc<Plan>, by: &str) {
+        let changes = diff(&self.plan, plan);
+        self.plan = Arc::clone(plan);
+        let reason = if changes.is_empty() {
+            "nothing changed".to_owned()
+        } else {
+            let words: Vec<String> =
+                changes.services.iter().map(|service| format!("{} {}", service.name, word(service.cost))).collect();
+            if words.is_empty() { "the guard's own settings".to_owned() } else { words.join(", ") }
+        };
+        self.batch.push(Effect::Record(Record {
+            service: None,
+            kind: RecordKind::Reloaded,
+            reason,
+            by: Some(by.to_owned()),
+        }));
+        for change in changes.services {
+            let id = self.ids.get(&change.name).copied();
+            match (change.cost, id, plan.services.get(&change.name)) {
+                (Cost::Gone, Some(id), _) => self.forget(id, by),
+                (Cost::New, id, Some(service)) => self.welcome(id, service),
+                (cost @ (Cost::Live | Cost::Signal | Cost::Restart), Some(id), Some(service)) => {
+                    self.replan(id, service, cost);
+                }
+                (Cost::Live | Cost::Signal | Cost::Restart | Cost::New | Cost::Gone, _, _) => {}
+            }
+        }
+        self.link();
+        // Dependencies may have changed too, so that a service may start, or must wait.
+        self.changed.extend(self.services.keys().copied());
+    }
+
+    /// A service that is no longer in the definition ends, and is forgotten when it has.
+    fn forget(&mut self, id: ServiceId, by: &str) {
+        self.with_service(id, |service, context| {
+            service.gone = true;
+            service.next_plan = None;
+            service.go_down(context, format!("removed from the definition by {by}"));
+        });
+    }
+
+    /// A service that is new, or is back before its end.
+    fn welcome(&mut self, id: Option<ServiceId>, plan: &Arc<ServicePlan>) {
+        let Some(id) = id else {
+            let id = self.add(Arc::clone(plan));
+            self.batch.push(Effect::Replanned { service: id, plan: Arc::clone(plan) });
+            if let Some(service) = self.services.get_mut(&id) {
+                service.delayed = false;
+            }
+            self.touched.insert(id);
+            if self.begun && self.shutdown.is_none() {
+                self.begin_one(id);
+            }
+            return;
+        };
+        self.with_service(id, |service, context| {
+            service.gone = false;
+            service.life.stop_held = false;
+            if !service.life.wanted_by_operator {
+                service.life.wanted = default_wanted(plan.start);
+            }
+            context.changed.insert(id);
+        });
+        self.replan(id, plan, Cost::Restart);
+        self.with_service(id, |service, _| {
+            if service.state() == State::Stopping && service.life.wanted != Wanted::Down {
+                service.life.after = Some(After::Wanted { reason: "back in the definition".to_owned() });
+            }
+        });
+    }
+
+    /// A service whose definition changed.
+    fn replan(&mut self, id: ServiceId, plan: &Arc<ServicePlan>, cost: Cost) {
+        let newly_wanted = self.with_service(id, |service, context| {
+            context.changed.insert(id);
+            let newly_wanted = service.follow_start_type(plan);
+            service.follow(context, plan, cost);
+            newly_wanted
+        });
+        if newly_wanted == Some(true) && self.begun && self.shutdown.is_none() {
+            self.begin_one(id);
+        }
+    }
+
+    pub(super) fn remove_if_gone(&mut self, id: ServiceId) {
+        let Some(service) = self.services.get(&id) else { return };
+        if service.gone && service.state().is_at_rest() && !service.has_processes() {
+            self.timers.cancel_all(id);
+            self.ids.remove(&service.plan.name);
+            self.services.remove(&id);
+            self.changed.remove(&id);
+            self.batch.push(Effect::Removed { service: id });
+            self.link();
+        }
+    }
+}
+
+impl Service {
+    /// A changed start type starts what was not wanted before, and never stops what runs. Whether it did.
+    fn follow_start_type(&mut self, plan: &ServicePlan) -> bool {
+        let before = self.life.wanted;
+        if !self.life.wanted_by_operator && self.plan.start != plan.start && before == Wanted::Down {
+            self.life.wanted = default_wanted(plan.start);
+        }
+        self.life.wanted != before
+    }
+
+    /// Follows a new plan, now or, where that costs a restart, when what runs by the old one has ended.
+    fn follow(&mut self, context: &mut Context<'_>, plan: &Arc<ServicePlan>, cost: Cost) {
+        let was_waiting_for_another = self.next_plan.replace(Arc::clone(plan)).is_some();
+        let lives = self.life.main.is_some();
+        if lives && (cost == Cost::Restart || was_waiting_for_another) {
+            if self.state() != State::Stopping && !self.is_going_down(context) {
+                let reason = "its definition changed".to_owned();
+                self.begin_stop(context, After::Wanted { reason: reason.clone() }, reason);
+            }
+            return;
+        }
+        let probes_change = self.plan.probes != plan.probes || self.plan.kind != plan.kind;
+        self.adopt_next_plan(context);
+        if probes_change {
+            self.probes_changed(context);
+        }
+        match (cost, self.state()) {
+            // The change may be the mend: there is no sense in waiting.
+            (Cost::Restart, State::Backoff | State::Tripped) => self.make_due(context, "its definition changed"),
+            (Cost::Signal, _) => self.send_reload_signal(context),
+            (Cost::Live | Cost::Restart | Cost::New | Cost::Gone, _) => {}
+        }
+    }
+
+    pub(crate) fn send_reload_signal(&self, context: &mut Context<'_>) {
+        if let Some((signal, run)) = self.plan.reload.signal.zip(self.main_run()) {
+            context.effects.push(Effect::Signal { run, target: SignalTarget::Main, signal });
+        }
+    }
+}
+
+const fn word(cost: Cost) -> &'static str {
+    match cost {
+        Cost::Live => "live",
+        Cost::Signal => "signalled",
+        Cost::Restart => "restarted",
+        Cost::New => "new",
+        Cost::Gone => "gone",
+    }
+}

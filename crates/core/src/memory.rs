@@ -1,0 +1,84 @@
+//! What a service remembers across guards and boots.
+
+use menshen_plan::ServiceName;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::service::Life;
+use crate::state::{State, Wanted};
+use crate::time::Instant;
+use crate::timer::Timer;
+
+/// The format written today. A format that was ever released is never changed; it gets a successor and a migration.
+pub const FORMAT: u32 = 1;
+
+/// One service as the next guard takes it over. Instants in it mean something during the same boot only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    format: u32,
+    service: ServiceName,
+    life: Life,
+    timers: Vec<(Timer, Instant)>,
+}
+
+/// A memory that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MemoryError {
+    /// Written by a newer guard.
+    #[error("it has format {found}, and this guard knows formats up to {FORMAT}")]
+    Newer {
+        /// The format it has.
+        found: u32,
+    },
+    /// About another service.
+    #[error("it is about '{found}'")]
+    OtherService {
+        /// Whose it is.
+        found: ServiceName,
+    },
+}
+
+impl Memory {
+    pub(crate) fn new(service: ServiceName, life: Life, timers: Vec<(Timer, Instant)>) -> Self {
+        Self { format: FORMAT, service, life, timers }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn service(&self) -> &ServiceName {
+        &self.service
+    }
+
+    /// The number and process of each run that was under way: what the next guard has to look for.
+    pub fn runs(&self) -> impl Iterator<Item = (crate::Role, u64, Option<u32>)> {
+        let life = &self.life;
+        let roles = [
+            (crate::Role::Main, &life.main),
+            (crate::Role::Stop, &life.stopper),
+            (crate::Role::Fallback, &life.fallback.run),
+        ];
+        roles.into_iter().filter_map(|(role, run)| run.as_ref().map(|run| (role, run.number, run.pid)))
+    }
+
+    /// What an operator asked for; `None` if nobody did.
+    #[must_use]
+    pub const fn asked(&self) -> Option<Wanted> {
+        if self.life.wanted_by_operator { Some(self.life.wanted) } else { None }
+    }
+
+    /// The state it was in.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.life.state
+    }
+
+    pub(crate) fn open(self, service: &ServiceName) -> Result<(Life, Vec<(Timer, Instant)>), MemoryError> {
+        if self.format > FORMAT {
+            return Err(MemoryError::Newer { found: self.format });
+        }
+        if self.service != *service {
+            return Err(MemoryError::OtherService { found: self.service });
+        }
+        Ok((self.life, self.timers))
+    }
+}

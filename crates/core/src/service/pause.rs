@@ -1,0 +1,78 @@
+//! Pause and continue.
+
+use std::time::Duration;
+
+use super::{Context, Service};
+use crate::effect::{Effect, RecordKind};
+use crate::state::{State, Wanted};
+use crate::timer::Timer;
+use crate::transition::Trigger;
+
+/// How long a tree may take to freeze or thaw before it counts as failed.
+const PAUSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Service {
+    /// Freezes the tree.
+    pub(super) fn pause(&mut self, context: &mut Context<'_>, reason: impl Into<String>) {
+        let Some(run) = self.main_run() else { return };
+        self.enter(context, Trigger::Pause, reason);
+        context.timers.set(self.id, Timer::Pause, context.now + PAUSE_TIMEOUT);
+        context.effects.push(Effect::Freeze { run });
+    }
+
+    /// The tree is frozen.
+    pub(crate) fn frozen(&mut self, context: &mut Context<'_>) {
+        if self.state() == State::Pausing {
+            self.enter(context, Trigger::Freeze, "frozen");
+        }
+    }
+
+    /// The tree could not be frozen: it runs on.
+    pub(crate) fn freeze_failed(&mut self, context: &mut Context<'_>, error: &str) {
+        if self.state() == State::Pausing {
+            self.life.wanted = Wanted::Up;
+            let reason = format!("could not be paused: {error}");
+            self.record(context, RecordKind::Trouble { over: false }, reason.clone(), None);
+            self.unfreeze(context, reason);
+        }
+    }
+
+    /// Thaws the tree.
+    pub(super) fn unfreeze(&mut self, context: &mut Context<'_>, reason: impl Into<String>) {
+        let Some(run) = self.main_run() else { return };
+        self.enter(context, Trigger::Continue, reason);
+        context.timers.set(self.id, Timer::Pause, context.now + PAUSE_TIMEOUT);
+        context.effects.push(Effect::Thaw { run });
+    }
+
+    /// The tree runs again.
+    pub(crate) fn thawed(&mut self, context: &mut Context<'_>) {
+        if self.state() != State::Continuing {
+            return;
+        }
+        self.enter(context, Trigger::Thaw, "continued");
+        self.resume_probes(context);
+        if self.life.wanted == Wanted::Paused {
+            self.pause(context, "it is to be paused");
+        }
+    }
+
+    /// Freezing or thawing takes too long.
+    pub(crate) fn pause_timed_out(&mut self, context: &mut Context<'_>) {
+        match self.state() {
+            State::Pausing => self.freeze_failed(context, "it did not freeze in time"),
+            // A thawed tree runs whether or not the system said so.
+            State::Continuing => self.thawed(context),
+            State::Stopped
+            | State::Waiting
+            | State::Starting
+            | State::Running
+            | State::Paused
+            | State::Stopping
+            | State::Backoff
+            | State::Tripped
+            | State::Completed
+            | State::Failed => {}
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Starting: from the spawn until the program is up.
+
+use menshen_plan::definition::{ProbeKind, ServiceType};
+use menshen_plan::duration::format;
+use menshen_plan::plan::ProbeCheck;
+
+use super::{BreakerState, Context, Service};
+use crate::effect::Effect;
+use crate::event::Role;
+use crate::state::{State, Wanted};
+use crate::time::Instant;
+use crate::timer::Timer;
+use crate::transition::Trigger;
+
+impl Service {
+    /// Asks for a start as soon as what the service needs is there.
+    pub(crate) fn make_due(&mut self, context: &mut Context<'_>, reason: impl Into<String>) {
+        self.life.due = true;
+        self.life.due_reason = reason.into();
+        context.changed.insert(self.id);
+    }
+
+    /// Waits for a dependency.
+    pub(crate) fn wait(&mut self, context: &mut Context<'_>, blocker: String) {
+        if self.state() == State::Waiting {
+            self.life.reason = blocker;
+        } else {
+            self.enter(context, Trigger::Block, blocker);
+        }
+    }
+
+    /// Spawns the program. Whatever it needs is there, and nothing of an earlier run is left.
+    pub(crate) fn start(&mut self, context: &mut Context<'_>) {
+        debug_assert!(self.life.main.is_none(), "{} would run twice", self.plan.name);
+        self.adopt_next_plan(context);
+        if self.life.breaker.state == BreakerState::Open {
+            self.life.breaker.state = BreakerState::HalfOpen;
+        }
+        let reason = std::mem::take(&mut self.life.due_reason);
+        self.enter(context, Trigger::Start, reason);
+        self.life.stopped_by_rule = false;
+        self.life.said_ready = false;
+        self.life.log_ready = false;
+        self.life.startup_passed = false;
+        self.life.status_text = None;
+        self.life.after = None;
+        let run = self.new_run(context);
+        let id = self.run_id(Role::Main, &run);
+        self.life.main = Some(run);
+        if let Some(deadline) = self.start_deadline(context.now) {
+            context.timers.set(self.id, Timer::Start, deadline);
+        }
+        let plan = std::sync::Arc::clone(&self.plan);
+        context.effects.push(Effect::Spawn { run: id, plan, main_pid: None });
+    }
+
+    /// The program runs.
+    pub(crate) fn spawned(&mut self, context: &mut Context<'_>, pid: u32) {
+        if let Some(run) = &mut self.life.main {
+            run.pid = Some(pid);
+        }
+        match self.state() {
+            State::Starting => {
+                if self.plan.probes.startup.is_some() {
+                    self.begin_probe(context, ProbeKind::Startup);
+                }
+                self.check_up(context);
+            }
+            // The stop came while the program was being spawned: now there is something to ask.
+            State::Stopping => self.ask_to_stop(context),
+            State::Stopped
+            | State::Waiting
+            | State::Running
+            | State::Pausing
+            | State::Paused
+            | State::Continuing
+            | State::Backoff
+            | State::Tripped
+            | State::Completed
+            | State::Failed => {}
+        }
+    }
+
+    /// Goes on to Running when nothing is outstanding.
+    pub(crate) fn check_up(&mut self, context: &mut Context<'_>) {
+        let spawned = self.life.main.as_ref().is_some_and(|run| run.pid.is_some());
+        if self.state() == State::Starting && spawned && self.outstanding().is_none() {
+            self.up(context);
+        }
+    }
+
+    /// Goes on where the last guard left off: what a guard does beside the program begins anew.
+    pub(crate) fn carry_on(&mut self, context: &mut Context<'_>) {
+        let run = self.main_run();
+        match (self.state(), run) {
+            (State::Starting, Some(_)) => self.begin_probe(context, ProbeKind::Startup),
+            (State::Running, Some(_)) => self.resume_probes(context),
+            (State::Pausing, Some(run)) => context.effects.push(Effect::Freeze { run }),
+            (State::Continuing, Some(run)) => context.effects.push(Effect::Thaw { run }),
+            (
+                State::Stopped
+                | State::Waiting
+                | State::Starting
+                | State::Running
+                | State::Pausing
+                | State::Paused
+                | State::Continuing
+                | State::Stopping
+                | State::Backoff
+                | State::Tripped
+                | State::Completed
+                | State::Failed,
+                _,
+            ) => {}
+        }
+    }
+
+    /// What the service still has to show to be up.
+    fn outstanding(&self) -> Option<&'static str> {
+        if self.plan.kind == ServiceType::Notify && !self.life.said_ready {
+            return Some("READY=1");
+        }
+        (self.plan.probes.startup.is_some() && !self.life.startup_passed).then_some("its start-up probe")
+    }
+
+    fn up(&mut self, context: &mut Context<'_>) {
+        if !self.is_oneshot() {
+            context.timers.cancel(self.id, Timer::Start);
+        }
+        let reason = match (self.plan.kind, &self.plan.probes.startup) {
+            (ServiceType::Notify, _) => "it said READY=1",
+            (ServiceType::Daemon | ServiceType::Oneshot, Some(_)) => "its start-up probe succeeded",
+            (ServiceType::Daemon | ServiceType::Oneshot, None) => "started",
+        };
+        self.enter(context, Trigger::Up, reason);
+        self.resume_probes(context);
+        if self.life.wanted == Wanted::Paused {
+            self.pause(context, "it is to be paused");
+        }
+    }
+
+    /// When the service must be up, or, for a one-shot, done.
+    fn start_deadline(&self, now: Instant) -> Option<Instant> {
+        let window = self.plan.probes.startup.as_ref().map(|probe| probe.delay.saturating_add(probe.window()));
+        [self.plan.start_timeout, window].into_iter().flatten().min().map(|timeout| now + timeout)
+    }
+
+    /// The time to come up, or to be done, is over.
+    pub(crate) fn start_timed_out(&mut self, context: &mut Context<'_>) {
+        let Some(run) = &self.life.main else { return };
+        let waited = format(context.now.since(run.started));
+        let reason = match self.outstanding() {
+            Some(missing) if self.state() == State::Starting => {
+                let last_error = self.probes.last_error(ProbeKind::Startup).map(|error| format!(" ({error})"));
+                format!("not up after {waited}: waiting for {missing}{}", last_error.unwrap_or_default())
+            }
+            Some(_) | None => format!("not done after {waited}"),
+        };
+        self.fail_running(context, reason);
+    }
+
+    /// Whether READY=1 tells that the service can be used.
+    pub(super) fn ready_by_notify(&self) -> bool {
+        let readiness = self.plan.probes.readiness.as_ref().map(|probe| &probe.check);
+        readiness == Some(&ProbeCheck::Notify) || (readiness.is_none() && self.plan.kind == ServiceType::Notify)
+    }
+
+    /// Whether what the program has said so far tells that it can be used; a probe that is asked tells later.
+    pub(super) fn ready_by_word(&self) -> bool {
+        match self.plan.probes.readiness.as_ref().map(|probe| &probe.check) {
+            None if self.plan.kind == ServiceType::Notify => self.life.said_ready,
+            None => true,
+            Some(ProbeCheck::Notify) => self.life.said_ready,
+            Some(ProbeCheck::Log(_)) => self.life.log_ready,
+            Some(
+                ProbeCheck::Http(_)
+                | ProbeCheck::Tcp(_)
+                | ProbeCheck::Exec(_)
+                | ProbeCheck::Grpc { .. }
+                | ProbeCheck::File { .. },
+            ) => false,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The stop sequence: ask, wait, kill, and be done only when nothing is left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use menshen_plan::definition::AlertKind;
+use menshen_plan::signal::Signal;
+
+use super::{After, Context, Service};
+use crate::effect::{Effect, RecordKind, SignalTarget};
+use crate::event::{Exit, Role, Tree};
+use crate::state::State;
+use crate::timer::Timer;
+use crate::transition::Trigger;
+
+/// A tree that survives a kill (uninterruptible sleep) is killed again after this long, doubled each time.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
+/// And never more seldom than this.
+const KILL_AGAIN_MAX: Duration = Duration::from_secs(30);
+/// After this many kills people are told.
+const KILLS_BEFORE_ALERT: u32 = 3;
+/// One `EXTEND_TIMEOUT_USEC` extends a time-out by at most this; the program has to ask again for more.
+pub(super) const EXTENSION_MAX: Duration = Duration::from_secs(3600);
+
+/// How long to wait after so many kills.
+pub(super) fn kill_wait(kills: u32) -> Duration {
+    KILL_AGAIN.saturating_mul(1 << kills.min(5)).min(KILL_AGAIN_MAX)
+}
+
+impl Service {
+    /// Begins the stop sequence.
+    pub(crate) fn begin_stop(&mut self, context: &mut Context<'_>, after: After, reason: impl Into<String>) {
+        let was_frozen = matches!(self.state(), State::Pausing | State::Paused);
+        self.life.stop_held = false;
+        self.life.kills = 0;
+        self.life.after = Some(after);
+        self.enter(context, Trigger::Stop, reason);
+        context.timers.set(self.id, Timer::Stop, context.now + self.plan.stop.timeout);
+        if self.life.main.as_ref().is_some_and(|run| run.pid.is_some()) {
+            self.ask_to_stop(context);
+        }
+        if let Some(run) = self.main_run().filter(|_| was_frozen) {
+            // Signals reach a frozen program only when it runs again.
+            context.effects.push(Effect::Thaw { run });
+        }
+        self.check_stopped(context);
+    }
+
+    /// Kills without asking first.
+    pub(crate) fn begin_kill(&mut self, context: &mut Context<'_>, after: After, reason: impl Into<String>) {
+        self.life.stop_held = false;
+        self.life.kills = 0;
+        self.life.after = Some(after);
+        self.enter(context, Trigger::Stop, reason);
+        self.kill(context);
+        self.check_stopped(context);
+    }
+
+    /// Runs the stop command, or sends the signal.
+    pub(super) fn ask_to_stop(&mut self, context: &mut Context<'_>) {
+        if self.life.kills > 0 {
+            self.kill(context);
+            return;
+        }
+        if self.plan.stop.command.is_none() {
+            self.signal_to_stop(context, SignalTarget::Main);
+            return;
+        }
+        if self.life.stopper.is_none() {
+            let main_pid = self.life.main.as_ref().and_then(|run| run.pid);
+            let run = self.new_run(context);
+            let id = self.run_id(Role::Stop, &run);
+            self.life.stopper = Some(run);
+            context.effects.push(Effect::Spawn { run: id, plan: Arc::clone(&self.plan), main_pid });
+        }
+    }
+
+    /// Sends the stop signal, and SIGCONT so that a stopped process can act on it.
+    pub(super) fn signal_to_stop(&mut self, context: &mut Context<'_>, target: SignalTarget) {
+        let Some(run) = self.main_run() else { return };
+        let signal = self.plan.stop.signal;
+        context.effects.push(Effect::Signal { run, target, signal });
+        if signal != Signal::Kill && signal != Signal::Cont {
+            context.effects.push(Effect::Signal { run, target, signal: Signal::Cont });
+        }
+    }
+
+    pub(crate) fn stopper_spawned(&mut self, context: &mut Context<'_>, pid: u32) {
+        let Some(run) = &mut self.life.stopper else { return };
+        run.pid = Some(pid);
+        // The program ended, or its time did, while the command was being spawned.
+        if self.life.kills > 0 || self.life.main.is_none() {
+            self.kill_stopper(context);
+        }
+    }
+
+    pub(super) fn kill_stopper(&mut self, context: &mut Context<'_>) {
+        if let Some(run) = &self.life.stopper {
+            let run = self.run_id(Role::Stop, run);
+            context.effects.push(Effect::Kill { run, target: SignalTarget::Tree });
+        }
+    }
+
+    /// The stop command ended, or could not be started. If it did not work, the signal is sent after all.
+    pub(crate) fn stopper_exited(&mut self, context: &mut Context<'_>, exit: Result<Exit, &str>, tree: Tree) {
+        let worked = exit == Ok(Exit::Code(0));
+        if !worked && self.life.main.as_ref().is_some_and(|run| !run.main_ended) {
+            let what = exit.map_or_else(str::to_owned, |exit| exit.to_string());
+            self.record(context, RecordKind::Trouble { over: false }, format!("the stop command failed: {what}"), None);
+            if self.life.kills == 0 {
+                self.signal_to_stop(context, SignalTarget::Main);
+            }
+        }
+        match tree {
+            Tree::Empty => self.stopper_over(context),
+            Tree::Alive => self.kill_stopper(context),
+        }
+    }
+
+    /// Nothing of the stop command is left.
+    pub(crate) fn stopper_over(&mut self, context: &mut Context<'_>) {
+        self.life.stopper = None;
+        context.changed.insert(self.id);
+        self.check_stopped(context);
+    }
+
+    /// Nothing of the program is left.
+    pub(crate) fn main_over(&mut self, context: &mut Context<'_>) {
+        self.life.main = None;
+        context.changed.insert(self.id);
+        self.kill_stopper(context);
+        self.check_stopped(context);
+    }
+
+    /// Kills what is left, and comes back later to see whether it helped.
+    pub(crate) fn kill(&mut self, context: &mut Context<'_>) {
+        let target = if self.plan.stop.tree { SignalTarget::Tree } else { SignalTarget::Main };
+        if let Some(run) = self.main_run() {
+            context.effects.push(Effect::Kill { run, target });
+        }
+        self.kill_stopper(context);
+        let wait = kill_wait(self.life.kills);
+        self.life.kills = self.life.kills.saturating_add(1);
+        context.timers.cancel(self.id, Timer::Stop);
+        context.timers.set(self.id, Timer::Kill, context.now + wait);
+        if self.life.kills == KILLS_BEFORE_ALERT {
+            let text =
+                "processes survive SIGKILL (uninterruptible?); it stays in Stopping until they are gone".to_owned();
+            self.record(context, RecordKind::Trouble { over: false }, text.clone(), None);
+            self.alert(context, AlertKind::Trouble, text);
+        }
+    }
+
+    /// Ends the stop once nothing is left that must go.
+    pub(crate) fn check_stopped(&mut self, context: &mut Context<'_>) {
+        let own_left = self.life.main.is_some() || self.life.stopper.is_some();
+        if self.state() != State::Stopping || own_left {
+            return;
+        }
+        let after = self.life.after.clone().unwrap_or(After::Wanted { reason: "stopped".to_owned() });
+        let fallback_stays = matches!(after, After::Retry { .. } | After::Trip { .. }) && !self.is_going_down(context);
+        // `tend_fallback` ends the fallback, and its end comes back here.
+        if self.life.fallback.run.is_some() && !fallback_stays {
+            return;
+        }
+        self.conclude(context, after);
+    }
+
+    /// The program asks for more time to end or to start.
+    pub(crate) fn extend_timeout(&mut self, context: &mut Context<'_>, by: Duration) {
+        let timer = match self.state() {
+            State::Starting => Timer::Start,
+            State::Stopping => Timer::Stop,
+            State::Running if self.is_oneshot() => Timer::Start,
+            State::Stopped
+            | State::Waiting
+            | State::Running
+            | State::Pausing
+            | State::Paused
+            | State::Continuing
+            | State::Backoff
+            | State::Tripped
+            | State::Completed
+            | State::Failed => return,
+        };
+        if let Some(deadline) = context.timers.get(self.id, timer) {
+            let extended = context.now + by.min(EXTENSION_MAX);
+            context.timers.set(self.id, timer, deadline.max(extended));
+        }
+    }
+}

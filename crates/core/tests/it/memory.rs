@@ -1,0 +1,82 @@
+//! What survives a change of guards.
+
+use menshen_core::{Command, Core, Event, Instant, Memory, State, Wanted};
+
+use crate::rig::{Rig, plan};
+
+/// The next guard: another core for the same definition, with what the last one remembered.
+fn successor(rig: &Rig, definition: &str) -> Rig {
+    let mut next = Rig::idle(definition);
+    for id in rig.core.services() {
+        let json = serde_json::to_string(&rig.core.memory(id).unwrap()).unwrap();
+        let memory: Memory = serde_json::from_str(&json).unwrap();
+        let id = next.core.id(memory.service().as_str()).unwrap();
+        next.core.resume(id, memory).unwrap();
+    }
+    next.send(Event::Begin);
+    next
+}
+
+const WEB: &str = "[service.web]\ncommand = \"web\"\nrestart = { delay = \"10s\", jitter = 0.0 }\n";
+
+#[test]
+fn a_running_service_runs_on_and_nothing_is_spawned() {
+    let rig = Rig::new(WEB);
+    let next = successor(&rig, WEB);
+    assert_eq!((next.state("web"), next.starts("web")), (State::Running, 0));
+    assert_eq!(next.status("web").pid, rig.status("web").pid);
+}
+
+#[test]
+fn a_back_off_goes_on_where_it_was() {
+    let mut rig = Rig::new(WEB);
+    rig.exit("web", 1);
+    let mut next = successor(&rig, WEB);
+    assert_eq!((next.state("web"), next.status("web").restarts), (State::Backoff, 1));
+    next.wait_s(9);
+    assert_eq!(next.state("web"), State::Backoff);
+    next.wait_s(1);
+    assert_eq!(next.state("web"), State::Running);
+}
+
+#[test]
+fn a_stop_under_way_goes_on() {
+    let mut rig = Rig::new(WEB);
+    rig.command("web", Command::Stop).unwrap();
+    let mut next = successor(&rig, WEB);
+    assert_eq!(next.state("web"), State::Stopping);
+    next.wait_s(10);
+    assert_eq!(next.signals("web").len(), 1, "killed at the first guard's deadline");
+}
+
+#[test]
+fn an_operators_stop_is_known_in_the_next_boot() {
+    let mut rig = Rig::idle(WEB);
+    let id = rig.id("web");
+    rig.core.resume_wanted(id, Wanted::Down);
+    rig.send(Event::Begin);
+    rig.wait_s(1000);
+    assert_eq!((rig.state("web"), rig.starts("web")), (State::Stopped, 0));
+}
+
+#[test]
+fn a_oneshot_that_completed_is_not_run_again() {
+    let definition = "[service.job]\ncommand = \"job\"\ntype = \"oneshot\"\n[service.web]\ncommand = \"web\"\ndepends_on = { job = \"completed\" }\n";
+    let mut rig = Rig::new(definition);
+    rig.exit("job", 0);
+    let next = successor(&rig, definition);
+    assert_eq!((next.state("job"), next.starts("job"), next.state("web")), (State::Completed, 0, State::Running));
+}
+
+#[test]
+fn a_memory_of_a_newer_format_or_another_service_is_refused() {
+    let rig = Rig::new(WEB);
+    let json = serde_json::to_string(&rig.core.memory(rig.id("web")).unwrap()).unwrap();
+    let mut core = Core::new(Instant(0), &plan(WEB), 1);
+    let id = core.id("web").unwrap();
+    let newer: Memory = serde_json::from_str(&json.replacen("\"format\":1", "\"format\":2", 1)).unwrap();
+    assert!(core.resume(id, newer).is_err());
+    let other: Memory = serde_json::from_str(&json.replacen("\"service\":\"web\"", "\"service\":\"db\"", 1)).unwrap();
+    assert!(core.resume(id, other).is_err());
+    assert_eq!(core.status(id).unwrap().state, State::Stopped);
+}

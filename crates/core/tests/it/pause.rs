@@ -1,0 +1,86 @@
+//! Pause and continue.
+
+use menshen_core::{Command, Effect, Event, Exit, State, Tree, Wanted};
+use menshen_plan::signal::Signal;
+
+use crate::rig::Rig;
+
+fn paused() -> Rig {
+    let mut rig = Rig::one("");
+    rig.command("web", Command::Pause).unwrap();
+    assert_eq!(rig.state("web"), State::Pausing);
+    let run = rig.run("web");
+    rig.send(Event::Frozen { run });
+    assert_eq!(rig.state("web"), State::Paused);
+    rig
+}
+
+#[test]
+fn pause_freezes_and_continue_thaws() {
+    let mut rig = paused();
+    assert!(!rig.status("web").ready, "what is frozen cannot be used");
+    rig.command("web", Command::Continue).unwrap();
+    assert_eq!(rig.state("web"), State::Continuing);
+    let run = rig.run("web");
+    rig.send(Event::Thawed { run });
+    assert_eq!(rig.state("web"), State::Running);
+    assert!(rig.status("web").ready);
+}
+
+#[test]
+fn stop_thaws_what_is_frozen_so_that_it_can_act() {
+    let mut rig = paused();
+    let run = rig.run("web");
+    rig.command("web", Command::Stop).unwrap();
+    let effects = rig.new_effects();
+    let signal =
+        effects.iter().position(|effect| matches!(effect, Effect::Signal { signal: Signal::Term, .. })).unwrap();
+    let thaw = effects.iter().position(|effect| *effect == Effect::Thaw { run }).unwrap();
+    assert!(signal < thaw);
+    rig.exit("web", 0);
+    assert_eq!(rig.state("web"), State::Stopped);
+}
+
+#[test]
+fn a_tree_that_cannot_be_frozen_runs_on() {
+    let mut rig = Rig::one("");
+    rig.command("web", Command::Pause).unwrap();
+    let run = rig.run("web");
+    rig.send(Event::FreezeFailed { run, error: "no freezer".to_owned() });
+    rig.send(Event::Thawed { run });
+    assert_eq!((rig.state("web"), rig.status("web").wanted), (State::Running, Wanted::Up));
+}
+
+#[test]
+fn a_tree_that_does_not_freeze_in_time_runs_on() {
+    let mut rig = Rig::one("");
+    rig.command("web", Command::Pause).unwrap();
+    rig.wait_s(30);
+    assert_eq!(rig.state("web"), State::Running);
+}
+
+#[test]
+fn a_service_that_is_to_be_paused_is_paused_again_after_a_crash() {
+    let mut rig = paused();
+    rig.exit_with("web", Exit::Signal(Signal::Kill), Tree::Empty);
+    assert_eq!(rig.state("web"), State::Backoff);
+    rig.wait_s(1);
+    assert_eq!(rig.state("web"), State::Pausing);
+}
+
+#[test]
+fn a_pause_during_start_up_is_kept() {
+    let mut rig = Rig::one("type = \"notify\"");
+    rig.command("web", Command::Pause).unwrap();
+    assert_eq!(rig.state("web"), State::Starting);
+    let run = rig.run("web");
+    rig.send(Event::Notified { run, notification: menshen_core::Notification::Ready });
+    assert_eq!(rig.state("web"), State::Pausing);
+}
+
+#[test]
+fn start_continues_what_is_paused() {
+    let mut rig = paused();
+    rig.command("web", Command::Start).unwrap();
+    assert_eq!(rig.state("web"), State::Continuing);
+}

@@ -1,0 +1,106 @@
+//! A changed definition.
+
+use menshen_core::{Command, Effect, Event, SignalTarget, State};
+use menshen_plan::signal::Signal;
+
+use crate::rig::{Rig, plan};
+
+fn reload(rig: &mut Rig, definition: &str) {
+    rig.send(Event::Reload { plan: plan(definition), by: "alice".to_owned() });
+}
+
+const TWO: &str = "[service.a]\ncommand = \"a\"\n[service.b]\ncommand = \"b\"\n";
+
+#[test]
+fn what_did_not_change_is_left_alone() {
+    let mut rig = Rig::new(TWO);
+    reload(&mut rig, "[service.a]\ncommand = \"a\"\n[service.b]\ncommand = \"b --new\"\n");
+    assert_eq!((rig.state("a"), rig.state("b")), (State::Running, State::Stopping));
+    rig.exit("b", 0);
+    assert_eq!((rig.starts("a"), rig.starts("b")), (1, 2));
+    let new_plan =
+        rig.effects.iter().rev().find_map(|effect| {
+            if let Effect::Spawn { plan, .. } = effect { Some(plan.command.to_string()) } else { None }
+        });
+    assert_eq!(new_plan.as_deref(), Some("b --new"));
+}
+
+#[test]
+fn what_is_live_restarts_nothing() {
+    let mut rig = Rig::one("");
+    reload(
+        &mut rig,
+        "[service.web]\ncommand = \"web\"\nrestart.delay = \"7s\"\ndescription = \"new\"\nlimits.memory = \"1GiB\"\n",
+    );
+    assert_eq!((rig.state("web"), rig.starts("web")), (State::Running, 1));
+    assert!(rig.effects.iter().any(|effect| matches!(effect, Effect::Replanned { .. })));
+    rig.exit("web", 1);
+    assert!(rig.reason("web").contains("restart 1 in"), "{}", rig.reason("web"));
+    rig.wait_s(5);
+    assert_eq!(rig.state("web"), State::Backoff);
+}
+
+#[test]
+fn what_is_new_starts_and_what_is_gone_stops_and_is_forgotten() {
+    let mut rig = Rig::new(TWO);
+    let gone = rig.id("b");
+    reload(&mut rig, "[service.a]\ncommand = \"a\"\n[service.c]\ncommand = \"c\"\n");
+    assert_eq!((rig.state("c"), rig.state("b")), (State::Running, State::Stopping));
+    assert_eq!(rig.command("b", Command::Start), Err(menshen_core::Refusal::NoSuchService));
+    rig.exit("b", 0);
+    assert!(rig.core.id("b").is_none());
+    assert!(rig.effects.contains(&Effect::Removed { service: gone }));
+}
+
+#[test]
+fn what_comes_back_before_its_end_starts_again() {
+    let mut rig = Rig::new(TWO);
+    reload(&mut rig, "[service.a]\ncommand = \"a\"\n");
+    reload(&mut rig, TWO);
+    rig.exit("b", 0);
+    assert_eq!((rig.state("b"), rig.starts("b")), (State::Running, 2));
+}
+
+#[test]
+fn a_stop_uses_the_signal_of_the_plan_the_program_was_started_by() {
+    let mut rig = Rig::one("stop.signal = \"SIGINT\"");
+    reload(&mut rig, "[service.web]\ncommand = \"web2\"\nstop.signal = \"SIGQUIT\"\n");
+    assert_eq!(rig.signals("web"), [(SignalTarget::Main, Signal::Int)]);
+}
+
+#[test]
+fn a_changed_command_is_tried_at_once_by_what_backs_off() {
+    let mut rig = Rig::one("restart = { delay = \"1h\", max = \"1h\" }\nbreaker.failures = 0");
+    rig.exit("web", 1);
+    reload(
+        &mut rig,
+        "[service.web]\ncommand = \"web2\"\nrestart = { delay = \"1h\", max = \"1h\" }\nbreaker.failures = 0",
+    );
+    assert_eq!(rig.state("web"), State::Running);
+}
+
+#[test]
+fn an_operators_stop_survives_a_reload() {
+    let mut rig = Rig::one("");
+    rig.command("web", Command::Stop).unwrap();
+    rig.exit("web", 0);
+    reload(&mut rig, "[service.web]\ncommand = \"web2\"\n");
+    rig.wait_s(100);
+    assert_eq!(rig.state("web"), State::Stopped);
+}
+
+#[test]
+fn a_service_made_automatic_starts() {
+    let mut rig = Rig::one("start = \"manual\"");
+    assert_eq!(rig.state("web"), State::Stopped);
+    reload(&mut rig, "[service.web]\ncommand = \"web\"\n");
+    assert_eq!(rig.state("web"), State::Running);
+}
+
+#[test]
+fn a_new_readiness_probe_is_asked() {
+    let mut rig = Rig::one("");
+    reload(&mut rig, "[service.web]\ncommand = \"web\"\nprobe.readiness.tcp = \":1\"\n");
+    rig.wait_ms(1);
+    assert!(rig.last_round("web", menshen_plan::definition::ProbeKind::Readiness).is_some());
+}
