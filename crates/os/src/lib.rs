@@ -1,1 +1,30 @@
-//! What differs from one operating system to the next.
+//! What differs from one operating system to the next, behind one set of names.
+//!
+//! - [`system`]: starts programs, waits for whatever happens to them, ends them. The only place that waits for processes.
+//! - `tree`: all processes of one program, told apart from all others.
+//! - [`output`]: what programs write. [`notify_socket`]: what they say about themselves.
+//! - [`local_socket`]: the control socket, with the caller's credentials from the kernel.
+//! - [`account`], [`clock`], [`file`], [`paths`], [`signal`]: the small differences.
+//!
+//! Files with the same name are the same thing on another system (`unix.rs`, `windows.rs`); `cfg` stands on `mod` lines
+//! only. This is the only crate with `unsafe`.
+
+pub mod account;
+pub mod clock;
+pub mod error;
+pub mod event;
+pub mod file;
+pub mod local_socket;
+pub mod notify_socket;
+pub mod output;
+pub mod paths;
+pub mod program;
+pub mod signal;
+pub mod system;
+pub mod usage;
+
+mod tree;
+
+pub use event::{Exit, OsEvent, Token, TreeState};
+pub use program::{Identity, Input, Output, Place, Program};
+pub use system::{System, SystemConfig, Target, TreeMode, Waker};

@@ -1,0 +1,110 @@
+//! Users and groups from the system's databases.
+
+use std::ffi::CString;
+
+use nix::unistd::{Gid, Group, Uid, User as Entry, getgrouplist};
+
+use super::{AccountError, User};
+use crate::program::Identity;
+
+/// The user of a name or number.
+#[must_use]
+pub fn find(account: &str) -> Option<User> {
+    let by_number = || Entry::from_uid(Uid::from_raw(account.parse().ok()?)).ok().flatten();
+    let entry = Entry::from_name(account).ok().flatten().or_else(by_number)?;
+    Some(from_entry(entry))
+}
+
+/// The user the guard runs as.
+#[must_use]
+pub fn current() -> User {
+    let (uid, gid) = (Uid::effective(), Gid::effective());
+    let entry = Entry::from_uid(uid).ok().flatten().map(from_entry);
+    let nameless = || User {
+        uid: uid.as_raw(),
+        gid: gid.as_raw(),
+        name: uid.to_string(),
+        home: "/".into(),
+        shell: "/bin/sh".into(),
+    };
+    entry.unwrap_or_else(nameless)
+}
+
+/// The number of a group.
+#[must_use]
+pub fn group_id(group: &str) -> Option<u32> {
+    let entry = Group::from_name(group).ok().flatten();
+    entry.map(|entry| entry.gid.as_raw()).or_else(|| group.parse().ok())
+}
+
+/// Every group of a user, its main group included.
+#[must_use]
+pub fn groups_of(user: &User) -> Vec<u32> {
+    let Ok(name) = CString::new(user.name.as_str()) else { return vec![user.gid] };
+    let groups = getgrouplist(&name, Gid::from_raw(user.gid)).unwrap_or_default();
+    if groups.is_empty() { vec![user.gid] } else { groups.into_iter().map(Gid::as_raw).collect() }
+}
+
+/// What the kernel needs to know to run something as a user and group; `None` for the guard's own account.
+///
+/// # Errors
+/// When the machine has no such user or group.
+pub fn identity(
+    user: Option<&str>,
+    group: Option<&str>,
+    groups: Option<&[String]>,
+) -> Result<Option<Identity>, AccountError> {
+    if user.is_none() && group.is_none() && groups.is_none() {
+        return Ok(None);
+    }
+    let no_group = |group: &str| AccountError::NoSuchGroup(group.to_owned());
+    let gid = group.map(|group| group_id(group).ok_or_else(|| no_group(group))).transpose()?;
+    let supplementary: Option<Vec<u32>> = groups
+        .map(|groups| groups.iter().map(|group| group_id(group).ok_or_else(|| no_group(group))).collect())
+        .transpose()?;
+    let (uid, own_gid, own_groups) = match user {
+        None => {
+            let me = current();
+            (me.uid, me.gid, groups_of(&me))
+        }
+        Some(user) => match (find(user), user.parse::<u32>()) {
+            (Some(entry), _) => (entry.uid, entry.gid, groups_of(&entry)),
+            (None, Ok(uid)) => {
+                let gid = gid.ok_or(AccountError::NoGroup(uid))?;
+                (uid, gid, vec![gid])
+            }
+            (None, Err(_)) => return Err(AccountError::NoSuchUser(user.to_owned())),
+        },
+    };
+    Ok(Some(Identity { uid, gid: gid.unwrap_or(own_gid), groups: supplementary.unwrap_or(own_groups) }))
+}
+
+fn from_entry(entry: Entry) -> User {
+    User { uid: entry.uid.as_raw(), gid: entry.gid.as_raw(), name: entry.name, home: entry.dir, shell: entry.shell }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_found_by_name_and_by_number() {
+        assert_eq!(find("root").map(|user| user.uid), Some(0));
+        assert_eq!(find("0").map(|user| user.name), Some("root".to_owned()));
+        assert_eq!(group_id("root"), Some(0));
+    }
+
+    #[test]
+    fn what_is_not_there_is_an_error_that_names_it() {
+        let error = identity(Some("no-such-user"), None, None).unwrap_err();
+        assert_eq!(error, AccountError::NoSuchUser("no-such-user".to_owned()));
+        assert_eq!(identity(Some("4242424"), None, None), Err(AccountError::NoGroup(4_242_424)));
+        let numbers = identity(Some("4242424"), Some("77"), None).unwrap().unwrap();
+        assert_eq!((numbers.uid, numbers.gid, numbers.groups), (4_242_424, 77, vec![77]));
+    }
+
+    #[test]
+    fn without_any_wish_it_is_the_guards_own_account() {
+        assert_eq!(identity(None, None, None), Ok(None));
+    }
+}

@@ -1,0 +1,114 @@
+//! A Unix stream socket.
+
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
+use tokio::net::{UnixListener, UnixStream};
+
+use super::Caller;
+use crate::error::context;
+
+/// A connection as the guard sees it.
+pub type ServerStream = UnixStream;
+/// A connection as the caller sees it.
+pub type ClientStream = UnixStream;
+
+/// The guard's end.
+#[derive(Debug)]
+pub struct Listener {
+    listener: UnixListener,
+}
+
+impl Listener {
+    /// Listens at a path, in the place of what an earlier guard left there; the instance's lock says that it is gone. The
+    /// permission bits say who may connect at all.
+    ///
+    /// # Errors
+    /// When the socket cannot be bound.
+    pub fn bind(path: &Path, mode: u32, group: Option<&str>) -> io::Result<Self> {
+        let what = || context(format!("listening on {}", path.display()));
+        match std::fs::remove_file(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(what()(error)),
+        }
+        let listener = UnixListener::bind(path).map_err(what())?;
+        crate::file::set_group_access(path, mode, group).map_err(what())?;
+        Ok(Self { listener })
+    }
+
+    /// The next connection, with who is at its other end.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left, or the caller is gone already.
+    pub async fn accept(&self) -> io::Result<(ServerStream, Caller)> {
+        let (stream, _) = self.listener.accept().await?;
+        let caller = caller(&stream)?;
+        Ok((stream, caller))
+    }
+}
+
+/// Connects to a guard.
+///
+/// # Errors
+/// When nobody listens, or the caller may not connect.
+pub async fn connect(path: &Path) -> io::Result<ClientStream> {
+    UnixStream::connect(path).await
+}
+
+fn caller(stream: &UnixStream) -> io::Result<Caller> {
+    let credentials = stream.peer_cred()?;
+    let uid = credentials.uid();
+    let name = crate::account::find(&uid.to_string()).map_or_else(|| uid.to_string(), |user| user.name);
+    let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+    Ok(Caller { uid, gid: credentials.gid(), pid, groups: peer_groups(stream).unwrap_or_default(), name })
+}
+
+/// The supplementary groups the caller had when it connected (`SO_PEERGROUPS`).
+#[expect(unsafe_code, reason = "no crate wraps SO_PEERGROUPS")]
+fn peer_groups(stream: &UnixStream) -> io::Result<Vec<u32>> {
+    /// The most groups a process can have (`NGROUPS_MAX`).
+    const GROUPS_MAX: usize = 65_536;
+    let mut groups = vec![0_u32; 64];
+    loop {
+        let mut length = libc::socklen_t::try_from(size_of_val(groups.as_slice())).unwrap_or(0);
+        // SAFETY: the descriptor is open for as long as `stream` is borrowed, and `groups` has `length` bytes to write to.
+        let result = unsafe {
+            libc::getsockopt(
+                stream.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = usize::try_from(length).unwrap_or(0) / size_of::<u32>();
+        if result == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::ERANGE) || count <= groups.len() || count > GROUPS_MAX {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_says_who_calls() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let listener = Listener::bind(&path, 0o660, None).unwrap();
+        let (accepted, _client) = tokio::join!(listener.accept(), connect(&path));
+        let (_, caller) = accepted.unwrap();
+        let me = crate::account::current();
+        assert_eq!((caller.uid, caller.pid), (me.uid, std::process::id()));
+        assert_eq!(caller.name, me.name);
+    }
+}

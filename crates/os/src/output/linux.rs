@@ -1,0 +1,229 @@
+//! Pipes are FIFOs that the program itself holds open for reading and writing. When the guard dies, the program neither
+//! gets SIGPIPE nor loses a byte: the pipe fills, the writer waits, and the next guard opens the FIFO by its path.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::event::epoll;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+
+use crate::error::context;
+use crate::event::Token;
+
+/// How much a pipe holds while nobody reads, in bytes. An unprivileged guard with many services gets less of the system.
+const PIPE_BYTES: usize = 1024 * 1024;
+
+/// An open file, pipe or socket.
+#[derive(Debug)]
+pub struct Descriptor(pub(crate) OwnedFd);
+
+impl Descriptor {
+    /// The descriptor of an open file.
+    #[must_use]
+    pub fn from_file(file: File) -> Self {
+        Self(file.into())
+    }
+}
+
+/// The guard's end of a FIFO.
+#[derive(Debug)]
+pub struct Pipe {
+    path: PathBuf,
+    /// Open for writing too, so that it never sees the end while no program runs.
+    end: OwnedFd,
+}
+
+impl Pipe {
+    /// Opens the FIFO at a path, and creates it first where it is not there. It belongs to the account the program runs
+    /// as, so that `/dev/stdout` can be opened by it.
+    ///
+    /// # Errors
+    /// When it cannot be created or opened, or something else is in its place.
+    pub fn open(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Self> {
+        let what = || context(format!("opening the pipe {}", path.display()));
+        match mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(what()(error.into())),
+        }
+        let metadata = fs::symlink_metadata(path).map_err(what())?;
+        if !metadata.file_type().is_fifo() {
+            return Err(what()(io::Error::new(io::ErrorKind::AlreadyExists, "something else is in its place")));
+        }
+        if let Some((uid, gid)) = owner.filter(|owner| *owner != (metadata.uid(), metadata.gid())) {
+            std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(what())?;
+        }
+        let end = open(path, OFlags::RDWR | OFlags::NONBLOCK).map_err(what())?;
+        // Less than wished for is enough: the writer then waits sooner.
+        let _ = rustix::pipe::fcntl_setpipe_size(&end, PIPE_BYTES);
+        Ok(Self { path: path.to_owned(), end })
+    }
+
+    /// A new end for a program to write into.
+    ///
+    /// # Errors
+    /// When the FIFO is gone or cannot be opened.
+    pub fn program_end(&self) -> io::Result<Arc<Descriptor>> {
+        let end =
+            open(&self.path, OFlags::RDWR).map_err(context(format!("opening the pipe {}", self.path.display())))?;
+        Ok(Arc::new(Descriptor(end)))
+    }
+
+    /// Reads what is there; `None` if there is nothing.
+    ///
+    /// # Errors
+    /// When the system cannot read.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            return match rustix::io::read(&self.end, &mut *buffer) {
+                Ok(0) => Ok(None),
+                Ok(count) => Ok(Some(count)),
+                Err(rustix::io::Errno::AGAIN) => Ok(None),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
+}
+
+fn open(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+/// Waits until one of many pipes has something to read.
+#[derive(Debug)]
+pub struct Readers {
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+}
+
+/// Ends a wait from another thread.
+#[derive(Debug, Clone)]
+pub struct ReadWaker(Arc<OwnedFd>);
+
+/// Stands for the waker among the tokens.
+const WAKE: u64 = u64::MAX;
+/// How many pipes one wait reports at most; the others come with the next.
+const READY_MAX: usize = 256;
+
+impl Readers {
+    /// Nothing to wait for yet.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
+        Ok(Self { epoll, wake: Arc::new(wake) })
+    }
+
+    /// Something to end a wait with.
+    #[must_use]
+    pub fn waker(&self) -> ReadWaker {
+        ReadWaker(Arc::clone(&self.wake))
+    }
+
+    /// Waits for this pipe too.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn add(&self, token: Token, pipe: &Pipe) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, &pipe.end, epoll::EventData::new_u64(token.0), epoll::EventFlags::IN)?)
+    }
+
+    /// Waits for this pipe no longer.
+    pub fn remove(&self, pipe: &Pipe) {
+        // A pipe that was not waited for is what was asked for.
+        let _ = epoll::delete(&self.epoll, &pipe.end);
+    }
+
+    /// Waits for something to read or for the waker, and says which pipes have something.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait(&self, timeout: Option<std::time::Duration>, ready: &mut Vec<Token>) -> io::Result<()> {
+        ready.clear();
+        let timeout = timeout.map(|timeout| rustix::event::Timespec::try_from(timeout).unwrap_or(LONGEST));
+        let mut events = Vec::with_capacity(READY_MAX);
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in events {
+            match event.data.u64() {
+                WAKE => clear(&self.wake),
+                token => ready.push(Token(token)),
+            }
+        }
+        Ok(())
+    }
+}
+
+const LONGEST: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 1 << 30, tv_nsec: 0 };
+
+fn clear(eventfd: &OwnedFd) {
+    // Non-blocking: nothing to read means it is clear already.
+    let _ = rustix::io::read(eventfd, &mut [0_u8; 8]);
+}
+
+impl ReadWaker {
+    /// Ends the wait.
+    pub fn wake(&self) {
+        // A counter that is full wakes as well.
+        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_while_nobody_reads_is_read_by_the_next_who_opens_the_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let first = Pipe::open(&path, None).unwrap();
+        let writer = first.program_end().unwrap();
+        drop(first);
+        rustix::io::write(writer.0.as_fd(), b"kept").unwrap();
+        let next = Pipe::open(&path, None).unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(next.read(&mut buffer).unwrap(), Some(4));
+        assert_eq!(&buffer[..4], b"kept");
+        assert_eq!(next.read(&mut buffer).unwrap(), None);
+    }
+
+    #[test]
+    fn a_wait_reports_what_has_something_to_read_and_can_be_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipes = ["a", "b"].map(|name| Pipe::open(&folder.path().join(name), None).unwrap());
+        let readers = Readers::new().unwrap();
+        for (number, pipe) in (0..).zip(&pipes) {
+            readers.add(Token(number), pipe).unwrap();
+        }
+        rustix::io::write(pipes[1].program_end().unwrap().0.as_fd(), b"x").unwrap();
+        let mut ready = Vec::new();
+        readers.wait(None, &mut ready).unwrap();
+        assert_eq!(ready, [Token(1)]);
+        readers.remove(&pipes[1]);
+        readers.waker().wake();
+        readers.wait(None, &mut ready).unwrap();
+        assert_eq!(ready, []);
+    }
+
+    #[test]
+    fn something_else_in_the_pipes_place_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "a file").unwrap();
+        let error = Pipe::open(&path, None).unwrap_err();
+        assert!(error.to_string().contains("something else"), "{error}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Where everything is: one place decides.
+
+#[cfg(unix)]
+#[path = "paths/unix.rs"]
+mod platform;
+
+use std::path::{Path, PathBuf};
+
+/// Below which folders a guard and its command line work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// Definitions.
+    pub definitions: PathBuf,
+    /// Sockets and pipes: gone after a boot.
+    pub run: PathBuf,
+    /// What is remembered.
+    pub state: PathBuf,
+    /// What services write.
+    pub logs: PathBuf,
+}
+
+impl Paths {
+    /// The paths for whoever runs this: everything below `home` if it is given (`MENSHEN_HOME`), else the system's folders
+    /// for root and the user's own for anybody else.
+    #[must_use]
+    pub fn of_caller(home: Option<&Path>, environment: &dyn Fn(&str) -> Option<String>) -> Self {
+        home.map_or_else(|| platform::of_caller(environment), Self::below)
+    }
+
+    /// The folders a command line looks for guards in: the caller's own and the system's.
+    #[must_use]
+    pub fn all(home: Option<&Path>, environment: &dyn Fn(&str) -> Option<String>) -> Vec<Self> {
+        let own = Self::of_caller(home, environment);
+        let system = platform::of_system();
+        if home.is_some() || own == system { vec![own] } else { vec![own, system] }
+    }
+
+    /// Everything below one folder.
+    #[must_use]
+    pub fn below(home: &Path) -> Self {
+        let below = |name| home.join(name);
+        Self { definitions: below("etc"), run: below("run"), state: below("state"), logs: below("logs") }
+    }
+
+    /// The control socket of a guard.
+    #[must_use]
+    pub fn control(&self, instance: &str) -> PathBuf {
+        self.run.join(format!("{instance}.sock"))
+    }
+
+    /// The lock that keeps a guard the only one of its name.
+    #[must_use]
+    pub fn lock(&self, instance: &str) -> PathBuf {
+        self.run.join(format!("{instance}.lock"))
+    }
+
+    /// The folder of a guard's pipes and notify sockets.
+    #[must_use]
+    pub fn pipes(&self, instance: &str) -> PathBuf {
+        self.run.join(instance)
+    }
+
+    /// The folder of what a guard remembers.
+    #[must_use]
+    pub fn memory(&self, instance: &str) -> PathBuf {
+        self.state.join(instance)
+    }
+
+    /// The folder of a service's logs.
+    #[must_use]
+    pub fn service_logs(&self, instance: &str, service: &str) -> PathBuf {
+        self.logs.join(instance).join(service)
+    }
+}

@@ -1,0 +1,55 @@
+//! The folders of Linux (and of macOS, which has its own system folders).
+
+use std::path::PathBuf;
+
+use super::Paths;
+
+pub(super) fn of_system() -> Paths {
+    Paths {
+        definitions: "/etc/menshen".into(),
+        run: "/run/menshen".into(),
+        state: "/var/lib/menshen".into(),
+        logs: "/var/log/menshen".into(),
+    }
+}
+
+pub(super) fn of_caller(environment: &dyn Fn(&str) -> Option<String>) -> Paths {
+    let user = crate::account::current();
+    if user.uid == 0 {
+        return of_system();
+    }
+    let absolute = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = absolute("HOME").unwrap_or(user.home);
+    let state = absolute("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")).join("menshen");
+    Paths {
+        definitions: absolute("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")).join("menshen"),
+        // Without a session there is no runtime directory; the state folder is as private, and survives a boot harmlessly.
+        run: absolute("XDG_RUNTIME_DIR").map_or_else(|| state.join("run"), |folder| folder.join("menshen")),
+        logs: state.join("logs"),
+        state,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_home_moves_everything_below_it() {
+        let paths = Paths::of_caller(Some(Path::new("/tmp/x")), &|_| None);
+        for path in [&paths.definitions, &paths.run, &paths.state, &paths.logs] {
+            assert!(path.starts_with("/tmp/x"), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn no_two_paths_of_a_guard_are_the_same() {
+        let paths = of_system();
+        let all =
+            [paths.control("a"), paths.lock("a"), paths.pipes("a"), paths.memory("a"), paths.service_logs("a", "b")];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+}

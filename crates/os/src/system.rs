@@ -1,0 +1,57 @@
+//! Starts programs, waits for whatever happens to them, ends them.
+//!
+//! There is one [`System`] in a guard, and nothing else in it waits for processes.
+
+#[cfg(target_os = "linux")]
+#[path = "system/linux/system.rs"]
+mod platform;
+
+pub use platform::{System, Waker};
+
+use crate::event::{Exit, TreeState};
+
+/// How to set the system up.
+#[derive(Debug, Clone)]
+pub struct SystemConfig {
+    /// The guard's name: its trees carry it.
+    pub instance: String,
+    /// How trees are told apart.
+    pub trees: TreeMode,
+}
+
+/// How trees are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TreeMode {
+    /// By the best means there is.
+    #[default]
+    Auto,
+    /// By cgroups, or not at all.
+    Cgroup,
+    /// Without cgroups, even where there are some.
+    Walk,
+}
+
+/// Which processes of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The main one.
+    Main,
+    /// All but the main one.
+    Rest,
+    /// All.
+    Tree,
+}
+
+/// What became of a process an earlier guard started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// It runs, and is looked after from now on.
+    Alive,
+    /// It has ended.
+    Ended {
+        /// How, if the system still knows.
+        exit: Exit,
+        /// Whether others of its tree live; if so, `TreeEmpty` follows.
+        tree: TreeState,
+    },
+}

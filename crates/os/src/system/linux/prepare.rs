@@ -1,0 +1,231 @@
+//! Everything a child needs, made ready before it is born: between its birth and its exec it may not allocate.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::sync::Arc;
+
+use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::child::ExecFailure;
+use crate::error::context;
+use crate::output::Descriptor;
+use crate::program::{Identity, Input, Output, Program};
+
+/// Where programs are searched when the environment has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What the guard itself was started with and must not hand on, or must hand on as it was.
+#[derive(Debug)]
+pub(super) struct Inherited {
+    /// Open files as they were before the guard asked for more.
+    files: Rlimit,
+    /// Signals that are ignored in the guard; a program must not inherit that.
+    pub ignored_signals: Vec<i32>,
+    null: Arc<OwnedFd>,
+}
+
+impl Inherited {
+    /// Looks, and asks for as many open files as the guard may have: it needs a handful for each service.
+    pub(super) fn take() -> io::Result<Self> {
+        let files = getrlimit(Resource::Nofile);
+        // Less is enough for fewer services.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        let null = null.map_err(io::Error::from).map_err(context("opening /dev/null"))?;
+        Ok(Self { files, ignored_signals: ignored_signals(), null: Arc::new(null) })
+    }
+}
+
+/// Which signals are ignored now.
+fn ignored_signals() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(1 << (libc::SIGPIPE - 1));
+    (1..=64).filter(|signal| mask & 1 << (signal - 1) != 0).collect()
+}
+
+/// A program ready to be executed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Files to try, in order.
+    pub candidates: Vec<CString>,
+    pub arguments: Vec<CString>,
+    pub environment: Vec<CString>,
+    /// Where in `environment` the child has to write its own number, if anywhere.
+    pub own_pid: Option<usize>,
+    pub directory: CString,
+    pub identity: Option<Identity>,
+    pub umask: Option<u32>,
+    pub nice: Option<i32>,
+    pub files: (u64, u64),
+    pub ignored_signals: Vec<i32>,
+    /// Become 0, 1, 2, 3, … in the child; all of them are higher than the last of these.
+    pub descriptors: Vec<RawFd>,
+    /// Files of version-1 cgroups to write `0` into.
+    pub entries: Vec<File>,
+    pub failure: ExecFailure,
+    /// Keep `descriptors` open until the child is born.
+    _kept: Vec<Kept>,
+    tail: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
+enum Kept {
+    Own(OwnedFd),
+    Shared(Arc<OwnedFd>),
+    Given(Arc<Descriptor>),
+}
+
+impl Kept {
+    fn raw(&self) -> RawFd {
+        match self {
+            Self::Own(descriptor) => descriptor.as_raw_fd(),
+            Self::Shared(descriptor) => descriptor.as_raw_fd(),
+            Self::Given(descriptor) => descriptor.0.as_raw_fd(),
+        }
+    }
+}
+
+/// `LISTEN_PID=` and room for the number.
+const OWN_PID: &str = "LISTEN_PID=0000000000";
+pub(super) const OWN_PID_DIGITS: usize = 10;
+
+impl Prepared {
+    pub(super) fn new(
+        program: &Program,
+        inherited: &Inherited,
+        mark: &(String, String),
+        entries: Vec<File>,
+    ) -> io::Result<Self> {
+        let name = program
+            .command
+            .first()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
+        let (kept, tail) = descriptors(program, inherited)?;
+        let first_free = i32::try_from(kept.len()).unwrap_or(i32::MAX);
+        let kept = kept.into_iter().map(|kept| above(kept, first_free)).collect::<io::Result<Vec<_>>>()?;
+        let (environment, own_pid) = environment(program, mark)?;
+        let limit = |limit: Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
+        let files = program.files.map_or((limit(inherited.files.current), limit(inherited.files.maximum)), |files| {
+            (files, files.max(limit(inherited.files.maximum).min(files)))
+        });
+        Ok(Self {
+            candidates: candidates(name, &program.environment)?,
+            arguments: program.command.iter().map(|word| c_string(word)).collect::<io::Result<_>>()?,
+            environment,
+            own_pid,
+            directory: c_string(program.directory.as_os_str())?,
+            identity: program.identity.clone(),
+            umask: program.umask,
+            nice: program.nice,
+            files,
+            ignored_signals: inherited.ignored_signals.clone(),
+            descriptors: kept.iter().map(Kept::raw).collect(),
+            entries,
+            failure: ExecFailure {
+                program: name.to_string_lossy().into_owned(),
+                directory: program.directory.display().to_string(),
+            },
+            _kept: kept,
+            tail,
+        })
+    }
+
+    /// The end from which the tail of the output is read.
+    pub(super) fn into_tail(self) -> Option<OwnedFd> {
+        self.tail
+    }
+}
+
+/// The descriptors of a child in order, and the end to read the tail of its output from.
+fn descriptors(program: &Program, inherited: &Inherited) -> io::Result<(Vec<Kept>, Option<OwnedFd>)> {
+    let null = || Kept::Shared(Arc::clone(&inherited.null));
+    let input = match &program.input {
+        Input::Null => null(),
+        Input::Bytes(bytes) => Kept::Own(in_memory(bytes)?),
+    };
+    let mut tail = None;
+    let mut kept = match &program.output {
+        Output::Null => vec![input, null(), null()],
+        Output::To { stdout, stderr } => vec![input, Kept::Given(Arc::clone(stdout)), Kept::Given(Arc::clone(stderr))],
+        Output::Tail => {
+            let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(&read, true)?;
+            tail = Some(read);
+            let write = Arc::new(write);
+            vec![input, Kept::Shared(Arc::clone(&write)), Kept::Shared(write)]
+        }
+    };
+    kept.extend(program.passed.iter().map(|(_, descriptor)| Kept::Given(Arc::clone(descriptor))));
+    Ok((kept, tail))
+}
+
+/// The same descriptor under a number that is not one of the child's.
+fn above(kept: Kept, first_free: i32) -> io::Result<Kept> {
+    if kept.raw() >= first_free {
+        return Ok(kept);
+    }
+    // SAFETY: duplicating takes any number and returns a new descriptor that is ours.
+    #[expect(unsafe_code, reason = "rustix duplicates borrowed descriptors only; here it is one of several kinds")]
+    let raised = unsafe {
+        let raised = libc::fcntl(kept.raw(), libc::F_DUPFD_CLOEXEC, first_free);
+        if raised < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(raised)
+    };
+    Ok(Kept::Own(raised))
+}
+
+fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+    Ok(file.into())
+}
+
+fn environment(program: &Program, mark: &(String, String)) -> io::Result<(Vec<CString>, Option<usize>)> {
+    let mut environment: Vec<CString> =
+        program.environment.iter().map(|(name, value)| variable(name, value)).collect::<io::Result<_>>()?;
+    environment.push(variable(OsStr::new(&mark.0), OsStr::new(&mark.1))?);
+    if program.passed.is_empty() {
+        return Ok((environment, None));
+    }
+    let names: Vec<&str> = program.passed.iter().map(|(name, _)| name.as_str()).collect();
+    environment.push(c_string(OsStr::new(&format!("LISTEN_FDS={}", program.passed.len())))?);
+    environment.push(c_string(OsStr::new(&format!("LISTEN_FDNAMES={}", names.join(":"))))?);
+    environment.push(c_string(OsStr::new(OWN_PID))?);
+    let own_pid = environment.len() - 1;
+    Ok((environment, Some(own_pid)))
+}
+
+fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
+    let mut text = OsString::from(name);
+    text.push("=");
+    text.push(value);
+    c_string(&text)
+}
+
+/// The files a name may mean.
+fn candidates(name: &OsStr, environment: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
+    if name.as_bytes().contains(&b'/') {
+        return Ok(vec![c_string(name)?]);
+    }
+    let path =
+        environment.iter().rev().find(|(key, _)| key == "PATH").map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value);
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| c_string(folder.join(name).as_os_str()))
+        .collect()
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    let bytes = text.to_owned().into_vec();
+    CString::new(bytes).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("'{}' contains a NUL byte", text.to_string_lossy()))
+    })
+}

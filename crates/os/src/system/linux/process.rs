@@ -1,0 +1,207 @@
+//! One process the guard looks after, with its tree.
+
+use std::io::Read as _;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::child::{Born, ExecFailure};
+use crate::event::{OsEvent, Token};
+use crate::program::Place;
+use crate::tree::Tree;
+
+/// How much of a program's last output is kept where it is asked for, in bytes.
+const TAIL_BYTES_MAX: usize = 2048;
+
+/// How far a main process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is there; whether its file can be executed is not known yet.
+    Born,
+    /// It runs the program.
+    Running,
+    /// It has ended; its tree may not have.
+    Ended,
+}
+
+#[derive(Debug)]
+pub(super) struct Process {
+    pub token: Token,
+    pub place: Place,
+    pub pid: u32,
+    pub stage: Stage,
+    pub tree: Rc<Tree>,
+    pub awaits_frost: bool,
+    pub awaits_empty: bool,
+    /// How often the memory limit of the service had killed before this started.
+    pub oom_kills: u64,
+    pidfd: OwnedFd,
+    exec_pipe: Option<OwnedFd>,
+    start_error: Option<String>,
+    /// What the program is called in the error.
+    failure: Option<ExecFailure>,
+    tail_pipe: Option<std::fs::File>,
+    tail: Vec<u8>,
+    tree_watch: Option<OwnedFd>,
+}
+
+impl Process {
+    pub(super) fn new(
+        token: Token,
+        place: Place,
+        tree: Rc<Tree>,
+        born: Born,
+        tail_pipe: Option<OwnedFd>,
+        oom_kills: u64,
+    ) -> Self {
+        Self {
+            token,
+            place,
+            pid: born.pid,
+            stage: Stage::Born,
+            tree,
+            awaits_frost: false,
+            awaits_empty: false,
+            oom_kills,
+            pidfd: born.pidfd,
+            exec_pipe: Some(born.exec_pipe),
+            start_error: None,
+            failure: Some(born.failure),
+            tail_pipe: tail_pipe.map(Into::into),
+            tail: Vec::new(),
+            tree_watch: None,
+        }
+    }
+
+    pub(super) fn adopted(token: Token, place: Place, tree: Rc<Tree>, pid: u32, pidfd: OwnedFd) -> Self {
+        Self {
+            token,
+            place,
+            pid,
+            stage: Stage::Running,
+            tree,
+            awaits_frost: false,
+            awaits_empty: false,
+            oom_kills: 0,
+            pidfd,
+            exec_pipe: None,
+            start_error: None,
+            failure: None,
+            tail_pipe: None,
+            tail: Vec::new(),
+            tree_watch: None,
+        }
+    }
+
+    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    pub(super) fn exec_pipe(&self) -> Option<BorrowedFd<'_>> {
+        self.exec_pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn tail(&self) -> Option<BorrowedFd<'_>> {
+        self.tail_pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn tree_watch(&self) -> Option<BorrowedFd<'_>> {
+        self.tree_watch.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn replace_main(&mut self, pid: u32, pidfd: OwnedFd) {
+        self.pid = pid;
+        self.pidfd = pidfd;
+    }
+
+    /// Reads what the child says of its exec. The outer `None` while it says nothing; then whether the program started: a
+    /// failure is reported only when the process has ended.
+    pub(super) fn read_exec_pipe(&mut self) -> Option<Option<OsEvent>> {
+        let pipe = self.exec_pipe.as_ref()?;
+        let mut message = [0; ExecFailure::MESSAGE_BYTES];
+        match rustix::io::read(pipe, &mut message) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => None,
+            Ok(ExecFailure::MESSAGE_BYTES) => {
+                self.start_error = self.failure.take().map(|failure| failure.describe(message));
+                self.exec_pipe = None;
+                Some(None)
+            }
+            // The end: the exec closed the child's side.
+            Ok(_) | Err(_) => {
+                self.exec_pipe = None;
+                self.failure = None;
+                self.stage = Stage::Running;
+                Some(Some(OsEvent::Started { token: self.token, pid: self.pid }))
+            }
+        }
+    }
+
+    pub(super) fn take_start_error(&mut self) -> Option<String> {
+        self.start_error.take()
+    }
+
+    /// Reads what is in the tail's pipe and keeps the last of it.
+    pub(super) fn read_tail(&mut self) {
+        let Some(pipe) = &mut self.tail_pipe else { return };
+        let mut buffer = [0; 4096];
+        loop {
+            match pipe.read(&mut buffer) {
+                Ok(0) => {
+                    self.tail_pipe = None;
+                    return;
+                }
+                Ok(count) => {
+                    self.tail.extend_from_slice(&buffer[..count]);
+                    let surplus = self.tail.len().saturating_sub(TAIL_BYTES_MAX);
+                    self.tail.drain(..surplus);
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    pub(super) fn take_tail(&mut self) -> Vec<u8> {
+        self.tail_pipe = None;
+        std::mem::take(&mut self.tail)
+    }
+
+    /// Opens the file that tells of the tree, unless it is open. Whether it was opened now.
+    pub(super) fn watch_tree(&mut self) -> bool {
+        if self.tree_watch.is_some() {
+            return false;
+        }
+        self.tree_watch = self.tree.events();
+        self.tree_watch.is_some()
+    }
+
+    /// Reads the file, so that it tells of the next change.
+    pub(super) fn clear_tree_watch(&self) {
+        if let Some(watch) = &self.tree_watch {
+            // What it says is read by those who ask; here it only has to be read.
+            let _ = rustix::io::pread(watch, &mut [0; 128], 0);
+        }
+    }
+
+    /// Whether its tree has to be looked at because the kernel does not tell.
+    pub(super) const fn is_looked_at(&self) -> bool {
+        (self.awaits_empty || self.awaits_frost) && self.tree_watch.is_none()
+    }
+}
+
+/// A descriptor for a process.
+pub(super) fn open(pid: u32) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
+/// What lives of a tree, for people.
+pub(super) fn describe_members(tree: &Tree) -> String {
+    /// So many are named; the rest is counted.
+    const NAMED_MAX: usize = 5;
+    let members = tree.members();
+    let named: Vec<String> =
+        members.iter().take(NAMED_MAX).map(|pid| format!("pid {pid}{}", crate::tree::describe_state(*pid))).collect();
+    let rest = members.len().saturating_sub(NAMED_MAX);
+    if rest == 0 { named.join(", ") } else { format!("{} and {rest} more", named.join(", ")) }
+}

@@ -1,0 +1,471 @@
+//! One epoll for everything: pidfds, the pipes that tell of a successful exec, trees, notify sockets, signals.
+
+mod child;
+mod prepare;
+mod process;
+mod reap;
+mod signals;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
+use super::{Adopted, SystemConfig, Target};
+use crate::error::context;
+use crate::event::{Exit, OsEvent, Token, TreeState};
+use crate::notify_socket::NotifySocket;
+use crate::program::{Place, Program};
+use crate::tree::{Forest, Tree};
+use crate::usage::{Enforced, Limits, Usage};
+
+use prepare::Prepared;
+use process::{Process, Stage};
+use signals::Signals;
+
+/// Everything the guard has to do with the operating system's processes.
+#[derive(Debug)]
+pub struct System {
+    epoll: OwnedFd,
+    wake: Arc<OwnedFd>,
+    signals: Signals,
+    forest: Forest,
+    /// Trees are made once for each place.
+    trees: HashMap<Place, Rc<Tree>>,
+    processes: HashMap<Token, Process>,
+    by_pid: HashMap<u32, Token>,
+    sockets: HashMap<Token, NotifySocket>,
+    /// Numbers the marks of runs.
+    runs: u64,
+    /// What the guard itself was given, for the programs it starts.
+    inherited: prepare::Inherited,
+}
+
+/// Ends a wait from another thread.
+#[derive(Debug, Clone)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    /// Ends the wait.
+    pub fn wake(&self) {
+        // A counter that is full wakes as well.
+        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+/// What an event of the epoll is about; the rest of the number is a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// What programs say comes first: a new main process is announced before the old one ends.
+    Notify = 1,
+    Exec,
+    Tail,
+    Exit,
+    Tree,
+    Signals,
+    Wake,
+}
+
+const TOKEN_BITS: u32 = 56;
+/// How many events one wait takes at most; the others come with the next.
+const READY_MAX: usize = 256;
+/// How many messages one socket may deliver in a wait, so that a chatty program does not keep others waiting.
+const MESSAGES_MAX: usize = 32;
+/// Where the kernel does not tell that a tree is empty or frozen, it is looked at this often while that is awaited.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+impl System {
+    /// Sets everything up, once for each process: its signals and its orphans are the system's from then on.
+    ///
+    /// # Errors
+    /// When the system lacks something that cannot be done without.
+    pub fn new(config: &SystemConfig) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(io::Error::from)
+            .map_err(context("creating the epoll"))?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let signals = Signals::take()?;
+        let inherited = prepare::Inherited::take()?;
+        // Orphans come to the guard instead of to PID 1; as PID 1 it gets them anyway.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let forest = Forest::new(&config.instance, config.trees)?;
+        let system = Self {
+            epoll,
+            wake: Arc::new(wake),
+            signals,
+            forest,
+            trees: HashMap::new(),
+            processes: HashMap::new(),
+            by_pid: HashMap::new(),
+            sockets: HashMap::new(),
+            runs: 0,
+            inherited,
+        };
+        system.watch(system.wake.as_fd(), Source::Wake, Token(0), epoll::EventFlags::IN)?;
+        system.watch(system.signals.as_fd(), Source::Signals, Token(0), epoll::EventFlags::IN)?;
+        Ok(system)
+    }
+
+    /// Something to end a wait with.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.wake))
+    }
+
+    /// How trees are told apart here, for people.
+    #[must_use]
+    pub fn describe_trees(&self) -> &'static str {
+        self.forest.describe()
+    }
+
+    /// Starts a program. `Started` or `StartFailed` follows, once the kernel has executed it or could not.
+    ///
+    /// # Errors
+    /// When not even a process could be made; nothing follows then.
+    pub fn spawn(&mut self, token: Token, place: &Place, program: &Program) -> io::Result<u32> {
+        let tree = self.tree(place)?;
+        self.runs += 1;
+        let (mark, variable) = self.forest.mark(place, self.runs);
+        let entries = self.forest.old_entries(&place.service);
+        let prepared = Prepared::new(program, &self.inherited, &variable, entries)?;
+        let born = child::spawn(&prepared, tree.folder())?;
+        tree.planted(&mark, born.pid);
+        let oom_kills = self.forest.oom_kills(&place.service);
+        let process = Process::new(token, place.clone(), tree, born, prepared.into_tail(), oom_kills);
+        self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
+        if let Some(pipe) = process.exec_pipe() {
+            self.watch(pipe, Source::Exec, token, epoll::EventFlags::IN)?;
+        }
+        if let Some(tail) = process.tail() {
+            self.watch(tail, Source::Tail, token, epoll::EventFlags::IN)?;
+        }
+        let pid = process.pid;
+        self.by_pid.insert(pid, token);
+        self.processes.insert(token, process);
+        Ok(pid)
+    }
+
+    /// Looks after a process that an earlier guard started.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn adopt(&mut self, token: Token, place: &Place, pid: u32, start_time: u64) -> io::Result<Adopted> {
+        let tree = self.tree(place)?;
+        let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
+        let exit = alive.is_none().then_some(Exit::Unknown);
+        let pidfd = alive.map_or_else(|| process::open(std::process::id()).ok_or(io::ErrorKind::NotFound), Ok)?;
+        let mut process = Process::adopted(token, place.clone(), tree, pid, pidfd);
+        if let Some(exit) = exit {
+            process.stage = Stage::Ended;
+            let empty = process.tree.is_empty();
+            if !empty {
+                self.processes.insert(token, process);
+                self.await_empty(token)?;
+            }
+            return Ok(Adopted::Ended { exit, tree: if empty { TreeState::Empty } else { TreeState::Alive } });
+        }
+        self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
+        self.by_pid.insert(pid, token);
+        self.processes.insert(token, process);
+        Ok(Adopted::Alive)
+    }
+
+    /// When a process started: with its number, what tells it from all others of this boot.
+    #[must_use]
+    pub fn start_time(&self, token: Token) -> Option<u64> {
+        crate::tree::start_time(self.processes.get(&token)?.pid)
+    }
+
+    /// Sends a signal. A process that has ended meanwhile is no error.
+    pub fn signal(&self, token: Token, target: Target, signal: i32) {
+        let Some(process) = self.processes.get(&token) else { return };
+        match target {
+            // It has ended, or will be told; either way there is nothing else to do.
+            Target::Main => drop(crate::tree::send(process.pidfd(), signal)),
+            Target::Rest => drop(process.tree.signal(signal, Some(process.pid))),
+            Target::Tree => drop(process.tree.signal(signal, None)),
+        }
+    }
+
+    /// Kills at once.
+    pub fn kill(&self, token: Token, target: Target) {
+        match (target, self.processes.get(&token)) {
+            (Target::Tree, Some(process)) => process.tree.kill(),
+            (Target::Main | Target::Rest, _) => self.signal(token, target, libc::SIGKILL),
+            (Target::Tree, None) => {}
+        }
+    }
+
+    /// Freezes a tree; `Frozen` follows.
+    ///
+    /// # Errors
+    /// When it cannot be frozen.
+    pub fn freeze(&mut self, token: Token) -> io::Result<()> {
+        let process = self.processes.get_mut(&token).ok_or(io::ErrorKind::NotFound)?;
+        process.tree.freeze(true)?;
+        process.awaits_frost = true;
+        self.await_tree(token)
+    }
+
+    /// Thaws a tree: when this returns, its processes may run.
+    ///
+    /// # Errors
+    /// When it cannot be thawed.
+    pub fn thaw(&mut self, token: Token) -> io::Result<()> {
+        let process = self.processes.get_mut(&token).ok_or(io::ErrorKind::NotFound)?;
+        process.awaits_frost = false;
+        process.tree.freeze(false)
+    }
+
+    /// Follows a program that says its main process is another one now. It must belong to the program's tree.
+    ///
+    /// # Errors
+    /// When there is no such process, or it is somebody else's.
+    pub fn set_main(&mut self, token: Token, pid: u32) -> io::Result<()> {
+        let process = self.processes.get_mut(&token).ok_or(io::ErrorKind::NotFound)?;
+        if process.pid == pid {
+            return Ok(());
+        }
+        let pidfd = process::open(pid).ok_or(io::ErrorKind::NotFound)?;
+        if !process.tree.contains(pid) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("process {pid} does not belong to the service"),
+            ));
+        }
+        // Events of the old main process are not those of this run any more; as an orphan or child it is reaped.
+        let _ = epoll::delete(&self.epoll, process.pidfd());
+        self.by_pid.remove(&process.pid);
+        process.replace_main(pid, pidfd);
+        self.by_pid.insert(pid, token);
+        let pidfd = self.processes[&token].pidfd();
+        self.watch(pidfd, Source::Exit, token, epoll::EventFlags::IN)
+    }
+
+    /// Whether a process belongs to a tree.
+    #[must_use]
+    pub fn is_member(&self, token: Token, pid: u32) -> bool {
+        self.processes.get(&token).is_some_and(|process| process.pid == pid || process.tree.contains(pid))
+    }
+
+    /// What is left of a tree, for people: `pid 12 (D), pid 13 (S)`.
+    #[must_use]
+    pub fn describe_members(&self, token: Token) -> String {
+        self.processes.get(&token).map(|process| process::describe_members(&process.tree)).unwrap_or_default()
+    }
+
+    /// Sets what a service may use. Says what the kernel enforces.
+    pub fn limit(&self, service: &str, limits: &Limits) -> Enforced {
+        self.forest.limit(service, limits)
+    }
+
+    /// What a service uses now.
+    #[must_use]
+    pub fn usage(&self, service: &str) -> Usage {
+        let own = self.processes.values().filter(|process| process.place.service == service);
+        self.forest.usage(service, own.map(|process| &*process.tree))
+    }
+
+    /// Lets go of what was made for a service that is gone.
+    pub fn forget(&mut self, service: &str) {
+        self.trees.retain(|place, _| place.service != service);
+        self.forest.forget(service);
+    }
+
+    /// Lets go of everything that was made for trees, where nothing lives in it any more.
+    pub fn close(&mut self) {
+        self.trees.clear();
+        self.forest.close();
+    }
+
+    /// Listens to a notify socket under this token.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn add_socket(&mut self, token: Token, socket: NotifySocket) -> io::Result<()> {
+        self.watch(socket.as_fd(), Source::Notify, token, epoll::EventFlags::IN)?;
+        self.sockets.insert(token, socket);
+        Ok(())
+    }
+
+    /// Listens to it no longer.
+    pub fn remove_socket(&mut self, token: Token) {
+        // Closing it takes it out of the epoll.
+        self.sockets.remove(&token);
+    }
+
+    /// Waits until something happens, the waker is used, or the time is over, and adds what happened to `events`.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> io::Result<()> {
+        let looks = self.processes.values().any(Process::is_looked_at);
+        let timeout = if looks { Some(timeout.map_or(LOOK_AGAIN, |timeout| timeout.min(LOOK_AGAIN))) } else { timeout };
+        let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(LONGEST));
+        let mut ready = Vec::with_capacity(READY_MAX);
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut sources: Vec<(Source, Token)> = ready.iter().filter_map(|event| decode(event.data.u64())).collect();
+        sources.sort_unstable();
+        for (source, token) in sources {
+            self.happened(source, token, events);
+        }
+        if looks {
+            self.look_again(events);
+        }
+        Ok(())
+    }
+
+    fn happened(&mut self, source: Source, token: Token, events: &mut Vec<OsEvent>) {
+        match source {
+            Source::Notify => self.receive(token, events),
+            Source::Exec => self.executed(token, events),
+            Source::Tail => self.read_tail(token),
+            Source::Exit => self.exited(token, events),
+            Source::Tree => self.tree_changed(token, events),
+            Source::Signals => {
+                let taken = self.signals.read();
+                if taken.child {
+                    self.reap_orphans(events);
+                }
+                events.extend(taken.asked.into_iter().map(OsEvent::Asked));
+            }
+            Source::Wake => drop(rustix::io::read(&*self.wake, &mut [0_u8; 8])),
+        }
+    }
+
+    fn receive(&self, token: Token, events: &mut Vec<OsEvent>) {
+        let Some(socket) = self.sockets.get(&token) else { return };
+        let messages = std::iter::from_fn(|| socket.receive()).take(MESSAGES_MAX);
+        events.extend(messages.map(|datagram| OsEvent::Notified { token, datagram }));
+    }
+
+    /// The pipe that tells of the exec has something: its end (executed) or the reason why not.
+    fn executed(&mut self, token: Token, events: &mut Vec<OsEvent>) {
+        let Some(process) = self.processes.get_mut(&token) else { return };
+        if let Some(started) = process.read_exec_pipe() {
+            events.extend(started);
+        }
+    }
+
+    fn read_tail(&mut self, token: Token) {
+        if let Some(process) = self.processes.get_mut(&token) {
+            process.read_tail();
+        }
+    }
+
+    /// A main process has ended.
+    fn exited(&mut self, token: Token, events: &mut Vec<OsEvent>) {
+        let Some(process) = self.processes.get_mut(&token).filter(|process| process.stage != Stage::Ended) else {
+            return;
+        };
+        let Some(exit) = reap::wait_for(process.pidfd(), process.pid) else { return };
+        // The pipe may not have been looked at yet.
+        events.extend(process.read_exec_pipe().flatten());
+        process.read_tail();
+        process.stage = Stage::Ended;
+        self.by_pid.remove(&process.pid);
+        let _ = epoll::delete(&self.epoll, process.pidfd());
+        if let Some(error) = process.take_start_error() {
+            events.push(OsEvent::StartFailed { token, error });
+            self.processes.remove(&token);
+            return;
+        }
+        let killed = exit == Exit::Signal(libc::SIGKILL);
+        let oom = killed && self.forest.oom_kills(&process.place.service) > process.oom_kills;
+        let empty = process.tree.is_empty();
+        let tail = process.take_tail();
+        let tree = if empty { TreeState::Empty } else { TreeState::Alive };
+        events.push(OsEvent::Exited { token, exit, oom, tree, tail });
+        // A tree that cannot be watched is looked at again and again.
+        if empty || self.await_empty(token).is_err() {
+            self.processes.remove(&token);
+        }
+    }
+
+    fn await_empty(&mut self, token: Token) -> io::Result<()> {
+        if let Some(process) = self.processes.get_mut(&token) {
+            process.awaits_empty = true;
+        }
+        self.await_tree(token)
+    }
+
+    /// Watches a tree for becoming empty or frozen.
+    fn await_tree(&mut self, token: Token) -> io::Result<()> {
+        let Some(process) = self.processes.get_mut(&token) else { return Ok(()) };
+        if process.watch_tree() {
+            let process = &self.processes[&token];
+            if let Some(watch) = process.tree_watch() {
+                self.watch(watch, Source::Tree, token, epoll::EventFlags::PRI)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tree_changed(&mut self, token: Token, events: &mut Vec<OsEvent>) {
+        let Some(process) = self.processes.get_mut(&token) else { return };
+        process.clear_tree_watch();
+        if process.awaits_frost && process.tree.is_frozen() {
+            process.awaits_frost = false;
+            events.push(OsEvent::Frozen { token });
+        }
+        if process.awaits_empty && process.tree.is_empty() {
+            events.push(OsEvent::TreeEmpty { token });
+            self.processes.remove(&token);
+        }
+    }
+
+    /// Looks at the trees the kernel does not tell of.
+    fn look_again(&mut self, events: &mut Vec<OsEvent>) {
+        let mut tokens: Vec<Token> =
+            self.processes.values().filter(|process| process.is_looked_at()).map(|process| process.token).collect();
+        tokens.sort_unstable();
+        for token in tokens {
+            self.tree_changed(token, events);
+        }
+    }
+
+    /// Reaps every child that has ended and is nobody's main process.
+    fn reap_orphans(&mut self, events: &mut Vec<OsEvent>) {
+        /// More than this many in one go wait for the next; SIGCHLD stays pending for them.
+        const ORPHANS_MAX: usize = 10_000;
+        for _ in 0..ORPHANS_MAX {
+            let Some(pid) = reap::next_ended_child() else { return };
+            match self.by_pid.get(&pid).copied() {
+                Some(token) => self.exited(token, events),
+                None => reap::discard(pid),
+            }
+        }
+        self.waker().wake();
+    }
+
+    fn tree(&mut self, place: &Place) -> io::Result<Rc<Tree>> {
+        if let Some(tree) = self.trees.get(place) {
+            return Ok(Rc::clone(tree));
+        }
+        let tree = Rc::new(self.forest.tree(place)?);
+        if matches!(*tree, Tree::Cgroup(_)) {
+            self.trees.insert(place.clone(), Rc::clone(&tree));
+        }
+        Ok(tree)
+    }
+
+    fn watch(&self, source: BorrowedFd<'_>, kind: Source, token: Token, flags: epoll::EventFlags) -> io::Result<()> {
+        let data = epoll::EventData::new_u64((kind as u64) << TOKEN_BITS | token.0);
+        epoll::add(&self.epoll, source, data, flags).map_err(io::Error::from).map_err(context("watching a descriptor"))
+    }
+}
+
+const LONGEST: Timespec = Timespec { tv_sec: 1 << 30, tv_nsec: 0 };
+
+fn decode(data: u64) -> Option<(Source, Token)> {
+    let kinds = [Source::Notify, Source::Exec, Source::Tail, Source::Exit, Source::Tree, Source::Signals, Source::Wake];
+    let kind = kinds.into_iter().find(|kind| *kind as u64 == data >> TOKEN_BITS)?;
+    Some((kind, Token(data & ((1 << TOKEN_BITS) - 1))))
+}

@@ -1,0 +1,7 @@
+//! All processes of one program, told apart from all others.
+
+#[cfg(target_os = "linux")]
+#[path = "tree/linux/mod.rs"]
+mod platform;
+
+pub(crate) use platform::{Forest, Tree, describe_state, send, start_time, zombie_exit};

@@ -1,0 +1,207 @@
+//! Trees of either kind: cgroups where the guard may make them, else walked.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use super::cgroup::{Hierarchy, Leaf};
+use super::procfs;
+use super::walk::{MARK, WalkedTree};
+use crate::program::Place;
+use crate::system::TreeMode;
+use crate::usage::{Enforced, Limits, Usage};
+
+/// All trees of one guard.
+#[derive(Debug)]
+pub(crate) struct Forest {
+    hierarchy: Option<Hierarchy>,
+    instance: String,
+}
+
+/// One tree.
+#[derive(Debug)]
+pub(crate) enum Tree {
+    Cgroup(Leaf),
+    /// Known by its marks once its main process is there. A look at it remembers what it saw.
+    Walked(Box<RefCell<Option<WalkedTree>>>),
+}
+
+impl Forest {
+    pub(crate) fn new(instance: &str, mode: TreeMode) -> io::Result<Self> {
+        let hierarchy = match mode {
+            TreeMode::Walk => None,
+            TreeMode::Auto | TreeMode::Cgroup => Hierarchy::find(instance),
+        };
+        if mode == TreeMode::Cgroup && hierarchy.is_none() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this machine has no writable cgroup v2"));
+        }
+        Ok(Self { hierarchy, instance: instance.to_owned() })
+    }
+
+    /// How trees are told apart, for people.
+    pub(crate) const fn describe(&self) -> &'static str {
+        if self.hierarchy.is_some() { "cgroup v2" } else { "sessions and marks (no writable cgroup v2)" }
+    }
+
+    pub(crate) fn tree(&self, place: &Place) -> io::Result<Tree> {
+        match &self.hierarchy {
+            Some(hierarchy) => hierarchy.leaf(&place.service, &place.role).map(Tree::Cgroup),
+            None => Ok(Tree::Walked(Box::default())),
+        }
+    }
+
+    /// The mark of a run, and the whole variable for its environment.
+    pub(crate) fn mark(&self, place: &Place, number: u64) -> (String, (String, String)) {
+        let mark = format!("{}/{}/{}/{number}", self.instance, place.service, place.role);
+        (mark.clone(), (MARK.to_owned(), mark))
+    }
+
+    pub(crate) fn limit(&self, service: &str, limits: &Limits) -> Enforced {
+        let none = Enforced {
+            memory: limits.memory_bytes.is_none(),
+            cpu: limits.cpu_cores.is_none(),
+            tasks: limits.tasks.is_none(),
+        };
+        self.hierarchy.as_ref().map_or(none, |hierarchy| hierarchy.limit(service, limits))
+    }
+
+    pub(crate) fn old_entries(&self, service: &str) -> Vec<File> {
+        self.hierarchy.as_ref().map(|hierarchy| hierarchy.old_entries(service)).unwrap_or_default()
+    }
+
+    pub(crate) fn oom_kills(&self, service: &str) -> u64 {
+        self.hierarchy.as_ref().map_or(0, |hierarchy| hierarchy.oom_kills(service))
+    }
+
+    pub(crate) fn forget(&self, service: &str) {
+        if let Some(hierarchy) = &self.hierarchy {
+            hierarchy.forget(service);
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        if let Some(hierarchy) = &self.hierarchy {
+            hierarchy.close();
+        }
+    }
+
+    /// What a service uses: all the trees given are its.
+    pub(crate) fn usage<'a>(&self, service: &str, trees: impl Iterator<Item = &'a Tree>) -> Usage {
+        let members: Vec<u32> = trees.flat_map(Tree::members).collect();
+        let sum = |of: fn(u32) -> u64| members.iter().map(|pid| of(*pid)).sum::<u64>();
+        let counted = self.hierarchy.as_ref();
+        Usage {
+            cpu: counted
+                .and_then(|hierarchy| hierarchy.cpu(service))
+                .unwrap_or_else(|| Duration::from_nanos(sum(procfs::cpu_ns))),
+            memory_bytes: counted
+                .and_then(|hierarchy| hierarchy.memory_bytes(service))
+                .unwrap_or_else(|| sum(procfs::resident_bytes)),
+            processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
+            tasks: u32::try_from(sum(|pid| procfs::process(pid).map_or(0, |process| u64::from(process.threads))))
+                .unwrap_or(u32::MAX),
+            files: sum(procfs::files),
+        }
+    }
+}
+
+impl Tree {
+    /// The folder new processes are born into.
+    pub(crate) fn folder(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Cgroup(leaf) => Some(leaf.folder()),
+            Self::Walked(_) => None,
+        }
+    }
+
+    /// The main process is there.
+    pub(crate) fn planted(&self, mark: &str, leader: u32) {
+        if let Self::Walked(tree) = self {
+            *tree.borrow_mut() = Some(WalkedTree::new(mark, leader));
+        }
+    }
+
+    /// The file that tells of emptiness and frost; without it one has to look again and again.
+    pub(crate) fn events(&self) -> Option<OwnedFd> {
+        match self {
+            Self::Cgroup(leaf) => leaf.events().ok(),
+            Self::Walked(_) => None,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Cgroup(leaf) => leaf.is_empty(),
+            Self::Walked(_) => self.members().is_empty(),
+        }
+    }
+
+    pub(crate) fn members(&self) -> Vec<u32> {
+        match self {
+            Self::Cgroup(leaf) => leaf.members(),
+            Self::Walked(tree) => {
+                tree.borrow_mut().as_mut().map(|tree| tree.members().into_keys().collect()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Whether a process belongs to it.
+    pub(crate) fn contains(&self, pid: u32) -> bool {
+        match self {
+            Self::Cgroup(leaf) => leaf.contains(pid),
+            Self::Walked(_) => self.members().contains(&pid),
+        }
+    }
+
+    /// Sends a signal to every process but one.
+    pub(crate) fn signal(&self, signal: i32, except: Option<u32>) -> usize {
+        match self {
+            Self::Cgroup(leaf) => leaf.signal(signal, except),
+            Self::Walked(tree) => tree.borrow_mut().as_mut().map_or(0, |tree| tree.signal(signal, except)),
+        }
+    }
+
+    pub(crate) fn kill(&self) {
+        match self {
+            Self::Cgroup(leaf) => leaf.kill(),
+            Self::Walked(tree) => {
+                if let Some(tree) = tree.borrow_mut().as_mut() {
+                    tree.kill();
+                }
+            }
+        }
+    }
+
+    /// Begins to freeze or thaw.
+    pub(crate) fn freeze(&self, frozen: bool) -> io::Result<()> {
+        match self {
+            Self::Cgroup(leaf) => leaf.freeze(frozen),
+            Self::Walked(_) => {
+                /// Each round stops at least one process that a member started since the last one.
+                const ROUNDS_MAX: usize = 32;
+                let signal = if frozen { libc::SIGSTOP } else { libc::SIGCONT };
+                let mut reached = 0;
+                for _ in 0..ROUNDS_MAX {
+                    let now = self.signal(signal, None);
+                    if now == reached || !frozen {
+                        break;
+                    }
+                    reached = now;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        match self {
+            Self::Cgroup(leaf) => leaf.is_frozen(),
+            Self::Walked(_) => {
+                let states = self.members().into_iter().filter_map(procfs::process);
+                states.into_iter().all(|process| matches!(process.state, 'T' | 't'))
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Trees on Linux: cgroups, or else walked.
+
+mod cgroup;
+mod forest;
+mod procfs;
+mod send;
+mod walk;
+
+pub(crate) use forest::{Forest, Tree};
+pub(crate) use procfs::{describe_state, start_time, zombie_exit};
+pub(crate) use send::send;

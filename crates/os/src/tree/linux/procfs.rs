@@ -1,0 +1,123 @@
+//! What `/proc` tells of a process.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::event::Exit;
+
+/// A process at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub parent: u32,
+    pub session: u32,
+    /// When it started, in clock ticks since boot: with the pid, what tells it from any other process of this boot.
+    pub start: u64,
+    pub state: char,
+    pub threads: u32,
+}
+
+/// A process, if it is there.
+pub(crate) fn process(pid: u32) -> Option<Process> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// When a process started.
+pub(crate) fn start_time(pid: u32) -> Option<u64> {
+    process(pid).map(|process| process.start)
+}
+
+/// What a process is doing, for people, where that is worth saying.
+pub(crate) fn describe_state(pid: u32) -> &'static str {
+    match process(pid).map(|process| process.state) {
+        Some('D') => " (uninterruptible)",
+        Some('T' | 't') => " (stopped)",
+        Some('Z') => " (zombie)",
+        Some(_) | None => "",
+    }
+}
+
+/// How a process ended that nobody has reaped yet. The kernel tells it to those who could trace the process; to others it
+/// shows a zero, which must not be taken for an exit code.
+pub(crate) fn zombie_exit(pid: u32) -> Option<Exit> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let is_zombie = parse_stat(&stat)?.state == 'Z';
+    let status: i32 = stat.trim_end().rsplit(' ').next()?.parse().ok()?;
+    let may_see = rustix::process::geteuid().is_root();
+    (is_zombie && (status != 0 || may_see)).then(|| Exit::from_wait_status(status))
+}
+
+/// Every process there is.
+pub(crate) fn snapshot() -> BTreeMap<u32, Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| process(pid).map(|process| (pid, process))).collect()
+}
+
+/// `pid (name) state parent group session …`; the name may hold anything, so what counts comes after the last `)`.
+fn parse_stat(stat: &str) -> Option<Process> {
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    let threads = fields.nth(13)?.parse().ok()?;
+    let start = fields.nth(1)?.parse().ok()?;
+    Some(Process { parent, session, start, state, threads })
+}
+
+/// Whether the environment a process was started with has this variable; `None` if it cannot be read.
+pub(crate) fn has_variable(pid: u32, variable: &[u8]) -> Option<bool> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    Some(environment.split(|byte| *byte == 0).any(|entry| entry == variable))
+}
+
+/// Resident memory in bytes.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok();
+    let pages: u64 = pages.and_then(|text| text.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
+    pages * u64::try_from(rustix::param::page_size()).unwrap_or(4096)
+}
+
+/// Processor time so far, in nanoseconds.
+pub(crate) fn cpu_ns(pid: u32) -> u64 {
+    // The first number is the time on a processor; see Documentation/scheduler/sched-stats.rst.
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Open file descriptors.
+pub(crate) fn files(pid: u32) -> u64 {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count() as u64)
+}
+
+/// The cgroup v2 path of a process, as the kernel shows it to the reader.
+pub(crate) fn cgroup_path(pid: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_name_with_brackets_and_blanks_is_no_trouble() {
+        let stat = "7 (a) b (c) S 1 7 5 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 12345 1 1";
+        let process = parse_stat(stat).unwrap();
+        assert_eq!(process, Process { parent: 1, session: 5, start: 12345, state: 'S', threads: 3 });
+    }
+
+    #[test]
+    fn this_very_process_is_in_the_snapshot() {
+        let me = std::process::id();
+        let found = snapshot()[&me];
+        assert_eq!(Some(found.start), start_time(me));
+        assert!(resident_bytes(me) > 0 && files(me) >= 3 && cpu_ns(me) > 0);
+    }
+
+    #[test]
+    fn text_that_is_no_stat_is_passed_over() {
+        for text in ["", "1", "1 (a", "1 (a)", "1 (a) S", "1 (a) S x"] {
+            assert_eq!(parse_stat(text), None, "{text}");
+        }
+    }
+}

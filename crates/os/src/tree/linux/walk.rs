@@ -1,0 +1,103 @@
+//! Trees without cgroups: a program's own session, a mark in the environment of everything it starts, and lines of descent.
+//! Every signal goes through a pidfd that was opened first and checked by the start time after, so that it can never hit a
+//! process that merely has the same number.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd as _;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::procfs::{self, Process};
+use super::send::send;
+
+/// The variable that marks every process of a run.
+pub(crate) const MARK: &str = "MENSHEN_RUN";
+
+/// A tree known by its marks.
+#[derive(Debug)]
+pub(crate) struct WalkedTree {
+    /// `MENSHEN_RUN=…` as it stands in the environment.
+    mark: Vec<u8>,
+    /// The main process, which is also the session.
+    leader: u32,
+    leader_start: u64,
+    /// Members seen so far, with their start times: they stay members when their parents are gone.
+    known: BTreeMap<u32, u64>,
+}
+
+impl WalkedTree {
+    pub(crate) fn new(mark: &str, leader: u32) -> Self {
+        let leader_start = procfs::start_time(leader).unwrap_or(0);
+        let known = BTreeMap::from([(leader, leader_start)]);
+        Self { mark: format!("{MARK}={mark}").into_bytes(), leader, leader_start, known }
+    }
+
+    /// Every live member with its start time. Zombies are not alive.
+    pub(crate) fn members(&mut self) -> BTreeMap<u32, u64> {
+        let all = procfs::snapshot();
+        let mut members: BTreeSet<u32> =
+            all.iter().filter(|(pid, process)| self.is_member(**pid, process)).map(|(pid, _)| *pid).collect();
+        loop {
+            let children: Vec<u32> = all
+                .iter()
+                .filter(|(pid, process)| members.contains(&process.parent) && !members.contains(pid))
+                .map(|(pid, _)| *pid)
+                .collect();
+            if children.is_empty() {
+                break;
+            }
+            members.extend(children);
+        }
+        self.known = members.iter().filter_map(|pid| all.get(pid).map(|process| (*pid, process.start))).collect();
+        let lives = |pid: &u32| all.get(pid).is_some_and(|process| !matches!(process.state, 'Z' | 'X'));
+        self.known.iter().filter(|(pid, _)| lives(pid)).map(|(pid, start)| (*pid, *start)).collect()
+    }
+
+    fn is_member(&self, pid: u32, process: &Process) -> bool {
+        if self.known.get(&pid) == Some(&process.start) {
+            return true;
+        }
+        if process.start < self.leader_start {
+            return false;
+        }
+        match procfs::has_variable(pid, &self.mark) {
+            Some(marked) => marked,
+            None => process.session == self.leader && self.leader != 0,
+        }
+    }
+
+    /// Sends a signal to every member but one. How many were reached.
+    pub(crate) fn signal(&mut self, signal: i32, except: Option<u32>) -> usize {
+        let members = self.members();
+        members
+            .into_iter()
+            .filter(|(pid, _)| Some(*pid) != except)
+            .filter(|(pid, start)| signal_checked(*pid, *start, signal))
+            .count()
+    }
+
+    /// Stops every member first, so that none can start another behind our back, then kills them all.
+    pub(crate) fn kill(&mut self) {
+        /// Each round finds at least one process that a member started since the last one.
+        const ROUNDS_MAX: usize = 32;
+        let mut seen = BTreeSet::new();
+        for _ in 0..ROUNDS_MAX {
+            let fresh: Vec<(u32, u64)> = self.members().into_iter().filter(|member| seen.insert(*member)).collect();
+            if fresh.is_empty() {
+                break;
+            }
+            for (pid, start) in fresh {
+                signal_checked(pid, start, libc::SIGSTOP);
+            }
+        }
+        self.signal(libc::SIGKILL, None);
+    }
+}
+
+/// Sends a signal to the process that has this number and started then.
+fn signal_checked(pid: u32, start: u64, signal: i32) -> bool {
+    let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    let Ok(pidfd) = pidfd_open(raw, PidfdFlags::empty()) else { return false };
+    // From here on the descriptor means one process whatever happens to the number.
+    procfs::start_time(pid) == Some(start) && send(pidfd.as_fd(), signal).is_ok()
+}

@@ -1,0 +1,255 @@
+//! Starting programs exactly as planned, and hearing how they end.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use menshen_os::notify_socket::NotifySocket;
+use menshen_os::output::Descriptor;
+use menshen_os::{Exit, Input, OsEvent, Target, Token, TreeMode, TreeState};
+
+use crate::bed::{Bed, lives};
+
+#[test]
+fn a_program_that_exits_is_reported_with_its_code() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let ended = bed.run(&bed.shell("echo out; echo err >&2; exit 7"));
+    assert_eq!((ended.exit, ended.tree, ended.oom), (Exit::Code(7), TreeState::Empty, false));
+    assert_eq!(ended.tail, "out\nerr\n");
+}
+
+#[test]
+fn a_program_killed_by_any_signal_is_reported_with_its_number() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    for signal in [9, 15, 11, 34, 40] {
+        let (token, _) = bed.start(&bed.program(&["sleep", "100"]));
+        bed.system.signal(token, Target::Main, signal);
+        assert_eq!(bed.end_of(token).exit, Exit::Signal(signal));
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_reported_with_the_reason() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    std::fs::write(bed.folder.path().join("text"), "x").unwrap();
+    for (command, expected) in [
+        ("no-such-program", "executing no-such-program: no such file or directory"),
+        ("./missing", "executing ./missing: no such file or directory"),
+        ("./text", "executing ./text: permission denied"),
+    ] {
+        let token = bed.spawn(&bed.program(&[command]));
+        let error = bed.wait_for(|event| match event {
+            OsEvent::StartFailed { token: failed, error } if *failed == token => Some(error.clone()),
+            OsEvent::Started { .. } => panic!("{command} started"),
+            _ => None,
+        });
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn a_missing_directory_is_the_reason_given() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let mut program = bed.program(&["true"]);
+    program.directory = "/no/such/folder".into();
+    let token = bed.spawn(&program);
+    let error = bed.wait_for(|event| match event {
+        OsEvent::StartFailed { token: failed, error } if *failed == token => Some(error.clone()),
+        _ => None,
+    });
+    assert_eq!(error, "changing to its directory /no/such/folder: no such file or directory");
+}
+
+#[test]
+fn what_cannot_be_an_argument_is_refused_before_anything_is_started() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let program = bed.program(&["true", "a\0b"]);
+    let error = bed.system.spawn(Token(77), &Bed::place("main"), &program).unwrap_err();
+    assert!(error.to_string().contains("NUL"), "{error}");
+    let error = bed.system.spawn(Token(78), &Bed::place("main"), &bed.program(&[])).unwrap_err();
+    assert!(error.to_string().contains("empty"), "{error}");
+}
+
+#[test]
+fn the_environment_is_the_planned_one_and_nothing_else() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let mut program = bed.program(&["env"]);
+    program.environment.push(("GREETING".into(), "hello = world".into()));
+    let ended = bed.run(&program);
+    let mut lines: Vec<&str> = ended.tail.lines().filter(|line| !line.starts_with("MENSHEN_RUN=")).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["GREETING=hello = world", "PATH=/usr/local/bin:/usr/bin:/bin"]);
+}
+
+#[test]
+fn stdin_is_at_its_end_at_once() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let ended = bed.run(&bed.shell("if read answer; then echo got; else echo end; fi"));
+    assert_eq!(ended.tail, "end\n");
+}
+
+#[test]
+fn stdin_can_be_given() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let mut program = bed.program(&["cat"]);
+    program.input = Input::Bytes(b"{\"a\":1}".to_vec());
+    assert_eq!(bed.run(&program).tail, "{\"a\":1}");
+}
+
+#[test]
+fn directory_mask_priority_and_files_are_the_planned_ones() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let mut program = bed.shell("pwd; umask; nice; ulimit -n; ulimit -Hn; touch made");
+    program.umask = Some(0o027);
+    program.nice = Some(7);
+    program.files = Some(123);
+    let ended = bed.run(&program);
+    let folder = bed.folder.path().canonicalize().unwrap();
+    assert_eq!(ended.tail.lines().collect::<Vec<_>>(), [folder.to_str().unwrap(), "0027", "7", "123", "123"]);
+    assert_eq!(bed.folder.path().join("made").metadata().unwrap().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn a_program_gets_the_guards_own_limit_of_files_not_the_raised_one() {
+    let before = std::process::Command::new("sh").args(["-c", "ulimit -n"]).output().unwrap().stdout;
+    let mut bed = Bed::new(TreeMode::Auto);
+    let ended = bed.run(&bed.shell("ulimit -n"));
+    assert_eq!(ended.tail.as_bytes(), before);
+}
+
+#[test]
+fn a_program_leads_its_own_session() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let ended = bed.run(&bed.shell("echo $$ $(cut -d' ' -f5,6 /proc/$$/stat)"));
+    let numbers: Vec<&str> = ended.tail.split_whitespace().collect();
+    assert_eq!(numbers, [numbers[0]; 3], "process, group and session");
+}
+
+#[test]
+fn no_signal_is_ignored_or_blocked_in_a_program() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let ended = bed.run(&bed.program(&["grep", "-E", "^Sig(Blk|Ign):", "/proc/self/status"]));
+    for line in ended.tail.lines() {
+        assert_eq!(line.split_whitespace().nth(1), Some("0000000000000000"), "{line}");
+    }
+    assert_eq!(ended.tail.lines().count(), 2);
+}
+
+#[test]
+fn a_program_has_no_descriptors_but_its_own() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let ended = bed.run(&bed.program(&["ls", "/proc/self/fd"]));
+    assert_eq!(ended.tail, "0\n1\n2\n3\n", "3 is that of ls itself");
+}
+
+#[test]
+fn passed_descriptors_begin_at_three_and_are_announced() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let mut program = bed.shell("echo $$ $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES; cat <&3; cat <&4");
+    for (name, text) in [("first", "one\n"), ("second", "two\n")] {
+        std::fs::write(bed.folder.path().join(name), text).unwrap();
+        let file = std::fs::File::open(bed.folder.path().join(name)).unwrap();
+        program.passed.push((name.to_owned(), std::sync::Arc::new(Descriptor::from_file(file))));
+    }
+    let ended = bed.run(&program);
+    let lines: Vec<&str> = ended.tail.lines().collect();
+    let announced: Vec<&str> = lines[0].split(' ').collect();
+    assert_eq!(announced[0].parse::<u32>().unwrap(), announced[1].parse::<u32>().unwrap());
+    assert_eq!(&announced[2..], ["2", "first:second"]);
+    assert_eq!(&lines[1..], ["one", "two"]);
+}
+
+#[test]
+fn output_goes_into_a_pipe_that_is_still_there_when_the_program_is_not() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let (pipe, program) = bed.with_pipe("out", bed.shell("printf 'a\\000b\\n\\n'; echo no-newline | tr -d '\\n'"));
+    bed.run(&program);
+    let mut buffer = [0; 64];
+    let count = pipe.read(&mut buffer).unwrap().unwrap();
+    assert_eq!(&buffer[..count], b"a\0b\n\nno-newline");
+    assert_eq!(pipe.read(&mut buffer).unwrap(), None);
+}
+
+#[test]
+fn more_output_than_a_pipe_holds_does_not_block_what_only_keeps_the_tail() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let ended = bed.run(&bed.shell("seq 1 100000; echo last"));
+    assert_eq!(ended.exit, Exit::Code(0));
+    assert!(ended.tail.ends_with("100000\nlast\n") && ended.tail.len() <= 2048);
+}
+
+#[test]
+fn what_a_program_says_over_its_socket_comes_with_who_it_is() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let path = bed.folder.path().join("notify");
+    bed.system.add_socket(Token(900), NotifySocket::bind(&path).unwrap()).unwrap();
+    let script = "import os,socket; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.sendto(b'READY=1',os.environ['NOTIFY_SOCKET']); print(os.getpid())";
+    let mut program = bed.program(&["python3", "-c", script]);
+    program.environment.push(("NOTIFY_SOCKET".into(), path.into_os_string()));
+    let token = bed.spawn(&program);
+    let sender = bed.wait_for(|event| match event {
+        OsEvent::Notified { token, datagram } if *token == Token(900) => Some((datagram.bytes.clone(), datagram.pid)),
+        _ => None,
+    });
+    let ended = bed.end_of(token);
+    assert_eq!(sender, (b"READY=1".to_vec(), ended.tail.trim().parse().unwrap()));
+}
+
+#[test]
+fn a_wait_without_anything_to_wait_for_ends_with_its_time_or_the_waker() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let mut events = Vec::new();
+    bed.system.wait(Some(std::time::Duration::from_millis(1)), &mut events).unwrap();
+    let waker = bed.system.waker();
+    std::thread::spawn(move || waker.wake());
+    bed.system.wait(None, &mut events).unwrap();
+    assert!(events.is_empty());
+}
+
+#[test]
+fn a_hundred_short_programs_are_all_reported() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let tokens: Vec<Token> = (0..100).map(|number| bed.spawn(&bed.shell(&format!("exit {}", number % 50)))).collect();
+    let mut ended = std::collections::BTreeMap::new();
+    while ended.len() < tokens.len() {
+        let (token, exit) = bed.wait_for(|event| match event {
+            OsEvent::Exited { token, exit, .. } => Some((*token, *exit)),
+            _ => None,
+        });
+        ended.insert(token, exit);
+    }
+    for (number, token) in (0..).zip(&tokens) {
+        assert_eq!(ended[token], Exit::Code(number % 50));
+    }
+}
+
+#[test]
+fn an_adopted_process_is_looked_after_like_one_of_our_own() {
+    let mut bed = Bed::new(TreeMode::Walk);
+    // A process that is the child of another, which also reaps it: an earlier guard's, as far as we are concerned.
+    let mut parent = std::process::Command::new("sh")
+        .args(["-c", "sh -c 'sleep 0.3; exit 3' & echo $!; wait"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut line).unwrap();
+    let pid: u32 = line.trim().parse().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let start: u64 = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
+    let adopted = bed.system.adopt(Token(50), &Bed::place("main"), pid, start).unwrap();
+    assert_eq!(adopted, menshen_os::system::Adopted::Alive);
+    assert_eq!(bed.end_of(Token(50)).exit, Exit::Code(3), "the kernel remembers the exit of what others reaped");
+    let gone = bed.system.adopt(Token(51), &Bed::place("main"), pid, start).unwrap();
+    assert!(matches!(gone, menshen_os::system::Adopted::Ended { .. }));
+    assert!(!lives(pid));
+    // The system reaps every child of this process, so there may be nothing left to wait for.
+    let _ = parent.wait();
+}
+
+#[test]
+fn a_recycled_number_is_never_adopted() {
+    let mut bed = Bed::new(TreeMode::Walk);
+    let me = std::process::id();
+    let adopted = bed.system.adopt(Token(50), &Bed::place("main"), me, 1).unwrap();
+    assert!(matches!(adopted, menshen_os::system::Adopted::Ended { .. }));
+    bed.system.kill(Token(50), Target::Tree);
+}

@@ -1,0 +1,202 @@
+//! Whole trees: nothing survives that is to end, nothing ends that is somebody else's. With cgroups and without.
+
+use menshen_os::usage::Limits;
+use menshen_os::{Exit, OsEvent, Target, TreeMode, TreeState};
+
+use crate::bed::{BOTH, Bed, is_root, lives};
+
+/// Starts a daemon child in a session of its own that outlives its parent, and writes its number into a file.
+const DAEMON: &str = "setsid sh -c 'echo $$ > daemon; trap \"\" TERM HUP; while :; do sleep 0.1; done' & sleep 0.05; wait_for_file() { while [ ! -s daemon ]; do sleep 0.01; done; }; wait_for_file; ";
+
+#[test]
+fn a_daemon_child_keeps_the_tree_alive_after_its_parent() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let token = bed.spawn(&bed.shell(&format!("{DAEMON} exit 0")));
+        let ended = bed.end_of(token);
+        assert_eq!((ended.exit, ended.tree), (Exit::Code(0), TreeState::Alive), "{mode:?}");
+        let daemon: u32 = bed.await_file("daemon").parse().unwrap();
+        assert!(lives(daemon) && bed.system.is_member(token, daemon), "{mode:?}");
+        bed.system.signal(token, Target::Rest, 15);
+        assert!(lives(daemon), "it ignores SIGTERM");
+        bed.system.kill(token, Target::Tree);
+        bed.wait_empty(token);
+        assert!(!lives(daemon), "{mode:?}");
+    }
+}
+
+#[test]
+fn killing_a_tree_kills_everything_in_it_and_nothing_else() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let mut bystander = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let (token, main) = bed.start(&bed.shell(&format!("{DAEMON} (sleep 1000 & exec sleep 1000) & sleep 1000")));
+        let daemon: u32 = bed.await_file("daemon").parse().unwrap();
+        bed.until("all are there", |bed| bed.system.usage("web").processes >= 5);
+        bed.system.kill(token, Target::Tree);
+        let ended = bed.end_of(token);
+        assert_eq!(ended.exit, Exit::Signal(9), "{mode:?}");
+        bed.until("nothing is left", |bed| bed.system.usage("web").processes == 0);
+        assert!(!lives(main) && !lives(daemon), "{mode:?}");
+        assert!(lives(bystander.id()));
+        bystander.kill().unwrap();
+        bystander.wait().ok();
+    }
+}
+
+#[test]
+fn a_signal_to_the_main_process_reaches_it_alone() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let (token, _) = bed.start(
+        &bed.shell("sleep 1000 & echo $! > child; trap 'echo got > main; exit 0' USR1; while :; do sleep 0.02; done"),
+    );
+    let child: u32 = bed.await_file("child").parse().unwrap();
+    bed.system.signal(token, Target::Main, 10);
+    let ended = bed.end_of(token);
+    assert_eq!((ended.exit, ended.tree), (Exit::Code(0), TreeState::Alive));
+    assert!(lives(child));
+}
+
+#[test]
+fn a_double_forked_program_is_found_in_both_modes() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let script = "import os,time\nif os.fork()==0:\n os.setsid()\n if os.fork()==0:\n  open('daemon','w').write(str(os.getpid())+'\\n')\n  time.sleep(1000)\n os._exit(0)\nos.wait()\ntime.sleep(1000)";
+        let (token, _) = bed.start(&bed.program(&["python3", "-c", script]));
+        let daemon: u32 = bed.await_file("daemon").parse().unwrap();
+        assert!(bed.system.is_member(token, daemon), "{mode:?}");
+        bed.system.kill(token, Target::Tree);
+        bed.until("the daemon is gone", |_| !lives(daemon));
+    }
+}
+
+#[test]
+fn a_frozen_tree_does_nothing_until_it_is_thawed() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let (token, _) = bed.start(&bed.shell("n=0; while :; do n=$((n+1)); echo $n > count; sleep 0.01; done"));
+        bed.await_file("count");
+        bed.system.freeze(token).unwrap();
+        bed.wait_for(|event| matches!(event, OsEvent::Frozen { token: frozen } if *frozen == token).then_some(()));
+        let frozen = std::fs::read_to_string(bed.folder.path().join("count")).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(std::fs::read_to_string(bed.folder.path().join("count")).unwrap(), frozen, "{mode:?}");
+        bed.system.thaw(token).unwrap();
+        let frozen: u64 = frozen.trim().parse().unwrap_or(0);
+        bed.until("it counts on", |bed| {
+            bed.read_file("count").is_some_and(|text| text.trim().parse::<u64>().is_ok_and(|now| now > frozen))
+        });
+    }
+}
+
+#[test]
+fn a_frozen_tree_can_be_killed() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
+        bed.system.freeze(token).unwrap();
+        bed.wait_for(|event| matches!(event, OsEvent::Frozen { .. }).then_some(()));
+        bed.system.kill(token, Target::Tree);
+        assert_eq!(bed.end_of(token).exit, Exit::Signal(9), "{mode:?}");
+    }
+}
+
+#[test]
+fn a_new_main_process_is_followed_if_it_belongs_to_the_tree() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let (token, old) = bed.start(
+            &bed.shell("sh -c 'echo $$ > new; sleep 1000; exit 0' & while [ ! -f go ]; do sleep 0.01; done; exit 0"),
+        );
+        let new: u32 = bed.await_file("new").parse().unwrap();
+        let foreign = bed.system.set_main(token, std::process::id()).unwrap_err();
+        assert_eq!(foreign.kind(), std::io::ErrorKind::PermissionDenied, "{mode:?}");
+        assert!(bed.system.set_main(token, 4_000_000).is_err());
+        bed.system.set_main(token, new).unwrap();
+        std::fs::write(bed.folder.path().join("go"), "").unwrap();
+        bed.until("the old one is reaped", |_| !std::path::Path::new(&format!("/proc/{old}")).exists());
+        bed.system.signal(token, Target::Main, 15);
+        assert_eq!(bed.end_of(token).exit, Exit::Signal(15), "{mode:?}");
+    }
+}
+
+#[test]
+fn every_orphan_is_reaped() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let (token, _) =
+        bed.start(&bed.shell("for i in 1 2 3 4 5; do (sh -c 'echo $$ >> orphans; exit 0' &) ; done; sleep 1000"));
+    bed.until("five ran", |bed| bed.read_file("orphans").is_some_and(|text| text.lines().count() == 5));
+    let orphans: Vec<u32> = bed.read_file("orphans").unwrap().lines().map(|pid| pid.parse().unwrap()).collect();
+    bed.until("none is a zombie", |_| {
+        orphans.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+    });
+    bed.system.kill(token, Target::Tree);
+}
+
+#[test]
+fn usage_counts_the_whole_tree() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let (_, _) = bed.start(&bed.program(&["python3", "-c", "import subprocess,time\np=subprocess.Popen(['sleep','1000'])\nx=bytearray(50_000_000)\nt=time.process_time()\nwhile time.process_time()-t<0.2: pass\nopen('done','w').write('1\\n')\ntime.sleep(1000)"]));
+        bed.await_file("done");
+        let usage = bed.system.usage("web");
+        assert_eq!((usage.processes, usage.tasks), (2, 2), "{mode:?}");
+        assert!(usage.memory_bytes > 50_000_000 && usage.memory_bytes < 500_000_000, "{mode:?} {usage:?}");
+        assert!(usage.cpu.as_millis() >= 200, "{mode:?} {usage:?}");
+        assert!(usage.files >= 6, "{mode:?} {usage:?}");
+    }
+}
+
+#[test]
+fn a_memory_limit_kills_and_is_named_as_the_cause() {
+    if !is_root() {
+        println!("skipped: setting limits needs root");
+        return;
+    }
+    let mut bed = Bed::new(TreeMode::Auto);
+    let warm = bed.run(&bed.program(&["true"]));
+    assert_eq!(warm.exit, Exit::Code(0));
+    let enforced = bed.system.limit("web", &Limits { memory_bytes: Some(30 << 20), cpu_cores: None, tasks: None });
+    if !enforced.memory {
+        println!("skipped: no memory controller on this machine");
+        return;
+    }
+    let ended = bed.run(&bed.program(&["python3", "-c", "x=bytearray(200_000_000); print(len(x))"]));
+    assert_eq!((ended.exit, ended.oom), (Exit::Signal(9), true));
+    bed.system.limit("web", &Limits::default());
+    let ended = bed.run(&bed.program(&["python3", "-c", "x=bytearray(200_000_000); print(len(x))"]));
+    assert_eq!((ended.exit, ended.oom), (Exit::Code(0), false), "a limit can be lifted");
+}
+
+#[test]
+fn a_limit_of_tasks_keeps_a_fork_bomb_small() {
+    if !is_root() {
+        println!("skipped: setting limits needs root");
+        return;
+    }
+    let mut bed = Bed::new(TreeMode::Auto);
+    bed.run(&bed.program(&["true"]));
+    let enforced = bed.system.limit("web", &Limits { memory_bytes: None, cpu_cores: None, tasks: Some(5) });
+    if !enforced.tasks {
+        println!("skipped: no pids controller on this machine");
+        return;
+    }
+    let ended = bed.run(&bed.program(&["python3", "-c", "import os,time\nn=0\ntry:\n  for i in range(20):\n    if os.fork()==0: time.sleep(1000)\n    n+=1\nexcept OSError as e: print(n, e.strerror)"]));
+    assert_eq!(ended.tail.trim(), "4 Resource temporarily unavailable");
+}
+
+#[test]
+fn a_tree_that_is_gone_leaves_no_folder_behind() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    bed.run(&bed.program(&["true"]));
+    let instance =
+        format!("menshen.test-{}", bed.folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
+    bed.system.forget("web");
+    bed.system.close();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    for mount in mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4)) {
+        let left =
+            std::fs::read_dir(mount).unwrap().flatten().any(|entry| entry.file_name().to_str() == Some(&instance));
+        assert!(!left, "{mount}/{instance}");
+    }
+}
