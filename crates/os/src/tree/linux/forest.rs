@@ -179,28 +179,24 @@ impl Tree {
         match self {
             Self::Cgroup(leaf) => leaf.freeze(frozen),
             Self::Walked(_) => {
-                /// Each round stops at least one process that a member started since the last one.
-                const ROUNDS_MAX: usize = 32;
-                let signal = if frozen { libc::SIGSTOP } else { libc::SIGCONT };
-                let mut reached = 0;
-                for _ in 0..ROUNDS_MAX {
-                    let now = self.signal(signal, None);
-                    if now == reached || !frozen {
-                        break;
-                    }
-                    reached = now;
-                }
+                self.signal(if frozen { libc::SIGSTOP } else { libc::SIGCONT }, None);
                 Ok(())
             }
         }
     }
 
+    /// Whether everything is frozen. Where processes are stopped one by one, those that were started meanwhile are stopped
+    /// by this look.
     pub(crate) fn is_frozen(&self) -> bool {
         match self {
             Self::Cgroup(leaf) => leaf.is_frozen(),
             Self::Walked(_) => {
-                let states = self.members().into_iter().filter_map(procfs::process);
-                states.into_iter().all(|process| matches!(process.state, 'T' | 't'))
+                let mut processes = self.members().into_iter().filter_map(procfs::process);
+                let frozen = processes.all(|process| matches!(process.state, 'T' | 't'));
+                if !frozen {
+                    self.signal(libc::SIGSTOP, None);
+                }
+                frozen
             }
         }
     }
