@@ -1,1 +1,19 @@
-//! The control contract.
+//! The control contract: what goes over a guard's control socket.
+//!
+//! - [`types`]: the wire types.
+//! - [`problem`]: errors, each with a stable code.
+//! - [`endpoint`]: every endpoint, once: the server routes by this table, the client calls by it, and
+//!   [`openapi`] writes it down.
+//! - [`client`]: the Rust client.
+
+pub mod client;
+pub mod endpoint;
+pub mod openapi;
+pub mod problem;
+pub mod time;
+pub mod types;
+
+pub use client::{Client, ClientError};
+pub use endpoint::{Endpoint, Role};
+pub use problem::{Problem, ProblemCode};
+pub use time::Time;

@@ -1,0 +1,324 @@
+//! The Rust client. How a connection is made is the caller's business: a Unix socket, a named pipe, or a test's own.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::endpoint::Endpoint;
+use crate::problem::{Problem, ProblemCode};
+use crate::types::Event;
+
+/// The longest answer that is read whole, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The longest line of an answer that comes line by line, in bytes.
+const LINE_BYTES_MAX: usize = 4 << 20;
+
+/// What a connection can do.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for T {}
+
+type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>> + Send>>;
+
+/// Speaks to one guard.
+pub struct Client {
+    connect: Box<dyn Fn() -> Connecting + Send + Sync>,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No guard listens there, or the caller may not connect.
+    #[error("cannot reach the guard")]
+    Unreachable(#[source] io::Error),
+    /// The guard answered with a problem.
+    #[error(transparent)]
+    Problem(Problem),
+    /// The connection broke.
+    #[error("the connection to the guard broke")]
+    Broken(#[source] hyper::Error),
+    /// The answer is not what the contract says.
+    #[error("the guard's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl ClientError {
+    /// The problem the guard answered with, if it did.
+    #[must_use]
+    pub const fn problem(&self) -> Option<&Problem> {
+        if let Self::Problem(problem) = self { Some(problem) } else { None }
+    }
+}
+
+impl Client {
+    /// A client that connects anew for each call.
+    pub fn new<F, C>(connect: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = io::Result<C>> + Send + 'static,
+        C: Connection,
+    {
+        let connect = move || -> Connecting {
+            let connecting = connect();
+            Box::pin(async move { connecting.await.map(|connection| Box::new(connection) as Box<dyn Connection>) })
+        };
+        Self { connect: Box::new(connect) }
+    }
+
+    /// Calls an endpoint and reads its answer.
+    ///
+    /// # Errors
+    /// When the guard cannot be reached or answers with a problem.
+    pub async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ClientError> {
+        let response = self.send(call, None).await?;
+        let body = read_whole(response.into_body()).await?;
+        serde_json::from_slice(&body).map_err(|error| ClientError::Unreadable(error.to_string()))
+    }
+
+    /// Calls an endpoint that answers with text.
+    ///
+    /// # Errors
+    /// When the guard cannot be reached or answers with a problem.
+    pub async fn text(&self, call: &Call<'_>) -> Result<String, ClientError> {
+        let response = self.send(call, None).await?;
+        let body = read_whole(response.into_body()).await?;
+        String::from_utf8(body.into()).map_err(|error| ClientError::Unreadable(error.to_string()))
+    }
+
+    /// Calls an endpoint that answers line by line, without an end if it follows.
+    ///
+    /// # Errors
+    /// When the guard cannot be reached or answers with a problem.
+    pub async fn lines(&self, call: &Call<'_>) -> Result<Lines, ClientError> {
+        let response = self.send(call, None).await?;
+        Ok(Lines { body: response.into_body(), buffer: Vec::new(), ended: false })
+    }
+
+    /// Follows the guard's events: what the query asks for of the past, then what happens.
+    ///
+    /// # Errors
+    /// When the guard cannot be reached or answers with a problem.
+    pub async fn events(&self, call: &Call<'_>) -> Result<Events, ClientError> {
+        let response = self.send(call, Some("text/event-stream")).await?;
+        Ok(Events(Lines { body: response.into_body(), buffer: Vec::new(), ended: false }))
+    }
+
+    async fn send(&self, call: &Call<'_>, accept: Option<&str>) -> Result<http::Response<Incoming>, ClientError> {
+        let connection = (self.connect)().await.map_err(ClientError::Unreachable)?;
+        let (mut sender, driver) = http1::handshake(TokioIo::new(connection)).await.map_err(ClientError::Broken)?;
+        // What goes wrong with the connection shows up in the call that uses it.
+        drop(tokio::spawn(driver));
+        let request = call.request(accept)?;
+        let response = sender.send_request(request).await.map_err(ClientError::Broken)?;
+        if response.status().is_success()
+            || (call.endpoint == Endpoint::GetReadiness && response.status() == StatusCode::SERVICE_UNAVAILABLE)
+        {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = read_whole(response.into_body()).await?;
+        let problem = serde_json::from_slice(&body).unwrap_or_else(|_| {
+            Problem::new(ProblemCode::Internal, format!("status {status}: {}", String::from_utf8_lossy(&body)))
+        });
+        Err(ClientError::Problem(problem))
+    }
+}
+
+/// One call.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    endpoint: Endpoint,
+    name: Option<&'a str>,
+    query: String,
+    body: Vec<u8>,
+    idempotency_key: Option<String>,
+}
+
+impl<'a> Call<'a> {
+    /// A call of an endpoint.
+    #[must_use]
+    pub const fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, name: None, query: String::new(), body: Vec::new(), idempotency_key: None }
+    }
+
+    /// A call about a service.
+    #[must_use]
+    pub const fn about(endpoint: Endpoint, name: &'a str) -> Self {
+        Self { endpoint, name: Some(name), query: String::new(), body: Vec::new(), idempotency_key: None }
+    }
+
+    /// With query parameters: a type of the contract.
+    ///
+    /// # Errors
+    /// When it cannot be written as a query.
+    pub fn query(mut self, query: &impl Serialize) -> Result<Self, ClientError> {
+        let value = serde_json::to_value(query).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        let pairs = value.as_object().into_iter().flatten().filter_map(|(key, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let asked = !value.is_null() && *value != serde_json::Value::Bool(false);
+            asked.then(|| format!("{key}={}", encode(&text)))
+        });
+        self.query = pairs.collect::<Vec<_>>().join("&");
+        Ok(self)
+    }
+
+    /// With a JSON body.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn body(mut self, body: &impl Serialize) -> Result<Self, ClientError> {
+        self.body = serde_json::to_vec(body).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        Ok(self)
+    }
+
+    /// With a key, so that it is carried out once however often it is sent.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    fn request(&self, accept: Option<&str>) -> Result<Request<Full<Bytes>>, ClientError> {
+        let separator = if self.query.is_empty() { "" } else { "?" };
+        let uri = format!("{}{separator}{}", self.endpoint.path(self.name.map(encode).as_deref()), self.query);
+        let mut request =
+            Request::builder().method(self.endpoint.contract().method).uri(uri).header(http::header::HOST, "menshen");
+        if let Some(accept) = accept {
+            request = request.header(http::header::ACCEPT, accept);
+        }
+        if let Some(key) = &self.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        if !self.body.is_empty() {
+            request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(Full::new(Bytes::from(self.body.clone())))
+            .map_err(|error| ClientError::Unreadable(error.to_string()))
+    }
+}
+
+/// Everything but the unreserved characters of RFC 3986 as `%XX`.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+async fn read_whole(body: Incoming) -> Result<Bytes, ClientError> {
+    let limited = http_body_util::Limited::new(body, ANSWER_BYTES_MAX);
+    let collected = limited.collect().await.map_err(|error| ClientError::Unreadable(error.to_string()))?;
+    Ok(collected.to_bytes())
+}
+
+/// The lines of an answer.
+pub struct Lines {
+    body: Incoming,
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
+impl Lines {
+    /// The next line; `None` at the end.
+    ///
+    /// # Errors
+    /// When the connection breaks, or a line is longer than anything the contract allows.
+    pub async fn next(&mut self) -> Result<Option<String>, ClientError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return text(&line[..end]).map(Some);
+            }
+            if self.ended {
+                let rest = std::mem::take(&mut self.buffer);
+                return if rest.is_empty() { Ok(None) } else { text(&rest).map(Some) };
+            }
+            if self.buffer.len() > LINE_BYTES_MAX {
+                return Err(ClientError::Unreadable("a line is too long".to_owned()));
+            }
+            match self.body.frame().await {
+                None => self.ended = true,
+                Some(frame) => {
+                    if let Ok(data) = frame.map_err(ClientError::Broken)?.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next line as a value of the contract; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`Self::next`], and when the line is not such a value.
+    pub async fn next_as<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+        let Some(line) = self.next().await? else { return Ok(None) };
+        serde_json::from_str(&line).map(Some).map_err(|error| ClientError::Unreadable(error.to_string()))
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<String, ClientError> {
+    String::from_utf8(bytes.to_vec()).map_err(|error| ClientError::Unreadable(error.to_string()))
+}
+
+/// Server-sent events.
+pub struct Events(Lines);
+
+impl Events {
+    /// The next event; `None` when the guard ends.
+    ///
+    /// # Errors
+    /// When the connection breaks or the event cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+        while let Some(line) = self.0.next().await? {
+            // The event's number and comments come on lines of their own; the number is in the data, too.
+            if let Some(data) = line.strip_prefix("data:") {
+                return serde_json::from_str(data.trim_start())
+                    .map(Some)
+                    .map_err(|error| ClientError::Unreadable(error.to_string()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{LogQuery, Stream};
+
+    #[test]
+    fn queries_leave_out_what_is_not_asked_for_and_escape_the_rest() {
+        let query = LogQuery {
+            grep: Some("a b&c=ä".into()),
+            stream: Some(Stream::Stderr),
+            tail: Some(5),
+            ..LogQuery::default()
+        };
+        let call = Call::about(Endpoint::GetLogs, "web").query(&query).unwrap();
+        let request = call.request(None).unwrap();
+        assert_eq!(request.uri(), "/v1/services/web/logs?grep=a%20b%26c%3D%C3%A4&stream=stderr&tail=5");
+    }
+
+    #[test]
+    fn a_name_cannot_break_out_of_the_path() {
+        let request = Call::about(Endpoint::StopService, "../x?y").request(None).unwrap();
+        assert_eq!(request.uri(), "/v1/services/..%2Fx%3Fy/stop");
+    }
+}
