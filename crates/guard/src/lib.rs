@@ -1,1 +1,3 @@
-//! The guard.
+//! The guard: one loop that carries out what the core decides.
+
+pub mod logs;

@@ -1,0 +1,1 @@
+//! What services write, on its way to disk and back.
