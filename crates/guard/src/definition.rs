@@ -1,0 +1,203 @@
+//! Finding a definition's files and loading them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use menshen_os::error::describe;
+use menshen_plan::{Input, Layer, Loaded, Source, load};
+use thiserror::Error;
+
+use crate::facts::ThisMachine;
+
+/// The file looked for where none is named.
+pub const FILE_NAME: &str = "menshen.toml";
+/// The most files one folder may have; more are a mistake (the wrong folder).
+const FILES_MAX: usize = 1000;
+
+/// Where a definition is and how it is to be read; it can be read again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionSource {
+    /// A file, or a folder of `*.toml` files.
+    pub path: PathBuf,
+    /// The profile to lay over it.
+    pub profile: Option<String>,
+    /// `--set` arguments.
+    pub settings: Vec<String>,
+    /// The environment placeholders and programs see.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Why there is nothing to load.
+#[derive(Debug, Error)]
+pub enum DefinitionError {
+    /// Nothing at the path.
+    #[error("there is no definition at {}", .0.display())]
+    Missing(PathBuf),
+    /// The path, or a file in the folder, cannot be read.
+    #[error("{} cannot be read: {why}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A folder without definitions.
+    #[error("the folder {} has no *.toml file", .0.display())]
+    EmptyFolder(PathBuf),
+    /// A folder with more files than a definition can sensibly have.
+    #[error("the folder {} has more than {FILES_MAX} *.toml files", .0.display())]
+    TooManyFiles(PathBuf),
+    /// The profile has no file.
+    #[error("the profile '{profile}' has no file: {} is not there", .file.display())]
+    NoProfile {
+        /// Which profile.
+        profile: String,
+        /// Where its file would be.
+        file: PathBuf,
+    },
+}
+
+impl DefinitionSource {
+    /// The definition's folder: where relative directories start.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        if absolute.is_dir() { absolute } else { absolute.parent().map(Path::to_owned).unwrap_or_default() }
+    }
+
+    /// Every file of it, the layers in order.
+    ///
+    /// # Errors
+    /// When there is none, or the profile has none.
+    pub fn files(&self) -> Result<Vec<Vec<PathBuf>>, DefinitionError> {
+        if self.path.is_dir() { self.files_of_folder() } else { self.single_file() }
+    }
+
+    /// Reads the files and makes a plan of them.
+    ///
+    /// # Errors
+    /// When a file cannot be read at all; what is wrong *in* the files is in the result.
+    pub fn load(&self) -> Result<Loaded, DefinitionError> {
+        let layers = self.files()?.iter().map(|files| read_layer(files)).collect::<Result<Vec<Layer>, _>>()?;
+        let input = Input {
+            layers,
+            settings: self.settings.clone(),
+            environment: self.environment.clone(),
+            folder: self.folder(),
+        };
+        Ok(load(&input, &ThisMachine))
+    }
+
+    fn single_file(&self) -> Result<Vec<Vec<PathBuf>>, DefinitionError> {
+        if !self.path.exists() {
+            return Err(DefinitionError::Missing(self.path.clone()));
+        }
+        let mut layers = vec![vec![self.path.clone()]];
+        if let Some(profile) = &self.profile {
+            let file = self.path.with_extension(format!("{profile}.toml"));
+            if !file.exists() {
+                return Err(DefinitionError::NoProfile { profile: profile.clone(), file });
+            }
+            layers.push(vec![file]);
+        }
+        Ok(layers)
+    }
+
+    fn files_of_folder(&self) -> Result<Vec<Vec<PathBuf>>, DefinitionError> {
+        let unreadable =
+            |error: io::Error| DefinitionError::Unreadable { path: self.path.clone(), why: describe(&error) };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                files.push(path);
+            }
+            if files.len() > FILES_MAX {
+                return Err(DefinitionError::TooManyFiles(self.path.clone()));
+            }
+        }
+        files.sort();
+        // `shop.production.toml` belongs to the profile `production`, and to no other.
+        let (base, profiled): (Vec<PathBuf>, Vec<PathBuf>) =
+            files.into_iter().partition(|path| profile_of(path).is_none());
+        if base.is_empty() {
+            return Err(DefinitionError::EmptyFolder(self.path.clone()));
+        }
+        let mut layers = vec![base];
+        if let Some(profile) = &self.profile {
+            let of_profile: Vec<PathBuf> =
+                profiled.into_iter().filter(|path| profile_of(path).as_ref() == Some(profile)).collect();
+            if of_profile.is_empty() {
+                let file = self.path.join(format!("*.{profile}.toml"));
+                return Err(DefinitionError::NoProfile { profile: profile.clone(), file });
+            }
+            layers.push(of_profile);
+        }
+        Ok(layers)
+    }
+}
+
+/// The `production` of `shop.production.toml`.
+fn profile_of(path: &Path) -> Option<String> {
+    let stem = path.file_stem()?.to_string_lossy().into_owned();
+    stem.rsplit_once('.').map(|(_, profile)| profile.to_owned())
+}
+
+fn read_layer(files: &[PathBuf]) -> Result<Layer, DefinitionError> {
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| DefinitionError::Unreadable { path: path.clone(), why: describe(&error) })?;
+        Ok(Source { name: path.display().to_string(), text })
+    };
+    Ok(Layer { files: files.iter().map(read).collect::<Result<_, DefinitionError>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(path: &Path, profile: Option<&str>) -> DefinitionSource {
+        DefinitionSource {
+            path: path.to_owned(),
+            profile: profile.map(str::to_owned),
+            settings: Vec::new(),
+            environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn a_profile_is_laid_over_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE_NAME);
+        fs::write(&file, "[service.web]\ncommand = \"true\"\nstop.timeout = \"1s\"").unwrap();
+        fs::write(folder.path().join("menshen.prod.toml"), "[service.web]\nstop.timeout = \"9s\"").unwrap();
+        let timeout =
+            |profile| source(&file, profile).load().unwrap().plan.unwrap().services["web"].stop.timeout.as_secs();
+        assert_eq!((timeout(None), timeout(Some("prod"))), (1, 9));
+        let error = source(&file, Some("test")).load().unwrap_err().to_string();
+        assert!(error.contains("menshen.test.toml is not there"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_is_read_file_by_file_without_those_of_profiles() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("b.toml"), "[service.b]\ncommand = \"true\"").unwrap();
+        fs::write(folder.path().join("a.toml"), "[service.a]\ncommand = \"true\"").unwrap();
+        fs::write(folder.path().join("a.prod.toml"), "[service.a]\nuser = \"root\"").unwrap();
+        fs::write(folder.path().join("notes.txt"), "x").unwrap();
+        let plan = source(folder.path(), None).load().unwrap().plan.unwrap();
+        assert_eq!(plan.services.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(plan.services["a"].user, None);
+        let plan = source(folder.path(), Some("prod")).load().unwrap().plan.unwrap();
+        assert!(plan.services["a"].user.is_some());
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(source(&folder.path().join("x.toml"), None).load(), Err(DefinitionError::Missing(_))));
+        assert!(matches!(source(folder.path(), None).load(), Err(DefinitionError::EmptyFolder(_))));
+    }
+}

@@ -1,0 +1,370 @@
+//! What the guard writes for itself: memories and the journal, in one thread, so that the loop never waits for a disk.
+//!
+//! Everything is done in the order given: what was remembered before an answer is on disk before the answer goes out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use menshen_api::types::Event;
+use menshen_os::file::{Durability, replace};
+
+use crate::journal::{Bounds, Filter, Journal, JournalError};
+
+/// Events that wait for a disk that does not take them; beyond this the oldest go, and the journal says how many.
+const EVENTS_MAX: usize = 100_000;
+/// After a failed write, this long until the next try.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The thread that writes.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Gives it work; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct DiskHandle(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Shared")
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    /// The latest memory of each file; `None` to remove it. Earlier ones need not be written any more.
+    memories: BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)>,
+    events: VecDeque<Event>,
+    events_dropped: u64,
+    jobs: VecDeque<Job>,
+    bounds: Option<Bounds>,
+    stop: bool,
+}
+
+enum Job {
+    /// To be called when everything before it is written.
+    Then(Box<dyn FnOnce() + Send>),
+    Query(Filter, Box<dyn FnOnce(Result<Vec<Event>, JournalError>) + Send>),
+}
+
+/// What the thread reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DiskReport {
+    /// Something cannot be written; it will be tried again.
+    Trouble(String),
+    /// It can be written again.
+    TroubleOver,
+}
+
+impl Disk {
+    /// Starts the thread with an opened journal. `report` is called in it when writing fails and when it works again.
+    pub(crate) fn start(journal: Journal, report: impl Fn(DiskReport) + Send + 'static) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
+        let writer = Writer { shared: Arc::clone(&shared), journal, report: Box::new(report), in_trouble: false };
+        let thread = std::thread::Builder::new().name("disk".to_owned()).spawn(move || writer.run())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    pub(crate) fn handle(&self) -> DiskHandle {
+        DiskHandle(Arc::clone(&self.shared))
+    }
+
+    /// Writes everything that waits, tries once more what fails, and ends.
+    pub(crate) fn stop(mut self) {
+        lock(&self.shared).stop = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing more to write.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl DiskHandle {
+    /// Replaces a file.
+    pub(crate) fn remember(&self, path: PathBuf, content: Vec<u8>, durability: Durability) {
+        let mut queue = lock(&self.0);
+        let slot = queue.memories.entry(path).or_insert((None, durability));
+        // What had to survive a loss of power still has to.
+        let durability = if slot.1 == Durability::Power { Durability::Power } else { durability };
+        *slot = (Some(content), durability);
+        self.0.wake.notify_one();
+    }
+
+    /// Removes a file.
+    pub(crate) fn forget(&self, path: PathBuf) {
+        lock(&self.0).memories.insert(path, (None, Durability::Guard));
+        self.0.wake.notify_one();
+    }
+
+    /// Adds an event to the journal.
+    pub(crate) fn record(&self, event: Event) {
+        let mut queue = lock(&self.0);
+        if queue.events.len() >= EVENTS_MAX {
+            queue.events.pop_front();
+            queue.events_dropped += 1;
+        }
+        queue.events.push_back(event);
+        self.0.wake.notify_one();
+    }
+
+    /// Calls back when everything given so far is written.
+    pub(crate) fn then(&self, job: impl FnOnce() + Send + 'static) {
+        lock(&self.0).jobs.push_back(Job::Then(Box::new(job)));
+        self.0.wake.notify_one();
+    }
+
+    /// Reads the journal, after everything given so far is written.
+    pub(crate) fn query(&self, filter: Filter, answer: impl FnOnce(Result<Vec<Event>, JournalError>) + Send + 'static) {
+        lock(&self.0).jobs.push_back(Job::Query(filter, Box::new(answer)));
+        self.0.wake.notify_one();
+    }
+
+    /// Changes how much of the journal is kept.
+    pub(crate) fn set_bounds(&self, bounds: Bounds) {
+        lock(&self.0).bounds = Some(bounds);
+        self.0.wake.notify_one();
+    }
+}
+
+/// A panic elsewhere does not make the queue unusable: every change of it is whole.
+fn lock(shared: &Shared) -> MutexGuard<'_, Queue> {
+    shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    journal: Journal,
+    report: Box<dyn Fn(DiskReport) + Send>,
+    in_trouble: bool,
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            let batch = self.next_batch();
+            let last = batch.stop;
+            self.write(batch);
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// Waits for work and takes all there is.
+    fn next_batch(&self) -> Queue {
+        let mut queue = lock(&self.shared);
+        while queue.is_idle() {
+            queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::take(&mut *queue)
+    }
+
+    fn write(&mut self, mut batch: Queue) {
+        if let Some(bounds) = batch.bounds {
+            self.journal.set_bounds(bounds);
+        }
+        let mut failure = self.write_memories(&mut batch.memories).err();
+        if let Err(error) = self.write_events(&mut batch) {
+            failure.get_or_insert(error);
+        }
+        // Callers hear back also when the disk does not take it: what they asked for is done, only not remembered yet.
+        for job in batch.jobs {
+            match job {
+                Job::Then(call) => call(),
+                Job::Query(filter, answer) => answer(self.journal.query(&filter)),
+            }
+        }
+        self.report_change(failure.as_ref());
+        if failure.is_some() && !batch.stop {
+            self.put_back(batch.memories, batch.events, batch.events_dropped);
+            let queue = lock(&self.shared);
+            if !queue.stop {
+                drop(self.shared.wake.wait_timeout(queue, RETRY));
+            }
+        }
+    }
+
+    /// Writes what can be written; the rest stays in the map.
+    fn write_memories(&self, memories: &mut BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)>) -> Result<(), String> {
+        let mut failure = Ok(());
+        memories.retain(|path, (content, durability)| {
+            let written = match content {
+                Some(content) => replace(path, content, *durability),
+                None => remove(path),
+            };
+            let failed = written.is_err();
+            if let Err(error) = written {
+                failure = Err(error.to_string());
+            }
+            failed
+        });
+        failure
+    }
+
+    fn write_events(&mut self, batch: &mut Queue) -> Result<(), String> {
+        if batch.events_dropped > 0
+            && let Some(first) = batch.events.front()
+        {
+            let mut gap = first.clone();
+            gap.sequence = first.sequence.saturating_sub(1);
+            gap.kind = "gap".to_owned();
+            gap.service = None;
+            gap.reason = format!("{} events before this one could not be written", batch.events_dropped);
+            batch.events.push_front(gap);
+            batch.events_dropped = 0;
+        }
+        if !batch.events.is_empty() {
+            self.journal.append(&batch.events).map_err(|error| error.to_string())?;
+            batch.events.clear();
+        }
+        Ok(())
+    }
+
+    fn report_change(&mut self, failure: Option<&String>) {
+        match (failure, self.in_trouble) {
+            (Some(text), false) => (self.report)(DiskReport::Trouble(text.clone())),
+            (None, true) => (self.report)(DiskReport::TroubleOver),
+            (Some(_), true) | (None, false) => {}
+        }
+        self.in_trouble = failure.is_some();
+    }
+
+    /// What could not be written waits before what has come meanwhile.
+    fn put_back(
+        &self,
+        memories: BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)>,
+        mut events: VecDeque<Event>,
+        events_dropped: u64,
+    ) {
+        let mut queue = lock(&self.shared);
+        for (path, memory) in memories {
+            queue.memories.entry(path).or_insert(memory);
+        }
+        events.append(&mut queue.events);
+        let surplus = events.len().saturating_sub(EVENTS_MAX);
+        events.drain(..surplus);
+        queue.events = events;
+        queue.events_dropped += events_dropped + surplus as u64;
+    }
+}
+
+impl Queue {
+    fn is_idle(&self) -> bool {
+        self.memories.is_empty()
+            && self.events.is_empty()
+            && self.jobs.is_empty()
+            && self.bounds.is_none()
+            && !self.stop
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use menshen_api::Time;
+
+    use super::*;
+
+    fn start(folder: &Path) -> (Disk, mpsc::Receiver<DiskReport>) {
+        let bounds = Bounds { keep: Duration::from_secs(3600), bytes: 1 << 30 };
+        let journal = Journal::open(&folder.join("journal.db"), bounds).unwrap().0;
+        let (sender, receiver) = mpsc::channel();
+        let report = move |report| sender.send(report).unwrap_or_default();
+        (Disk::start(journal, report).unwrap(), receiver)
+    }
+
+    fn event(sequence: u64) -> Event {
+        let time = Time::from_ms(menshen_os::clock::wall_ms());
+        Event {
+            sequence,
+            time,
+            service: None,
+            kind: "x".into(),
+            reason: String::new(),
+            by: None,
+            details: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn an_answer_goes_out_after_what_was_remembered_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, _) = start(folder.path());
+        let handle = disk.handle();
+        for round in 0..50_u32 {
+            let path = folder.path().join("web.json");
+            handle.remember(path.clone(), round.to_string().into_bytes(), Durability::Guard);
+            let (sender, receiver) = mpsc::channel();
+            handle.then(move || sender.send(std::fs::read_to_string(path).unwrap()).unwrap());
+            assert_eq!(receiver.recv().unwrap(), round.to_string());
+        }
+        disk.stop();
+    }
+
+    #[test]
+    fn a_query_sees_every_event_recorded_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, _) = start(folder.path());
+        let handle = disk.handle();
+        for number in 1..=100 {
+            handle.record(event(number));
+        }
+        let (sender, receiver) = mpsc::channel();
+        handle.query(Filter { limit: 1000, ..Filter::default() }, move |events| {
+            sender.send(events.unwrap().len()).unwrap()
+        });
+        assert_eq!(receiver.recv().unwrap(), 100);
+        disk.stop();
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_reported_once_and_written_when_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, reports) = start(folder.path());
+        let handle = disk.handle();
+        let missing = folder.path().join("missing");
+        let path = missing.join("web.json");
+        handle.remember(path.clone(), b"1".to_vec(), Durability::Guard);
+        assert!(
+            matches!(reports.recv_timeout(Duration::from_secs(10)).unwrap(), DiskReport::Trouble(text) if text.contains("web.json"))
+        );
+        std::fs::create_dir(&missing).unwrap();
+        assert_eq!(reports.recv_timeout(Duration::from_secs(10)).unwrap(), DiskReport::TroubleOver);
+        assert_eq!(std::fs::read(&path).unwrap(), b"1");
+        disk.stop();
+    }
+
+    #[test]
+    fn stopping_writes_what_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, _) = start(folder.path());
+        let handle = disk.handle();
+        for number in 1..=1000 {
+            handle.record(event(number));
+        }
+        handle.remember(folder.path().join("last"), b"x".to_vec(), Durability::Power);
+        disk.stop();
+        assert!(folder.path().join("last").exists());
+        let bounds = Bounds { keep: Duration::from_secs(3600), bytes: 1 << 30 };
+        assert_eq!(Journal::open(&folder.path().join("journal.db"), bounds).unwrap().0.newest().unwrap(), 1000);
+    }
+}

@@ -1,0 +1,126 @@
+//! This machine, as far as definitions speak of it.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use menshen_os::error::describe;
+use menshen_os::{account, file};
+use menshen_plan::Facts;
+use menshen_plan::facts::{FileLook, Look, User};
+
+/// The longest env file or credential taken, in bytes.
+const TEXT_BYTES_MAX: u64 = 1 << 20;
+/// The longest `#!` line the kernel reads, in bytes.
+const INTERPRETER_BYTES_MAX: usize = 256;
+
+/// The machine the guard runs on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ThisMachine;
+
+impl Facts for ThisMachine {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        let read = || {
+            let mut text = String::new();
+            fs::File::open(path)?.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text).map(|_| text)
+        };
+        let text = read().map_err(|error| describe(&error))?;
+        if text.len() as u64 > TEXT_BYTES_MAX { Err("it is larger than 1 MiB".to_owned()) } else { Ok(text) }
+    }
+
+    fn look(&self, path: &Path) -> Look {
+        match file::look(path) {
+            file::Look::Missing => Look::Missing,
+            file::Look::Unreadable(why) => Look::Unreadable(why),
+            file::Look::Directory => Look::Directory,
+            file::Look::File { executable, world_writable, world_readable } => {
+                let interpreter = executable.then(|| interpreter(path)).flatten();
+                Look::File(FileLook { executable, world_writable, world_readable, interpreter })
+            }
+        }
+    }
+
+    fn find_program(&self, name: &str, path_variable: &str) -> Option<PathBuf> {
+        let is_program = |path: &PathBuf| matches!(file::look(path), file::Look::File { executable: true, .. });
+        std::env::split_paths(path_variable)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name))
+            .find(is_program)
+    }
+
+    fn user(&self, account: &str) -> Option<User> {
+        let user = account::find(account)?;
+        Some(User { is_root: user.uid == 0, name: user.name, home: user.home, shell: user.shell })
+    }
+
+    fn has_group(&self, account: &str) -> bool {
+        account::group_id(account).is_some()
+    }
+
+    fn is_root(&self) -> bool {
+        account::current().uid == 0
+    }
+
+    fn digest(&self, path: &Path) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        fs::read(path).ok()?.hash(&mut hasher);
+        Some(hasher.finish())
+    }
+}
+
+/// The program the first line of a script names.
+fn interpreter(path: &Path) -> Option<PathBuf> {
+    let mut head = [0; INTERPRETER_BYTES_MAX];
+    let count = fs::File::open(path).ok()?.read(&mut head).ok()?;
+    let line = head[..count].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line);
+    // A carriage return stays: it is part of the name the kernel looks for, and the reason why it finds nothing.
+    line.trim_start_matches([' ', '\t'])
+        .split([' ', '\t'])
+        .next()
+        .filter(|name| name.starts_with('/'))
+        .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_interpreter_of_a_script_is_read_from_its_first_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("script");
+        for (text, expected) in [
+            ("#!/bin/sh\n", Some("/bin/sh")),
+            ("#! /usr/bin/env python3\nx", Some("/usr/bin/env")),
+            ("echo", None),
+            ("#!\n", None),
+        ] {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            let Look::File(look) = ThisMachine.look(&path) else { panic!("a file is a file") };
+            assert_eq!(look.interpreter, expected.map(PathBuf::from), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_large_or_not_text_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("env");
+        fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
+        assert_eq!(ThisMachine.read(&path), Err("it is larger than 1 MiB".to_owned()));
+        fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(ThisMachine.read(&path).is_err());
+        assert_eq!(ThisMachine.read(&folder.path().join("x")), Err("no such file or directory".to_owned()));
+    }
+
+    #[test]
+    fn a_program_is_found_in_the_folders_of_path() {
+        assert!(ThisMachine.find_program("sh", "/nowhere:/bin").is_some());
+        assert_eq!(ThisMachine.find_program("sh", "/nowhere"), None);
+        assert_eq!(ThisMachine.find_program("no-such-program", "/bin"), None);
+    }
+}

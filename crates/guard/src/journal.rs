@@ -1,0 +1,324 @@
+//! The journal of events: SQLite, bounded by age and size.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use menshen_api::Time;
+use menshen_api::types::Event;
+use rusqlite::{Connection, Row, params};
+use thiserror::Error;
+
+/// So many events are looked at for age and size between two prunings.
+const PRUNE_EVERY: u32 = 1000;
+/// When the journal is too large, tenths of its events go until it is a tenth smaller than it may be, so that it is not
+/// pruned again at once.
+const PRUNE_PARTS: u64 = 10;
+/// Memory SQLite may use for pages, in KiB: the journal is written far more than read.
+const CACHE_KIB: u32 = 256;
+
+/// Why the journal cannot be used.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// SQLite says so.
+    #[error("the journal {} cannot be used: {source}", .path.display())]
+    Sqlite {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Events older than this go.
+    pub keep: Duration,
+    /// When the file is larger, the oldest events go.
+    pub bytes: u64,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only of this service.
+    pub service: Option<String>,
+    /// Only since this time, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
+    /// Only after this number.
+    pub after: Option<u64>,
+    /// The first so many, or, with `last`, the last so many. They come oldest first either way.
+    pub limit: u32,
+    /// Whether the last events are wanted.
+    pub last: bool,
+}
+
+/// The journal of one guard.
+#[derive(Debug)]
+pub struct Journal {
+    connection: Connection,
+    path: PathBuf,
+    bounds: Bounds,
+    since_pruning: u32,
+}
+
+impl Journal {
+    /// Opens the journal, and makes it where there is none. One that is damaged is put aside, with `.damaged` added to its
+    /// name, and a new one begun: history must not keep a guard from guarding. Says whether that was so.
+    ///
+    /// # Errors
+    /// When not even a new one can be made.
+    pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, bool), JournalError> {
+        match Self::try_open(path, bounds) {
+            Ok(journal) => Ok((journal, false)),
+            Err(error) if is_damage(&error) => {
+                put_aside(path);
+                Self::try_open(path, bounds).map(|journal| (journal, true)).map_err(|source| at(path, source))
+            }
+            Err(error) => Err(at(path, error)),
+        }
+    }
+
+    fn try_open(path: &Path, bounds: Bounds) -> Result<Self, rusqlite::Error> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "auto_vacuum", "incremental")?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS event (
+                sequence INTEGER PRIMARY KEY,
+                time_ms INTEGER NOT NULL,
+                service TEXT,
+                kind TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                asked_by TEXT,
+                details TEXT NOT NULL
+            );
+            CREATE INDEX IF NOT EXISTS event_of_service ON event (service, sequence);
+            CREATE INDEX IF NOT EXISTS event_at_time ON event (time_ms);",
+        )?;
+        let mut journal = Self { connection, path: path.to_owned(), bounds, since_pruning: 0 };
+        journal.prune()?;
+        Ok(journal)
+    }
+
+    /// The number of the newest event; 0 if there is none.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn newest(&self) -> Result<u64, JournalError> {
+        let newest =
+            self.connection.query_row("SELECT max(sequence) FROM event", [], |row| row.get::<_, Option<i64>>(0));
+        newest.map(|number| number.map_or(0, i64::unsigned_abs)).map_err(|source| at(&self.path, source))
+    }
+
+    /// Changes how much is kept.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        self.since_pruning = PRUNE_EVERY;
+    }
+
+    /// Adds events, all or none.
+    ///
+    /// # Errors
+    /// When they cannot be written; the journal is then as it was.
+    pub fn append<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>) -> Result<(), JournalError> {
+        let path = self.path.clone();
+        let mut count = 0;
+        let write = || {
+            let transaction = self.connection.transaction()?;
+            {
+                let mut insert =
+                    transaction.prepare_cached("INSERT OR REPLACE INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+                for event in events {
+                    let details = serde_json::to_string(&event.details).unwrap_or_default();
+                    let sequence = i64::try_from(event.sequence).unwrap_or(i64::MAX);
+                    insert.execute(params![
+                        sequence,
+                        event.time.as_ms(),
+                        event.service,
+                        event.kind,
+                        event.reason,
+                        event.by,
+                        details
+                    ])?;
+                    count += 1;
+                }
+            }
+            transaction.commit()
+        };
+        write().map_err(|source| at(&path, source))?;
+        self.since_pruning = self.since_pruning.saturating_add(count);
+        if self.since_pruning >= PRUNE_EVERY {
+            self.prune().map_err(|source| at(&path, source))?;
+        }
+        Ok(())
+    }
+
+    /// The events a filter lets through, oldest first.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn query(&self, filter: &Filter) -> Result<Vec<Event>, JournalError> {
+        let direction = if filter.last { "DESC" } else { "ASC" };
+        let text = format!(
+            "SELECT sequence, time_ms, service, kind, reason, asked_by, details FROM event
+             WHERE (?1 IS NULL OR service = ?1) AND (?2 IS NULL OR time_ms >= ?2) AND sequence > ?3
+             ORDER BY sequence {direction} LIMIT ?4"
+        );
+        let after = i64::try_from(filter.after.unwrap_or(0)).unwrap_or(i64::MAX);
+        let read = || -> Result<Vec<Event>, rusqlite::Error> {
+            let mut statement = self.connection.prepare_cached(&text)?;
+            let rows = statement.query_map(params![filter.service, filter.since_ms, after, filter.limit], event_of)?;
+            rows.collect()
+        };
+        let mut events = read().map_err(|source| at(&self.path, source))?;
+        if filter.last {
+            events.reverse();
+        }
+        Ok(events)
+    }
+
+    /// Drops what is too old, and the oldest where there is too much.
+    fn prune(&mut self) -> Result<(), rusqlite::Error> {
+        self.since_pruning = 0;
+        let keep_ms = i64::try_from(self.bounds.keep.as_millis()).unwrap_or(i64::MAX);
+        let oldest_ms = menshen_os::clock::wall_ms().saturating_sub(keep_ms);
+        self.connection.execute("DELETE FROM event WHERE time_ms < ?1", [oldest_ms])?;
+        if self.size()? > self.bounds.bytes {
+            let enough = self.bounds.bytes / PRUNE_PARTS * (PRUNE_PARTS - 1);
+            let mut count: i64 = self.connection.query_row("SELECT count(*) FROM event", [], |row| row.get(0))?;
+            while count > 0 && self.size()? > enough {
+                let surplus = i64::try_from(count.unsigned_abs().div_ceil(PRUNE_PARTS)).unwrap_or(count);
+                let oldest = "SELECT sequence FROM event ORDER BY sequence LIMIT ?1";
+                self.connection.execute(&format!("DELETE FROM event WHERE sequence IN ({oldest})"), [surplus])?;
+                count -= surplus;
+            }
+        }
+        self.connection.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")?;
+        Ok(())
+    }
+
+    /// What the events take on disk, in bytes.
+    fn size(&self) -> Result<u64, rusqlite::Error> {
+        let pragma =
+            |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
+        Ok((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?)
+    }
+}
+
+fn event_of(row: &Row<'_>) -> Result<Event, rusqlite::Error> {
+    let details: String = row.get(6)?;
+    let details: BTreeMap<String, serde_json::Value> = serde_json::from_str(&details).unwrap_or_default();
+    Ok(Event {
+        sequence: row.get::<_, i64>(0)?.unsigned_abs(),
+        time: Time::from_ms(row.get(1)?),
+        service: row.get(2)?,
+        kind: row.get(3)?,
+        reason: row.get(4)?,
+        by: row.get(5)?,
+        details,
+    })
+}
+
+fn at(path: &Path, source: rusqlite::Error) -> JournalError {
+    JournalError::Sqlite { path: path.to_owned(), source }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+        // A table of another shape is not our journal either.
+        || matches!(error, rusqlite::Error::SqliteFailure(_, Some(text)) if text.contains("no such column"))
+}
+
+fn put_aside(path: &Path) {
+    for ending in ["", "-wal", "-shm"] {
+        let with = |text: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(text);
+            PathBuf::from(name)
+        };
+        // One that is not there need not be put aside.
+        let _ = std::fs::rename(with(ending), with(&format!(".damaged{ending}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GENEROUS: Bounds = Bounds { keep: Duration::from_secs(86_400), bytes: 1 << 30 };
+
+    fn event(sequence: u64, service: &str) -> Event {
+        let time = Time::from_ms(menshen_os::clock::wall_ms());
+        let details = [("from".to_owned(), "running".into())].into();
+        Event {
+            sequence,
+            time,
+            service: Some(service.to_owned()),
+            kind: "transition".into(),
+            reason: "x".repeat(100),
+            by: None,
+            details,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_after_opening_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let events: Vec<Event> =
+            (1..=10).map(|number| event(number, if number % 2 == 0 { "a" } else { "b" })).collect();
+        Journal::open(&path, GENEROUS).unwrap().0.append(&events).unwrap();
+        let journal = Journal::open(&path, GENEROUS).unwrap().0;
+        assert_eq!(journal.newest().unwrap(), 10);
+        let numbers =
+            |filter: &Filter| journal.query(filter).unwrap().iter().map(|event| event.sequence).collect::<Vec<_>>();
+        assert_eq!(numbers(&Filter { limit: 3, ..Filter::default() }), [1, 2, 3]);
+        assert_eq!(numbers(&Filter { limit: 3, last: true, ..Filter::default() }), [8, 9, 10]);
+        assert_eq!(
+            numbers(&Filter { limit: 9, service: Some("a".into()), after: Some(4), ..Filter::default() }),
+            [6, 8, 10]
+        );
+        assert_eq!(journal.query(&Filter { limit: 1, ..Filter::default() }).unwrap(), [events[0].clone()]);
+    }
+
+    #[test]
+    fn a_journal_stays_within_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let bounds = Bounds { bytes: 256 << 10, ..GENEROUS };
+        let mut journal = Journal::open(&path, bounds).unwrap().0;
+        for batch in 0..40_u64 {
+            journal.append(&(0..500).map(|number| event(batch * 500 + number + 1, "a")).collect::<Vec<_>>()).unwrap();
+        }
+        let size = std::fs::metadata(&path).unwrap().len();
+        assert!(size < 2 * bounds.bytes, "{size}");
+        assert_eq!(journal.newest().unwrap(), 20_000, "the newest are kept");
+    }
+
+    #[test]
+    fn what_is_too_old_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let mut old = event(1, "a");
+        old.time = Time::from_ms(1000);
+        Journal::open(&path, GENEROUS).unwrap().0.append([&old, &event(2, "a")]).unwrap();
+        let journal = Journal::open(&path, GENEROUS).unwrap().0;
+        assert_eq!(journal.query(&Filter { limit: 10, ..Filter::default() }).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_journal_is_put_aside_and_a_new_one_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+        let (mut journal, damaged) = Journal::open(&path, GENEROUS).unwrap();
+        assert!(damaged);
+        journal.append([&event(1, "a")]).unwrap();
+        assert!(folder.path().join("journal.db.damaged").exists());
+    }
+}
