@@ -7,6 +7,7 @@ mod shutdown;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use menshen_plan::definition::StartType;
 use menshen_plan::{Plan, ServiceName};
 
 use crate::effect::{Effect, Record, RecordKind, Reply};
@@ -290,12 +291,11 @@ impl Core {
 
     /// A service that is wanted and not on its way starts; so does what it needs, unless an operator stopped that.
     fn begin_one(&mut self, id: ServiceId) {
-        let Some(service) = self.services.get_mut(&id) else { return };
+        let Some(service) = self.services.get(&id) else { return };
         let fresh = service.state() == State::Stopped && !service.life.stopped_by_rule && !service.has_processes();
-        if service.life.wanted != Wanted::Down && fresh {
-            service.life.due = true;
-            "started with the guard".clone_into(&mut service.life.due_reason);
-            self.changed.insert(id);
+        let may = service.plan.start != StartType::Disabled && service.life.wanted != Wanted::Down;
+        if may && fresh {
+            self.with_service(id, |service, context| service.make_due(context, "started with the guard"));
             self.pull_in(id, false);
         } else if !service.state().is_at_rest() {
             self.with_service(id, Service::carry_on);

@@ -80,3 +80,12 @@ fn a_memory_of_a_newer_format_or_another_service_is_refused() {
     assert!(core.resume(id, other).is_err());
     assert_eq!(core.status(id).unwrap().state, State::Stopped);
 }
+
+#[test]
+fn a_service_that_was_disabled_meanwhile_does_not_start_whatever_was_asked_earlier() {
+    let mut rig = Rig::idle("[service.web]\ncommand = \"web\"\nstart = \"disabled\"\n");
+    let id = rig.id("web");
+    rig.core.resume_wanted(id, Wanted::Up);
+    rig.send(Event::Begin);
+    assert_eq!((rig.state("web"), rig.starts("web")), (State::Stopped, 0));
+}
