@@ -7,7 +7,7 @@ use menshen_plan::definition::{Condition, OnLoss, StartType};
 
 use super::Core;
 use crate::event::ServiceId;
-use crate::service::{After, Service};
+use crate::service::{After, Context, Service};
 use crate::state::{State, Wanted};
 
 /// Each look at a service can lead to a look at its neighbours; more rounds than this for each service mean a mistake.
@@ -131,33 +131,15 @@ impl Core {
             let needed: Vec<ServiceId> =
                 service.plan.depends_on.keys().filter_map(|name| self.ids.get(name).copied()).collect();
             for dependency in needed.into_iter().filter(|dependency| seen.insert(*dependency)) {
-                self.pull_in_one(dependency, &name, by_operator);
+                let reason = format!("needed by {name}");
+                self.with_service(dependency, |service, context| {
+                    if service.may_be_pulled_in(by_operator) {
+                        service.pull_in(context, reason, by_operator);
+                    }
+                });
                 to_do.push(dependency);
             }
         }
-    }
-
-    fn pull_in_one(&mut self, id: ServiceId, for_whom: &menshen_plan::ServiceName, by_operator: bool) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        let stopped_by_operator = service.life.wanted == Wanted::Down && service.life.wanted_by_operator;
-        let may = service.plan.start != StartType::Disabled && !service.gone && (by_operator || !stopped_by_operator);
-        let idle = matches!(service.state(), State::Stopped | State::Failed | State::Stopping);
-        let by_rule = service.life.stopped_by_rule && !by_operator;
-        if !may || !idle || by_rule || (service.state() == State::Failed && !by_operator) {
-            return;
-        }
-        if service.life.wanted == Wanted::Down {
-            service.life.wanted = Wanted::Up;
-            service.life.wanted_by_operator = by_operator;
-        }
-        service.delayed = false;
-        if service.state() == State::Stopping {
-            service.life.after = Some(After::Wanted { reason: format!("needed by {for_whom}") });
-        } else {
-            service.life.due = true;
-            service.life.due_reason = format!("needed by {for_whom}");
-        }
-        self.changed.insert(id);
     }
 
     /// Lets `start = "delayed"` services go once the others have come up.
@@ -181,8 +163,40 @@ impl Core {
 }
 
 impl Service {
+    /// Whether a start of a service that needs this one reaches it. What an operator stopped, what a rule left at rest and what
+    /// failed are left alone unless an operator asks.
+    fn may_be_pulled_in(&self, by_operator: bool) -> bool {
+        let stopped_by_operator = self.life.wanted == Wanted::Down && self.life.wanted_by_operator;
+        let left_alone = stopped_by_operator || self.life.stopped_by_rule || self.state() == State::Failed;
+        self.plan.start != StartType::Disabled && !self.gone && (by_operator || !left_alone)
+    }
+
+    /// A service that needs this one is started.
+    fn pull_in(&mut self, context: &mut Context<'_>, reason: String, by_operator: bool) {
+        if self.life.wanted == Wanted::Down {
+            self.life.wanted = Wanted::Up;
+            self.life.wanted_by_operator = by_operator;
+        }
+        self.delayed = false;
+        match self.state() {
+            State::Stopped | State::Failed => self.go_up(context, reason),
+            State::Stopping => {
+                // What comes back by itself, or has done its work, is not hurried.
+                if let Some(After::Stop { .. } | After::Fail { .. }) = self.life.after.as_ref().filter(|_| by_operator)
+                {
+                    self.life.after = Some(After::Wanted { reason });
+                }
+            }
+            State::Starting | State::Running | State::Pausing | State::Paused | State::Continuing => {
+                self.keep_up(reason);
+            }
+            State::Waiting | State::Backoff | State::Tripped | State::Completed => {}
+        }
+        context.changed.insert(self.id);
+    }
+
     /// Starts if it is due and nothing is in the way; otherwise says what it waits for.
-    fn try_start(&mut self, context: &mut crate::service::Context<'_>, blocker: Option<String>) {
+    fn try_start(&mut self, context: &mut Context<'_>, blocker: Option<String>) {
         let waits = self.state() == State::Waiting;
         let has_own = self.life.main.is_some() || self.life.stopper.is_some();
         if !(self.life.due || waits) || has_own || self.gone || self.life.wanted == Wanted::Down {

@@ -91,7 +91,6 @@ impl Service {
 
     /// Starts the service from wherever it is.
     pub(crate) fn go_up(&mut self, context: &mut Context<'_>, reason: String) {
-        self.life.stop_held = false;
         self.life.stopped_by_rule = false;
         match self.state() {
             State::Failed => {
@@ -100,9 +99,19 @@ impl Service {
             }
             State::Stopped | State::Completed | State::Backoff | State::Tripped => self.make_due(context, reason),
             State::Waiting => self.life.due_reason = reason,
-            State::Pausing | State::Paused => self.unfreeze(context, reason),
+            State::Pausing | State::Paused => {
+                self.life.stop_held = false;
+                self.unfreeze(context, reason);
+            }
             State::Stopping => self.life.after = Some(After::Wanted { reason }),
-            State::Starting | State::Running | State::Continuing => {}
+            State::Starting | State::Running | State::Continuing => self.keep_up(reason),
+        }
+    }
+
+    /// Takes back a stop that has not begun, because it waits for the services that depend on this one.
+    pub(crate) fn keep_up(&mut self, reason: String) {
+        if std::mem::take(&mut self.life.stop_held) {
+            self.life.reason = reason;
         }
     }
 

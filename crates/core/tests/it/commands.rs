@@ -122,3 +122,16 @@ fn a_command_for_a_service_that_is_not_there_is_answered() {
     let reply = menshen_core::Reply { ticket: menshen_core::Ticket(5), result: Err(Refusal::NoSuchService) };
     assert!(rig.effects.contains(&menshen_core::Effect::Reply(reply)));
 }
+
+#[test]
+fn a_stop_that_is_taken_back_before_it_began_leaves_no_reason_behind() {
+    let mut rig = Rig::new(
+        "[service.db]\ncommand = \"db\"\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n",
+    );
+    rig.command("web", Command::Stop).unwrap();
+    rig.command("db", Command::Stop).unwrap();
+    assert_eq!(rig.reason("db"), "stopped by alice");
+    rig.command("db", Command::Start).unwrap();
+    rig.exit("web", 0);
+    assert_eq!((rig.state("db"), rig.reason("db").as_str()), (State::Running, "started by alice"));
+}

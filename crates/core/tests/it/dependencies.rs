@@ -1,9 +1,9 @@
 //! What services wait for.
 
-use menshen_core::{Command, Role, State};
+use menshen_core::{Command, Event, Exit, Role, State, Tree};
 use menshen_plan::definition::ProbeKind;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, plan};
 
 const CHAIN: &str = r#"
 [service.db]
@@ -140,4 +140,67 @@ fn independent_services_start_concurrently() {
     let rig =
         Rig::new("[service.a]\ncommand = \"a\"\ntype = \"notify\"\n[service.b]\ncommand = \"b\"\ntype = \"notify\"\n");
     assert_eq!((rig.spawns("a", Role::Main), rig.spawns("b", Role::Main)), (1, 1));
+}
+
+#[test]
+fn an_explicit_start_keeps_up_what_it_needs_though_a_stop_of_that_waits() {
+    let mut rig = Rig::new(
+        "[service.db]\ncommand = \"db\"\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n",
+    );
+    rig.command("web", Command::Stop).unwrap();
+    rig.command("db", Command::Stop).unwrap();
+    assert_eq!((rig.state("web"), rig.state("db")), (State::Stopping, State::Running), "db waits for web's end");
+    rig.command("web", Command::Start).unwrap();
+    rig.exit("web", 0);
+    assert_eq!((rig.state("web"), rig.state("db")), (State::Running, State::Running));
+    assert_eq!(rig.starts("db"), 1);
+}
+
+#[test]
+fn a_oneshot_about_to_complete_is_not_run_again_for_a_service_that_needs_it() {
+    let mut rig = Rig::new(
+        "[service.migrate]\ncommand = \"migrate\"\ntype = \"oneshot\"\n[service.web]\ncommand = \"web\"\ndepends_on = { migrate = \"completed\" }\n",
+    );
+    let run = rig.run("migrate");
+    rig.exit_with("migrate", Exit::Code(0), Tree::Alive);
+    rig.command("web", Command::Start).unwrap();
+    rig.send(Event::TreeEmpty { run });
+    assert_eq!((rig.state("migrate"), rig.starts("migrate"), rig.state("web")), (State::Completed, 1, State::Running));
+}
+
+#[test]
+fn only_an_operators_start_reaches_a_dependency_that_is_about_to_fail() {
+    let failing = || {
+        let mut rig = Rig::new(
+            "[service.db]\ncommand = \"db\"\nrestart.policy = \"never\"\n[service.web]\ncommand = \"web\"\nstart = \"manual\"\ndepends_on = { db = \"started\" }\n",
+        );
+        let run = rig.run("db");
+        rig.exit_with("db", Exit::Code(1), Tree::Alive);
+        (rig, run)
+    };
+    let (mut rig, run) = failing();
+    rig.send(Event::Reload {
+        plan: plan(
+            "[service.db]\ncommand = \"db\"\nrestart.policy = \"never\"\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n",
+        ),
+        by: "alice".to_owned(),
+    });
+    rig.send(Event::TreeEmpty { run });
+    assert_eq!(rig.state("db"), State::Failed);
+    let (mut rig, run) = failing();
+    rig.command("web", Command::Start).unwrap();
+    rig.send(Event::TreeEmpty { run });
+    assert_eq!((rig.state("db"), rig.state("web")), (State::Running, State::Running));
+}
+
+#[test]
+fn starting_what_needs_a_failed_service_forgives_it_as_its_own_start_does() {
+    let mut rig = Rig::new(
+        "[service.db]\ncommand = \"db\"\nrestart.delay = \"0s\"\nbreaker = { failures = 2, give_up_after = 1 }\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n",
+    );
+    rig.exit("db", 1);
+    rig.exit("db", 1);
+    assert_eq!(rig.state("db"), State::Failed);
+    rig.command("web", Command::Start).unwrap();
+    assert_eq!((rig.state("db"), rig.status("db").breaker.trips), (State::Running, 0));
 }
