@@ -256,10 +256,15 @@ impl Core {
             random: &mut self.random,
             shutting_down: self.shutdown.is_some(),
             changed: &mut self.changed,
+            replanned: false,
         };
         let result = act(service, &mut context);
+        let replanned = context.replanned;
         if service.life != before {
             self.touched.insert(id);
+        }
+        if replanned {
+            self.link();
         }
         Some(result)
     }

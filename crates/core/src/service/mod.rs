@@ -44,6 +44,8 @@ pub(crate) struct Context<'a> {
     pub shutting_down: bool,
     /// Services whose state or facts changed, so that others may have to act.
     pub changed: &'a mut BTreeSet<ServiceId>,
+    /// The service follows a plan that may name other dependencies.
+    pub replanned: bool,
 }
 
 /// One service.
@@ -255,6 +257,7 @@ impl Service {
     pub(crate) fn adopt_next_plan(&mut self, context: &mut Context<'_>) {
         if let Some(plan) = self.next_plan.take() {
             self.plan = Arc::clone(&plan);
+            context.replanned = true;
             context.effects.push(Effect::Replanned { service: self.id, plan });
         }
     }

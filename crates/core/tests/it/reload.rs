@@ -104,3 +104,18 @@ fn a_new_readiness_probe_is_asked() {
     rig.wait_ms(1);
     assert!(rig.last_round("web", menshen_plan::definition::ProbeKind::Readiness).is_some());
 }
+
+#[test]
+fn a_dependency_that_comes_with_a_restart_is_waited_for_and_then_started_after() {
+    let mut rig =
+        Rig::new("[service.db]\ncommand = \"db\"\nprobe.readiness.tcp = \":1\"\n[service.web]\ncommand = \"web\"\n");
+    reload(
+        &mut rig,
+        "[service.db]\ncommand = \"db\"\nprobe.readiness.tcp = \":1\"\n[service.web]\ncommand = \"web2\"\ndepends_on = { db = \"ready\" }\n",
+    );
+    rig.exit("web", 0);
+    assert_eq!(rig.state("web"), State::Waiting);
+    rig.wait_ms(10);
+    rig.answer("db", menshen_plan::definition::ProbeKind::Readiness, Ok(()));
+    assert_eq!(rig.state("web"), State::Running);
+}
