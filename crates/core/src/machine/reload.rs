@@ -27,18 +27,24 @@ impl Core {
             reason,
             by: Some(by.to_owned()),
         }));
+        let mut newly_wanted = Vec::new();
         for change in changes.services {
             let id = self.ids.get(&change.name).copied();
             match (change.cost, id, plan.services.get(&change.name)) {
                 (Cost::Gone, Some(id), _) => self.forget(id, by),
-                (Cost::New, id, Some(service)) => self.welcome(id, service),
+                (Cost::New, Some(id), Some(service)) => newly_wanted.extend(self.welcome_back(id, service)),
+                (Cost::New, None, Some(service)) => newly_wanted.push(self.welcome(service)),
                 (cost @ (Cost::Live | Cost::Signal | Cost::Restart), Some(id), Some(service)) => {
-                    self.replan(id, service, cost);
+                    newly_wanted.extend(self.replan(id, service, cost));
                 }
                 (Cost::Live | Cost::Signal | Cost::Restart | Cost::New | Cost::Gone, _, _) => {}
             }
         }
         self.link();
+        // Only now that all are known: a new one may need another new one, wherever that stands in the definition.
+        if self.begun && self.shutdown.is_none() {
+            newly_wanted.into_iter().for_each(|id| self.begin_one(id));
+        }
         // Dependencies may have changed too, so that a service may start, or must wait.
         self.changed.extend(self.services.keys().copied());
     }
@@ -52,20 +58,19 @@ impl Core {
         });
     }
 
-    /// A service that is new, or is back before its end.
-    fn welcome(&mut self, id: Option<ServiceId>, plan: &Arc<ServicePlan>) {
-        let Some(id) = id else {
-            let id = self.add(Arc::clone(plan));
-            self.batch.push(Effect::Replanned { service: id, plan: Arc::clone(plan) });
-            if let Some(service) = self.services.get_mut(&id) {
-                service.delayed = false;
-            }
-            self.touched.insert(id);
-            if self.begun && self.shutdown.is_none() {
-                self.begin_one(id);
-            }
-            return;
-        };
+    /// A service that is new.
+    fn welcome(&mut self, plan: &Arc<ServicePlan>) -> ServiceId {
+        let id = self.add(Arc::clone(plan));
+        self.batch.push(Effect::Replanned { service: id, plan: Arc::clone(plan) });
+        if let Some(service) = self.services.get_mut(&id) {
+            service.delayed = false;
+        }
+        self.touched.insert(id);
+        id
+    }
+
+    /// A service that is back in the definition before its end. It is returned if it is newly wanted.
+    fn welcome_back(&mut self, id: ServiceId, plan: &Arc<ServicePlan>) -> Option<ServiceId> {
         self.with_service(id, |service, context| {
             service.gone = false;
             service.life.stop_held = false;
@@ -74,25 +79,24 @@ impl Core {
             }
             context.changed.insert(id);
         });
-        self.replan(id, plan, Cost::Restart);
+        let newly_wanted = self.replan(id, plan, Cost::Restart);
         self.with_service(id, |service, _| {
             if service.state() == State::Stopping && service.life.wanted != Wanted::Down {
                 service.life.after = Some(After::Wanted { reason: "back in the definition".to_owned() });
             }
         });
+        newly_wanted
     }
 
-    /// A service whose definition changed.
-    fn replan(&mut self, id: ServiceId, plan: &Arc<ServicePlan>, cost: Cost) {
+    /// A service whose definition changed. It is returned if it is newly wanted.
+    fn replan(&mut self, id: ServiceId, plan: &Arc<ServicePlan>, cost: Cost) -> Option<ServiceId> {
         let newly_wanted = self.with_service(id, |service, context| {
             context.changed.insert(id);
             let newly_wanted = service.follow_start_type(plan);
             service.follow(context, plan, cost);
             newly_wanted
         });
-        if newly_wanted == Some(true) && self.begun && self.shutdown.is_none() {
-            self.begin_one(id);
-        }
+        newly_wanted.filter(|newly_wanted| *newly_wanted).map(|_| id)
     }
 
     pub(super) fn remove_if_gone(&mut self, id: ServiceId) {

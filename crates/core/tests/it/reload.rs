@@ -119,3 +119,11 @@ fn a_dependency_that_comes_with_a_restart_is_waited_for_and_then_started_after()
     rig.answer("db", menshen_plan::definition::ProbeKind::Readiness, Ok(()));
     assert_eq!(rig.state("web"), State::Running);
 }
+
+#[test]
+fn a_new_service_starts_with_a_new_one_it_needs_wherever_that_stands() {
+    let mut rig = Rig::new(TWO);
+    let new = "[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n[service.db]\ncommand = \"db\"\nstart = \"manual\"\n";
+    reload(&mut rig, &format!("{TWO}{new}"));
+    assert_eq!((rig.state("db"), rig.state("web")), (State::Running, State::Running));
+}
