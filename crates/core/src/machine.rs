@@ -166,8 +166,7 @@ impl Core {
     #[must_use]
     pub fn memory(&self, id: ServiceId) -> Option<Memory> {
         let service = self.services.get(&id)?;
-        let timers = self.timers.of(id).filter(|(timer, _)| !matches!(timer, Timer::Probe(_) | Timer::ProbeTimeout(_)));
-        Some(Memory::new(service.plan.name.clone(), service.life.clone(), timers.collect()))
+        Some(Memory::new(service.plan.name.clone(), service.life.clone(), self.timers.remembered(id)))
     }
 
     /// Whether every service has come to rest and nothing will happen by itself.
@@ -248,7 +247,7 @@ impl Core {
     /// Calls `act` with a service and what it works with; its memory may have changed afterwards.
     fn with_service<R>(&mut self, id: ServiceId, act: impl FnOnce(&mut Service, &mut Context<'_>) -> R) -> Option<R> {
         let service = self.services.get_mut(&id)?;
-        let before = service.life.clone();
+        let before = (service.life.clone(), self.timers.remembered(id));
         let mut context = Context {
             now: self.now,
             effects: &mut self.batch,
@@ -260,7 +259,7 @@ impl Core {
         };
         let result = act(service, &mut context);
         let replanned = context.replanned;
-        if service.life != before {
+        if service.life != before.0 || self.timers.remembered(id) != before.1 {
             self.touched.insert(id);
         }
         if replanned {
@@ -314,6 +313,8 @@ impl Core {
         }
         self.check_shutdown_deadline();
         while let Some((id, timer)) = self.timers.pop_due(self.now) {
+            // It is no longer set, whatever comes of it.
+            self.touched.extend(timer.is_remembered().then_some(id));
             self.with_service(id, |service, context| service.timer(context, timer));
         }
     }

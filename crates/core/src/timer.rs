@@ -42,6 +42,26 @@ pub enum Timer {
     ProbeTimeout(ProbeKind),
 }
 
+impl Timer {
+    /// Whether the next guard takes it over. It asks and watches anew, so the probes' own timers begin again.
+    pub(crate) const fn is_remembered(self) -> bool {
+        match self {
+            Self::Start
+            | Self::Stop
+            | Self::Kill
+            | Self::Retry
+            | Self::Trial
+            | Self::Close
+            | Self::Forget
+            | Self::Pause
+            | Self::FallbackRetry
+            | Self::FallbackStop
+            | Self::FallbackKill => true,
+            Self::Watchdog | Self::Probe(_) | Self::ProbeTimeout(_) => false,
+        }
+    }
+}
+
 /// Every timer of every service.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
@@ -85,6 +105,11 @@ impl Timers {
     pub(crate) fn of(&self, service: ServiceId) -> impl Iterator<Item = (Timer, Instant)> {
         let last = Timer::ProbeTimeout(ProbeKind::Readiness);
         self.set.range((service, Timer::Start)..=(service, last)).map(|((_, timer), at)| (*timer, *at))
+    }
+
+    /// Those the next guard takes over.
+    pub(crate) fn remembered(&self, service: ServiceId) -> Vec<(Timer, Instant)> {
+        self.of(service).filter(|(timer, _)| timer.is_remembered()).collect()
     }
 
     pub(crate) fn cancel_all(&mut self, service: ServiceId) {

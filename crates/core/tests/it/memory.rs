@@ -1,6 +1,8 @@
 //! What survives a change of guards.
 
-use menshen_core::{Command, Core, Event, Instant, Memory, State, Wanted};
+use std::time::Duration;
+
+use menshen_core::{Command, Core, Event, Instant, Memory, Notification, State, Wanted};
 
 use crate::rig::{Rig, plan};
 
@@ -88,4 +90,27 @@ fn a_service_that_was_disabled_meanwhile_does_not_start_whatever_was_asked_earli
     rig.core.resume_wanted(id, Wanted::Up);
     rig.send(Event::Begin);
     assert_eq!((rig.state("web"), rig.starts("web")), (State::Stopped, 0));
+}
+
+#[test]
+fn more_time_that_was_asked_for_is_known_to_the_next_guard() {
+    let mut rig = Rig::new(WEB);
+    let run = rig.run("web");
+    rig.command("web", Command::Stop).unwrap();
+    rig.send(Event::Notified { run, notification: Notification::ExtendTimeout(Duration::from_secs(60)) });
+    let mut next = successor(&rig, WEB);
+    next.wait_s(30);
+    assert_eq!(next.signals("web"), [], "it was given a minute");
+}
+
+#[test]
+fn signs_of_life_are_not_worth_remembering() {
+    let mut rig = Rig::one("probe.liveness = { notify = true, interval = \"10s\" }");
+    let run = rig.run("web");
+    rig.send(Event::Notified { run, notification: Notification::Watchdog });
+    rig.new_effects();
+    let before = rig.effects.len();
+    rig.wait_s(1);
+    rig.send(Event::Notified { run, notification: Notification::Watchdog });
+    assert_eq!(rig.effects[before..], []);
 }

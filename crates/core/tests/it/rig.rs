@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_core::{
-    Alert, Command, Core, Effect, Event, Exit, Instant, Record, Refusal, Role, RunId, ServiceId, ServiceStatus,
+    Alert, Command, Core, Effect, Event, Exit, Instant, Memory, Record, Refusal, Role, RunId, ServiceId, ServiceStatus,
     SignalTarget, State, Ticket, Tree,
 };
 use menshen_plan::definition::ProbeKind;
@@ -59,6 +59,8 @@ pub(crate) struct Rig {
     pub now: Instant,
     next_pid: u32,
     next_ticket: u64,
+    /// What a guard would have written down.
+    disk: std::collections::BTreeMap<ServiceId, Memory>,
     answered: std::collections::BTreeMap<(ServiceId, ProbeKind), u64>,
     /// Every effect so far, in order.
     pub effects: Vec<Effect>,
@@ -80,6 +82,7 @@ impl Rig {
             now,
             next_pid: 100,
             next_ticket: 1,
+            disk: std::collections::BTreeMap::new(),
             answered: std::collections::BTreeMap::new(),
             effects: Vec::new(),
             seen: 0,
@@ -104,6 +107,9 @@ impl Rig {
         self.core.handle(self.now, event);
         while let Some(effect) = self.core.poll_effect() {
             match &effect {
+                Effect::Remember { service } => {
+                    self.disk.insert(*service, self.core.memory(*service).unwrap());
+                }
                 Effect::Spawn { run, .. } if self.spawns_succeed => {
                     self.next_pid += 1;
                     self.core.handle(self.now, Event::Spawned { run: *run, pid: self.next_pid });
@@ -116,6 +122,10 @@ impl Rig {
                 _ => {}
             }
             self.effects.push(effect);
+        }
+        for (service, written) in &self.disk {
+            let current = self.core.memory(*service);
+            assert!(current.is_none_or(|current| current == *written), "what changed was not to be remembered");
         }
     }
 
