@@ -66,9 +66,7 @@ impl Service {
             self.check_stopped(context);
             return;
         }
-        let reason = format!("could not be started: {error}");
-        let after =
-            if self.is_going_down(context) { After::Wanted { reason } } else { self.after_failure(context, &reason) };
+        let after = self.after_failure(context, &format!("could not be started: {error}"));
         self.conclude(context, after);
     }
 
@@ -129,8 +127,11 @@ impl Service {
         }
     }
 
-    /// What a failure that is not an exit means: the policy decides.
+    /// What a failure that is not an exit means: the policy decides, unless the service is to end anyway.
     fn after_failure(&mut self, context: &mut Context<'_>, reason: &str) -> After {
+        if self.is_going_down(context) {
+            return After::Wanted { reason: reason.to_owned() };
+        }
         match self.plan.restart.policy {
             RestartPolicy::Always | RestartPolicy::OnFailure => self.count_failure(context, reason),
             RestartPolicy::Never => After::Fail { reason: format!("{reason}: policy never") },
@@ -139,6 +140,7 @@ impl Service {
 
     fn after_oom(&mut self, context: &mut Context<'_>, reason: &str) -> After {
         match self.plan.limits.oom {
+            OnOom::Stop | OnOom::Fail if self.is_going_down(context) => After::Wanted { reason: reason.to_owned() },
             OnOom::Restart => self.after_failure(context, reason),
             OnOom::Stop => After::Stop { reason: format!("{reason}: limits.oom stop") },
             OnOom::Fail => After::Fail { reason: format!("{reason}: limits.oom fail") },

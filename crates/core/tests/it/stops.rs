@@ -1,6 +1,7 @@
 //! The stop sequence.
 
 use menshen_core::{Command, Event, Exit, Role, SignalTarget, State, Tree};
+use menshen_plan::definition::AlertKind;
 use menshen_plan::signal::Signal;
 
 use crate::rig::Rig;
@@ -167,4 +168,28 @@ fn a_stopped_process_gets_sigcont_after_the_stop_signal() {
         )
         .collect();
     assert_eq!(sent, [Signal::Term, Signal::Cont]);
+}
+
+const CHAIN: &str = "[service.db]\ncommand = \"db\"\nprobe.liveness = { notify = true }\nlimits.memory = \"1GiB\"\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n";
+
+#[test]
+fn what_fails_while_it_is_to_end_anyway_is_not_counted_and_nobody_is_told_of_a_restart() {
+    let held = || {
+        let mut rig = Rig::new(CHAIN);
+        rig.command("web", Command::Stop).unwrap();
+        rig.command("db", Command::Stop).unwrap();
+        assert_eq!(rig.state("db"), State::Running, "it waits for web's end");
+        rig
+    };
+    let mut rig = held();
+    let run = rig.run("db");
+    rig.send(Event::Notified { run, notification: menshen_core::Notification::WatchdogTrigger });
+    rig.exit("db", 0);
+    assert_eq!((rig.state("db"), rig.status("db").restarts_total), (State::Stopped, 0));
+    assert!(rig.alerts().iter().all(|alert| alert.kind != AlertKind::Restarting), "{:?}", rig.alerts());
+    let mut rig = held();
+    let run = rig.run("db");
+    rig.send(Event::LimitExceeded { run, what: "memory".to_owned() });
+    rig.kill("db", Signal::Kill);
+    assert_eq!((rig.state("db"), rig.status("db").restarts_total), (State::Stopped, 0));
 }
