@@ -32,19 +32,22 @@ pub(crate) enum After {
 impl Service {
     /// The main process has ended.
     pub(crate) fn main_exited(&mut self, context: &mut Context<'_>, exit: Exit, oom: bool, tree: Tree) {
-        self.life.last_exit = Some(exit);
-        if let Some(run) = &mut self.life.main {
-            run.main_ended = true;
+        let Some(run) = &mut self.life.main else { return };
+        // The next guard may be told again what the last one knew, and less of it.
+        let known = std::mem::replace(&mut run.main_ended, true);
+        if !known {
+            self.life.last_exit = Some(exit);
         }
         let over = tree == Tree::Empty || !self.plan.stop.tree;
         if self.state() == State::Stopping {
             if over {
                 self.main_over(context);
-            } else {
+            } else if !known {
                 self.signal_rest(context);
             }
             return;
         }
+        let was_frozen = matches!(self.state(), State::Pausing | State::Paused);
         let after = self.after_exit(context, exit, oom);
         if over {
             self.life.main = None;
@@ -55,6 +58,9 @@ impl Service {
             context.timers.set(self.id, Timer::Stop, context.now + self.plan.stop.timeout);
             self.life.kills = 0;
             self.signal_rest(context);
+            if was_frozen {
+                self.thaw(context);
+            }
         }
     }
 

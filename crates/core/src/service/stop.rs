@@ -39,11 +39,17 @@ impl Service {
         if self.life.main.as_ref().is_some_and(|run| run.pid.is_some()) {
             self.ask_to_stop(context);
         }
-        if let Some(run) = self.main_run().filter(|_| was_frozen) {
-            // Signals reach a frozen program only when it runs again.
-            context.effects.push(Effect::Thaw { run });
+        if was_frozen {
+            self.thaw(context);
         }
         self.check_stopped(context);
+    }
+
+    /// Signals reach a frozen program only when it runs again.
+    pub(super) fn thaw(&self, context: &mut Context<'_>) {
+        if let Some(run) = self.main_run() {
+            context.effects.push(Effect::Thaw { run });
+        }
     }
 
     /// Kills without asking first.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use menshen_core::{Command, Core, Event, Instant, Memory, Notification, State, Wanted};
+use menshen_core::{Command, Core, Event, Exit, Instant, Memory, Notification, State, Tree, Wanted};
 
 use crate::rig::{Rig, plan};
 
@@ -113,4 +113,18 @@ fn signs_of_life_are_not_worth_remembering() {
     rig.wait_s(1);
     rig.send(Event::Notified { run, notification: Notification::Watchdog });
     assert_eq!(rig.effects[before..], []);
+}
+
+#[test]
+fn an_exit_that_is_told_again_to_the_next_guard_changes_nothing() {
+    let mut rig = Rig::new(WEB);
+    let run = rig.run("web");
+    rig.exit_with("web", Exit::Code(3), Tree::Alive);
+    let mut next = successor(&rig, WEB);
+    next.send(Event::Exited { run, exit: Exit::Unknown, oom: false, tree: Tree::Alive });
+    assert_eq!(next.status("web").last_exit, Some(Exit::Code(3)));
+    assert_eq!(next.signals("web"), [], "the rest was asked already");
+    next.send(Event::Exited { run, exit: Exit::Unknown, oom: false, tree: Tree::Empty });
+    assert_eq!((next.state("web"), next.status("web").restarts), (State::Backoff, 1));
+    assert_eq!(next.status("web").last_exit, Some(Exit::Code(3)));
 }

@@ -84,3 +84,16 @@ fn start_continues_what_is_paused() {
     rig.command("web", Command::Start).unwrap();
     assert_eq!(rig.state("web"), State::Continuing);
 }
+
+#[test]
+fn what_a_program_that_died_frozen_left_behind_is_thawed_so_that_it_can_act() {
+    let mut rig = paused();
+    let run = rig.run("web");
+    rig.new_effects();
+    rig.exit_with("web", Exit::Signal(Signal::Kill), Tree::Alive);
+    let effects = rig.new_effects();
+    let signal =
+        effects.iter().position(|effect| matches!(effect, Effect::Signal { signal: Signal::Term, .. })).unwrap();
+    let thaw = effects.iter().position(|effect| *effect == Effect::Thaw { run }).unwrap();
+    assert!(signal < thaw);
+}
