@@ -205,8 +205,9 @@ impl Service {
         if active && !flight.cancelled {
             self.probe_answered(context, kind, outcome);
         }
-        // The answer may have ended the probe, or begun it anew.
-        if self.probes.get(kind).active && context.timers.get(self.id, Timer::Probe(kind)).is_none() {
+        // The answer may have ended the probe, or begun it anew; and meanwhile the definition may ask in another way.
+        let asked = self.probe_plan(kind).is_some_and(|plan| plan.check.is_asked());
+        if asked && self.probes.get(kind).active && context.timers.get(self.id, Timer::Probe(kind)).is_none() {
             self.schedule_round(context, kind, flight.started);
         }
     }

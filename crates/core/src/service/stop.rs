@@ -140,7 +140,10 @@ impl Service {
 
     /// Kills what is left, and comes back later to see whether it helped.
     pub(crate) fn kill(&mut self, context: &mut Context<'_>) {
-        let target = if self.plan.stop.tree { SignalTarget::Tree } else { SignalTarget::Main };
+        // What a dead main process left behind is waited for, so it has to go even if the definition lets it live by now.
+        let rest_is_left = self.life.main.as_ref().is_some_and(|run| run.main_ended);
+        let whole = self.plan.stop.tree || rest_is_left;
+        let target = if whole { SignalTarget::Tree } else { SignalTarget::Main };
         if let Some(run) = self.main_run() {
             context.effects.push(Effect::Kill { run, target });
         }

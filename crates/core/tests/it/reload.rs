@@ -1,6 +1,7 @@
 //! A changed definition.
 
-use menshen_core::{Command, Effect, Event, SignalTarget, State};
+use menshen_core::{Command, Effect, Event, Exit, SignalTarget, State, Tree};
+use menshen_plan::definition::ProbeKind::Readiness;
 use menshen_plan::signal::Signal;
 
 use crate::rig::{Rig, plan};
@@ -102,7 +103,7 @@ fn a_new_readiness_probe_is_asked() {
     let mut rig = Rig::one("");
     reload(&mut rig, "[service.web]\ncommand = \"web\"\nprobe.readiness.tcp = \":1\"\n");
     rig.wait_ms(1);
-    assert!(rig.last_round("web", menshen_plan::definition::ProbeKind::Readiness).is_some());
+    assert!(rig.last_round("web", Readiness).is_some());
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn a_dependency_that_comes_with_a_restart_is_waited_for_and_then_started_after()
     rig.exit("web", 0);
     assert_eq!(rig.state("web"), State::Waiting);
     rig.wait_ms(10);
-    rig.answer("db", menshen_plan::definition::ProbeKind::Readiness, Ok(()));
+    rig.answer("db", Readiness, Ok(()));
     assert_eq!(rig.state("web"), State::Running);
 }
 
@@ -126,4 +127,32 @@ fn a_new_service_starts_with_a_new_one_it_needs_wherever_that_stands() {
     let new = "[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n[service.db]\ncommand = \"db\"\nstart = \"manual\"\n";
     reload(&mut rig, &format!("{TWO}{new}"));
     assert_eq!((rig.state("db"), rig.state("web")), (State::Running, State::Running));
+}
+
+#[test]
+fn a_stop_ends_although_the_definition_lets_children_live_meanwhile() {
+    let mut rig = Rig::one("stop.timeout = \"2s\"");
+    let run = rig.run("web");
+    rig.exit_with("web", Exit::Code(1), Tree::Alive);
+    reload(&mut rig, "[service.web]\ncommand = \"web\"\nstop = { timeout = \"2s\", tree = false }\n");
+    rig.wait_s(2);
+    assert_eq!(rig.signals("web").last(), Some(&(SignalTarget::Tree, Signal::Kill)));
+    rig.send(Event::TreeEmpty { run });
+    assert_eq!((rig.state("web"), rig.starts("web")), (State::Running, 2));
+}
+
+#[test]
+fn a_probe_that_only_the_program_can_answer_now_is_not_asked_when_its_last_round_ends() {
+    let mut rig = Rig::one("probe.readiness = { tcp = \":1\", interval = \"1s\" }");
+    rig.cancels_end = false;
+    rig.wait_ms(1);
+    let round = rig.last_round("web", Readiness).unwrap();
+    reload(
+        &mut rig,
+        "[service.web]\ncommand = \"web\"\nprobe.readiness = { log = \"listening\", interval = \"1s\" }\n",
+    );
+    let service = rig.id("web");
+    rig.send(Event::Probed { service, probe: Readiness, round, outcome: Err("cancelled".to_owned()) });
+    rig.wait_s(10);
+    assert_eq!(rig.last_round("web", Readiness), Some(round));
 }
