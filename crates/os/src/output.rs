@@ -1,7 +1,8 @@
-//! What programs write: pipes that outlive the guard, and waiting for many of them at once.
+//! What programs write: pipes that outlive the guard, waiting for many of them at once, and moving what they hold into
+//! files.
 
 #[cfg(target_os = "linux")]
 #[path = "output/linux.rs"]
 mod platform;
 
-pub use platform::{Descriptor, Pipe, ReadWaker, Readers};
+pub use platform::{Descriptor, FileId, FileState, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, step_back};

@@ -1,6 +1,9 @@
 //! Pipes are FIFOs that the program itself holds open for reading and writing. When the guard dies, the program neither
 //! gets SIGPIPE nor loses a byte: the pipe fills, the writer waits, and the next guard opens the FIFO by its path.
 
+#[path = "linux/copy.rs"]
+mod copy;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,6 +14,8 @@ use std::sync::Arc;
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+
+pub use copy::{FileId, FileState, LogFile, Moved, Peek, step_back};
 
 use crate::error::context;
 use crate::event::Token;

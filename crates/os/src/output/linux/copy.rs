@@ -1,0 +1,306 @@
+//! From a pipe into a file, by the kernel: what leaves the pipe is in the file, and nothing else, at every instruction at
+//! which the guard may be killed. Reading and writing in two steps does not have that property.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags};
+
+use super::{PIPE_BYTES, Pipe};
+use crate::error::context;
+
+/// Who may read a log: the guard's account, and its group.
+const LOG_MODE: u32 = 0o640;
+
+/// A file that output is copied into. Only the guard writes to it, so it is not opened for appending, which the kernel's
+/// copy refuses; the caller says where.
+#[derive(Debug)]
+pub struct LogFile(File);
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    device: u64,
+    number: u64,
+}
+
+/// What a file is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileState {
+    /// Which.
+    pub id: FileId,
+    /// How long, in bytes.
+    pub length: u64,
+}
+
+/// What came of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// So many bytes left the pipe and are in the file; at least one.
+    Bytes(usize),
+    /// The pipe is empty.
+    Nothing,
+    /// The kernel does not copy into such a file.
+    Refused,
+}
+
+impl FileId {
+    /// Which file this is about.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), number: metadata.ino() }
+    }
+}
+
+impl LogFile {
+    /// Opens a log, and creates it first where it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or something else than a file is in its place.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let what = || context(format!("opening {}", path.display()));
+        // Without NONBLOCK, a FIFO in its place would be waited for.
+        let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(LOG_MODE)
+            .custom_flags(flags)
+            .open(path)
+            .map_err(what())?;
+        if !file.metadata().map_err(what())?.is_file() {
+            return Err(what()(io::Error::new(io::ErrorKind::AlreadyExists, "something else is in its place")));
+        }
+        Ok(Self(file))
+    }
+
+    /// What is at a path now; `None` if nothing is.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn look(path: &Path) -> io::Result<Option<FileState>> {
+        match std::fs::symlink_metadata(path) {
+            Ok(metadata) => Ok(Some(FileState { id: FileId::of(&metadata), length: metadata.len() })),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(context(format!("looking at {}", path.display()))(error)),
+        }
+    }
+
+    /// What this file is now.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn state(&self) -> io::Result<FileState> {
+        let metadata = self.0.metadata()?;
+        Ok(FileState { id: FileId::of(&metadata), length: metadata.len() })
+    }
+
+    /// When it was created, or else last written, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn created_ms(&self) -> io::Result<i64> {
+        let metadata = self.0.metadata()?;
+        let time = metadata.created().or_else(|_| metadata.modified())?;
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Writes at an offset, and says how much: at least one byte, perhaps not all.
+    ///
+    /// # Errors
+    /// When nothing could be written.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match self.0.write_at(bytes, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Reads at an offset until the buffer is full or the file ends, and says how much.
+    ///
+    /// # Errors
+    /// When the system cannot read.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.0.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Cuts it, or lengthens it with zeroes.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn set_length(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+}
+
+impl Pipe {
+    /// How many bytes it holds.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn waiting(&self) -> io::Result<usize> {
+        Ok(usize::try_from(rustix::io::ioctl_fionread(&self.end)?).unwrap_or(usize::MAX))
+    }
+
+    /// Moves at most so many bytes into a file at an offset. A byte either is in the pipe or in the file, even if the guard
+    /// is killed meanwhile.
+    ///
+    /// # Errors
+    /// When the file cannot be written; what it did not take stays in the pipe.
+    pub fn move_into(&self, file: &LogFile, mut offset: u64, bytes_max: usize) -> io::Result<Moved> {
+        loop {
+            let moved =
+                rustix::pipe::splice(&self.end, None, &file.0, Some(&mut offset), bytes_max, SpliceFlags::NONBLOCK);
+            return match moved {
+                Ok(0) | Err(Errno::AGAIN) => Ok(Moved::Nothing),
+                Ok(count) => Ok(Moved::Bytes(count)),
+                Err(Errno::INTR) => continue,
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(Moved::Refused),
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
+}
+
+/// Looks at what a pipe holds without taking it.
+#[derive(Debug)]
+pub struct Peek {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+impl Peek {
+    /// Ready to look.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // Less than wished for is enough: less is seen at once.
+        let _ = rustix::pipe::fcntl_setpipe_size(&write, PIPE_BYTES);
+        Ok(Self { read, write })
+    }
+
+    /// Fills a buffer with the first bytes of a pipe, which keeps them, and says how many. Zero if there are none; fewer
+    /// than there are, sometimes.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn look(&self, pipe: &Pipe, buffer: &mut [u8]) -> io::Result<usize> {
+        let seen = loop {
+            match rustix::pipe::tee(&pipe.end, &self.write, buffer.len(), SpliceFlags::NONBLOCK) {
+                Ok(seen) => break seen.min(buffer.len()),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let mut filled = 0;
+        while filled < seen {
+            match rustix::io::read(&self.read, &mut buffer[filled..seen]) {
+                Ok(0) | Err(Errno::AGAIN) => break,
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// Lets everything else on the machine go before this thread.
+pub fn step_back() {
+    // A thread that may not is as quick as any other; nothing depends on it.
+    let _ = rustix::process::nice(19);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    fn written(path: &Path, bytes: &[u8]) -> Pipe {
+        let pipe = Pipe::open(path, None).unwrap();
+        rustix::io::write(pipe.program_end().unwrap().0.as_fd(), bytes).unwrap();
+        pipe
+    }
+
+    #[test]
+    fn what_moves_is_in_the_file_and_what_does_not_stays_in_the_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = written(&folder.path().join("out"), b"one two");
+        let path = folder.path().join("log");
+        fs::write(&path, "before ").unwrap();
+        let file = LogFile::open(&path).unwrap();
+        assert_eq!(pipe.move_into(&file, 7, 4).unwrap(), Moved::Bytes(4));
+        assert_eq!(fs::read(&path).unwrap(), b"before one ");
+        assert_eq!(pipe.waiting().unwrap(), 3);
+        assert_eq!(pipe.move_into(&file, 11, 100).unwrap(), Moved::Bytes(3));
+        assert_eq!(pipe.move_into(&file, 14, 100).unwrap(), Moved::Nothing);
+        assert_eq!(fs::read(&path).unwrap(), b"before one two");
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = written(&folder.path().join("out"), b"line\nrest");
+        let peek = Peek::new().unwrap();
+        let mut buffer = [0; 6];
+        for _ in 0..3 {
+            assert_eq!(peek.look(&pipe, &mut buffer).unwrap(), 6);
+            assert_eq!(&buffer, b"line\nr");
+        }
+        assert_eq!(pipe.waiting().unwrap(), 9);
+        let empty = Pipe::open(&folder.path().join("empty"), None).unwrap();
+        assert_eq!(peek.look(&empty, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_folder_a_link_or_a_pipe_in_a_logs_place_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("folder")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", path("link")).unwrap();
+        let _pipe = Pipe::open(&path("pipe"), None).unwrap();
+        for name in ["folder", "link", "pipe"] {
+            let error = LogFile::open(&path(name)).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_told_from_another_of_the_same_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        assert_eq!(LogFile::look(&path).unwrap(), None);
+        let file = LogFile::open(&path).unwrap();
+        file.write_at(b"abc", 0).unwrap();
+        assert_eq!(LogFile::look(&path).unwrap(), Some(file.state().unwrap()));
+        fs::rename(&path, folder.path().join("moved")).unwrap();
+        let other = LogFile::open(&path).unwrap();
+        assert_ne!(other.state().unwrap().id, file.state().unwrap().id);
+    }
+}
