@@ -209,7 +209,8 @@ impl Service {
                 self.life.breaker.trial_cleared = false;
             }
             (Some(blocker), _) => self.wait(context, blocker),
-            (None, State::Tripped) if self.fallback_blocks_trial() => self.life.breaker.trial_cleared = true,
+            (None, State::Tripped) if self.fallback_is_in_the_way() => self.life.breaker.trial_cleared = true,
+            (None, _) if self.fallback_is_in_the_way() => {}
             (None, _) => {
                 if waits && self.life.due_reason.is_empty() {
                     "its dependencies are there".clone_into(&mut self.life.due_reason);

@@ -119,11 +119,12 @@ impl Service {
     pub(crate) fn go_down(&mut self, context: &mut Context<'_>, reason: String) {
         self.life.due = false;
         match self.state() {
-            State::Waiting | State::Backoff | State::Failed => self.enter(context, Trigger::End, reason),
-            State::Tripped if self.life.fallback.run.is_some() => {
+            State::Waiting | State::Backoff | State::Tripped if self.life.fallback.run.is_some() => {
                 self.begin_stop(context, After::Wanted { reason: reason.clone() }, reason);
             }
-            State::Tripped => self.enter(context, Trigger::End, reason),
+            State::Waiting | State::Backoff | State::Tripped | State::Failed => {
+                self.enter(context, Trigger::End, reason);
+            }
             State::Starting | State::Running | State::Pausing | State::Paused | State::Continuing => {
                 self.life.stop_held = true;
                 self.life.reason = reason;

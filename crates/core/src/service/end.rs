@@ -29,6 +29,28 @@ pub(crate) enum After {
     Trip { until: Instant, reason: String },
 }
 
+impl After {
+    /// Why the program ended.
+    fn reason(&self) -> &str {
+        match self {
+            Self::Wanted { reason }
+            | Self::Stop { reason }
+            | Self::Fail { reason }
+            | Self::Complete { reason }
+            | Self::Retry { reason, .. }
+            | Self::Trip { reason, .. } => reason,
+        }
+    }
+
+    /// Whether the service comes to rest.
+    pub(super) const fn is_rest(&self) -> bool {
+        match self {
+            Self::Stop { .. } | Self::Fail { .. } | Self::Complete { .. } => true,
+            Self::Wanted { .. } | Self::Retry { .. } | Self::Trip { .. } => false,
+        }
+    }
+}
+
 impl Service {
     /// The main process has ended.
     pub(crate) fn main_exited(&mut self, context: &mut Context<'_>, exit: Exit, oom: bool, tree: Tree) {
@@ -51,7 +73,7 @@ impl Service {
         let after = self.after_exit(context, exit, oom);
         if over {
             self.life.main = None;
-            self.conclude(context, after);
+            self.finish(context, after);
         } else {
             self.life.after = Some(after);
             self.enter(context, Trigger::Stop, format!("{exit}; ending what it left behind"));
@@ -73,7 +95,7 @@ impl Service {
             return;
         }
         let after = self.after_failure(context, &format!("could not be started: {error}"));
-        self.conclude(context, after);
+        self.finish(context, after);
     }
 
     /// Something is wrong with a program that lives: it counts as a death, and the program is ended.
@@ -153,7 +175,20 @@ impl Service {
         }
     }
 
-    /// Nothing of the program is left: the service goes where it has to go.
+    /// Nothing of the program is left. Where the service comes to rest, its fallback ends first.
+    fn finish(&mut self, context: &mut Context<'_>, after: After) {
+        let rests = after.is_rest() || self.is_going_down(context);
+        if rests && self.life.fallback.run.is_some() {
+            let reason = format!("{}; ending its fallback", after.reason());
+            self.life.after = Some(after);
+            self.life.kills = 0;
+            self.enter(context, Trigger::Stop, reason);
+        } else {
+            self.conclude(context, after);
+        }
+    }
+
+    /// Nothing is left that must go: the service goes where it has to go.
     pub(crate) fn conclude(&mut self, context: &mut Context<'_>, after: After) {
         debug_assert!(self.life.main.is_none() && self.life.stopper.is_none());
         self.life.after = None;
@@ -163,11 +198,7 @@ impl Service {
         if self.is_going_down(context) {
             let reason = match after {
                 After::Wanted { reason } => reason,
-                After::Stop { reason }
-                | After::Fail { reason }
-                | After::Complete { reason }
-                | After::Retry { reason, .. }
-                | After::Trip { reason, .. } => format!("stopped; {reason}"),
+                other => format!("stopped; {}", other.reason()),
             };
             self.rest(context, Trigger::End, reason);
             return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use menshen_plan::definition::FallbackUntil;
 use serde::{Deserialize, Serialize};
 
-use super::{BreakerState, Context, Run, Service};
+use super::{After, BreakerState, Context, Run, Service};
 use crate::effect::{Effect, RecordKind, SignalTarget};
 use crate::event::{Role, Tree};
 use crate::state::State;
@@ -38,8 +38,8 @@ impl Service {
         }
     }
 
-    /// Whether the fallback stands in the way of a trial that could start otherwise.
-    pub(crate) fn fallback_blocks_trial(&self) -> bool {
+    /// Whether the fallback stands in the way of a start.
+    pub(crate) fn fallback_is_in_the_way(&self) -> bool {
         self.fallback_until() == Some(FallbackUntil::Trial) && self.life.fallback.run.is_some()
     }
 
@@ -49,16 +49,24 @@ impl Service {
 
     fn wants_fallback(&self, context: &Context<'_>) -> bool {
         let Some(until) = self.fallback_until() else { return false };
-        if self.is_going_down(context) || self.state().is_at_rest() {
+        if self.fallback_has_to_go(context) {
             return false;
         }
-        match self.life.breaker.state {
-            BreakerState::Closed => false,
-            BreakerState::Open => {
-                self.state() == State::Tripped && !(self.life.breaker.trial_cleared && until == FallbackUntil::Trial)
+        match (until, self.life.breaker.state) {
+            // It can run beside the service until that can be used, through a trial that fails and through a restart.
+            (FallbackUntil::Ready, BreakerState::Open | BreakerState::HalfOpen) => !self.life.ready,
+            (FallbackUntil::Trial, BreakerState::Open) => {
+                self.state() == State::Tripped && !self.life.breaker.trial_cleared
             }
-            BreakerState::HalfOpen => until == FallbackUntil::Ready && !self.life.ready,
+            (FallbackUntil::Ready | FallbackUntil::Trial, BreakerState::Closed)
+            | (FallbackUntil::Trial, BreakerState::HalfOpen) => false,
         }
+    }
+
+    /// Whether the service is, or is about to be, where nothing stands in for it.
+    pub(super) fn fallback_has_to_go(&self, context: &Context<'_>) -> bool {
+        let rests = self.life.after.as_ref().is_some_and(After::is_rest);
+        self.is_going_down(context) || self.state().is_at_rest() || rests
     }
 
     fn start_fallback(&mut self, context: &mut Context<'_>) {
@@ -94,14 +102,17 @@ impl Service {
 
     /// It ended, or could not be started.
     pub(crate) fn fallback_exited(&mut self, context: &mut Context<'_>, how: &str, tree: Tree) {
-        if tree == Tree::Alive {
-            if let Some(run) = &mut self.life.fallback.run {
-                run.main_ended = true;
-            }
-            self.stop_fallback(context);
+        if tree == Tree::Empty {
+            self.fallback_over(context, how);
             return;
         }
-        self.fallback_over(context, how);
+        if let Some(run) = &mut self.life.fallback.run {
+            run.main_ended = true;
+        }
+        if !self.life.fallback.stopping {
+            self.delay_fallback(context);
+        }
+        self.stop_fallback(context);
     }
 
     /// Nothing of it is left.
@@ -111,19 +122,23 @@ impl Service {
         context.timers.cancel(self.id, Timer::FallbackStop);
         context.timers.cancel(self.id, Timer::FallbackKill);
         self.record(context, RecordKind::Fallback, format!("the fallback ended: {how}"), None);
-        if !asked && self.wants_fallback(context) {
-            self.life.fallback.restarts = self.life.fallback.restarts.saturating_add(1);
-            let rules = &self.plan.restart.rules;
-            let doublings = self.life.fallback.restarts.saturating_sub(1).min(16);
-            // A stand-in that dies at once must not spin, whatever the service's own delay is.
-            let wait = rules
-                .delay
-                .max(FALLBACK_DELAY_MIN)
-                .saturating_mul(1 << doublings)
-                .min(rules.max.max(FALLBACK_DELAY_MIN));
-            context.timers.set(self.id, Timer::FallbackRetry, context.now + wait);
+        if !asked {
+            self.delay_fallback(context);
         }
         context.changed.insert(self.id);
+    }
+
+    /// It died by itself: a stand-in that dies at once must not spin, whatever the service's own delay is.
+    fn delay_fallback(&mut self, context: &mut Context<'_>) {
+        if !self.wants_fallback(context) {
+            return;
+        }
+        self.life.fallback.restarts = self.life.fallback.restarts.saturating_add(1);
+        let rules = &self.plan.restart.rules;
+        let doublings = self.life.fallback.restarts.saturating_sub(1).min(16);
+        let wait =
+            rules.delay.max(FALLBACK_DELAY_MIN).saturating_mul(1 << doublings).min(rules.max.max(FALLBACK_DELAY_MIN));
+        context.timers.set(self.id, Timer::FallbackRetry, context.now + wait);
     }
 
     /// It has not ended in time.

@@ -167,9 +167,11 @@ impl Service {
             return;
         }
         let after = self.life.after.clone().unwrap_or(After::Wanted { reason: "stopped".to_owned() });
-        let fallback_stays = matches!(after, After::Retry { .. } | After::Trip { .. }) && !self.is_going_down(context);
+        let trips = matches!(after, After::Trip { .. });
         // `tend_fallback` ends the fallback, and its end comes back here.
-        if self.life.fallback.run.is_some() && !fallback_stays {
+        if self.life.fallback.run.is_some()
+            && (self.fallback_has_to_go(context) || (self.fallback_is_in_the_way() && !trips))
+        {
             return;
         }
         self.conclude(context, after);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use menshen_core::{BreakerState, Command, Event, Exit, Role, SignalTarget, State, Tree};
+use menshen_core::{BreakerState, Command, Effect, Event, Exit, Role, SignalTarget, State, Tree};
 use menshen_plan::definition::{AlertKind, ProbeKind};
 use menshen_plan::signal::Signal;
 
@@ -181,4 +181,87 @@ fn a_trial_waits_for_lost_dependencies_with_the_fallback_in_place() {
     let page = rig.run_of("web", Role::Fallback);
     rig.send(Event::Exited { run: page, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
     assert_eq!(rig.state("web"), State::Running);
+}
+
+/// A trial under way that is not ready, with its fallback beside it.
+fn trial(more: &str) -> Rig {
+    let mut rig = tripped(&format!("breaker.fallback = [\"page\"]\nprobe.readiness.tcp = \"other:1\"\n{more}"));
+    rig.wait_s(29);
+    assert_eq!((rig.state("web"), rig.spawns("web", Role::Fallback)), (State::Running, 1));
+    rig
+}
+
+#[test]
+fn a_fallback_serves_on_through_a_restart_of_the_trial() {
+    let mut rig = trial("");
+    rig.command("web", Command::Restart).unwrap();
+    rig.exit("web", 0);
+    assert_eq!((rig.state("web"), rig.starts("web")), (State::Running, 5), "the stop ends");
+    let page = rig.run_of("web", Role::Fallback);
+    assert!(!rig.effects.iter().any(|effect| matches!(effect, Effect::Signal { run, .. } if *run == page)));
+}
+
+#[test]
+fn a_fallback_serves_on_while_a_failed_trial_is_stopped() {
+    let mut rig = trial("probe.liveness.notify = true");
+    let run = rig.run("web");
+    rig.send(Event::Notified { run, notification: menshen_core::Notification::WatchdogTrigger });
+    assert_eq!(rig.state("web"), State::Stopping);
+    rig.exit("web", 0);
+    assert_eq!((rig.state("web"), rig.spawns("web", Role::Fallback)), (State::Tripped, 1));
+    let page = rig.run_of("web", Role::Fallback);
+    assert!(!rig.effects.iter().any(|effect| matches!(effect, Effect::Signal { run, .. } if *run == page)));
+}
+
+#[test]
+fn a_service_comes_to_rest_only_when_its_fallback_has_ended() {
+    let mut rig = Rig::one(
+        "restart.delay = \"0s\"\nrestart.on_exit = { 64 = \"fail\" }\nprobe.readiness.tcp = \"other:1\"\nbreaker = { failures = 1, open_for = \"10s\", fallback = [\"page\"] }",
+    );
+    rig.exit("web", 1);
+    rig.wait_s(10);
+    assert_eq!((rig.state("web"), rig.spawns("web", Role::Fallback)), (State::Running, 1));
+    rig.exit("web", 64);
+    assert_eq!(rig.state("web"), State::Stopping);
+    let page = rig.run_of("web", Role::Fallback);
+    rig.send(Event::Exited { run: page, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
+    assert_eq!((rig.state("web"), rig.reason("web").as_str()), (State::Failed, "exit 64: on_exit fail"));
+}
+
+#[test]
+fn what_waits_with_a_fallback_in_its_place_ends_it_before_it_is_stopped() {
+    let mut rig = Rig::new(&format!(
+        "[service.db]\ncommand = \"db\"\n[service.web]\ncommand = \"web\"\ndepends_on = {{ db = \"started\" }}\n{BREAKER}breaker.fallback = [\"page\"]\nprobe.readiness.tcp = \"other:1\"\n"
+    ));
+    for _ in 0..3 {
+        rig.exit("web", 1);
+        rig.wait_s(1);
+    }
+    rig.wait_s(29);
+    rig.command("db", Command::Stop).unwrap();
+    rig.exit("db", 0);
+    rig.command("web", Command::Restart).unwrap();
+    rig.command("db", Command::Stop).unwrap();
+    rig.exit("db", 0);
+    rig.exit("web", 0);
+    assert_eq!(rig.state("web"), State::Waiting);
+    assert!(rig.status("web").fallback_pid.is_some());
+    rig.command("web", Command::Stop).unwrap();
+    assert_eq!(rig.state("web"), State::Stopping);
+    let page = rig.run_of("web", Role::Fallback);
+    rig.send(Event::Exited { run: page, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
+    assert_eq!(rig.state("web"), State::Stopped);
+}
+
+#[test]
+fn a_fallback_that_dies_and_leaves_children_does_not_spin_either() {
+    let mut rig = tripped("breaker.fallback = [\"page\"]");
+    for _ in 0..5 {
+        let run = rig.run_of("web", Role::Fallback);
+        rig.send(Event::Exited { run, exit: Exit::Code(1), oom: false, tree: Tree::Alive });
+        rig.send(Event::TreeEmpty { run });
+        rig.wait_s(1);
+    }
+    let spawns = rig.spawns("web", Role::Fallback);
+    assert!((2..=4).contains(&spawns), "{spawns}");
 }
