@@ -162,6 +162,12 @@ impl Core {
         planned.chain(gone)
     }
 
+    /// The run of a service's program, if one is under way.
+    #[must_use]
+    pub fn main_run(&self, id: ServiceId) -> Option<RunId> {
+        self.services.get(&id)?.main_run()
+    }
+
     /// What the next guard needs to take a service over.
     #[must_use]
     pub fn memory(&self, id: ServiceId) -> Option<Memory> {

@@ -22,6 +22,8 @@ pub struct ServiceStatus {
     pub reason: String,
     /// What is wanted of it.
     pub wanted: Wanted,
+    /// It is about to be started.
+    pub due: bool,
     /// The main process.
     pub pid: Option<u32>,
     /// When the main process was started.
@@ -80,6 +82,7 @@ pub(crate) fn status(service: &Service, timers: &Timers) -> ServiceStatus {
         since: life.since,
         reason: life.reason.clone(),
         wanted: life.wanted,
+        due: life.due,
         pid: main.and_then(|run| run.pid),
         started: main.map(|run| run.started),
         fallback_pid: life.fallback.run.as_ref().and_then(|run| run.pid),

@@ -120,6 +120,14 @@ impl Core {
         ending.any(|dependant| self.shutdown.is_some() || dependant.gone || dependant.life.wanted == Wanted::Down)
     }
 
+    /// Whether a service's dependency is in the condition it waits for.
+    #[must_use]
+    pub fn dependency_holds(&self, id: ServiceId, dependency: &str) -> bool {
+        let condition = self.services.get(&id).and_then(|service| service.plan.depends_on.get(dependency));
+        let needed = self.ids.get(dependency).and_then(|id| self.services.get(id));
+        condition.zip(needed).is_some_and(|(dependency, needed)| holds(needed, dependency.condition))
+    }
+
     /// Starts what a service needs. Somebody's explicit start reaches what an operator stopped; the guard's own start does
     /// not.
     pub(super) fn pull_in(&mut self, id: ServiceId, by_operator: bool) {

@@ -165,6 +165,7 @@ impl Service {
                     self.life.after = Some(After::Wanted { reason });
                 }
             }
+            State::Running if self.life.ready => self.recovered(context, reason),
             State::Stopped
             | State::Waiting
             | State::Starting

@@ -3,8 +3,8 @@
 use menshen_plan::definition::{AlertKind, ExitAction, ExitMatch, OnOom, RestartPolicy};
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Service};
-use crate::effect::{Effect, SignalTarget};
+use super::{BreakerState, Context, Service};
+use crate::effect::{Effect, RecordKind, SignalTarget};
 use crate::event::{Exit, Tree};
 use crate::state::State;
 use crate::time::Instant;
@@ -209,7 +209,7 @@ impl Service {
                 self.life.stopped_by_rule = true;
                 self.rest(context, Trigger::End, reason);
             }
-            After::Complete { reason } => self.rest(context, Trigger::Complete, reason),
+            After::Complete { reason } => self.complete(context, reason),
             After::Fail { reason } => self.fail(context, reason),
             After::Retry { at, reason } => self.back_off(context, at, reason),
             After::Trip { until, reason } => self.trip(context, until, reason),
@@ -222,6 +222,16 @@ impl Service {
         if !context.shutting_down {
             context.effects.push(Effect::DropFds { service: self.id });
         }
+    }
+
+    /// Has done its work. That is all a one-shot can show, so it closes the breaker too.
+    fn complete(&mut self, context: &mut Context<'_>, reason: String) {
+        if self.life.breaker.state != BreakerState::Closed {
+            self.record(context, RecordKind::BreakerClosed, reason.clone(), None);
+        }
+        self.reset_breaker();
+        self.recovered(context, reason.clone());
+        self.rest(context, Trigger::Complete, reason);
     }
 
     /// Gives up; an operator must look.

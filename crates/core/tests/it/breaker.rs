@@ -265,3 +265,26 @@ fn a_fallback_that_dies_and_leaves_children_does_not_spin_either() {
     let spawns = rig.spawns("web", Role::Fallback);
     assert!((2..=4).contains(&spawns), "{spawns}");
 }
+
+#[test]
+fn a_oneshot_that_completes_its_trial_closes_the_breaker_and_people_are_told() {
+    let mut rig = tripped("type = \"oneshot\"");
+    rig.wait_s(30);
+    rig.exit("web", 0);
+    assert_eq!((rig.state("web"), rig.status("web").breaker.state), (State::Completed, BreakerState::Closed));
+    assert_eq!(kinds(&rig), [AlertKind::Tripped, AlertKind::Recovered]);
+    rig.command("web", Command::Start).unwrap();
+    rig.exit("web", 1);
+    assert_eq!(rig.state("web"), State::Backoff, "one failure does not trip it again");
+}
+
+#[test]
+fn a_reset_of_a_ready_trial_tells_people_that_it_is_over() {
+    let mut rig = tripped("");
+    rig.wait_s(29);
+    assert!(rig.status("web").ready);
+    rig.command("web", Command::Reset).unwrap();
+    rig.wait_s(100);
+    assert_eq!(rig.status("web").breaker.state, BreakerState::Closed);
+    assert_eq!(kinds(&rig), [AlertKind::Tripped, AlertKind::Recovered]);
+}
