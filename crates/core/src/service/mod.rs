@@ -16,6 +16,7 @@ mod stop;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use menshen_plan::ServicePlan;
 use menshen_plan::definition::{ServiceType, StartType};
@@ -106,6 +107,10 @@ pub(crate) struct Life {
     pub log_ready: bool,
     /// The start-up probe succeeded in this run.
     pub startup_passed: bool,
+    /// What a one-shot that is paused has left of its time.
+    pub start_left: Option<Duration>,
+    /// The time the program set its watchdog to (`WATCHDOG_USEC=`), instead of the definition's.
+    pub watchdog_period: Option<Duration>,
     pub status_text: Option<String>,
     pub last_exit: Option<Exit>,
     pub last_failure: Option<String>,
@@ -150,6 +155,8 @@ impl Life {
             said_ready: false,
             log_ready: false,
             startup_passed: false,
+            start_left: None,
+            watchdog_period: None,
             status_text: None,
             last_exit: None,
             last_failure: None,
@@ -274,9 +281,7 @@ pub(crate) const fn default_wanted(start: StartType) -> Wanted {
 /// Whether a timer still means something in a state.
 const fn belongs(timer: Timer, state: State) -> bool {
     match timer {
-        Timer::Start => {
-            matches!(state, State::Starting | State::Running | State::Pausing | State::Paused | State::Continuing)
-        }
+        Timer::Start => matches!(state, State::Starting | State::Running),
         Timer::Stop | Timer::Kill => matches!(state, State::Stopping),
         Timer::Retry => matches!(state, State::Backoff),
         Timer::Trial => matches!(state, State::Tripped),

@@ -1,5 +1,7 @@
 //! What the program says about itself.
 
+use std::time::Duration;
+
 use menshen_plan::definition::ProbeKind;
 use menshen_plan::plan::ProbeCheck;
 
@@ -19,11 +21,7 @@ impl Service {
             Notification::WatchdogTrigger => {
                 self.watchdog_expired(context, "it asked to be restarted (WATCHDOG=trigger)");
             }
-            Notification::WatchdogPeriod(period) => {
-                if !period.is_zero() && context.timers.get(self.id, Timer::Watchdog).is_some() {
-                    context.timers.set(self.id, Timer::Watchdog, context.now + period);
-                }
-            }
+            Notification::WatchdogPeriod(period) => self.set_watchdog(context, period),
             Notification::ExtendTimeout(by) => self.extend_timeout(context, by),
         }
     }
@@ -73,6 +71,17 @@ impl Service {
     fn fed_by(&mut self, context: &mut Context<'_>, check: &ProbeCheck) {
         if self.plan.probes.liveness.as_ref().is_some_and(|plan| plan.check == *check) {
             self.feed_watchdog(context);
+        }
+    }
+
+    /// From now on the program feeds its watchdog at another pace.
+    fn set_watchdog(&mut self, context: &mut Context<'_>, period: Duration) {
+        if period.is_zero() || !self.asks_notify(ProbeKind::Liveness) {
+            return;
+        }
+        self.life.watchdog_period = Some(period);
+        if context.timers.get(self.id, Timer::Watchdog).is_some() {
+            context.timers.set(self.id, Timer::Watchdog, context.now + period);
         }
     }
 

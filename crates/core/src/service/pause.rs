@@ -15,6 +15,10 @@ impl Service {
     /// Freezes the tree.
     pub(super) fn pause(&mut self, context: &mut Context<'_>, reason: impl Into<String>) {
         let Some(run) = self.main_run() else { return };
+        if let Some(deadline) = context.timers.get(self.id, Timer::Start) {
+            // The clock of a one-shot stands still while it cannot work.
+            self.life.start_left = Some(deadline.since(context.now));
+        }
         self.enter(context, Trigger::Pause, reason);
         context.timers.set(self.id, Timer::Pause, context.now + PAUSE_TIMEOUT);
         context.effects.push(Effect::Freeze { run });
@@ -51,6 +55,9 @@ impl Service {
             return;
         }
         self.enter(context, Trigger::Thaw, "continued");
+        if let Some(left) = self.life.start_left.take() {
+            context.timers.set(self.id, Timer::Start, context.now + left);
+        }
         self.resume_probes(context);
         if self.life.wanted == Wanted::Paused {
             self.pause(context, "it is to be paused");

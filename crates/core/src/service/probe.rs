@@ -85,15 +85,15 @@ impl Service {
     /// Begins to ask. Probes the program answers by itself only wait.
     pub(super) fn begin_probe(&mut self, context: &mut Context<'_>, kind: ProbeKind) {
         let Some(plan) = self.probe_plan(kind) else { return };
-        let (asked, first, window) =
-            (plan.check.is_asked(), context.now + plan.delay, plan.delay.saturating_add(plan.window()));
+        let (asked, delay, window) = (plan.check.is_asked(), plan.delay, plan.window());
         let probing = self.probes.get_mut(kind);
         let in_flight = probing.in_flight;
         *probing = Probing { active: true, in_flight, rounds: probing.rounds, ..Probing::default() };
         if asked {
-            context.timers.set(self.id, Timer::Probe(kind), first);
+            context.timers.set(self.id, Timer::Probe(kind), context.now + delay);
         } else if kind == ProbeKind::Liveness {
-            context.timers.set(self.id, Timer::Watchdog, context.now + window);
+            let window = self.life.watchdog_period.unwrap_or(window);
+            context.timers.set(self.id, Timer::Watchdog, context.now + delay.saturating_add(window));
         }
     }
 
@@ -298,6 +298,7 @@ impl Service {
             return;
         };
         if self.state() == State::Running {
+            let window = self.life.watchdog_period.unwrap_or(window);
             context.timers.set(self.id, Timer::Watchdog, context.now + window);
             self.set_healthy(context, true, "gives signs of life");
         }

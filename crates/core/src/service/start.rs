@@ -42,6 +42,8 @@ impl Service {
         self.life.said_ready = false;
         self.life.log_ready = false;
         self.life.startup_passed = false;
+        self.life.start_left = None;
+        self.life.watchdog_period = None;
         self.life.status_text = None;
         self.life.after = None;
         let run = self.new_run(context);

@@ -97,3 +97,20 @@ fn what_a_program_that_died_frozen_left_behind_is_thawed_so_that_it_can_act() {
     let thaw = effects.iter().position(|effect| *effect == Effect::Thaw { run }).unwrap();
     assert!(signal < thaw);
 }
+
+#[test]
+fn the_clock_of_a_oneshot_stands_still_while_it_is_paused() {
+    let mut rig = Rig::one("type = \"oneshot\"\nstart_timeout = \"10s\"");
+    rig.wait_s(4);
+    rig.command("web", Command::Pause).unwrap();
+    let run = rig.run("web");
+    rig.send(Event::Frozen { run });
+    rig.wait_s(60);
+    assert_eq!(rig.state("web"), State::Paused);
+    rig.command("web", Command::Continue).unwrap();
+    rig.send(Event::Thawed { run });
+    rig.wait_s(5);
+    assert_eq!(rig.state("web"), State::Running);
+    rig.wait_s(1);
+    assert_eq!(rig.state("web"), State::Stopping, "and runs on afterwards");
+}

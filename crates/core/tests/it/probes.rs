@@ -212,3 +212,17 @@ fn probes_rest_while_the_program_is_paused() {
     assert_eq!(rig.last_round("web", Liveness), asked);
     assert_eq!(rig.state("web"), State::Paused);
 }
+
+#[test]
+fn a_program_can_set_its_own_watchdog_and_the_time_holds_from_then_on() {
+    let mut rig = Rig::one("probe.liveness = { notify = true, interval = \"10s\", failure = 3 }");
+    let run = rig.run("web");
+    rig.send(Event::Notified { run, notification: Notification::WatchdogPeriod(Duration::from_secs(90)) });
+    for _ in 0..3 {
+        rig.wait_s(80);
+        rig.send(Event::Notified { run, notification: Notification::Watchdog });
+    }
+    assert_eq!(rig.state("web"), State::Running);
+    rig.wait_s(91);
+    assert_eq!(rig.state("web"), State::Stopping);
+}
