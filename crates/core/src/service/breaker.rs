@@ -99,7 +99,6 @@ impl Service {
         self.reset_breaker();
         self.record(context, RecordKind::BreakerClosed, reason.clone(), None);
         self.recovered(context, reason);
-        self.arm_forget(context);
     }
 
     pub(crate) fn reset_breaker(&mut self) {

@@ -288,3 +288,14 @@ fn a_reset_of_a_ready_trial_tells_people_that_it_is_over() {
     assert_eq!(rig.status("web").breaker.state, BreakerState::Closed);
     assert_eq!(kinds(&rig), [AlertKind::Tripped, AlertKind::Recovered]);
 }
+
+#[test]
+fn the_count_is_forgotten_as_long_after_a_trial_became_ready_as_after_any_other_start() {
+    let mut rig = tripped("");
+    rig.wait_s(29);
+    assert!(rig.status("web").ready);
+    rig.wait_s(59);
+    assert_eq!(rig.status("web").restarts, 3);
+    rig.wait_s(1);
+    assert_eq!(rig.status("web").restarts, 0);
+}
