@@ -9,6 +9,7 @@ use crate::effect::{Effect, Record, RecordKind, SignalTarget};
 use crate::event::ServiceId;
 use crate::service::{After, Context, Service, default_wanted};
 use crate::state::{State, Wanted};
+use crate::timer::Timer;
 
 impl Core {
     pub(super) fn reload(&mut self, plan: &Arc<Plan>, by: &str) {
@@ -133,16 +134,31 @@ impl Service {
             }
             return;
         }
-        let probes_change = self.plan.probes != plan.probes || self.plan.kind != plan.kind;
+        let old = Arc::clone(&self.plan);
         self.adopt_next_plan(context);
-        if probes_change {
+        if old.probes != plan.probes || old.kind != plan.kind {
             self.probes_changed(context);
         }
+        self.move_timers(context, &old);
         match (cost, self.state()) {
             // The change may be the mend: there is no sense in waiting.
             (Cost::Restart, State::Backoff | State::Tripped) => self.make_due(context, "its definition changed"),
             (Cost::Signal, _) => self.send_reload_signal(context),
             (Cost::Live | Cost::Restart | Cost::New | Cost::Gone, _) => {}
+        }
+    }
+
+    /// What was to come after a time of the old plan comes after that of the new one, counted from now.
+    fn move_timers(&self, context: &mut Context<'_>, old: &ServicePlan) {
+        let (old, new) = ((&old.restart.rules, &old.breaker), (&self.plan.restart.rules, &self.plan.breaker));
+        let changed = [
+            (Timer::Forget, old.0.reset_after, new.0.reset_after),
+            (Timer::Close, old.1.close_after, new.1.close_after),
+        ];
+        for (timer, old, new) in changed.into_iter().filter(|(_, old, new)| old != new) {
+            if context.timers.get(self.id, timer).is_some() {
+                context.timers.set(self.id, timer, context.now + new);
+            }
         }
     }
 

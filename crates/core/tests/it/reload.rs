@@ -1,6 +1,6 @@
 //! A changed definition.
 
-use menshen_core::{Command, Effect, Event, Exit, SignalTarget, State, Tree};
+use menshen_core::{BreakerState, Command, Effect, Event, Exit, SignalTarget, State, Tree};
 use menshen_plan::definition::ProbeKind::Readiness;
 use menshen_plan::signal::Signal;
 
@@ -155,4 +155,22 @@ fn a_probe_that_only_the_program_can_answer_now_is_not_asked_when_its_last_round
     rig.send(Event::Probed { service, probe: Readiness, round, outcome: Err("cancelled".to_owned()) });
     rig.wait_s(10);
     assert_eq!(rig.last_round("web", Readiness), Some(round));
+}
+
+#[test]
+fn times_that_are_running_follow_the_definition() {
+    let definition = |times: &str| {
+        format!(
+            "[service.web]\ncommand = \"web\"\nrestart.delay = \"0s\"\nbreaker.failures = 1\nbreaker.open_for = \"1s\"\n{times}"
+        )
+    };
+    let mut rig = Rig::new(&definition("restart.reset_after = \"1h\"\nbreaker.close_after = \"1h\"\n"));
+    rig.exit("web", 1);
+    rig.wait_s(1);
+    assert_eq!((rig.state("web"), rig.status("web").breaker.state), (State::Running, BreakerState::HalfOpen));
+    reload(&mut rig, &definition("restart.reset_after = \"20s\"\nbreaker.close_after = \"10s\"\n"));
+    rig.wait_s(10);
+    assert_eq!((rig.status("web").breaker.state, rig.status("web").restarts), (BreakerState::Closed, 1));
+    rig.wait_s(10);
+    assert_eq!(rig.status("web").restarts, 0);
 }
