@@ -64,8 +64,7 @@ impl Core {
             if service.life.stop_held && !held {
                 let reason = service.life.reason.clone();
                 service.begin_stop(context, After::Wanted { reason: reason.clone() }, reason);
-            }
-            if let Some((on_loss, reason)) = lost {
+            } else if let Some((on_loss, reason)) = lost {
                 let after = match on_loss {
                     OnLoss::Stop => After::Stop { reason: reason.clone() },
                     OnLoss::Restart | OnLoss::Ignore => After::Wanted { reason: reason.clone() },

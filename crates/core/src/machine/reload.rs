@@ -155,7 +155,7 @@ impl Service {
             (Timer::Forget, old.0.reset_after, new.0.reset_after),
             (Timer::Close, old.1.close_after, new.1.close_after),
         ];
-        for (timer, old, new) in changed.into_iter().filter(|(_, old, new)| old != new) {
+        for (timer, _, new) in changed.into_iter().filter(|(_, old, new)| old != new) {
             if context.timers.get(self.id, timer).is_some() {
                 context.timers.set(self.id, timer, context.now + new);
             }

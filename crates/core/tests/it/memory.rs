@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use menshen_core::{Command, Core, Event, Exit, Instant, Memory, Notification, State, Tree, Wanted};
+use menshen_core::{Command, Core, Event, Exit, Instant, Memory, Notification, RunId, State, Tree, Wanted};
 
 use crate::rig::{Rig, plan};
 
@@ -127,4 +127,22 @@ fn an_exit_that_is_told_again_to_the_next_guard_changes_nothing() {
     next.send(Event::Exited { run, exit: Exit::Unknown, oom: false, tree: Tree::Empty });
     assert_eq!((next.state("web"), next.status("web").restarts), (State::Backoff, 1));
     assert_eq!(next.status("web").last_exit, Some(Exit::Code(3)));
+}
+
+#[test]
+fn a_stop_that_is_let_go_and_a_lost_dependency_are_one_stop() {
+    let web = "[service.db]\ncommand = \"db\"\nstart = \"manual\"\n[service.web]\ncommand = \"web\"\n";
+    let mut rig = Rig::new(&format!("{web}[service.top]\ncommand = \"top\"\ndepends_on = {{ web = \"started\" }}\n"));
+    rig.command("top", Command::Stop).unwrap();
+    rig.command("web", Command::Stop).unwrap();
+    assert_eq!(rig.state("web"), State::Running, "it waits for top's end");
+    let edited = format!("{web}depends_on = {{ db = {{ condition = \"started\", on_loss = \"restart\" }} }}\n");
+    let mut next = Rig::idle(&edited);
+    let memory = rig.core.memory(rig.id("web")).unwrap();
+    next.core.resume(next.id("web"), memory).unwrap();
+    next.send(Event::Begin);
+    assert_eq!((next.state("web"), next.signals("web").len()), (State::Stopping, 1));
+    let run = RunId { service: next.id("web"), ..rig.run("web") };
+    next.send(Event::Exited { run, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
+    assert_eq!(next.state("web"), State::Stopped);
 }
