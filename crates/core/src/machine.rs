@@ -101,6 +101,8 @@ impl Core {
             if wanted == Wanted::Down {
                 "stopped by an operator earlier".clone_into(&mut known.life.reason);
             }
+            // What was kept until now was kept elsewhere, in the words of another boot.
+            self.touched.insert(service);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use menshen_core::{Command, Core, Event, Exit, Instant, Memory, Notification, RunId, State, Tree, Wanted};
+use menshen_core::{Command, Core, Effect, Event, Exit, Instant, Memory, Notification, RunId, State, Tree, Wanted};
 
 use crate::rig::{Rig, plan};
 
@@ -145,4 +145,16 @@ fn a_stop_that_is_let_go_and_a_lost_dependency_are_one_stop() {
     let run = RunId { service: next.id("web"), ..rig.run("web") };
     next.send(Event::Exited { run, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
     assert_eq!(next.state("web"), State::Stopped);
+}
+
+#[test]
+fn what_was_asked_in_an_earlier_boot_is_remembered_in_this_one() {
+    let mut rig = Rig::idle(WEB);
+    let id = rig.id("web");
+    rig.core.resume_wanted(id, Wanted::Down);
+    rig.send(Event::Begin);
+    assert!(rig.effects.contains(&Effect::Remember { service: id }));
+    let mut next = successor(&rig, WEB);
+    next.wait_s(10);
+    assert_eq!((next.state("web"), next.status("web").wanted), (State::Stopped, Wanted::Down));
 }
