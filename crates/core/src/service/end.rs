@@ -193,7 +193,6 @@ impl Service {
         debug_assert!(self.life.main.is_none() && self.life.stopper.is_none());
         self.life.after = None;
         self.life.kills = 0;
-        self.life.stop_held = false;
         self.adopt_next_plan(context);
         if self.is_going_down(context) {
             let reason = match after {

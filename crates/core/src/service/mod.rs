@@ -221,6 +221,8 @@ impl Service {
         if to.is_at_rest() || to == State::Starting {
             self.life.due = false;
         }
+        // A stop that waited has begun, or something else came first.
+        self.life.stop_held &= to.is_up();
         self.end_what_belongs_elsewhere(context, to);
         let pid = self.life.main.as_ref().and_then(|run| run.pid);
         let kind = RecordKind::Transition { from, to, pid };

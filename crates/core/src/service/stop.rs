@@ -31,7 +31,6 @@ impl Service {
     /// Begins the stop sequence.
     pub(crate) fn begin_stop(&mut self, context: &mut Context<'_>, after: After, reason: impl Into<String>) {
         let was_frozen = matches!(self.state(), State::Pausing | State::Paused);
-        self.life.stop_held = false;
         self.life.kills = 0;
         self.life.after = Some(after);
         self.enter(context, Trigger::Stop, reason);
@@ -54,7 +53,6 @@ impl Service {
 
     /// Kills without asking first.
     pub(crate) fn begin_kill(&mut self, context: &mut Context<'_>, after: After, reason: impl Into<String>) {
-        self.life.stop_held = false;
         self.life.kills = 0;
         self.life.after = Some(after);
         self.enter(context, Trigger::Stop, reason);

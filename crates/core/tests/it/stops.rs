@@ -193,3 +193,17 @@ fn what_fails_while_it_is_to_end_anyway_is_not_counted_and_nobody_is_told_of_a_r
     rig.kill("db", Signal::Kill);
     assert_eq!((rig.state("db"), rig.status("db").restarts_total), (State::Stopped, 0));
 }
+
+#[test]
+fn a_program_that_dies_while_its_stop_waits_is_stopped_once() {
+    let mut rig = Rig::new(CHAIN);
+    rig.command("web", Command::Stop).unwrap();
+    rig.command("db", Command::Stop).unwrap();
+    let run = rig.run("db");
+    rig.exit_with("db", Exit::Code(0), Tree::Alive);
+    rig.exit("web", 0);
+    assert_eq!(rig.state("db"), State::Stopping);
+    assert_eq!(rig.signals("db"), [(SignalTarget::Rest, Signal::Term)]);
+    rig.send(Event::TreeEmpty { run });
+    assert_eq!(rig.state("db"), State::Stopped);
+}
