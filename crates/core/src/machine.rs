@@ -84,8 +84,9 @@ impl Core {
     pub fn resume(&mut self, service: ServiceId, memory: Memory) -> Result<(), MemoryError> {
         let Some(known) = self.services.get_mut(&service) else { return Ok(()) };
         let (life, timers) = memory.open(&known.plan.name)?;
+        // What never came to start, and nobody asked for, goes on waiting for the others.
+        known.delayed &= life.next_run == 1 && !life.wanted_by_operator;
         known.life = life;
-        known.delayed = false;
         for (timer, at) in timers {
             self.timers.set(service, timer, at);
         }

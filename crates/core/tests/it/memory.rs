@@ -158,3 +158,15 @@ fn what_was_asked_in_an_earlier_boot_is_remembered_in_this_one() {
     next.wait_s(10);
     assert_eq!((next.state("web"), next.status("web").wanted), (State::Stopped, Wanted::Down));
 }
+
+#[test]
+fn a_delayed_service_waits_on_under_the_next_guard() {
+    let definition = "[service.slow]\ncommand = \"slow\"\nprobe.readiness.tcp = \":1\"\n[service.late]\ncommand = \"late\"\nstart = \"delayed\"\n";
+    let rig = Rig::new(definition);
+    let mut next = successor(&rig, definition);
+    assert_eq!(next.state("late"), State::Waiting);
+    next.answer("slow", menshen_plan::definition::ProbeKind::Readiness, Ok(()));
+    assert_eq!(next.state("late"), State::Running);
+    let next = successor(&next, definition);
+    assert_eq!((next.state("late"), next.starts("late")), (State::Running, 0));
+}
