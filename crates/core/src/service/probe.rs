@@ -83,7 +83,7 @@ impl Service {
     }
 
     /// Begins to ask. Probes the program answers by itself only wait.
-    pub(super) fn begin_probe(&mut self, context: &mut Context<'_>, kind: ProbeKind) {
+    fn begin_probe(&mut self, context: &mut Context<'_>, kind: ProbeKind) {
         let Some(plan) = self.probe_plan(kind) else { return };
         let (asked, delay, window) = (plan.check.is_asked(), plan.delay, plan.window());
         let probing = self.probes.get_mut(kind);
@@ -94,6 +94,13 @@ impl Service {
         } else if kind == ProbeKind::Liveness {
             let window = self.life.watchdog_period.unwrap_or(window);
             context.timers.set(self.id, Timer::Watchdog, context.now + delay.saturating_add(window));
+        }
+    }
+
+    /// Begins to ask whether the program has come up, unless that is known.
+    pub(super) fn begin_startup_probe(&mut self, context: &mut Context<'_>) {
+        if !self.life.startup_passed {
+            self.begin_probe(context, ProbeKind::Startup);
         }
     }
 
@@ -147,7 +154,7 @@ impl Service {
         }
         match self.state() {
             State::Starting => {
-                self.begin_probe(context, ProbeKind::Startup);
+                self.begin_startup_probe(context);
                 self.check_up(context);
             }
             State::Running => self.resume_probes(context),
@@ -258,8 +265,10 @@ impl Service {
     /// A probe counts as well: by its answers, or because the program said so.
     pub(crate) fn probe_passed(&mut self, context: &mut Context<'_>, kind: ProbeKind) {
         match kind {
+            // Once is enough, even if the service has something else to show before it is up.
             ProbeKind::Startup => {
                 self.life.startup_passed = true;
+                self.end_probe(context, kind);
                 self.check_up(context);
             }
             ProbeKind::Liveness => self.set_healthy(context, true, "answers"),

@@ -63,9 +63,7 @@ impl Service {
         }
         match self.state() {
             State::Starting => {
-                if self.plan.probes.startup.is_some() {
-                    self.begin_probe(context, ProbeKind::Startup);
-                }
+                self.begin_startup_probe(context);
                 self.check_up(context);
             }
             // The stop came while the program was being spawned: now there is something to ask.
@@ -95,7 +93,7 @@ impl Service {
     pub(crate) fn carry_on(&mut self, context: &mut Context<'_>) {
         let run = self.main_run();
         match (self.state(), run) {
-            (State::Starting, Some(_)) => self.begin_probe(context, ProbeKind::Startup),
+            (State::Starting, Some(_)) => self.begin_startup_probe(context),
             (State::Running, Some(_)) => self.resume_probes(context),
             (State::Pausing, Some(run)) => context.effects.push(Effect::Freeze { run }),
             (State::Continuing, Some(run)) => context.effects.push(Effect::Thaw { run }),

@@ -226,3 +226,16 @@ fn a_program_can_set_its_own_watchdog_and_the_time_holds_from_then_on() {
     rig.wait_s(91);
     assert_eq!(rig.state("web"), State::Stopping);
 }
+
+#[test]
+fn a_startup_probe_that_succeeded_is_not_asked_again() {
+    let mut rig = Rig::one("type = \"notify\"\nprobe.startup = { tcp = \":1\", interval = \"1s\", failure = 60 }");
+    rig.wait_ms(1);
+    rig.answer("web", Startup, Ok(()));
+    let round = rig.last_round("web", Startup);
+    rig.wait_s(10);
+    assert_eq!((rig.state("web"), rig.last_round("web", Startup)), (State::Starting, round), "READY=1 is outstanding");
+    let run = rig.run("web");
+    rig.send(Event::Notified { run, notification: Notification::Ready });
+    assert_eq!(rig.state("web"), State::Running);
+}
