@@ -170,3 +170,17 @@ fn a_delayed_service_waits_on_under_the_next_guard() {
     let next = successor(&next, definition);
     assert_eq!((next.state("late"), next.starts("late")), (State::Running, 0));
 }
+
+#[test]
+fn a_guard_that_dies_while_it_shuts_down_leaves_what_it_had_not_stopped_to_the_next() {
+    let definition =
+        "[service.db]\ncommand = \"db\"\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n";
+    let mut rig = Rig::new(definition);
+    rig.shut_down();
+    assert_eq!((rig.state("web"), rig.state("db")), (State::Stopping, State::Running), "db waits for web's end");
+    let mut next = successor(&rig, definition);
+    let run = RunId { service: next.id("web"), ..rig.run("web") };
+    next.send(Event::Exited { run, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
+    assert_eq!((next.state("web"), next.starts("web")), (State::Running, 1));
+    assert_eq!((next.state("db"), next.starts("db"), next.signals("db").len()), (State::Running, 0, 0));
+}
