@@ -1,3 +1,55 @@
-//! Not written yet.
+//! The project's own chores: `cargo xtask --help`.
 
-fn main() {}
+mod codegen;
+mod demo;
+mod shell;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Menshen's own chores", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Build everything and run the example shop.
+    Demo,
+    /// Run everything that has to pass: format, lints, tidy, generated files, tests.
+    Test {
+        /// Only tests whose name contains this.
+        filter: Option<String>,
+    },
+    /// Write the generated files anew.
+    Codegen {
+        /// Only say whether they are up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Hold the source against the project's invariants.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.chore {
+        Chore::Demo => demo::demo(),
+        Chore::Test { filter } => test::test(filter.as_deref()),
+        Chore::Codegen { check: true } => codegen::check(),
+        Chore::Codegen { check: false } => codegen::write(),
+        Chore::Tidy => tidy::tidy(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            shell::say(&format!("\nxtask: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}

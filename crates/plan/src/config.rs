@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::diff::map_texts;
 use crate::load::Loaded;
+use crate::plan::Plan;
 use crate::secret::{MASK, looks_secret};
 use crate::value::{Expansion, ExpansionSource, Node, Value};
 
@@ -94,6 +96,37 @@ fn masked(leaf: &Json, path: &[String], node: Option<&Node>) -> Json {
 fn mask_expanded(leaf: &Json, node: Option<&Node>) -> Json {
     let is_secret = node.is_some_and(|node| node.expansions.iter().any(|expansion| looks_secret(&expansion.name)));
     if is_secret { Json::String(MASK.to_owned()) } else { leaf.clone() }
+}
+
+/// A plan as JSON with every secret masked.
+#[must_use]
+pub fn masked_plan(plan: &Plan) -> Json {
+    let services = plan.services.iter().map(|(name, service)| {
+        let json = serde_json::to_value(&**service).unwrap_or(Json::Null);
+        (name.to_string(), mask_environment(map_texts(&json, &|text| service.secrets.mask(text))))
+    });
+    let alerts = plan.alerts.iter().map(|(name, alert)| {
+        let json = serde_json::to_value(&**alert).unwrap_or(Json::Null);
+        (name.to_string(), map_texts(&json, &|text| alert.secrets.mask(text)))
+    });
+    serde_json::json!({
+        "name": plan.name,
+        "folder": plan.folder,
+        "access": plan.access,
+        "journal": plan.journal,
+        "services": services.collect::<serde_json::Map<String, Json>>(),
+        "alerts": alerts.collect::<serde_json::Map<String, Json>>(),
+    })
+}
+
+/// Variables whose name looks like that of a secret, however short their value is.
+fn mask_environment(mut service: Json) -> Json {
+    if let Some(Json::Object(environment)) = service.get_mut("environment") {
+        for (_, value) in environment.iter_mut().filter(|(key, _)| looks_secret(key)) {
+            *value = Json::String(MASK.to_owned());
+        }
+    }
+    service
 }
 
 /// The settings as a definition that could be loaded again, each line with its origin as a comment.

@@ -1,0 +1,67 @@
+//! Running other programs, and saying so.
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The repository's folder.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Says something.
+pub(crate) fn say(text: &str) {
+    // Nobody to tell is nobody to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// A program of the repository's folder.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
+
+/// Cargo, the one that runs this.
+pub(crate) fn cargo() -> Command {
+    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs a program and shows what it says.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    say(&format!("$ {}", shown(command)));
+    let status = command.status().map_err(|error| format!("{}: {error}", shown(command)))?;
+    if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", shown(command))) }
+}
+
+/// Runs a program and takes what it says.
+pub(crate) fn read(command: &mut Command) -> Result<String, String> {
+    let output = command.stderr(Stdio::inherit()).output().map_err(|error| format!("{}: {error}", shown(command)))?;
+    if !output.status.success() {
+        return Err(format!("{} ended with {}", shown(command), output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("{} did not answer with text", shown(command)))
+}
+
+/// Whether a program can be run at all.
+pub(crate) fn is_there(program: &str, argument: &str) -> bool {
+    let quiet =
+        Command::new(program).arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+fn shown(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let words: Vec<String> = words
+        .map(|word| {
+            Path::new(word)
+                .file_name()
+                .filter(|_| word == command.get_program())
+                .unwrap_or(word)
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    words.join(" ")
+}

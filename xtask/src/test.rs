@@ -1,0 +1,88 @@
+//! Everything that has to pass.
+
+use std::time::Instant;
+
+use crate::shell::{cargo, command, is_there, run, say};
+use crate::{codegen, tidy};
+
+/// Programs nobody here wrote, guarded in the tests: how to find each, and the Debian package it comes from.
+const REAL_PROGRAMS: [(&str, &str, &str); 4] = [
+    ("nginx", "-v", "nginx-light"),
+    ("redis-server", "--version", "redis-server"),
+    ("/usr/lib/postgresql/15/bin/postgres", "--version", "postgresql-15"),
+    ("python3", "--version", "python3"),
+];
+
+type Step = Box<dyn Fn() -> Result<(), String>>;
+
+pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    prepare(ci)?;
+    let mut steps: Vec<(&str, Step)> = Vec::new();
+    if filter.is_none() {
+        steps.push(("format", Box::new(|| run(cargo().args(["fmt", "--all", "--check"])))));
+        steps.push(("tidy", Box::new(tidy::tidy)));
+        let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+        steps.push(("lints", Box::new(move || run(cargo().args(lints)))));
+        steps.push(("generated files", Box::new(codegen::check)));
+    }
+    let wanted = filter.map(str::to_owned);
+    steps.push(("tests", Box::new(move || tests(ci, wanted.as_deref()))));
+    if filter.is_none() {
+        steps.push((
+            "examples in the docs",
+            Box::new(|| run(cargo().args(["test", "--workspace", "--doc", "--quiet"]))),
+        ));
+    }
+    let mut times = Vec::new();
+    for (name, step) in steps {
+        let begun = Instant::now();
+        step().map_err(|error| format!("{name}: {error}"))?;
+        times.push(format!("{name} {} s", begun.elapsed().as_secs()));
+    }
+    say(&format!("\nall passed: {}", times.join(", ")));
+    Ok(())
+}
+
+fn tests(ci: bool, filter: Option<&str>) -> Result<(), String> {
+    // The tests run the command itself, and the example's programs.
+    run(cargo().args(["build", "--workspace", "--quiet"]))?;
+    let mut nextest = cargo();
+    nextest.args(["nextest", "run", "--workspace"]);
+    if ci {
+        nextest.args(["--profile", "ci"]);
+    }
+    nextest.args(filter);
+    run(&mut nextest)
+}
+
+/// Sees to what the tests need. In CI as root it is installed; elsewhere what is missing is named, and the tests that need
+/// it say that they are skipped.
+fn prepare(ci: bool) -> Result<(), String> {
+    if !is_there("cargo", "nextest") && !is_there("cargo-nextest", "--version") {
+        run(cargo().args(["install", "cargo-nextest", "--locked"]))?;
+    }
+    let missing: Vec<&str> = REAL_PROGRAMS
+        .iter()
+        .filter(|(program, argument, _)| !is_there(program, argument))
+        .map(|(.., package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !ci {
+        say(&format!("missing: {}; the tests that need them are skipped (apt-get install {0})", missing.join(" ")));
+        return Ok(());
+    }
+    let mut install = command("apt-get");
+    install
+        .args(["install", "--yes", "--no-install-recommends"])
+        .args(&missing)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    // The servers are started by the tests, not by the packages.
+    install.env("RUNLEVEL", "1").env("SYSTEMD_OFFLINE", "1");
+    if run(command("apt-get").args(["update", "--quiet"])).is_err() {
+        say("apt-get update failed; trying with the lists that are there");
+    }
+    run(&mut install)
+}
