@@ -6,7 +6,7 @@
 #[path = "system/linux/system.rs"]
 mod platform;
 
-pub use platform::{System, Waker};
+pub use platform::{System, Waker, exists, leave_terminal};
 
 use crate::event::{Exit, TreeState};
 

@@ -462,6 +462,18 @@ impl System {
     }
 }
 
+/// Leaves the terminal: Ctrl-C there, and its end, no longer reach this process.
+pub fn leave_terminal() {
+    // A process that leads a session already has left it.
+    let _ = rustix::process::setsid();
+}
+
+/// Whether there is a process of this number.
+#[must_use]
+pub fn exists(pid: u32) -> bool {
+    process::open(pid).is_some()
+}
+
 const LONGEST: Timespec = Timespec { tv_sec: 1 << 30, tv_nsec: 0 };
 
 fn decode(data: u64) -> Option<(Source, Token)> {

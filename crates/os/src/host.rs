@@ -1,0 +1,7 @@
+//! The machine's name.
+
+#[cfg(unix)]
+#[path = "host/unix.rs"]
+mod platform;
+
+pub use platform::name;
