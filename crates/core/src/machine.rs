@@ -87,8 +87,11 @@ impl Core {
         // What never came to start, and nobody asked for, goes on waiting for the others.
         known.delayed &= life.next_run == 1 && !life.wanted_by_operator;
         known.life = life;
-        // A stop that was only the last guard's own end is not this one's.
-        known.life.stop_held &= known.life.wanted == Wanted::Down;
+        if known.life.stop_held && known.life.wanted != Wanted::Down {
+            // A stop that was only the last guard's own end is not this one's.
+            known.life.stop_held = false;
+            self.touched.insert(service);
+        }
         for (timer, at) in timers {
             self.timers.set(service, timer, at);
         }

@@ -164,7 +164,8 @@ impl Service {
         if self.state() != State::Stopping || own_left {
             return;
         }
-        let after = self.life.after.clone().unwrap_or(After::Wanted { reason: "stopped".to_owned() });
+        // Without it the stop is over, and the start that comes of it is under way.
+        let Some(after) = self.life.after.clone() else { return };
         let trips = matches!(after, After::Trip { .. });
         // `tend_fallback` ends the fallback, and its end comes back here.
         if self.life.fallback.run.is_some()

@@ -1,6 +1,6 @@
 //! The stop sequence.
 
-use menshen_core::{Command, Event, Exit, Role, SignalTarget, State, Tree};
+use menshen_core::{Command, Event, Exit, RecordKind, Role, SignalTarget, State, Tree};
 use menshen_plan::definition::AlertKind;
 use menshen_plan::signal::Signal;
 
@@ -206,4 +206,16 @@ fn a_program_that_dies_while_its_stop_waits_is_stopped_once() {
     assert_eq!(rig.signals("db"), [(SignalTarget::Rest, Signal::Term)]);
     rig.send(Event::TreeEmpty { run });
     assert_eq!(rig.state("db"), State::Stopped);
+}
+
+#[test]
+fn a_start_after_a_stop_says_what_led_to_it() {
+    let mut rig = Rig::one("");
+    rig.command("web", Command::Restart).unwrap();
+    rig.exit("web", 0);
+    let start = rig.records().into_iter().rev().find_map(|record| match record.kind {
+        RecordKind::Transition { from: State::Stopping, to: State::Starting, .. } => Some(record.reason),
+        _ => None,
+    });
+    assert_eq!(start.as_deref(), Some("restarted by alice"));
 }
