@@ -15,4 +15,18 @@ pub(crate) fn demo() -> Result<(), String> {
     run(&mut guard)
 }
 
-const INTRODUCTION: &str = "";
+const INTRODUCTION: &str = r#"
+A shop of four programs is about to open, guarded by Menshen. Things to try, in another terminal:
+
+  open http://127.0.0.1:8080/            the shop; now and then it cannot take money
+  export MENSHEN_HOME=target/demo        so that the command finds this guard
+  target/release/menshen status          what is going on
+  target/release/menshen status payment  why the payment service is as it is
+  target/release/menshen logs -f         what all of them write
+  kill -9 PID                            any of them: it is back in a moment
+  kill -STOP PID (the worker's)          it hangs; its liveness probe has it restarted
+  target/release/menshen pause web       and `continue web`
+
+Watch the payment service: it dies again and again, the breaker opens, its offline page stands in, and a trial closes
+the breaker. Ctrl-C closes the shop, in order.
+"#;
