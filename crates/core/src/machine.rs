@@ -84,8 +84,6 @@ impl Core {
     pub fn resume(&mut self, service: ServiceId, memory: Memory) -> Result<(), MemoryError> {
         let Some(known) = self.services.get_mut(&service) else { return Ok(()) };
         let (life, timers) = memory.open(&known.plan.name)?;
-        // What never came to start, and nobody asked for, goes on waiting for the others.
-        known.delayed &= life.next_run == 1 && !life.wanted_by_operator;
         known.life = life;
         if known.life.stop_held && known.life.wanted != Wanted::Down {
             // A stop that was only the last guard's own end is not this one's.
@@ -298,7 +296,7 @@ impl Core {
         self.begun = true;
         let reason = format!("guarding {} services", self.services.len());
         self.batch.push(Effect::Record(Record { service: None, kind: RecordKind::Started, reason, by: None }));
-        if self.services.values().any(|service| service.delayed) {
+        if self.services.values().any(Service::is_delayed) {
             self.delay_until = Some(self.now + DELAYED_START_MAX);
         }
         let ids: Vec<ServiceId> = self.services.keys().copied().collect();
@@ -338,9 +336,6 @@ impl Core {
             .with_service(id, |service, context| service.command(context, command, &by))
             .unwrap_or(Err(Refusal::NoSuchService));
         if result.is_ok() && matches!(command, Command::Start | Command::Restart) {
-            if let Some(service) = self.services.get_mut(&id) {
-                service.delayed = false;
-            }
             self.pull_in(id, true);
         }
         if let Some(ticket) = ticket {

@@ -30,7 +30,7 @@ impl Core {
     /// Looks at every service that changed, and at its neighbours, until nothing changes any more.
     pub(super) fn settle(&mut self) {
         let mut looks_left = LOOKS_PER_SERVICE_MAX * (self.services.len() + 1);
-        while let Some(id) = self.changed.pop_first() {
+        while let Some(id) = self.next_to_look_at() {
             looks_left -= 1;
             if looks_left == 0 {
                 debug_assert!(false, "the services do not settle");
@@ -43,6 +43,14 @@ impl Core {
             self.look_at_whole(id);
         }
         self.complete_shutdown_if_over(false);
+    }
+
+    /// The next service that changed; when there is none left, delayed ones may be free to go.
+    fn next_to_look_at(&mut self) -> Option<ServiceId> {
+        if self.changed.is_empty() {
+            self.release_delayed_if_settled();
+        }
+        self.changed.pop_first()
     }
 
     /// Those that wait for a service, and, while it ends, those that wait with their own end for its.
@@ -82,7 +90,7 @@ impl Core {
 
     /// What keeps a service from starting, for people.
     fn blocker(&self, service: &Service) -> Option<String> {
-        if service.delayed && self.delay_until.is_some() {
+        if service.is_delayed() && self.delay_until.is_some() {
             return Some("waiting for the other services to come up (start = \"delayed\")".to_owned());
         }
         service.plan.depends_on.iter().find_map(|(name, dependency)| {
@@ -150,9 +158,9 @@ impl Core {
     }
 
     /// Lets `start = "delayed"` services go once the others have come up.
-    pub(super) fn release_delayed_if_settled(&mut self) {
+    fn release_delayed_if_settled(&mut self) {
         let settled = |service: &Service| {
-            let wanted = service.life.wanted == Wanted::Up && !service.delayed;
+            let wanted = service.life.wanted == Wanted::Up && !service.is_delayed();
             !wanted
                 || (service.state().is_at_rest() && !service.life.due)
                 || service.life.ready
@@ -165,11 +173,23 @@ impl Core {
 
     pub(super) fn release_delayed(&mut self) {
         self.delay_until = None;
-        self.changed.extend(self.services.values().filter(|service| service.delayed).map(|service| service.id));
+        let ids: Vec<ServiceId> = self.services.keys().copied().collect();
+        for id in ids {
+            self.with_service(id, |service, context| {
+                if std::mem::take(&mut service.life.delayed) {
+                    context.changed.insert(id);
+                }
+            });
+        }
     }
 }
 
 impl Service {
+    /// Whether it waits for the other services to come up first.
+    pub(super) fn is_delayed(&self) -> bool {
+        self.life.delayed && self.plan.start == StartType::Delayed && self.life.wanted != Wanted::Down
+    }
+
     /// Whether a start of a service that needs this one reaches it. What an operator stopped, what a rule left at rest and what
     /// failed are left alone unless an operator asks.
     fn may_be_pulled_in(&self, by_operator: bool) -> bool {
@@ -184,7 +204,7 @@ impl Service {
             self.life.wanted = Wanted::Up;
             self.life.wanted_by_operator = by_operator;
         }
-        self.delayed = false;
+        self.life.delayed = false;
         match self.state() {
             State::Stopped | State::Failed => self.go_up(context, reason),
             State::Stopping => {

@@ -64,7 +64,7 @@ impl Core {
         let id = self.add(Arc::clone(plan));
         self.batch.push(Effect::Replanned { service: id, plan: Arc::clone(plan) });
         if let Some(service) = self.services.get_mut(&id) {
-            service.delayed = false;
+            service.life.delayed = false;
         }
         self.touched.insert(id);
         id

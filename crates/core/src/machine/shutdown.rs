@@ -67,7 +67,6 @@ impl Core {
 
     /// What concerns the guard as a whole once a service has changed.
     pub(super) fn look_at_whole(&mut self, id: ServiceId) {
-        self.release_delayed_if_settled();
         let failed =
             self.services.get(&id).filter(|service| service.plan.essential && service.state() == State::Failed);
         if let Some(reason) = failed

@@ -92,6 +92,7 @@ impl Service {
     /// Starts the service from wherever it is.
     pub(crate) fn go_up(&mut self, context: &mut Context<'_>, reason: String) {
         self.life.stopped_by_rule = false;
+        self.life.delayed = false;
         match self.state() {
             State::Failed => {
                 self.reset_breaker();

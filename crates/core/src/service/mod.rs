@@ -57,8 +57,6 @@ pub(crate) struct Service {
     pub next_plan: Option<Arc<ServicePlan>>,
     /// It is no longer in the definition.
     pub gone: bool,
-    /// Waits for the other services to come up first (`start = "delayed"`).
-    pub delayed: bool,
     pub life: Life,
     pub probes: Probes,
 }
@@ -74,6 +72,8 @@ pub(crate) struct Life {
     pub wanted: Wanted,
     /// Whether an operator said so, rather than the start type.
     pub wanted_by_operator: bool,
+    /// It waits for the other services to come up first (`start = "delayed"`).
+    pub delayed: bool,
     /// It is to be started as soon as what it needs is there.
     pub due: bool,
     /// Why it will be started, for people.
@@ -129,13 +129,14 @@ pub(crate) struct Run {
 }
 
 impl Life {
-    fn new(now: Instant, wanted: Wanted) -> Self {
+    fn new(now: Instant, start: StartType) -> Self {
         Self {
             state: State::Stopped,
             since: now,
             reason: "not started yet".to_owned(),
-            wanted,
+            wanted: default_wanted(start),
             wanted_by_operator: false,
+            delayed: start == StartType::Delayed,
             due: false,
             due_reason: String::new(),
             stopped_by_rule: false,
@@ -168,17 +169,8 @@ impl Life {
 impl Service {
     /// A service that has not run yet.
     pub(crate) fn new(id: ServiceId, plan: Arc<ServicePlan>, now: Instant) -> Self {
-        let wanted = default_wanted(plan.start);
-        let delayed = plan.start == StartType::Delayed;
-        Self {
-            id,
-            plan,
-            next_plan: None,
-            gone: false,
-            delayed,
-            life: Life::new(now, wanted),
-            probes: Probes::default(),
-        }
+        let life = Life::new(now, plan.start);
+        Self { id, plan, next_plan: None, gone: false, life, probes: Probes::default() }
     }
 
     pub(crate) const fn state(&self) -> State {

@@ -39,6 +39,7 @@ impl Service {
         let reason = std::mem::take(&mut self.life.due_reason);
         self.enter(context, Trigger::Start, reason);
         self.life.stopped_by_rule = false;
+        self.life.delayed = false;
         self.life.said_ready = false;
         self.life.log_ready = false;
         self.life.startup_passed = false;

@@ -1,6 +1,6 @@
 //! What services wait for.
 
-use menshen_core::{Command, Event, Exit, Role, State, Tree};
+use menshen_core::{Command, Event, Exit, Role, State, Tree, Wanted};
 use menshen_plan::definition::ProbeKind;
 
 use crate::rig::{Rig, plan};
@@ -203,4 +203,13 @@ fn starting_what_needs_a_failed_service_forgives_it_as_its_own_start_does() {
     assert_eq!(rig.state("db"), State::Failed);
     rig.command("web", Command::Start).unwrap();
     assert_eq!((rig.state("db"), rig.status("db").breaker.trips), (State::Running, 0));
+}
+
+#[test]
+fn a_delayed_service_that_is_to_stay_down_wakes_nobody() {
+    let mut rig = Rig::idle("[service.late]\ncommand = \"late\"\nstart = \"delayed\"\n");
+    let id = rig.id("late");
+    rig.core.resume_wanted(id, Wanted::Down);
+    rig.send(Event::Begin);
+    assert_eq!((rig.state("late"), rig.core.poll_timeout()), (State::Stopped, None));
 }
