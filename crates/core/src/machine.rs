@@ -217,7 +217,12 @@ impl Core {
                 Role::Fallback => service.fallback_over(context, &format!("could not be started: {error}")),
             }),
             Event::Exited { run, exit, oom, tree } => self.exited(run, (exit, oom, tree)),
-            Event::TreeEmpty { run } => self.with_run(run, |service, context| service.tree_empty(context, run.role)),
+            Event::TreeEmpty { run } => self.with_run(run, |service, context| {
+                // Before the main process's exit is known it says nothing yet; the exit will say that the tree is empty.
+                if service.run(run.role).is_some_and(|run| run.main_ended) {
+                    service.tree_empty(context, run.role);
+                }
+            }),
             Event::MainChanged { run, pid } => self.with_run(run, |service, _| {
                 if let Some(main) = &mut service.life.main {
                     main.pid = Some(pid);
@@ -282,11 +287,7 @@ impl Core {
 
     /// The same for an event of a run; events of runs that are over are passed over.
     fn with_run(&mut self, run: RunId, act: impl FnOnce(&mut Service, &mut Context<'_>)) {
-        let current = self.services.get(&run.service).and_then(|service| match run.role {
-            Role::Main => service.life.main.as_ref(),
-            Role::Stop => service.life.stopper.as_ref(),
-            Role::Fallback => service.life.fallback.run.as_ref(),
-        });
+        let current = self.services.get(&run.service).and_then(|service| service.run(run.role));
         if current.is_some_and(|current| current.number == run.number) {
             self.with_service(run.service, act);
         }

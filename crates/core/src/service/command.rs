@@ -22,7 +22,7 @@ impl Service {
     }
 
     fn may(&self, context: &Context<'_>, command: Command) -> Result<(), Refusal> {
-        let main_lives = self.life.main.as_ref().is_some_and(|run| run.pid.is_some() && !run.main_ended);
+        let main_lives = self.main_lives();
         match command {
             Command::Start | Command::Restart if self.gone => Err(Refusal::NoSuchService),
             Command::Start | Command::Restart | Command::Continue | Command::Reset if context.shutting_down => {

@@ -195,6 +195,20 @@ impl Service {
         RunId { service: self.id, role, number: run.number }
     }
 
+    /// The run in a role, if there is one.
+    pub(crate) const fn run(&self, role: Role) -> Option<&Run> {
+        match role {
+            Role::Main => self.life.main.as_ref(),
+            Role::Stop => self.life.stopper.as_ref(),
+            Role::Fallback => self.life.fallback.run.as_ref(),
+        }
+    }
+
+    /// Whether the main process is there, to be asked something.
+    pub(crate) fn main_lives(&self) -> bool {
+        self.life.main.as_ref().is_some_and(|run| run.pid.is_some() && !run.main_ended)
+    }
+
     /// The main run's identity.
     pub(crate) fn main_run(&self) -> Option<RunId> {
         self.life.main.as_ref().map(|run| self.run_id(Role::Main, run))

@@ -115,6 +115,9 @@ impl Service {
                 self.signal_to_stop(context, SignalTarget::Main);
             }
         }
+        if let Some(run) = &mut self.life.stopper {
+            run.main_ended = true;
+        }
         match tree {
             Tree::Empty => self.stopper_over(context),
             Tree::Alive => self.kill_stopper(context),

@@ -219,3 +219,23 @@ fn a_start_after_a_stop_says_what_led_to_it() {
     });
     assert_eq!(start.as_deref(), Some("restarted by alice"));
 }
+
+#[test]
+fn an_empty_tree_that_is_seen_before_the_exit_waits_for_it() {
+    let mut rig = Rig::one("type = \"oneshot\"\nrestart.delay = \"1h\"\nrestart.max = \"1h\"");
+    let run = rig.run("web");
+    rig.send(Event::TreeEmpty { run });
+    assert_eq!(rig.state("web"), State::Running);
+    rig.exit("web", 0);
+    assert_eq!((rig.state("web"), rig.status("web").last_exit), (State::Completed, Some(Exit::Code(0))));
+}
+
+#[test]
+fn an_empty_tree_of_a_stop_command_does_not_hide_that_it_failed() {
+    let mut rig = Rig::one("stop.command = [\"web\", \"quit\"]");
+    rig.command("web", Command::Stop).unwrap();
+    let stopper = rig.run_of("web", Role::Stop);
+    rig.send(Event::TreeEmpty { run: stopper });
+    rig.send(Event::Exited { run: stopper, exit: Exit::Code(1), oom: false, tree: Tree::Empty });
+    assert_eq!(rig.signals("web"), [(SignalTarget::Main, Signal::Term)]);
+}
