@@ -163,7 +163,9 @@ impl Service {
     }
 
     pub(crate) fn send_reload_signal(&self, context: &mut Context<'_>) {
-        if let Some((signal, run)) = self.plan.reload.signal.zip(self.main_run()) {
+        // One that is only being started reads what there is then.
+        let run = self.main_run().filter(|_| self.main_lives());
+        if let Some((signal, run)) = self.plan.reload.signal.zip(run) {
             context.effects.push(Effect::Signal { run, target: SignalTarget::Main, signal });
         }
     }

@@ -174,3 +174,16 @@ fn times_that_are_running_follow_the_definition() {
     rig.wait_s(10);
     assert_eq!(rig.status("web").restarts, 0);
 }
+
+#[test]
+fn a_program_that_is_only_being_started_gets_no_reload_signal() {
+    let definition = "[service.web]\ncommand = \"web\"\nreload = { signal = \"SIGHUP\", files = [\"web.conf\"] }\n";
+    let mut rig = Rig::idle(definition);
+    rig.spawns_succeed = false;
+    rig.send(Event::Begin);
+    let mut changed = (*plan(definition)).clone();
+    let web = changed.services.values_mut().next().map(std::sync::Arc::make_mut).unwrap();
+    web.reload.files.values_mut().for_each(|digest| *digest = Some(7));
+    rig.send(Event::Reload { plan: std::sync::Arc::new(changed), by: "alice".to_owned() });
+    assert_eq!(rig.signals("web"), []);
+}
