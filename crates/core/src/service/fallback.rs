@@ -89,7 +89,12 @@ impl Service {
         self.life.fallback.stopping = true;
         let target = if main_ended { SignalTarget::Rest } else { SignalTarget::Main };
         context.effects.push(Effect::Signal { run: id, target, signal: self.plan.stop.signal });
-        context.timers.set(self.id, Timer::FallbackStop, context.now + self.plan.stop.timeout);
+        // What it leaves behind gets the rest of the time.
+        let waits =
+            [Timer::FallbackStop, Timer::FallbackKill].map(|timer| context.timers.get(self.id, timer).is_some());
+        if waits == [false, false] {
+            context.timers.set(self.id, Timer::FallbackStop, context.now + self.plan.stop.timeout);
+        }
     }
 
     pub(crate) fn fallback_spawned(&mut self, context: &mut Context<'_>, pid: u32) {

@@ -299,3 +299,15 @@ fn the_count_is_forgotten_as_long_after_a_trial_became_ready_as_after_any_other_
     rig.wait_s(1);
     assert_eq!(rig.status("web").restarts, 0);
 }
+
+#[test]
+fn what_a_fallback_leaves_behind_gets_the_rest_of_its_time() {
+    let mut rig = tripped("breaker.fallback = [\"page\"]\nstop.timeout = \"2s\"");
+    let run = rig.run_of("web", Role::Fallback);
+    rig.command("web", Command::Stop).unwrap();
+    rig.wait_s(1);
+    rig.send(Event::Exited { run, exit: Exit::Code(0), oom: false, tree: Tree::Alive });
+    assert_eq!(rig.signals("web").last(), Some(&(SignalTarget::Rest, Signal::Term)));
+    rig.wait_s(1);
+    assert_eq!(rig.signals("web").last(), Some(&(SignalTarget::Tree, Signal::Kill)));
+}
