@@ -13,7 +13,7 @@ use menshen_plan::{Plan, ServiceName};
 use crate::effect::{Effect, Record, RecordKind, Reply};
 use crate::event::{Command, Event, Exit, Refusal, Role, RunId, ServiceId, Ticket, Tree};
 use crate::memory::{Memory, MemoryError};
-use crate::service::{Context, Service};
+use crate::service::{Context, Service, default_wanted};
 use crate::state::{State, Wanted};
 use crate::status::{ServiceStatus, status};
 use crate::time::Instant;
@@ -85,6 +85,13 @@ impl Core {
         let Some(known) = self.services.get_mut(&service) else { return Ok(()) };
         let (life, timers) = memory.open(&known.plan.name)?;
         known.life = life;
+        if !known.life.wanted_by_operator && known.life.wanted == Wanted::Down {
+            // The start type may have changed meanwhile; it starts what was not wanted, and never stops what runs.
+            known.life.wanted = default_wanted(known.plan.start);
+            if known.life.wanted != Wanted::Down {
+                self.touched.insert(service);
+            }
+        }
         if known.life.stop_held && known.life.wanted != Wanted::Down {
             // A stop that was only the last guard's own end is not this one's.
             known.life.stop_held = false;

@@ -184,3 +184,16 @@ fn a_guard_that_dies_while_it_shuts_down_leaves_what_it_had_not_stopped_to_the_n
     assert_eq!((next.state("web"), next.starts("web")), (State::Running, 1));
     assert_eq!((next.state("db"), next.starts("db"), next.signals("db").len()), (State::Running, 0, 0));
 }
+
+#[test]
+fn a_start_type_that_changed_while_no_guard_was_there_holds_for_what_nobody_asked_for() {
+    let with =
+        |start: &str| format!("[service.web]\ncommand = \"web\"\nstart = \"{start}\"\nrestart.policy = \"never\"\n");
+    let mut rig = Rig::new(&with("manual"));
+    rig.command("web", Command::Reset).unwrap();
+    let next = successor(&rig, &with("auto"));
+    assert_eq!((next.state("web"), next.status("web").wanted), (State::Running, Wanted::Up));
+    rig.command("web", Command::Stop).unwrap();
+    let next = successor(&rig, &with("auto"));
+    assert_eq!((next.state("web"), next.status("web").wanted), (State::Stopped, Wanted::Down));
+}
