@@ -94,7 +94,11 @@ impl Service {
     pub(crate) fn carry_on(&mut self, context: &mut Context<'_>) {
         let run = self.main_run();
         match (self.state(), run) {
-            (State::Starting, Some(_)) => self.begin_startup_probe(context),
+            (State::Starting, Some(_)) => {
+                self.begin_startup_probe(context);
+                // The definition may ask for less by now.
+                self.check_up(context);
+            }
             (State::Running, Some(_)) => self.resume_probes(context),
             (State::Pausing, Some(run)) => context.effects.push(Effect::Freeze { run }),
             (State::Continuing, Some(run)) => context.effects.push(Effect::Thaw { run }),

@@ -197,3 +197,11 @@ fn a_start_type_that_changed_while_no_guard_was_there_holds_for_what_nobody_aske
     let next = successor(&rig, &with("auto"));
     assert_eq!((next.state("web"), next.status("web").wanted), (State::Stopped, Wanted::Down));
 }
+
+#[test]
+fn what_a_changed_definition_no_longer_asks_for_is_not_waited_for() {
+    let mut rig = Rig::new(&format!("{WEB}probe.startup.tcp = \":1\"\n"));
+    rig.wait_ms(1);
+    assert_eq!(rig.state("web"), State::Starting);
+    assert_eq!(successor(&rig, WEB).state("web"), State::Running);
+}
