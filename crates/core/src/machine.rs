@@ -2,18 +2,19 @@
 
 mod depend;
 mod reload;
+mod resume;
 mod shutdown;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use menshen_plan::definition::StartType;
-use menshen_plan::{Plan, ServiceName};
+use menshen_plan::{Plan, ServiceName, ServicePlan};
 
 use crate::effect::{Effect, Record, RecordKind, Reply};
 use crate::event::{Command, Event, Exit, Refusal, Role, RunId, ServiceId, Ticket, Tree};
-use crate::memory::{Memory, MemoryError};
-use crate::service::{Context, Service, default_wanted};
+use crate::memory::Memory;
+use crate::service::{Context, Service};
 use crate::state::{State, Wanted};
 use crate::status::{ServiceStatus, status};
 use crate::time::Instant;
@@ -74,47 +75,6 @@ impl Core {
         }
         core.link();
         core
-    }
-
-    /// Takes over a service as the last guard of this boot left it. To be called before [`Event::Begin`]; the guard then
-    /// reports what became of its processes.
-    ///
-    /// # Errors
-    /// When the memory is not this service's or was written by a newer guard; nothing is changed then.
-    pub fn resume(&mut self, service: ServiceId, memory: Memory) -> Result<(), MemoryError> {
-        let Some(known) = self.services.get_mut(&service) else { return Ok(()) };
-        let (life, timers) = memory.open(&known.plan.name)?;
-        known.life = life;
-        if !known.life.wanted_by_operator && known.life.wanted == Wanted::Down {
-            // The start type may have changed meanwhile; it starts what was not wanted, and never stops what runs.
-            known.life.wanted = default_wanted(known.plan.start);
-            if known.life.wanted != Wanted::Down {
-                self.touched.insert(service);
-            }
-        }
-        if known.life.stop_held && known.life.wanted != Wanted::Down {
-            // A stop that was only the last guard's own end is not this one's.
-            known.life.stop_held = false;
-            self.touched.insert(service);
-        }
-        for (timer, at) in timers {
-            self.timers.set(service, timer, at);
-        }
-        Ok(())
-    }
-
-    /// Takes over what an operator asked for in an earlier boot, or before an orderly end. To be called before
-    /// [`Event::Begin`].
-    pub fn resume_wanted(&mut self, service: ServiceId, wanted: Wanted) {
-        if let Some(known) = self.services.get_mut(&service) {
-            known.life.wanted = wanted;
-            known.life.wanted_by_operator = true;
-            if wanted == Wanted::Down {
-                "stopped by an operator earlier".clone_into(&mut known.life.reason);
-            }
-            // What was kept until now was kept elsewhere, in the words of another boot.
-            self.touched.insert(service);
-        }
     }
 
     /// Takes in one event that happened at `now`. Afterwards [`Self::poll_effect`] is to be drained.
@@ -196,7 +156,7 @@ impl Core {
             .all(|service| service.state().is_at_rest() && !service.life.due && !service.has_processes())
     }
 
-    fn add(&mut self, plan: Arc<menshen_plan::ServicePlan>) -> ServiceId {
+    fn add(&mut self, plan: Arc<ServicePlan>) -> ServiceId {
         let id = ServiceId(self.next_id);
         self.next_id += 1;
         self.ids.insert(plan.name.clone(), id);
@@ -316,6 +276,12 @@ impl Core {
     /// A service that is wanted and not on its way starts; so does what it needs, unless an operator stopped that.
     fn begin_one(&mut self, id: ServiceId) {
         let Some(service) = self.services.get(&id) else { return };
+        if service.gone {
+            self.with_service(id, |service, context| {
+                service.go_down(context, "no longer in the definition".to_owned());
+            });
+            return;
+        }
         let fresh = service.state() == State::Stopped && !service.life.stopped_by_rule && !service.has_processes();
         let may = service.plan.start != StartType::Disabled && service.life.wanted != Wanted::Down;
         if may && fresh {

@@ -205,3 +205,33 @@ fn what_a_changed_definition_no_longer_asks_for_is_not_waited_for() {
     assert_eq!(rig.state("web"), State::Starting);
     assert_eq!(successor(&rig, WEB).state("web"), State::Running);
 }
+
+#[test]
+fn what_left_the_definition_while_no_guard_was_there_is_ended_and_forgotten() {
+    let mut rig = Rig::new(&format!("{WEB}[service.old]\ncommand = \"old\"\n"));
+    let memory = rig.core.memory(rig.id("old")).unwrap();
+    let mut next = Rig::idle(WEB);
+    let old = plan("[service.old]\ncommand = \"?\"\n").services["old"].clone();
+    let id = next.core.resume_gone(&old, memory).unwrap();
+    next.send(Event::Begin);
+    assert_eq!((next.state("old"), next.signals("old").len()), (State::Stopping, 1));
+    assert_eq!(next.command("old", Command::Start), Err(menshen_core::Refusal::NoSuchService));
+    let run = RunId { service: id, ..rig.run("old") };
+    next.send(Event::Exited { run, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
+    assert!(next.effects.contains(&Effect::Removed { service: id }));
+    rig.shut_down();
+}
+
+#[test]
+fn what_left_the_definition_and_came_back_is_never_there_twice() {
+    let rig = Rig::new(WEB);
+    let memory = rig.core.memory(rig.id("web")).unwrap();
+    let mut next = Rig::idle("[service.other]\ncommand = \"other\"\n");
+    next.core.resume_gone(&plan(WEB).services["web"], memory).unwrap();
+    next.send(Event::Begin);
+    next.send(Event::Reload { plan: plan(WEB), by: "alice".to_owned() });
+    assert_eq!((next.state("web"), next.starts("web")), (State::Stopping, 0));
+    let run = RunId { service: next.id("web"), ..rig.run("web") };
+    next.send(Event::Exited { run, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
+    assert_eq!((next.state("web"), next.starts("web")), (State::Running, 1));
+}

@@ -1,0 +1,77 @@
+//! Taking over from the last guard, before this one begins.
+
+use std::sync::Arc;
+
+use menshen_plan::ServicePlan;
+
+use super::Core;
+use crate::event::ServiceId;
+use crate::memory::{Memory, MemoryError};
+use crate::service::{Life, default_wanted};
+use crate::state::Wanted;
+use crate::time::Instant;
+use crate::timer::Timer;
+
+impl Core {
+    /// Takes over a service as the last guard of this boot left it. To be called before [`Event::Begin`]; the guard then
+    /// reports what became of its processes.
+    ///
+    /// # Errors
+    /// When the memory is not this service's or was written by a newer guard; nothing is changed then.
+    pub fn resume(&mut self, service: ServiceId, memory: Memory) -> Result<(), MemoryError> {
+        let Some(known) = self.services.get(&service) else { return Ok(()) };
+        let name = known.plan.name.clone();
+        self.take_over(service, memory.open(&name)?);
+        Ok(())
+    }
+
+    /// Takes over a service that is no longer in the definition: it ends by the stop rules of `plan`, and is forgotten. To be
+    /// called before [`Event::Begin`], for what has processes ([`Memory::runs`]); the rest can simply be dropped.
+    ///
+    /// # Errors
+    /// When the memory is not about the plan's service or was written by a newer guard; nothing is changed then.
+    pub fn resume_gone(&mut self, plan: &Arc<ServicePlan>, memory: Memory) -> Result<ServiceId, MemoryError> {
+        let remembered = memory.open(&plan.name)?;
+        let id = self.add(Arc::clone(plan));
+        self.take_over(id, remembered);
+        if let Some(service) = self.services.get_mut(&id) {
+            service.gone = true;
+        }
+        self.link();
+        Ok(id)
+    }
+
+    fn take_over(&mut self, service: ServiceId, (life, timers): (Life, Vec<(Timer, Instant)>)) {
+        let Some(known) = self.services.get_mut(&service) else { return };
+        known.life = life;
+        if !known.life.wanted_by_operator && known.life.wanted == Wanted::Down {
+            // The start type may have changed meanwhile; it starts what was not wanted, and never stops what runs.
+            known.life.wanted = default_wanted(known.plan.start);
+            if known.life.wanted != Wanted::Down {
+                self.touched.insert(service);
+            }
+        }
+        if known.life.stop_held && known.life.wanted != Wanted::Down {
+            // A stop that was only the last guard's own end is not this one's.
+            known.life.stop_held = false;
+            self.touched.insert(service);
+        }
+        for (timer, at) in timers {
+            self.timers.set(service, timer, at);
+        }
+    }
+
+    /// Takes over what an operator asked for in an earlier boot, or before an orderly end. To be called before
+    /// [`Event::Begin`].
+    pub fn resume_wanted(&mut self, service: ServiceId, wanted: Wanted) {
+        if let Some(known) = self.services.get_mut(&service) {
+            known.life.wanted = wanted;
+            known.life.wanted_by_operator = true;
+            if wanted == Wanted::Down {
+                "stopped by an operator earlier".clone_into(&mut known.life.reason);
+            }
+            // What was kept until now was kept elsewhere, in the words of another boot.
+            self.touched.insert(service);
+        }
+    }
+}
