@@ -5,4 +5,6 @@
 #[path = "output/linux.rs"]
 mod platform;
 
-pub use platform::{Descriptor, FileId, FileState, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, step_back};
+pub use platform::{
+    Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, step_back,
+};

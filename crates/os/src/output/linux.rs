@@ -3,6 +3,8 @@
 
 #[path = "linux/copy.rs"]
 mod copy;
+#[path = "linux/journal.rs"]
+mod journal;
 
 use std::fs::{self, File};
 use std::io;
@@ -16,6 +18,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
 pub use copy::{FileId, FileState, LogFile, Moved, Peek, step_back};
+pub use journal::JournalSocket;
 
 use crate::error::context;
 use crate::event::Token;

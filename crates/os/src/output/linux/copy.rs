@@ -264,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_the_kernel_moves_nothing_into_is_refused_and_the_pipe_keeps_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = written(&folder.path().join("out"), b"kept");
+        let appended = OpenOptions::new().append(true).create(true).open(folder.path().join("log")).unwrap();
+        assert_eq!(pipe.move_into(&LogFile(appended), 0, 4).unwrap(), Moved::Refused);
+        assert_eq!(pipe.waiting().unwrap(), 4);
+    }
+
+    #[test]
     fn looking_takes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = written(&folder.path().join("out"), b"line\nrest");
