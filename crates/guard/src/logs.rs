@@ -1,1 +1,248 @@
 //! What services write, on its way to disk and back.
+//!
+//! - On the way: `collector` is the thread; for each log it has a `service`, whose output `writing` writes: `raw` byte for
+//!   byte, or `formatted` line by line. `pour` moves bytes to the end of the `current` file, which `rotate` says when to
+//!   close; `index` notes when. `ears` passes `lines` on to `tap`s, `journald` and probes.
+//! - Behind it: `worker` is the thread that `tend`s closed logs. Their `names` say all there is to know about them.
+//! - Back: [`read`], and [`Follow`] to wait for more.
+
+mod collector;
+mod current;
+mod ears;
+mod follow;
+mod format;
+mod formatted;
+mod index;
+mod journald;
+mod lines;
+mod names;
+mod now;
+mod pour;
+mod raw;
+pub mod read;
+mod rotate;
+mod service;
+mod tap;
+mod tend;
+#[cfg(test)]
+mod tests;
+mod trouble;
+mod worker;
+mod writing;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use menshen_os::output::{JournalSocket, Pipe, ReadWaker, Readers};
+use menshen_plan::definition::Log;
+use regex::bytes::Regex;
+
+use collector::{Collector, Command, Then};
+use follow::Bell;
+pub use follow::{Change, Follow};
+use now::Now;
+use service::Service;
+pub use tap::{TapLine, TapReceiver, TapScope};
+
+/// How many requests wait for the collector before the next one waits, too. It takes them all whenever it is awake, so that
+/// more only come together when all services of a large guard change at once.
+const COMMANDS_MAX: usize = 1024;
+
+/// The log of one service, by a number of the caller's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub u64);
+
+/// What the collector has to say. It comes from the collector's thread: whoever takes it must not wait for somebody who waits
+/// for the collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A line matched a pattern.
+    Matched {
+        /// Of which log.
+        log: LogId,
+        /// In which run, as given to [`Logs::begin_run`].
+        run: u64,
+        /// Which pattern.
+        pattern: u32,
+    },
+    /// Something about a log does not work any more.
+    Trouble {
+        /// Of which.
+        log: LogId,
+        /// What, and why.
+        text: String,
+    },
+    /// It works again.
+    TroubleOver {
+        /// Of which.
+        log: LogId,
+        /// What.
+        text: String,
+    },
+}
+
+/// What a `log` probe waits for.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// What it is called in [`Report::Matched`].
+    pub id: u32,
+    /// A line that matches.
+    pub regex: Regex,
+}
+
+/// What the collector must know of a service.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    /// The guard's name.
+    pub instance: String,
+    /// Where its logs are. Created if it is not there.
+    pub folder: PathBuf,
+    /// How they are written.
+    pub plan: Log,
+    /// What it writes to stdout.
+    pub stdout: Pipe,
+    /// What it writes to stderr.
+    pub stderr: Pipe,
+    /// What probes wait for.
+    pub patterns: Vec<Pattern>,
+    /// The run that writes now, if one does already.
+    pub run: u64,
+}
+
+/// What services write: taken from their pipes by one thread, and written where it belongs. Cheap to clone. When the last
+/// clone is dropped, the collector stops, too.
+#[derive(Debug, Clone)]
+pub struct Logs(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    commands: SyncSender<Command>,
+    /// Dropped after `commands`, so that the collector finds that nobody is left.
+    waker: WakeAtEnd,
+    bells: Mutex<BTreeMap<LogId, Bell>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct WakeAtEnd(ReadWaker);
+
+impl Drop for WakeAtEnd {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
+impl Logs {
+    /// Starts the collector.
+    ///
+    /// # Errors
+    /// When the system has no threads or descriptors left.
+    pub fn start(report: impl Fn(Report) + Send + 'static) -> io::Result<Self> {
+        Self::start_with(JournalSocket::PATH.into(), report)
+    }
+
+    /// Starts the collector with a systemd journal that listens elsewhere.
+    ///
+    /// # Errors
+    /// When the system has no threads or descriptors left.
+    pub fn start_with(journal_socket: PathBuf, report: impl Fn(Report) + Send + 'static) -> io::Result<Self> {
+        let readers = Readers::new()?;
+        let waker = readers.waker();
+        let (commands, received) = sync_channel(COMMANDS_MAX);
+        let collector = Collector::new(readers, received, journal_socket, Box::new(report))?;
+        let thread = std::thread::Builder::new().name("menshen-logs".to_owned()).spawn(|| collector.run())?;
+        Ok(Self(Arc::new(Shared {
+            commands,
+            waker: WakeAtEnd(waker),
+            bells: Mutex::default(),
+            thread: Mutex::new(Some(thread)),
+        })))
+    }
+
+    /// Takes over a service's output, where another guard left it. Returns when the collector has it.
+    ///
+    /// # Errors
+    /// When its files cannot be created, or the number is taken.
+    pub fn attach(&self, log: LogId, spec: Spec) -> io::Result<()> {
+        let bell = Bell::new();
+        let service = Service::open(log, spec, bell.clone(), Now::read())?;
+        let (reply, answer) = sync_channel(1);
+        self.send(Command::Attach(log, Box::new(service), reply)).map_err(|_| stopped())?;
+        answer.recv().map_err(|_| stopped())??;
+        self.bells().insert(log, bell);
+        Ok(())
+    }
+
+    /// Follows another plan and waits for other patterns from now on. Another format closes the files.
+    pub fn replan(&self, log: LogId, plan: Log, patterns: Vec<Pattern>) {
+        self.tell(Command::Replan(log, plan, patterns));
+    }
+
+    /// What is written from now on is of another run: every pattern is reported anew.
+    pub fn begin_run(&self, log: LogId, run: u64) {
+        self.tell(Command::BeginRun(log, run));
+    }
+
+    /// Calls `then`, from the collector's thread, when everything the pipes hold now is in the files, a last line without an
+    /// end included. If it cannot be written now, it stays in the pipes, and `then` is called all the same.
+    pub fn flush(&self, log: LogId, then: impl FnOnce() + Send + 'static) {
+        self.tell(Command::Flush(log, Then::new(then)));
+    }
+
+    /// Writes what the pipes hold, and lets go of them.
+    pub fn detach(&self, log: LogId) {
+        self.bells().remove(&log);
+        self.tell(Command::Detach(log));
+    }
+
+    /// The lines of all services from now on.
+    #[must_use]
+    pub fn tap(&self, scope: TapScope) -> TapReceiver {
+        let (tap, receiver) = tap::tap(scope);
+        self.tell(Command::Tap(tap));
+        receiver
+    }
+
+    /// Waits for what a service writes; `None` if it is not attached.
+    #[must_use]
+    pub fn follow(&self, log: LogId) -> Option<Follow> {
+        self.bells().get(&log).map(Bell::follow)
+    }
+
+    /// Writes what all pipes hold, and ends the collector. What is asked afterwards is not done.
+    pub fn stop(&self) {
+        self.tell(Command::Stop);
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A collector that panicked has ended, too.
+            let _ = thread.join();
+        }
+        self.bells().clear();
+    }
+
+    fn bells(&self) -> MutexGuard<'_, BTreeMap<LogId, Bell>> {
+        // Every change of the map is one step.
+        self.0.bells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A collector that has stopped needs nothing.
+    fn tell(&self, command: Command) {
+        let _ = self.send(command);
+    }
+
+    fn send(&self, command: Command) -> Result<(), Command> {
+        let sent = self.0.commands.send(command).map_err(|error| error.0);
+        self.0.waker.0.wake();
+        sent
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the collector of logs has stopped")
+}

@@ -1,0 +1,103 @@
+//! Who listens to what a service writes, besides its files: probes, taps, the systemd journal.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use menshen_api::types::Stream;
+use menshen_os::error::describe;
+use menshen_plan::definition::AlsoLog;
+
+use super::format::matchable;
+use super::journald::Journald;
+use super::lines::Piece;
+use super::now::Now;
+use super::tap::{AlsoStdout, Taps};
+use super::trouble::{Trouble, Troubles};
+use super::{LogId, Pattern, Report};
+
+/// The shortest time between two reports of the same pattern.
+const MATCH_EVERY: Duration = Duration::from_millis(100);
+
+/// Who listens to one service.
+#[derive(Debug)]
+pub(super) struct Ears {
+    log: LogId,
+    service: Arc<str>,
+    instance: Arc<str>,
+    /// The run whose output is read.
+    run: u64,
+    patterns: Vec<Armed>,
+    to_journald: bool,
+    also_stdout: AlsoStdout,
+}
+
+#[derive(Debug)]
+struct Armed {
+    pattern: Pattern,
+    matched: Option<Instant>,
+}
+
+/// Who listens, and what lines are passed on with.
+pub(super) struct Hearing<'a> {
+    pub(super) ears: &'a mut Ears,
+    pub(super) now: Now,
+    pub(super) taps: &'a mut Taps,
+    pub(super) journald: &'a mut Journald,
+    pub(super) troubles: &'a mut Troubles,
+    pub(super) report: &'a dyn Fn(Report),
+}
+
+impl Ears {
+    pub(super) fn new(log: LogId, service: Arc<str>, instance: Arc<str>, run: u64) -> Self {
+        let also_stdout = AlsoStdout::No;
+        Self { log, service, instance, run, patterns: Vec::new(), to_journald: false, also_stdout }
+    }
+
+    /// Listens for these from now on.
+    pub(super) fn set(&mut self, patterns: Vec<Pattern>, also: &[AlsoLog]) {
+        self.patterns = patterns.into_iter().map(|pattern| Armed { pattern, matched: None }).collect();
+        self.to_journald = also.contains(&AlsoLog::Journald);
+        self.also_stdout = if also.contains(&AlsoLog::Stdout) { AlsoStdout::Yes } else { AlsoStdout::No };
+    }
+
+    /// What is heard from now on is of another run.
+    pub(super) fn begin_run(&mut self, run: u64) {
+        self.run = run;
+        for armed in &mut self.patterns {
+            armed.matched = None;
+        }
+    }
+}
+
+impl Hearing<'_> {
+    /// Whether anybody listens.
+    pub(super) fn any(&self) -> bool {
+        !self.ears.patterns.is_empty() || self.ears.to_journald || self.taps.want(self.ears.also_stdout)
+    }
+
+    /// Passes a line on.
+    pub(super) fn hear(&mut self, stream: Stream, piece: Piece<'_>) {
+        self.taps.give(&self.ears.service, self.ears.also_stdout, stream, piece, self.now.wall_ms);
+        self.match_patterns(piece.bytes);
+        if self.ears.to_journald {
+            match self.journald.send(&self.ears.service, &self.ears.instance, stream, piece) {
+                Ok(()) => self.troubles.end(Trouble::Journald, self.report),
+                Err(error) => self.troubles.begin(Trouble::Journald, self.report, || {
+                    format!("the systemd journal does not take lines: {}", describe(&error))
+                }),
+            }
+        }
+    }
+
+    fn match_patterns(&mut self, line: &[u8]) {
+        let now = self.now.monotonic;
+        for armed in &mut self.ears.patterns {
+            let soon = |matched: Instant| now.saturating_duration_since(matched) < MATCH_EVERY;
+            if !armed.matched.is_some_and(soon) && armed.pattern.regex.is_match(matchable(line)) {
+                armed.matched = Some(now);
+                let (log, run, pattern) = (self.ears.log, self.ears.run, armed.pattern.id);
+                (self.report)(Report::Matched { log, run, pattern });
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Reading logs back: the lines of both streams, oldest first, from closed, compressed and current files, whether or not a
+//! guard is writing them. Plain blocking code.
+//!
+//! [`Reader::read_line`] gives one line after the other. When it gives none, a reader that follows asks again after
+//! [`Follow`](super::Follow) has told of a change; it may be as slow as it likes.
+
+mod bounds;
+mod content;
+mod lane;
+mod shelf;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use menshen_api::Time;
+use menshen_api::types::{LogLine, LogQuery, Stream};
+use menshen_plan::duration;
+use regex::bytes::Regex;
+use thiserror::Error;
+
+use super::format::Line;
+use super::names::Stem;
+use content::Meter;
+use lane::{Lane, Picker};
+use shelf::Shelf;
+
+/// Which lines.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Only what was written at this time or later, in milliseconds since 1970, or at an unknown time.
+    pub since_ms: Option<i64>,
+    /// Only lines that match.
+    pub grep: Option<Regex>,
+    /// Only this stream.
+    pub stream: Option<Stream>,
+    /// Only the last so many.
+    pub tail: Option<usize>,
+    /// Goes on with what is written later; else the end is what is there now.
+    pub follow: bool,
+}
+
+/// Why a query makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum QueryError {
+    /// It is neither a duration nor a time.
+    #[error("'{0}' is neither a duration like 10m nor a time like 2026-01-31T12:00:00Z")]
+    Since(String),
+    /// It is no regular expression.
+    #[error("'{text}' is not a regular expression: {reason}")]
+    Grep {
+        /// What was asked for.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Query {
+    /// From what the contract has, at a point in time in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When it makes no sense.
+    pub fn parse(query: &LogQuery, now_ms: i64) -> Result<Self, QueryError> {
+        let since_ms = query.since.as_deref().map(|since| parse_since(since, now_ms)).transpose()?;
+        let grep = query.grep.as_deref().map(parse_grep).transpose()?;
+        let tail = query.tail.map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
+        Ok(Self { since_ms, grep, stream: query.stream, tail, follow: query.follow })
+    }
+}
+
+fn parse_since(text: &str, now_ms: i64) -> Result<i64, QueryError> {
+    if let Ok(duration) = duration::parse(text) {
+        return Ok(now_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)));
+    }
+    text.parse().map(Time::as_ms).map_err(|_| QueryError::Since(text.to_owned()))
+}
+
+fn parse_grep(text: &str) -> Result<Regex, QueryError> {
+    Regex::new(text).map_err(|error| {
+        // The last line says what; those before draw where, which no longer fits one line.
+        let reason = error.to_string();
+        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        QueryError::Grep { text: text.to_owned(), reason }
+    })
+}
+
+/// A closed log that could not be read to its end; what comes after it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Which: its path as far as its number.
+    pub log: PathBuf,
+    /// Why.
+    pub text: String,
+}
+
+/// Reads the lines a query asks for.
+pub struct Reader {
+    lanes: Vec<Lane>,
+    /// The last lines, if only those were asked for and they have not all been given.
+    tail: VecDeque<LogLine>,
+    follow: bool,
+    meter: Meter,
+}
+
+impl Reader {
+    /// Begins to read the logs in a folder. One that is not there is empty.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn open(folder: &Path, query: Query) -> io::Result<Self> {
+        let meter = Meter::default();
+        let query = Arc::new(query);
+        let wanted = |stem: &Stem| match query.stream {
+            Some(stream) => [Stem::of(stream), Stem::Output].contains(stem),
+            None => true,
+        };
+        let lane = |stem| {
+            let shelf = Shelf { folder: folder.to_owned(), stem, meter: meter.clone() };
+            let picker = Picker::new(stem, Arc::clone(&query));
+            let end = bounds::end_of(&shelf)?;
+            let mut start = bounds::start_since(&shelf, query.since_ms, end)?;
+            if let Some(tail) = query.tail {
+                start = bounds::start_of_tail(&shelf, &picker, tail, (start, end))?;
+            }
+            Ok(Lane::new(shelf, picker, start, end))
+        };
+        let lanes = Stem::ALL.into_iter().filter(wanted).map(lane).collect::<io::Result<Vec<Lane>>>()?;
+        let mut reader = Self { lanes, tail: VecDeque::new(), follow: query.follow, meter };
+        if let Some(tail) = query.tail {
+            reader.fill_tail(tail)?;
+        }
+        if query.follow {
+            reader.lanes.iter_mut().try_for_each(Lane::go_on)?;
+        }
+        Ok(reader)
+    }
+
+    fn fill_tail(&mut self, lines: usize) -> io::Result<()> {
+        while let Some(line) = self.merge()? {
+            self.tail.push_back(line);
+            if self.tail.len() > lines {
+                self.tail.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    /// The next line; `None` at the end, which is the end for now if the query follows.
+    ///
+    /// # Errors
+    /// When the folder cannot be read any more.
+    pub fn read_line(&mut self) -> io::Result<Option<LogLine>> {
+        match self.tail.pop_front() {
+            Some(line) => Ok(Some(line)),
+            None => self.merge(),
+        }
+    }
+
+    /// Lets go of lines that have not ended: the program's run is over, and they do not go on. Lines that follow give them.
+    pub fn end_run(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::give_unfinished);
+    }
+
+    /// The earliest line of all lanes. What was written at an unknown time comes as soon as possible.
+    fn merge(&mut self) -> io::Result<Option<LogLine>> {
+        let Some(lane) = self.earliest()? else {
+            if self.follow {
+                return Ok(None);
+            }
+            self.end_run();
+            return Ok(self.earliest()?.and_then(|lane| self.lanes[lane].take()).map(Line::into_log_line));
+        };
+        Ok(self.lanes[lane].take().map(Line::into_log_line))
+    }
+
+    fn earliest(&mut self) -> io::Result<Option<usize>> {
+        let mut earliest = None;
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            if let Some(order_ms) = lane.look()?
+                && earliest.is_none_or(|(least_ms, _)| order_ms < least_ms)
+            {
+                earliest = Some((order_ms, number));
+            }
+        }
+        Ok(earliest.map(|(_, number)| number))
+    }
+
+    /// The closed logs that could not be read to their end, so far.
+    pub fn unreadable(&self) -> impl Iterator<Item = &Unreadable> {
+        self.lanes.iter().flat_map(|lane| &lane.unreadable)
+    }
+
+    /// How many bytes were read from files, so far.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.meter.bytes()
+    }
+}

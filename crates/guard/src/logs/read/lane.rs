@@ -1,0 +1,270 @@
+//! The lines of one stem, from log to log.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use memchr::memchr;
+use menshen_api::types::Stream;
+use menshen_os::error::describe;
+
+use super::super::format::{FORMATTED_BYTES_MAX, Line, matchable};
+use super::super::lines::{Ends, Piece, Splitter};
+use super::super::names::Stem;
+use super::content::Content;
+use super::shelf::{OpenLog, Shelf, Standing};
+use super::{Query, Unreadable};
+
+/// Read at once, in bytes.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// A place in the logs of one stem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) sequence: u64,
+    pub(super) offset: u64,
+}
+
+/// Reads the lines of one stem that a query asks for.
+pub(super) struct Lane {
+    shelf: Shelf,
+    picker: Picker,
+    /// Where the next log is opened.
+    next: Place,
+    /// Where to stop; `None` goes on with what is written.
+    end: Option<Place>,
+    open: Option<OpenLog>,
+    /// The log that was read before. It stays open until the next one is, so that the system gives its number to no other.
+    last: Option<Content>,
+    /// There was no next log.
+    absent: bool,
+    splitter: Splitter,
+    /// What comes before the next end of a line is not wanted.
+    skipping: bool,
+    /// When the line began that has not ended yet.
+    line_ms: Option<i64>,
+    lines: VecDeque<Line>,
+    /// Lines come no earlier than this in the order of all lanes, so that the order within the lane stays.
+    order_ms: i64,
+    block: Vec<u8>,
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+/// What came of reading on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Read,
+    /// There is no more, for now or for good.
+    End,
+}
+
+/// Makes lines of what is read, and picks those that are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Picker {
+    stem: Stem,
+    query: Arc<Query>,
+}
+
+impl Picker {
+    pub(super) fn new(stem: Stem, query: Arc<Query>) -> Self {
+        Self { stem, query }
+    }
+
+    /// The line, if it is asked for.
+    pub(super) fn pick(&self, bytes: &[u8], ends: Ends, time_ms: Option<i64>) -> Option<Line> {
+        let raw = |stream| {
+            (self.wants(time_ms, stream, bytes)).then(|| Line { time_ms, stream, bytes: bytes.to_vec(), ends })
+        };
+        match self.stem {
+            Stem::Stdout => raw(Stream::Stdout),
+            Stem::Stderr => raw(Stream::Stderr),
+            Stem::Output => Some(Line::parse(bytes)).filter(|line| self.wants(line.time_ms, line.stream, &line.bytes)),
+        }
+    }
+
+    fn wants(&self, time_ms: Option<i64>, stream: Stream, bytes: &[u8]) -> bool {
+        let Query { since_ms, grep, stream: only, tail: _, follow: _ } = &*self.query;
+        since_ms.is_none_or(|since_ms| time_ms.is_none_or(|time_ms| time_ms >= since_ms))
+            && only.is_none_or(|only| only == stream)
+            && grep.as_ref().is_none_or(|grep| grep.is_match(matchable(bytes)))
+    }
+
+    /// What takes the bytes of this stem apart.
+    pub(super) fn splitter(&self) -> Splitter {
+        match self.stem {
+            Stem::Stdout | Stem::Stderr => Splitter::default(),
+            Stem::Output => Splitter::of_pieces(FORMATTED_BYTES_MAX),
+        }
+    }
+}
+
+impl Lane {
+    /// Reads from one place to another.
+    pub(super) fn new(shelf: Shelf, picker: Picker, start: Place, end: Place) -> Self {
+        Self {
+            splitter: picker.splitter(),
+            shelf,
+            picker,
+            next: start,
+            end: Some(end),
+            open: None,
+            last: None,
+            absent: false,
+            skipping: false,
+            line_ms: None,
+            lines: VecDeque::new(),
+            order_ms: i64::MIN,
+            block: vec![0; BLOCK_BYTES],
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// Goes on with whatever is written, from the log that is being written now, whatever becomes of it.
+    pub(super) fn go_on(&mut self) -> io::Result<()> {
+        self.end = None;
+        self.look().map(|_| ())
+    }
+
+    /// Makes sure that there is a next line, if one is to be had; says where it stands in the order of all lanes.
+    pub(super) fn look(&mut self) -> io::Result<Option<i64>> {
+        while self.lines.is_empty() {
+            if self.step()? == Step::End {
+                return Ok(None);
+            }
+        }
+        Ok(self.lines.front().map(|line| line.time_ms.unwrap_or(self.order_ms).max(self.order_ms)))
+    }
+
+    /// Takes the line that was looked at.
+    pub(super) fn take(&mut self) -> Option<Line> {
+        let line = self.lines.pop_front()?;
+        self.order_ms = line.time_ms.unwrap_or(self.order_ms).max(self.order_ms);
+        Some(line)
+    }
+
+    /// Gives what has not ended yet as a line that goes on. Lines of both streams always end: what seems not to have is being
+    /// written.
+    pub(super) fn give_unfinished(&mut self) {
+        if self.picker.stem != Stem::Output {
+            let (picker, lines, line_ms) = (&self.picker, &mut self.lines, self.line_ms);
+            self.splitter.break_off(|piece| lines.extend(picker.pick(piece.bytes, piece.ends, line_ms)));
+        }
+    }
+
+    fn step(&mut self) -> io::Result<Step> {
+        let Some(open) = &mut self.open else { return self.open_next() };
+        let position = open.content.position();
+        let left = match self.end {
+            Some(end) if open.sequence == end.sequence => end.offset.saturating_sub(position),
+            Some(end) if open.sequence > end.sequence => 0,
+            Some(_) | None => u64::MAX,
+        };
+        if left == 0 {
+            return Ok(Step::End);
+        }
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.block.len());
+        match open.content.read(&mut self.block[..most]) {
+            Ok(0) => self.at_end_of_log(),
+            Ok(count) => {
+                self.split(count, position);
+                Ok(Step::Read)
+            }
+            Err(error) => {
+                let text = describe(&error);
+                self.unreadable.push(Unreadable { log: self.describe_open(), text });
+                self.close();
+                Ok(Step::Read)
+            }
+        }
+    }
+
+    fn describe_open(&self) -> PathBuf {
+        let name = format!("{}.{:08}", self.picker.stem.as_str(), self.open.as_ref().map_or(0, |open| open.sequence));
+        self.shelf.folder.join(name)
+    }
+
+    /// Nothing more is in the log that is open; there may be later.
+    fn at_end_of_log(&mut self) -> io::Result<Step> {
+        let Some(open) = &mut self.open else { return Ok(Step::End) };
+        if open.standing == Standing::Closed {
+            self.close();
+            return Ok(Step::Read);
+        }
+        match self.shelf.current()? {
+            Some(state) if open.is(state.id) => {
+                if state.length < open.content.position() {
+                    // Somebody cut it.
+                    open.content.go_to(0)?;
+                    self.give_unfinished();
+                    return Ok(Step::Read);
+                }
+                Ok(Step::End)
+            }
+            Some(_) | None => {
+                // It is closed. Something may have been written to it since it was read to its end.
+                open.standing = Standing::Closed;
+                open.next = self.shelf.after_current(open.sequence)?;
+                Ok(Step::Read)
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.next = Place { sequence: open.next, offset: 0 };
+            self.skipping = false;
+            self.last = Some(open.content);
+        }
+    }
+
+    fn open_next(&mut self) -> io::Result<Step> {
+        let at_end = self.end.is_some_and(|end| self.next >= end);
+        if at_end || (self.absent && self.shelf.current()?.is_none()) {
+            return Ok(Step::End);
+        }
+        let log = self.shelf.first_from(self.next.sequence)?;
+        self.absent = log.is_none();
+        let Some(mut log) = log else { return Ok(Step::End) };
+        let last = self.last.take().and_then(|last| last.id);
+        if last.is_some_and(|last| log.is(last)) {
+            // It had another number than was thought.
+            self.next = Place { sequence: log.next, offset: 0 };
+            return Ok(Step::Read);
+        }
+        if log.sequence != self.next.sequence {
+            // What is between is gone, and with it the rest of a line.
+            self.give_unfinished();
+            self.splitter.clear();
+        } else if self.next.offset > 0 {
+            // The end of a line just before is one, too.
+            log.content.go_to(self.next.offset - 1)?;
+            self.skipping = true;
+        }
+        self.open = Some(log);
+        Ok(Step::Read)
+    }
+
+    /// Makes lines of the first bytes of the block, which stand at an offset of the log.
+    fn split(&mut self, count: usize, offset: u64) {
+        let mut start = 0;
+        if self.skipping {
+            let Some(end) = memchr(b'\n', &self.block[..count]) else { return };
+            self.skipping = false;
+            start = end + 1;
+        }
+        let Self { picker, splitter, lines, line_ms, open, block, .. } = self;
+        let mut index = open.as_mut().and_then(|open| open.index.as_mut());
+        if let Some(index) = &mut index {
+            index.refresh();
+        }
+        let mut time_at = |at: usize| index.as_mut().and_then(|index| index.time_at(offset + at as u64));
+        if splitter.is_empty() {
+            *line_ms = time_at(start);
+        }
+        splitter.push(&block[start..count], |Piece { bytes, ends, next }| {
+            lines.extend(picker.pick(bytes, ends, *line_ms));
+            *line_ms = time_at(start + next);
+        });
+    }
+}

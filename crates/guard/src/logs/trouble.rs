@@ -1,0 +1,59 @@
+//! What does not work about a log, told once when it begins and once when it is over.
+
+use std::collections::BTreeSet;
+
+use super::{LogId, Report};
+
+/// What can go wrong about one service's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trouble {
+    /// Output cannot be written; it waits in the pipe.
+    Writing,
+    /// A file cannot be closed; it is written on.
+    Closing,
+    /// Closed files cannot be compressed or removed.
+    Tending,
+    /// The systemd journal does not take lines.
+    Journald,
+    /// There is no Windows Event Log.
+    Eventlog,
+}
+
+/// What does not work now.
+#[derive(Debug)]
+pub(super) struct Troubles {
+    log: LogId,
+    present: BTreeSet<Trouble>,
+}
+
+impl Troubles {
+    pub(super) fn new(log: LogId) -> Self {
+        Self { log, present: BTreeSet::new() }
+    }
+
+    /// It does not work.
+    pub(super) fn begin(&mut self, trouble: Trouble, report: &dyn Fn(Report), text: impl FnOnce() -> String) {
+        if self.present.insert(trouble) {
+            report(Report::Trouble { log: self.log, text: text() });
+        }
+    }
+
+    /// It works.
+    pub(super) fn end(&mut self, trouble: Trouble, report: &dyn Fn(Report)) {
+        if !self.present.is_empty() && self.present.remove(&trouble) {
+            report(Report::TroubleOver { log: self.log, text: trouble.over().to_owned() });
+        }
+    }
+}
+
+impl Trouble {
+    const fn over(self) -> &'static str {
+        match self {
+            Self::Writing => "output is written again",
+            Self::Closing => "log files are closed again",
+            Self::Tending => "closed log files are looked after again",
+            Self::Journald => "the systemd journal takes lines again",
+            Self::Eventlog => "the Windows Event Log is not asked for any more",
+        }
+    }
+}

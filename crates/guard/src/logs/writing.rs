@@ -1,0 +1,156 @@
+//! How a service's output is written, by its plan's format.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use menshen_api::types::Stream;
+use menshen_os::output::{LogFile, Pipe};
+use menshen_plan::definition::{Log, LogFormat, Rotate};
+
+use super::current::Current;
+use super::ears::Hearing;
+use super::format::LineFormat;
+use super::formatted::Formatted;
+use super::lines::Ends;
+use super::names::Stem;
+use super::now::Now;
+use super::pour::{Pour, Progress};
+use super::raw::{Raw, Scratch};
+use super::rotate::Limits;
+
+/// Where output comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'a> {
+    pub(super) pipe: &'a Pipe,
+    pub(super) stream: Stream,
+}
+
+/// The files of one service that are being written.
+#[derive(Debug)]
+pub(super) enum Writing {
+    /// A file for each stream.
+    Raw(Box<[Raw; 2]>),
+    /// One file for both.
+    Formatted(Box<Formatted>),
+}
+
+impl Writing {
+    /// Nothing is opened yet.
+    pub(super) fn new(folder: &Arc<Path>, plan: &Log) -> Self {
+        let formatted = |format| Self::Formatted(Box::new(Formatted::new(folder, format, &plan.rotate)));
+        match plan.format {
+            LogFormat::Raw => Self::Raw(Box::new(Stream::ALL.map(|stream| Raw::new(folder, stream, &plan.rotate)))),
+            LogFormat::Text => formatted(LineFormat::Text),
+            LogFormat::Json => formatted(LineFormat::Json),
+        }
+    }
+
+    /// The format it writes.
+    pub(super) const fn format(&self) -> LogFormat {
+        match self {
+            Self::Raw(_) => LogFormat::Raw,
+            Self::Formatted(formatted) => match formatted.format {
+                LineFormat::Text => LogFormat::Text,
+                LineFormat::Json => LogFormat::Json,
+            },
+        }
+    }
+
+    /// Opens the files where another guard left them.
+    pub(super) fn join(&mut self, now: Now, progress: &mut Progress) -> io::Result<()> {
+        match self {
+            Self::Raw(streams) => streams.iter_mut().try_for_each(|raw| raw.current.check()),
+            Self::Formatted(formatted) => formatted.join(now, progress),
+        }
+    }
+
+    /// Follows other rules from now on.
+    pub(super) fn set_rotate(&mut self, rotate: &Rotate) {
+        match self {
+            Self::Raw(streams) => streams.iter_mut().for_each(|raw| raw.limits = Limits::of_bytes(rotate)),
+            Self::Formatted(formatted) => formatted.limits = Limits::of_lines(rotate),
+        }
+    }
+
+    /// Copies at most so many bytes of what a pipe holds.
+    pub(super) fn copy(
+        &mut self,
+        input: Input<'_>,
+        bytes_max: usize,
+        scratch: &mut Scratch,
+        hearing: &mut Hearing<'_>,
+        progress: &mut Progress,
+    ) -> io::Result<()> {
+        match self {
+            Self::Raw(streams) => {
+                streams[input.stream as usize].copy(input.pipe, bytes_max, scratch, hearing, progress)
+            }
+            Self::Formatted(formatted) => formatted.copy(input, bytes_max, &mut scratch.buffer, hearing, progress),
+        }
+    }
+
+    /// Writes, and passes on, what has no end yet.
+    pub(super) fn finish(&mut self, ends: Ends, hearing: &mut Hearing<'_>, progress: &mut Progress) -> io::Result<()> {
+        match self {
+            Self::Raw(streams) => {
+                streams.iter_mut().for_each(|raw| raw.end(hearing));
+                Ok(())
+            }
+            Self::Formatted(formatted) => {
+                Stream::ALL.into_iter().try_for_each(|stream| formatted.finish(stream, ends, hearing, progress))
+            }
+        }
+    }
+
+    /// When the next file will be old enough, in milliseconds since 1970.
+    pub(super) fn due_ms(&self) -> Option<i64> {
+        match self {
+            Self::Raw(streams) => streams.iter().filter_map(|raw| raw.current.due_ms(&raw.limits)).min(),
+            Self::Formatted(formatted) => formatted.current.due_ms(&formatted.limits),
+        }
+    }
+
+    /// Closes files that are old enough.
+    pub(super) fn close_aged(&mut self, now: Now, progress: &mut Progress) -> io::Result<()> {
+        for (current, limits) in self.files() {
+            Pour { current, limits, now, progress }.close_aged()?;
+        }
+        Ok(())
+    }
+
+    /// Closes all files, for good; empty ones go.
+    pub(super) fn close(&mut self, now: Now, progress: &mut Progress) {
+        for (current, limits) in self.files() {
+            Pour { current, limits, now, progress }.close();
+            current.remove_empty();
+        }
+    }
+
+    fn files(&mut self) -> Vec<(&mut Current, &Limits)> {
+        match self {
+            Self::Raw(streams) => streams.iter_mut().map(|raw| (&mut raw.current, &raw.limits)).collect(),
+            Self::Formatted(formatted) => vec![(&mut formatted.current, &formatted.limits)],
+        }
+    }
+
+    const fn stems(&self) -> &'static [Stem] {
+        match self {
+            Self::Raw(_) => &[Stem::Stdout, Stem::Stderr],
+            Self::Formatted(_) => &[Stem::Output],
+        }
+    }
+
+    /// Closes files that another format left in the folder.
+    pub(super) fn close_others(&self, folder: &Arc<Path>, now: Now) -> io::Result<()> {
+        for stem in Stem::ALL.into_iter().filter(|stem| !self.stems().contains(stem)) {
+            if LogFile::look(&stem.log(folder))?.is_some() {
+                let mut current = Current::new(Arc::clone(folder), stem);
+                current.check()?;
+                current.close(now)?;
+                current.remove_empty();
+            }
+        }
+        Ok(())
+    }
+}
