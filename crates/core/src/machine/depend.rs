@@ -207,6 +207,8 @@ impl Service {
         self.life.delayed = false;
         match self.state() {
             State::Stopped | State::Failed => self.go_up(context, reason),
+            // It was to end, and not to stay frozen.
+            State::Pausing | State::Paused if self.life.wanted == Wanted::Up => self.go_up(context, reason),
             State::Stopping => {
                 // What comes back by itself, or has done its work, is not hurried.
                 if let Some(After::Stop { .. } | After::Fail { .. }) = self.life.after.as_ref().filter(|_| by_operator)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use menshen_plan::ServicePlan;
+use menshen_plan::definition::StartType;
 
 use super::Core;
 use crate::event::ServiceId;
@@ -48,6 +49,7 @@ impl Core {
             // The start type may have changed meanwhile; it starts what was not wanted, and never stops what runs.
             known.life.wanted = default_wanted(known.plan.start);
             if known.life.wanted != Wanted::Down {
+                known.life.delayed = known.plan.start == StartType::Delayed;
                 self.touched.insert(service);
             }
         }

@@ -213,3 +213,18 @@ fn a_delayed_service_that_is_to_stay_down_wakes_nobody() {
     rig.send(Event::Begin);
     assert_eq!((rig.state("late"), rig.core.poll_timeout()), (State::Stopped, None));
 }
+
+#[test]
+fn an_explicit_start_thaws_what_it_needs_though_a_stop_of_that_waits() {
+    let mut rig = Rig::new(
+        "[service.db]\ncommand = \"db\"\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n",
+    );
+    rig.command("db", Command::Pause).unwrap();
+    let run = rig.run("db");
+    rig.send(Event::Frozen { run });
+    rig.command("web", Command::Stop).unwrap();
+    rig.command("db", Command::Stop).unwrap();
+    assert_eq!(rig.state("db"), State::Paused, "it waits for web's end");
+    rig.command("web", Command::Start).unwrap();
+    assert_eq!((rig.state("db"), rig.status("db").wanted), (State::Continuing, Wanted::Up));
+}
