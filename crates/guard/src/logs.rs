@@ -42,10 +42,9 @@ use menshen_plan::definition::Log;
 use regex::bytes::Regex;
 
 use collector::{Collector, Command, Then};
-use follow::Bell;
 pub use follow::{Change, Follow};
 use now::Now;
-use service::Service;
+use service::{Outlet, Service};
 pub use tap::{TapLine, TapReceiver, TapScope};
 
 /// How many requests wait for the collector before the next one waits, too. It takes them all whenever it is awake, so that
@@ -125,7 +124,7 @@ struct Shared {
     commands: SyncSender<Command>,
     /// Dropped after `commands`, so that the collector finds that nobody is left.
     waker: WakeAtEnd,
-    bells: Mutex<BTreeMap<LogId, Bell>>,
+    outlets: Mutex<BTreeMap<LogId, Outlet>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -160,7 +159,7 @@ impl Logs {
         Ok(Self(Arc::new(Shared {
             commands,
             waker: WakeAtEnd(waker),
-            bells: Mutex::default(),
+            outlets: Mutex::default(),
             thread: Mutex::new(Some(thread)),
         })))
     }
@@ -170,12 +169,12 @@ impl Logs {
     /// # Errors
     /// When its files cannot be created, or the number is taken.
     pub fn attach(&self, log: LogId, spec: Spec) -> io::Result<()> {
-        let bell = Bell::new();
-        let service = Service::open(log, spec, bell.clone(), Now::read())?;
+        let outlet = Outlet::new(spec.run);
+        let service = Service::open(log, spec, outlet.clone(), Now::read())?;
         let (reply, answer) = sync_channel(1);
         self.send(Command::Attach(log, Box::new(service), reply)).map_err(|_| stopped())?;
         answer.recv().map_err(|_| stopped())??;
-        self.bells().insert(log, bell);
+        self.outlets().insert(log, outlet);
         Ok(())
     }
 
@@ -184,9 +183,13 @@ impl Logs {
         self.tell(Command::Replan(log, plan, patterns));
     }
 
-    /// What is written from now on is of another run: every pattern is reported anew.
+    /// What is read from now on is of another run: every pattern is reported anew. Comes before the run's program is started,
+    /// and after the flush of the run before was answered, or what that left in the pipes would be taken for the new run's.
+    /// Never waits.
     pub fn begin_run(&self, log: LogId, run: u64) {
-        self.tell(Command::BeginRun(log, run));
+        if let Some(outlet) = self.outlets().get(&log) {
+            outlet.run.begin(run);
+        }
     }
 
     /// Calls `then`, from the collector's thread, when everything the pipes hold now is in the files, a last line without an
@@ -197,7 +200,7 @@ impl Logs {
 
     /// Writes what the pipes hold, and lets go of them.
     pub fn detach(&self, log: LogId) {
-        self.bells().remove(&log);
+        self.outlets().remove(&log);
         self.tell(Command::Detach(log));
     }
 
@@ -212,7 +215,7 @@ impl Logs {
     /// Waits for what a service writes; `None` if it is not attached.
     #[must_use]
     pub fn follow(&self, log: LogId) -> Option<Follow> {
-        self.bells().get(&log).map(Bell::follow)
+        self.outlets().get(&log).map(|outlet| outlet.bell.follow())
     }
 
     /// Writes what all pipes hold, and ends the collector. What is asked afterwards is not done.
@@ -223,12 +226,12 @@ impl Logs {
             // A collector that panicked has ended, too.
             let _ = thread.join();
         }
-        self.bells().clear();
+        self.outlets().clear();
     }
 
-    fn bells(&self) -> MutexGuard<'_, BTreeMap<LogId, Bell>> {
+    fn outlets(&self) -> MutexGuard<'_, BTreeMap<LogId, Outlet>> {
         // Every change of the map is one step.
-        self.0.bells.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.outlets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A collector that has stopped needs nothing.

@@ -26,7 +26,6 @@ use super::{LogId, Pattern, Report};
 pub(super) enum Command {
     Attach(LogId, Box<Service>, SyncSender<io::Result<()>>),
     Replan(LogId, Log, Vec<Pattern>),
-    BeginRun(LogId, u64),
     /// The pipes are copied before the other is dropped.
     Flush(LogId, Then),
     Detach(LogId),
@@ -149,7 +148,6 @@ impl Collector {
                 Command::Replan(log, plan, patterns) => {
                     self.with(log, now, |service, around| service.replan(plan, patterns, around));
                 }
-                Command::BeginRun(log, run) => self.with(log, now, |service, around| service.begin_run(run, around)),
                 Command::Flush(log, then) => {
                     self.with(log, now, Service::flush);
                     drop(then);

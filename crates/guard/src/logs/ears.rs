@@ -1,6 +1,7 @@
 //! Who listens to what a service writes, besides its files: probes, taps, the systemd journal.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use menshen_api::types::Stream;
@@ -24,8 +25,9 @@ pub(super) struct Ears {
     log: LogId,
     service: Arc<str>,
     instance: Arc<str>,
-    /// The run whose output is read.
-    run: u64,
+    run: Run,
+    /// The run for which the patterns are armed.
+    armed_for: u64,
     patterns: Vec<Armed>,
     to_journald: bool,
     also_stdout: AlsoStdout,
@@ -35,6 +37,21 @@ pub(super) struct Ears {
 struct Armed {
     pattern: Pattern,
     matched: Option<Instant>,
+}
+
+/// The run whose output is read. It is set from outside, before the run's program is started: the first byte of a run is never
+/// taken for one of the run before, and nobody waits.
+#[derive(Debug, Clone)]
+pub(super) struct Run(Arc<AtomicU64>);
+
+impl Run {
+    pub(super) fn new(run: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(run)))
+    }
+
+    pub(super) fn begin(&self, run: u64) {
+        self.0.store(run, Ordering::Release);
+    }
 }
 
 /// Who listens, and what lines are passed on with.
@@ -48,9 +65,9 @@ pub(super) struct Hearing<'a> {
 }
 
 impl Ears {
-    pub(super) fn new(log: LogId, service: Arc<str>, instance: Arc<str>, run: u64) -> Self {
-        let also_stdout = AlsoStdout::No;
-        Self { log, service, instance, run, patterns: Vec::new(), to_journald: false, also_stdout }
+    pub(super) fn new(log: LogId, service: Arc<str>, instance: Arc<str>, run: Run) -> Self {
+        let (armed_for, also_stdout) = (run.0.load(Ordering::Acquire), AlsoStdout::No);
+        Self { log, service, instance, run, armed_for, patterns: Vec::new(), to_journald: false, also_stdout }
     }
 
     /// Listens for these from now on.
@@ -58,14 +75,6 @@ impl Ears {
         self.patterns = patterns.into_iter().map(|pattern| Armed { pattern, matched: None }).collect();
         self.to_journald = also.contains(&AlsoLog::Journald);
         self.also_stdout = if also.contains(&AlsoLog::Stdout) { AlsoStdout::Yes } else { AlsoStdout::No };
-    }
-
-    /// What is heard from now on is of another run.
-    pub(super) fn begin_run(&mut self, run: u64) {
-        self.run = run;
-        for armed in &mut self.patterns {
-            armed.matched = None;
-        }
     }
 }
 
@@ -91,11 +100,16 @@ impl Hearing<'_> {
 
     fn match_patterns(&mut self, line: &[u8]) {
         let now = self.now.monotonic;
+        let run = self.ears.run.0.load(Ordering::Acquire);
+        if run != self.ears.armed_for {
+            self.ears.armed_for = run;
+            self.ears.patterns.iter_mut().for_each(|armed| armed.matched = None);
+        }
         for armed in &mut self.ears.patterns {
             let soon = |matched: Instant| now.saturating_duration_since(matched) < MATCH_EVERY;
             if !armed.matched.is_some_and(soon) && armed.pattern.regex.is_match(matchable(line)) {
                 armed.matched = Some(now);
-                let (log, run, pattern) = (self.ears.log, self.ears.run, armed.pattern.id);
+                let (log, pattern) = (self.ears.log, armed.pattern.id);
                 (self.report)(Report::Matched { log, run, pattern });
             }
         }

@@ -9,7 +9,7 @@ use menshen_api::types::Stream;
 use menshen_os::output::Pipe;
 use menshen_plan::definition::{AlsoLog, Log};
 
-use super::ears::{Ears, Hearing};
+use super::ears::{Ears, Hearing, Run};
 use super::follow::Bell;
 use super::journald::Journald;
 use super::lines::Ends;
@@ -36,6 +36,19 @@ pub(super) struct Around<'a> {
     pub(super) scratch: &'a mut Scratch,
     pub(super) worker: &'a mut Worker,
     pub(super) report: &'a dyn Fn(Report),
+}
+
+/// What the handle and a service share, past the queue of commands.
+#[derive(Debug, Clone)]
+pub(super) struct Outlet {
+    pub(super) bell: Bell,
+    pub(super) run: Run,
+}
+
+impl Outlet {
+    pub(super) fn new(run: u64) -> Self {
+        Self { bell: Bell::new(), run: Run::new(run) }
+    }
 }
 
 /// The log of one service.
@@ -86,12 +99,12 @@ impl Work<'_> {
 
 impl Service {
     /// Opens its files, and goes on where they end.
-    pub(super) fn open(log: LogId, spec: Spec, bell: Bell, now: Now) -> io::Result<Self> {
+    pub(super) fn open(log: LogId, spec: Spec, outlet: Outlet, now: Now) -> io::Result<Self> {
         let folder: Arc<Path> = Arc::from(spec.folder);
         let mut writing = Writing::new(&folder, &spec.plan);
         writing.join(now, &mut Progress::default())?;
         writing.close_others(&folder, now)?;
-        let ears = Ears::new(log, spec.name.into(), spec.instance.into(), spec.run);
+        let ears = Ears::new(log, spec.name.into(), spec.instance.into(), outlet.run);
         let mut service = Self {
             log,
             folder,
@@ -99,7 +112,7 @@ impl Service {
             pipes: [spec.stdout, spec.stderr],
             writing,
             ears,
-            bell,
+            bell: outlet.bell,
             troubles: Troubles::new(log),
             paused_until: None,
             age_timer: None,
@@ -135,18 +148,7 @@ impl Service {
         self.bell.run_ended();
     }
 
-    /// What is read from now on is of another run.
-    pub(super) fn begin_run(&mut self, run: u64, around: &mut Around<'_>) {
-        if self.paused_until.is_none() {
-            self.work(around, |work| {
-                work.drain()?;
-                Ok(())
-            });
-        }
-        self.ears.begin_run(run);
-    }
-
-    /// Tries to write all that is there; nothing more comes from this guard. Says whether a line was left without its end.
+    /// Tries to write all that is there, and what has no end yet: nothing more comes from this guard.
     pub(super) fn end(&mut self, ends: Ends, around: &mut Around<'_>) {
         self.work(around, |work| {
             work.drain()?;

@@ -12,13 +12,12 @@ use menshen_os::output::{Pipe, Readers};
 use menshen_plan::definition::{Compression, Log, LogFormat, Rotate};
 use menshen_plan::size::Size;
 
-use super::super::follow::Bell;
 use super::super::journald::Journald;
 use super::super::names::{Listing, Part, Stem};
 use super::super::now::Now;
 use super::super::raw::Scratch;
 use super::super::read::{Query, Reader};
-use super::super::service::{Around, Service};
+use super::super::service::{Around, Outlet, Service};
 use super::super::tap::Taps;
 use super::super::tend::{Left, tend};
 use super::super::worker::Worker;
@@ -32,7 +31,7 @@ pub(super) struct Bed {
     pub(super) service: Service,
     pub(super) taps: Taps,
     pub(super) now: Now,
-    pub(super) bell: Bell,
+    pub(super) outlet: Outlet,
     plan: Log,
     journald: Journald,
     scratch: Scratch,
@@ -54,14 +53,14 @@ impl Bed {
 
     pub(super) fn with_patterns(plan: Log, patterns: Vec<Pattern>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let bell = Bell::new();
+        let outlet = Outlet::new(1);
         let now = Now { monotonic: Instant::now(), wall_ms: NOON_MS };
-        let service = Service::open(LogId(1), spec(folder.path(), &plan, patterns), bell.clone(), now).unwrap();
+        let service = Service::open(LogId(1), spec(folder.path(), &plan, patterns), outlet.clone(), now).unwrap();
         let mut bed = Self {
             service,
             taps: Taps::default(),
             now,
-            bell,
+            outlet,
             plan,
             journald: Journald::new(folder.path().join("journal")),
             scratch: Scratch::new().unwrap(),
@@ -128,7 +127,7 @@ impl Bed {
     /// The guard was killed, and there is another.
     pub(super) fn restart(&mut self) {
         let spec = spec(self.folder.path(), &self.plan, Vec::new());
-        self.service = Service::open(LogId(1), spec, self.bell.clone(), self.now).unwrap();
+        self.service = Service::open(LogId(1), spec, self.outlet.clone(), self.now).unwrap();
         self.with(Service::attached);
     }
 

@@ -49,7 +49,7 @@ fn a_match_is_reported_no_more_than_every_100_ms_but_in_every_run() {
     bed.pass(Duration::from_millis(99));
     bed.write(STDOUT, b"x\n");
     assert_eq!(bed.reports(), []);
-    bed.with(|service, around| service.begin_run(2, around));
+    bed.outlet.run.begin(2);
     bed.write(STDOUT, b"x\n");
     assert_eq!(bed.reports(), [matched(2, 0)]);
     bed.pass(Duration::from_millis(100));
@@ -61,7 +61,9 @@ fn a_match_is_reported_no_more_than_every_100_ms_but_in_every_run() {
 fn what_a_run_left_in_the_pipe_does_not_count_for_the_next() {
     let mut bed = Bed::with_patterns(plan(LogFormat::Raw, 0), patterns(&["^ready$"]));
     bed.put(STDOUT, b"ready\n");
-    bed.with(|service, around| service.begin_run(2, around));
+    bed.flush();
+    bed.outlet.run.begin(2);
+    bed.write(STDOUT, b"not yet\n");
     assert_eq!(bed.reports(), [matched(1, 0)]);
 }
 
@@ -145,7 +147,7 @@ fn asking_for_the_event_log_is_answered_with_trouble() {
 #[test]
 fn a_follower_is_told_when_something_was_written_and_when_the_run_ended() {
     let mut bed = Bed::new(plan(LogFormat::Raw, 0));
-    let mut follow = bed.bell.follow();
+    let mut follow = bed.outlet.bell.follow();
     bed.copy(STDOUT);
     assert_eq!(follow.wait(Duration::ZERO), None);
     bed.write(STDOUT, b"one\n");
