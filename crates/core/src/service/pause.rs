@@ -34,7 +34,10 @@ impl Service {
     /// The tree could not be frozen: it runs on.
     pub(crate) fn freeze_failed(&mut self, context: &mut Context<'_>, error: &str) {
         if self.state() == State::Pausing {
-            self.life.wanted = Wanted::Up;
+            // Unless it is to end by now.
+            if self.life.wanted == Wanted::Paused {
+                self.life.wanted = Wanted::Up;
+            }
             let reason = format!("could not be paused: {error}");
             self.record(context, RecordKind::Trouble { over: false }, reason.clone(), None);
             self.unfreeze(context, reason);

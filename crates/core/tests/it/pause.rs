@@ -114,3 +114,20 @@ fn the_clock_of_a_oneshot_stands_still_while_it_is_paused() {
     rig.wait_s(1);
     assert_eq!(rig.state("web"), State::Stopping, "and runs on afterwards");
 }
+
+#[test]
+fn a_tree_that_cannot_be_frozen_is_still_stopped_by_whoever_asked_for_that() {
+    let mut rig = Rig::new(
+        "[service.db]\ncommand = \"db\"\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n",
+    );
+    rig.command("db", Command::Pause).unwrap();
+    rig.command("web", Command::Stop).unwrap();
+    rig.command("db", Command::Stop).unwrap();
+    assert_eq!(rig.state("db"), State::Pausing, "it waits for web's end");
+    let run = rig.run("db");
+    rig.send(Event::FreezeFailed { run, error: "no freezer".to_owned() });
+    rig.exit("web", 0);
+    rig.exit("db", 0);
+    rig.wait_s(100);
+    assert_eq!((rig.state("db"), rig.status("db").wanted, rig.starts("db")), (State::Stopped, Wanted::Down, 1));
+}
