@@ -110,6 +110,9 @@ impl Service {
         self.begin_probe(context, ProbeKind::Readiness);
         if self.ready_by_word() && !self.is_oneshot() {
             self.set_ready(context, true, "up");
+        } else if self.ready_by_notify() {
+            // Another probe may have told until now.
+            self.set_ready(context, false, "it has not said READY=1");
         }
     }
 

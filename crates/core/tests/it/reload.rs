@@ -187,3 +187,19 @@ fn a_program_that_is_only_being_started_gets_no_reload_signal() {
     rig.send(Event::Reload { plan: std::sync::Arc::new(changed), by: "alice".to_owned() });
     assert_eq!(rig.signals("web"), []);
 }
+
+#[test]
+fn what_only_the_program_can_tell_from_now_on_is_taken_from_what_it_said() {
+    let probe = "probe.readiness.tcp = \":1\"\n";
+    let mut rig = Rig::one(&format!("type = \"notify\"\n{probe}"));
+    let run = rig.run("web");
+    rig.send(Event::Notified { run, notification: menshen_core::Notification::Ready });
+    rig.wait_ms(1);
+    rig.answer("web", Readiness, Ok(()));
+    rig.send(Event::Notified { run, notification: menshen_core::Notification::Reloading });
+    assert!(rig.status("web").ready, "the probe tells");
+    reload(&mut rig, "[service.web]\ncommand = \"web\"\ntype = \"notify\"\n");
+    assert!(!rig.status("web").ready, "it is reloading");
+    rig.send(Event::Notified { run, notification: menshen_core::Notification::Ready });
+    assert!(rig.status("web").ready);
+}
