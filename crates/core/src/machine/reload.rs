@@ -103,6 +103,8 @@ impl Core {
     pub(super) fn remove_if_gone(&mut self, id: ServiceId) {
         let Some(service) = self.services.get(&id) else { return };
         if service.gone && service.state().is_at_rest() && !service.has_processes() {
+            // What it needed may have waited with its own end for this.
+            self.changed.extend(service.plan.depends_on.keys().filter_map(|name| self.ids.get(name)));
             self.timers.cancel_all(id);
             self.ids.remove(&service.plan.name);
             self.services.remove(&id);

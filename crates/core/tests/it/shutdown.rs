@@ -100,3 +100,16 @@ fn a_tree_left_by_a_dead_main_process_keeps_the_guard_until_it_is_empty() {
     rig.send(Event::TreeEmpty { run });
     assert_eq!(rig.shutdown_code(), Some(0));
 }
+
+#[test]
+fn what_waits_for_the_end_of_a_service_that_is_removed_then_ends_too() {
+    let mut rig = Rig::new(CHAIN);
+    rig.send(Event::Reload { plan: crate::rig::plan("[service.db]\ncommand = \"db\"\n"), by: "alice".to_owned() });
+    assert_eq!(rig.state("web"), State::Stopping);
+    rig.shut_down();
+    assert_eq!(rig.state("db"), State::Running, "web depends on it and goes first");
+    rig.exit("web", 0);
+    assert_eq!(rig.state("db"), State::Stopping);
+    rig.exit("db", 0);
+    assert_eq!(rig.shutdown_code(), Some(0));
+}
