@@ -6,7 +6,7 @@ use menshen_os::notify_socket::NotifySocket;
 use menshen_os::output::Descriptor;
 use menshen_os::{Exit, Input, OsEvent, Target, Token, TreeMode, TreeState};
 
-use crate::bed::{Bed, lives};
+use crate::bed::Bed;
 
 #[test]
 fn a_program_that_exits_is_reported_with_its_code() {

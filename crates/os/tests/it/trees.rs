@@ -200,3 +200,17 @@ fn a_tree_that_is_gone_leaves_no_folder_behind() {
         assert!(!left, "{mount}/{instance}");
     }
 }
+
+#[test]
+fn a_place_can_be_used_again_after_its_tree_was_killed() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        for _ in 0..3 {
+            let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
+            bed.system.kill(token, Target::Tree);
+            assert_eq!(bed.end_of(token).exit, Exit::Signal(9), "{mode:?}");
+            let ended = bed.run(&bed.shell("echo alive"));
+            assert_eq!((ended.exit, ended.tail.as_str()), (Exit::Code(0), "alive\n"), "{mode:?}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ use std::ptr;
 
 use super::prepare::{OWN_PID_DIGITS, Prepared};
 use crate::error::{context, describe};
+use crate::tree::Entry;
 
 /// A process that has just been born.
 #[derive(Debug)]
@@ -71,8 +72,8 @@ impl ExecFailure {
     }
 }
 
-/// Bears a child in the cgroup of `folder` (where there is one) and has it execute the program.
-pub(super) fn spawn(prepared: &Prepared, folder: Option<BorrowedFd<'_>>) -> io::Result<Born> {
+/// Bears a child in the cgroup of `folder` (where there is one), or lets it walk in, and has it execute the program.
+pub(super) fn spawn(prepared: &Prepared, folder: Option<(BorrowedFd<'_>, Entry)>) -> io::Result<Born> {
     let (exec_pipe, child_end) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
     let first_free = i32::try_from(prepared.descriptors.len()).unwrap_or(i32::MAX);
@@ -86,13 +87,22 @@ pub(super) fn spawn(prepared: &Prepared, folder: Option<BorrowedFd<'_>>) -> io::
         report: child_end.as_raw_fd(),
         enter: None,
     };
-    let (pid, pidfd) = match clone_into(&plan, folder) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EINVAL | libc::E2BIG)) => {
-            fork_and_enter(&plan, folder)?
+    let (pid, pidfd) = match folder {
+        Some((folder, Entry::Walks)) => fork_and_enter(&plan, Some(folder))?,
+        Some((_, Entry::Born)) | None => {
+            let folder = folder.map(|(folder, _)| folder);
+            match clone_into(&plan, folder) {
+                Err(error) if is_unknown_call(&error) => fork_and_enter(&plan, folder)?,
+                result => result.map_err(context("starting a process"))?,
+            }
         }
-        result => result.map_err(context("starting a process"))?,
     };
     Ok(Born { pid, pidfd, exec_pipe, failure: prepared.failure.clone() })
+}
+
+/// Kernels before 5.7, and containers that do not let `clone3` through.
+fn is_unknown_call(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EINVAL | libc::E2BIG))
 }
 
 /// What the child works with.
@@ -138,7 +148,7 @@ fn clone_into(birth: &Birth<'_>, folder: Option<BorrowedFd<'_>>) -> io::Result<(
     }
 }
 
-/// For kernels (and containers) without `clone3`: the child enters its cgroup by itself.
+/// The child enters its cgroup by itself.
 #[expect(unsafe_code, reason = "fork is unsafe by nature")]
 fn fork_and_enter(birth: &Birth<'_>, folder: Option<BorrowedFd<'_>>) -> io::Result<(u32, OwnedFd)> {
     let birth = Birth { enter: folder.map(|folder| folder.as_raw_fd()), ..*birth };

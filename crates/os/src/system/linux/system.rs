@@ -446,13 +446,11 @@ impl System {
     }
 
     fn tree(&mut self, place: &Place) -> io::Result<Rc<Tree>> {
-        if let Some(tree) = self.trees.get(place) {
+        if let Some(tree) = self.trees.get(place).filter(|tree| !tree.is_spent()) {
             return Ok(Rc::clone(tree));
         }
         let tree = Rc::new(self.forest.tree(place)?);
-        if matches!(*tree, Tree::Cgroup(_)) {
-            self.trees.insert(place.clone(), Rc::clone(&tree));
-        }
+        self.trees.insert(place.clone(), Rc::clone(&tree));
         Ok(tree)
     }
 

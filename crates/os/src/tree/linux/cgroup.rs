@@ -1,5 +1,6 @@
 //! Trees as cgroups (version 2): one folder for each program, which everything it starts is born into.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -27,11 +28,27 @@ pub(crate) struct Hierarchy {
 }
 
 /// The folder of one tree.
+///
+/// A folder in which everything was killed at once (`cgroup.kill`) is spent: since Linux 6.14 the kernel also kills what is
+/// born into it later, because it takes the new process for one that was being forked while the others were killed. So a
+/// spent folder is removed and made anew before the next program is born there.
 #[derive(Debug)]
 pub(crate) struct Leaf {
     path: PathBuf,
     name: String,
     folder: OwnedFd,
+    entry: Entry,
+    spent: Cell<bool>,
+}
+
+/// How a program gets into its tree's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is born there.
+    Born,
+    /// It walks in before it is executed: the folder was there before, nobody knows what happened in it, and it could not
+    /// be made anew because somebody still lives in it.
+    Walks,
 }
 
 const OLD_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
@@ -64,11 +81,12 @@ impl Hierarchy {
     /// The folder of a tree, made if it is not there.
     pub(crate) fn leaf(&self, service: &str, role: &str) -> io::Result<Leaf> {
         let path = self.root.join(service).join(role);
-        fs::create_dir_all(&path).map_err(context(format!("creating {}", path.display())))?;
+        let entry = make_anew(&path).map_err(context(format!("creating {}", path.display())))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from);
         let folder = folder.map_err(context(format!("opening {}", path.display())))?;
-        Ok(Leaf { name: format!("{}/{service}/{role}", self.root_name), path, folder })
+        let name = format!("{}/{service}/{role}", self.root_name);
+        Ok(Leaf { name, path, folder, entry, spent: Cell::new(false) })
     }
 
     /// Sets what a service may use. Says what the kernel enforces.
@@ -166,8 +184,13 @@ impl Hierarchy {
 }
 
 impl Leaf {
-    pub(crate) fn folder(&self) -> BorrowedFd<'_> {
-        self.folder.as_fd()
+    pub(crate) fn folder(&self) -> (BorrowedFd<'_>, Entry) {
+        (self.folder.as_fd(), self.entry)
+    }
+
+    /// Whether nothing more may be born in it.
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.spent.get()
     }
 
     /// The file that becomes readable in a special way when the tree becomes empty or frozen.
@@ -215,6 +238,7 @@ impl Leaf {
 
     /// Kills every process at once, those that are being born included.
     pub(crate) fn kill(&self) {
+        self.spent.set(true);
         if fs::write(self.path.join("cgroup.kill"), "1").is_ok() {
             return;
         }
@@ -234,6 +258,23 @@ impl Leaf {
         let mut file =
             OpenOptions::new().write(true).open(&path).map_err(context(format!("opening {}", path.display())))?;
         file.write_all(if frozen { b"1" } else { b"0" }).map_err(context(format!("writing {}", path.display())))
+    }
+}
+
+/// Makes a folder that has no past.
+fn make_anew(path: &Path) -> io::Result<Entry> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            remove_tree(path);
+            match fs::create_dir(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Entry::Walks),
+                made => made.map(|()| Entry::Born),
+            }
+        }
+        made => made.map(|()| Entry::Born),
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::cgroup::{Hierarchy, Leaf};
+use super::cgroup::{Entry, Hierarchy, Leaf};
 use super::procfs;
 use super::walk::{MARK, WalkedTree};
 use crate::program::Place;
@@ -108,8 +108,16 @@ impl Forest {
 }
 
 impl Tree {
-    /// The folder new processes are born into.
-    pub(crate) fn folder(&self) -> Option<BorrowedFd<'_>> {
+    /// Whether nothing more may be born in it: the next program needs a new one.
+    pub(crate) fn is_spent(&self) -> bool {
+        match self {
+            Self::Cgroup(leaf) => leaf.is_spent(),
+            Self::Walked(_) => true,
+        }
+    }
+
+    /// The folder new processes get into, and how.
+    pub(crate) fn folder(&self) -> Option<(BorrowedFd<'_>, Entry)> {
         match self {
             Self::Cgroup(leaf) => Some(leaf.folder()),
             Self::Walked(_) => None,

@@ -6,6 +6,7 @@ mod procfs;
 mod send;
 mod walk;
 
+pub(crate) use cgroup::Entry;
 pub(crate) use forest::{Forest, Tree};
 pub(crate) use procfs::{describe_state, start_time, zombie_exit};
 pub(crate) use send::send;
