@@ -117,7 +117,8 @@ impl Builder<'_> {
     fn service(&mut self, name: &ServiceName, service: &Service) -> ServicePlan {
         let mut secrets = Secrets::default();
         self.collect_expanded_secrets(name, &mut secrets);
-        let directory = self.input.folder.join(service.directory.as_deref().unwrap_or_default());
+        let folder = &self.input.folder;
+        let directory = service.directory.as_ref().map_or_else(|| folder.clone(), |directory| folder.join(directory));
         let command = service.command.clone().unwrap_or_default();
         let environment = self.environment(name, service, &directory, &mut secrets);
         let probes = self.probes(name, &service.probe, &directory, &mut secrets);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::definition::AlsoLog;
+
 /// The machine, as far as a definition speaks of it. The plan asks, the caller looks: so the same definition can be checked
 /// against this machine, against another one, or in a test against one that never was.
 pub trait Facts {
@@ -25,6 +27,9 @@ pub trait Facts {
 
     /// Whether the guard would run as root (or the machine's like of it).
     fn is_root(&self) -> bool;
+
+    /// Whether this machine has that place for logs.
+    fn has_log(&self, place: AlsoLog) -> bool;
 
     /// A number that changes when the content of the file does.
     fn digest(&self, path: &Path) -> Option<u64>;

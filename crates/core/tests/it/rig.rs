@@ -8,7 +8,7 @@ use menshen_core::{
     Alert, Command, Core, Effect, Event, Exit, Instant, Memory, Record, Refusal, Role, RunId, ServiceId, ServiceStatus,
     SignalTarget, State, Ticket, Tree,
 };
-use menshen_plan::definition::ProbeKind;
+use menshen_plan::definition::{AlsoLog, ProbeKind};
 use menshen_plan::facts::{Look, User};
 use menshen_plan::signal::Signal;
 use menshen_plan::{Facts, Input, Layer, Plan, Source, load};
@@ -39,6 +39,10 @@ impl Facts for AnyMachine {
 
     fn is_root(&self) -> bool {
         false
+    }
+
+    fn has_log(&self, _: AlsoLog) -> bool {
+        true
     }
 
     fn digest(&self, _: &Path) -> Option<u64> {

@@ -116,6 +116,7 @@ rules! {
     StopSignal          = "M051" "stop-signal"           Warning Definition "A stop signal that asks nothing.";
     UnknownRule         = "M052" "unknown-rule"          Warning Definition "`check.allow` names a rule that cannot be allowed.";
     UnknownService      = "M053" "unknown-service"       Error   Definition "An alert about a service that is not defined.";
+    NoSuchLog           = "M054" "no-such-log"           Error   Machine    "A place for logs this machine does not have.";
 }
 
 impl fmt::Display for Code {

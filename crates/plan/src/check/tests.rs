@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Code;
+use crate::definition::AlsoLog;
 use crate::facts::{Facts, FileLook, Look, User};
 use crate::load::{Input, Layer, Loaded, load};
 use crate::source::Source;
@@ -69,6 +70,10 @@ impl Facts for Machine {
 
     fn is_root(&self) -> bool {
         true
+    }
+
+    fn has_log(&self, place: AlsoLog) -> bool {
+        place != AlsoLog::Eventlog
     }
 
     fn digest(&self, _: &Path) -> Option<u64> {
