@@ -19,8 +19,10 @@ const FILES_MAX: usize = 1000;
 /// Where a definition is and how it is to be read; it can be read again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionSource {
-    /// A file, or a folder of `*.toml` files.
+    /// A file, or a folder of `*.toml` files; with `text`, the folder relative paths start at.
     pub path: PathBuf,
+    /// The definition itself, where it is in no file: that of `menshen run`.
+    pub text: Option<String>,
     /// The profile to lay over it.
     pub profile: Option<String>,
     /// `--set` arguments.
@@ -72,7 +74,11 @@ impl DefinitionSource {
     /// # Errors
     /// When there is none, or the profile has none.
     pub fn files(&self) -> Result<Vec<Vec<PathBuf>>, DefinitionError> {
-        if self.path.is_dir() { self.files_of_folder() } else { self.single_file() }
+        match (&self.text, self.path.is_dir()) {
+            (Some(_), _) => Ok(Vec::new()),
+            (None, true) => self.files_of_folder(),
+            (None, false) => self.single_file(),
+        }
     }
 
     /// Reads the files and makes a plan of them.
@@ -80,7 +86,10 @@ impl DefinitionSource {
     /// # Errors
     /// When a file cannot be read at all; what is wrong *in* the files is in the result.
     pub fn load(&self) -> Result<Loaded, DefinitionError> {
-        let layers = self.files()?.iter().map(|files| read_layer(files)).collect::<Result<Vec<Layer>, _>>()?;
+        let layers = match &self.text {
+            Some(text) => vec![Layer { files: vec![Source { name: "menshen run".to_owned(), text: text.clone() }] }],
+            None => self.files()?.iter().map(|files| read_layer(files)).collect::<Result<Vec<Layer>, _>>()?,
+        };
         let input = Input {
             layers,
             settings: self.settings.clone(),
@@ -161,6 +170,7 @@ mod tests {
     fn source(path: &Path, profile: Option<&str>) -> DefinitionSource {
         DefinitionSource {
             path: path.to_owned(),
+            text: None,
             profile: profile.map(str::to_owned),
             settings: Vec::new(),
             environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
@@ -188,7 +198,7 @@ mod tests {
         fs::write(folder.path().join("a.prod.toml"), "[service.a]\nuser = \"root\"").unwrap();
         fs::write(folder.path().join("notes.txt"), "x").unwrap();
         let plan = source(folder.path(), None).load().unwrap().plan.unwrap();
-        assert_eq!(plan.services.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(plan.services.keys().map(menshen_plan::ServiceName::as_str).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(plan.services["a"].user, None);
         let plan = source(folder.path(), Some("prod")).load().unwrap().plan.unwrap();
         assert!(plan.services["a"].user.is_some());

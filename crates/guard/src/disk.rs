@@ -330,7 +330,7 @@ mod tests {
         }
         let (sender, receiver) = mpsc::channel();
         handle.query(Filter { limit: 1000, ..Filter::default() }, move |events| {
-            sender.send(events.unwrap().len()).unwrap()
+            sender.send(events.unwrap().len()).unwrap();
         });
         assert_eq!(receiver.recv().unwrap(), 100);
         disk.stop();

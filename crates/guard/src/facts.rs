@@ -6,8 +6,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use menshen_os::error::describe;
+use menshen_os::output::JournalSocket;
 use menshen_os::{account, file};
 use menshen_plan::Facts;
+use menshen_plan::definition::AlsoLog;
 use menshen_plan::facts::{FileLook, Look, User};
 
 /// The longest env file or credential taken, in bytes.
@@ -60,6 +62,14 @@ impl Facts for ThisMachine {
 
     fn is_root(&self) -> bool {
         account::current().uid == 0
+    }
+
+    fn has_log(&self, place: AlsoLog) -> bool {
+        match place {
+            AlsoLog::Journald => Path::new(JournalSocket::PATH).exists(),
+            AlsoLog::Eventlog => false,
+            AlsoLog::Stdout => true,
+        }
     }
 
     fn digest(&self, path: &Path) -> Option<u64> {

@@ -1,18 +1,23 @@
 //! The guard: one loop that carries out what the core decides.
 //!
 //! - [`definition`], [`facts`]: from files on this machine to a plan.
-//! - `guard`: the loop. Every source (processes, timers, probes, commands) becomes one kind of input there, in one order.
+//! - [`guard`]: the loop. Every source (processes, timers, probes, commands) becomes one kind of input there, in one order.
 //! - [`logs`]: what services write. [`journal`]: what happened. `disk`: the thread that writes what the guard remembers.
 //! - `probe`, `http_call`: asking services how they are. [`notify`]: what they say by themselves.
-//! - `control`: the socket over which the guard is asked.
+//! - `control`: the socket over which the guard is asked. `hub`: events for whoever follows them.
 
 pub mod definition;
 pub mod facts;
+pub mod guard;
 pub mod journal;
 pub mod logs;
 pub mod notify;
 
+mod control;
 mod disk;
 mod http_call;
+mod hub;
 mod probe;
 mod program;
+
+pub use guard::{EndWhen, GuardError, Options, Watcher, run};

@@ -6,5 +6,6 @@
 mod platform;
 
 pub use platform::{
-    Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, step_back,
+    Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, open_program_end,
+    step_back,
 };

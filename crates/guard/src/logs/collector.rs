@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use menshen_api::types::Stream;
 use menshen_os::Token;
@@ -21,6 +21,12 @@ use super::service::{Around, Service};
 use super::tap::{Tap, Taps};
 use super::worker::Worker;
 use super::{LogId, Pattern, Report};
+
+/// Output that comes again this soon after a turn is left to gather for as long, if the turn moved little: a program that
+/// writes line by line would otherwise have every line copied by itself, and be slowed by it.
+const GATHER: Duration = Duration::from_micros(200);
+/// A turn that moved fewer bytes than this moved little.
+const GATHER_BYTES: usize = 128 * 1024;
 
 /// What the collector is asked.
 pub(super) enum Command {
@@ -108,6 +114,7 @@ impl Collector {
     /// Works until it is told to stop, or nobody is left who could.
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
+        let mut last_turn: Option<Instant> = None;
         loop {
             let now = Instant::now();
             let timeout = self.timers.first().map(|(at, _)| at.saturating_duration_since(now));
@@ -118,19 +125,30 @@ impl Collector {
                 }
                 break;
             }
+            if !ready.is_empty() && last_turn.is_some_and(|ended| ended.elapsed() < GATHER) {
+                std::thread::sleep(GATHER);
+            }
             let now = Now::read();
             if self.obey(now) == Flow::End {
                 break;
             }
-            for token in &ready {
-                if let Some((log, stream)) = self.sources.get(token).copied() {
-                    self.with(log, now, |service, around| service.copy(stream, around));
-                }
-            }
+            let moved = self.turn(&ready, now);
+            last_turn = (moved < GATHER_BYTES).then(Instant::now);
             self.tick(now);
             self.hear_worker(now);
         }
         self.end();
+    }
+
+    /// Copies what the pipes that are ready hold, and says how much that was.
+    fn turn(&mut self, ready: &[Token], now: Now) -> usize {
+        let mut moved = 0;
+        for token in ready {
+            if let Some((log, stream)) = self.sources.get(token).copied() {
+                self.with(log, now, |service, around| moved += service.copy(stream, around));
+            }
+        }
+        moved
     }
 
     fn obey(&mut self, now: Now) -> Flow {

@@ -130,11 +130,12 @@ impl Service {
         }
     }
 
-    /// Copies what a pipe holds, within its turn.
-    pub(super) fn copy(&mut self, stream: Stream, around: &mut Around<'_>) {
-        if self.paused_until.is_none() {
-            self.work(around, |work| work.copy(stream, TURN_BYTES_MAX));
+    /// Copies what a pipe holds, within its turn, and says how many bytes were written.
+    pub(super) fn copy(&mut self, stream: Stream, around: &mut Around<'_>) -> usize {
+        if self.paused_until.is_some() {
+            return 0;
         }
+        self.work(around, |work| work.copy(stream, TURN_BYTES_MAX))
     }
 
     /// Writes all that the pipes hold now, and what has no end yet: the run is over. What cannot be written stays.
@@ -236,8 +237,8 @@ impl Service {
         }
     }
 
-    /// Does something that writes, and tells what came of it.
-    fn work(&mut self, around: &mut Around<'_>, act: impl FnOnce(&mut Work<'_>) -> io::Result<()>) {
+    /// Does something that writes, and tells what came of it. Says how many bytes were written.
+    fn work(&mut self, around: &mut Around<'_>, act: impl FnOnce(&mut Work<'_>) -> io::Result<()>) -> usize {
         let mut progress = Progress::default();
         let hearing = Hearing {
             ears: &mut self.ears,
@@ -254,7 +255,9 @@ impl Service {
             hearing,
             progress: &mut progress,
         });
+        let bytes = progress.bytes;
         self.settle(result, progress, around);
+        bytes
     }
 
     fn settle(&mut self, result: io::Result<()>, progress: Progress, around: &mut Around<'_>) {

@@ -23,6 +23,7 @@ impl SmallDisk {
         if mount.output().is_ok_and(|output| output.status.success()) {
             Some(Self(path.to_owned()))
         } else {
+            assert!(std::env::var_os("CI").is_none(), "mounting a tmpfs needs root");
             println!("skipped: mounting a tmpfs needs root");
             None
         }

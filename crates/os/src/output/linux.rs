@@ -76,9 +76,7 @@ impl Pipe {
     /// # Errors
     /// When the FIFO is gone or cannot be opened.
     pub fn program_end(&self) -> io::Result<Arc<Descriptor>> {
-        let end =
-            open(&self.path, OFlags::RDWR).map_err(context(format!("opening the pipe {}", self.path.display())))?;
-        Ok(Arc::new(Descriptor(end)))
+        open_program_end(&self.path)
     }
 
     /// Reads what is there; `None` if there is nothing.
@@ -96,6 +94,15 @@ impl Pipe {
             };
         }
     }
+}
+
+/// A new end of the FIFO at a path for a program to write into.
+///
+/// # Errors
+/// When it is gone or cannot be opened.
+pub fn open_program_end(path: &Path) -> io::Result<Arc<Descriptor>> {
+    let end = open(path, OFlags::RDWR).map_err(context(format!("opening the pipe {}", path.display())))?;
+    Ok(Arc::new(Descriptor(end)))
 }
 
 fn open(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {

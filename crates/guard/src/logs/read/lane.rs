@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use memchr::memchr;
 use menshen_api::types::Stream;
@@ -37,8 +38,8 @@ pub(super) struct Lane {
     open: Option<OpenLog>,
     /// The log that was read before. It stays open until the next one is, so that the system gives its number to no other.
     last: Option<Content>,
-    /// There was no next log.
-    absent: bool,
+    /// There was no next log when the folder last changed, then.
+    absent_at: Option<SystemTime>,
     splitter: Splitter,
     /// What comes before the next end of a line is not wanted.
     skipping: bool,
@@ -110,7 +111,7 @@ impl Lane {
             end: Some(end),
             open: None,
             last: None,
-            absent: false,
+            absent_at: None,
             skipping: false,
             line_ms: None,
             lines: VecDeque::new(),
@@ -219,13 +220,17 @@ impl Lane {
     }
 
     fn open_next(&mut self) -> io::Result<Step> {
-        let at_end = self.end.is_some_and(|end| self.next >= end);
-        if at_end || (self.absent && self.shelf.current()?.is_none()) {
+        if self.end.is_some_and(|end| self.next >= end) {
             return Ok(Step::End);
         }
-        let log = self.shelf.first_from(self.next.sequence)?;
-        self.absent = log.is_none();
-        let Some(mut log) = log else { return Ok(Step::End) };
+        let settled = self.shelf.settled();
+        if settled.is_some() && settled == self.absent_at {
+            return Ok(Step::End);
+        }
+        let Some(mut log) = self.shelf.first_from(self.next.sequence)? else {
+            self.absent_at = settled;
+            return Ok(Step::End);
+        };
         let last = self.last.take().and_then(|last| last.id);
         if last.is_some_and(|last| log.is(last)) {
             // It had another number than was thought.

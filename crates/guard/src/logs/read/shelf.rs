@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use menshen_os::output::{FileId, FileState, LogFile};
 
@@ -11,6 +12,9 @@ use super::content::{Content, Meter};
 
 /// How often a log that is changing its name is looked for, at most: each time, another must have been closed.
 const ATTEMPTS_MAX: u32 = 100;
+
+/// Much longer than the system's steps of time: two changes of a folder within one of them look like one.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// The logs of one stem.
 #[derive(Debug, Clone)]
@@ -97,6 +101,12 @@ impl Shelf {
         }
         let sequence = listing.next_sequence(self.stem).max(sequence);
         Ok(Found::Log(Box::new(OpenLog::new(sequence, Standing::Current, content, index))))
+    }
+
+    /// When something last got, lost or changed its name in the folder, if that is so long ago that a later change shows.
+    pub(super) fn settled(&self) -> Option<SystemTime> {
+        let changed = std::fs::metadata(&self.folder).ok()?.modified().ok()?;
+        changed.elapsed().is_ok_and(|ago| ago > SETTLED_AFTER).then_some(changed)
     }
 
     /// What is being written now.

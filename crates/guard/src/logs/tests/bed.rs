@@ -104,7 +104,9 @@ impl Bed {
     }
 
     pub(super) fn copy(&mut self, stream: Stream) {
-        self.with(|service, around| service.copy(stream, around));
+        self.with(|service, around| {
+            service.copy(stream, around);
+        });
     }
 
     pub(super) fn flush(&mut self) {

@@ -8,7 +8,7 @@ use menshen_plan::definition::{Compression, LogFormat};
 use proptest::prelude::*;
 
 use super::super::Report;
-use super::super::lines::LINE_BYTES_MAX;
+use super::super::lines::{Ends, LINE_BYTES_MAX};
 use super::super::names::Stem;
 use super::super::read::Query;
 use super::bed::{Bed, NOON_MS, plan};
@@ -47,6 +47,16 @@ fn a_last_line_without_an_end_is_written_when_the_run_ends() {
     bed.flush();
     bed.write(STDOUT, b"born\n");
     assert!(output(&bed).ends_with("stderr dead\n2026-01-31T12:00:00.000Z stdout born\n"));
+}
+
+#[test]
+fn a_last_line_without_an_end_goes_on_when_only_the_guard_ends() {
+    let mut bed = Bed::new(plan(LogFormat::Text, 0));
+    bed.write(STDOUT, b"half");
+    bed.with(|service, around| service.end(Ends::Later, around));
+    bed.restart();
+    bed.write(STDOUT, b" and half\n");
+    assert_eq!(output(&bed), "2026-01-31T12:00:00.000Z stdout+ half\n2026-01-31T12:00:00.000Z stdout  and half\n");
 }
 
 #[test]

@@ -52,11 +52,12 @@ fn lines_of_both_streams_come_in_the_order_of_their_times_from_all_files() {
 
 #[test]
 fn only_what_is_asked_for_is_given() {
+    let (sevens, even) = (Regex::new("7$").unwrap(), Regex::new("[02468]$").unwrap());
     for format in FORMATS {
         let bed = twenty(format);
         let only_err = Query { stream: Some(STDERR), ..Query::default() };
         assert_eq!(bed.texts(only_err), numbers((0..20).filter(|number| number % 3 == 0)));
-        let grep = Query { grep: Some(Regex::new("7$").unwrap()), ..Query::default() };
+        let grep = Query { grep: Some(sevens.clone()), ..Query::default() };
         assert_eq!(bed.texts(grep), numbers([7, 17]));
         for since in 0..21 {
             let query = Query { since_ms: Some(NOON_MS + 1000 * since - 5), ..Query::default() };
@@ -68,7 +69,7 @@ fn only_what_is_asked_for_is_given() {
         }
         let all_at_once = Query {
             stream: Some(STDOUT),
-            grep: Some(Regex::new("[02468]$").unwrap()),
+            grep: Some(even.clone()),
             since_ms: Some(NOON_MS + 2500),
             tail: Some(3),
             follow: false,
@@ -198,6 +199,26 @@ fn a_follower_goes_on_when_an_operator_moves_or_cuts_the_log() {
     bed.write(STDOUT, b"six\n");
     let texts: Vec<String> = all(&mut reader).into_iter().map(|line| line.text).collect();
     assert_eq!(texts, ["4", "five", "six"]);
+}
+
+#[test]
+fn a_follower_goes_on_across_changes_of_format() {
+    let mut bed = Bed::new(plan(LogFormat::Raw, 0));
+    let mut reader = Reader::open(&bed.logs(), Query { follow: true, ..Query::default() }).unwrap();
+    for (number, format) in [LogFormat::Text, LogFormat::Json, LogFormat::Raw, LogFormat::Text].into_iter().enumerate()
+    {
+        bed.write(STDOUT, format!("{number}\n").as_bytes());
+        bed.replan(plan(format, 0));
+        let texts: Vec<String> = all(&mut reader).into_iter().map(|line| line.text).collect();
+        assert_eq!(texts, [number.to_string()]);
+    }
+}
+
+#[test]
+fn a_reader_can_be_handed_to_another_thread() {
+    fn is_send<T: Send>(_: &T) {}
+    let folder = tempfile::tempdir().unwrap();
+    is_send(&Reader::open(folder.path(), Query::default()).unwrap());
 }
 
 #[test]

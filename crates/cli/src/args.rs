@@ -1,0 +1,306 @@
+//! What can be typed. The help, the man page and the completions are made from this.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// Guards programs: starts them in order, checks their health, restarts them, keeps their logs.
+#[derive(Debug, Parser)]
+#[command(name = "menshen", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Print JSON for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+
+    /// Speak to the guard of this name only.
+    #[arg(long, short, global = true, value_name = "NAME", env = "MENSHEN_INSTANCE")]
+    pub instance: Option<String>,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Guard one program in the foreground, no file needed.
+    Run(Run),
+    /// Guard what the definition says; Ctrl-C stops all in order.
+    Up(Up),
+    /// Stop every service in order, then the guard.
+    Down(Down),
+    /// Look for mistakes in a definition before anything runs.
+    Check(Check),
+    /// Print the merged, expanded definition and where each value came from.
+    Config(Config),
+    /// Print the JSON Schema of a definition, for editors.
+    Schema,
+    /// Have the guard read its definition again; says what each change costs.
+    Reload(Reload),
+    /// Show what is going on; with a name, everything about that service.
+    Status(Status),
+    /// Run services, and keep them running.
+    Start(Act),
+    /// Stop services, and keep them stopped.
+    Stop(Act),
+    /// Stop services if they run, then run them.
+    Restart(Act),
+    /// Freeze services.
+    Pause(Act),
+    /// Thaw services.
+    Continue(Act),
+    /// Forget restarts, failures and the breaker of services, and go on as wanted.
+    Reset(Act),
+    /// Send a signal to the main process of services.
+    Signal(Signal),
+    /// Show what services wrote.
+    Logs(Logs),
+    /// Show what happened.
+    Events(Events),
+    /// Print a completion script for a shell.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Which definition.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Definition {
+    /// The definition: a file, or a folder of *.toml files. Without it ./menshen.toml, or else the system's own.
+    #[arg(long, short, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub file: Option<PathBuf>,
+
+    /// Lay menshen.PROFILE.toml over it.
+    #[arg(long, value_name = "PROFILE", env = "MENSHEN_PROFILE")]
+    pub profile: Option<String>,
+
+    /// Set a placeholder (NAME=value) or a value of the definition (service.web.user=shop); may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// What to call it. Without it, the program's name.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// When to start it again.
+    #[arg(long, value_name = "POLICY", default_value = "always")]
+    pub restart: RestartPolicy,
+
+    /// A URL that tells whether it can be used.
+    #[arg(long, value_name = "URL")]
+    pub ready_http: Option<String>,
+
+    /// An address or port that tells whether it can be used.
+    #[arg(long, value_name = "ADDRESS")]
+    pub ready_tcp: Option<String>,
+
+    /// Any other value of its definition, such as restart.delay=5s; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<String>,
+}
+
+/// When to start a program again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RestartPolicy {
+    /// Whenever it ends.
+    Always,
+    /// When it ends with anything but exit code 0.
+    OnFailure,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub definition: Definition,
+
+    /// Go to the background once the services have been started.
+    #[arg(long, short)]
+    pub detach: bool,
+
+    /// With --detach: wait until every service is ready.
+    #[arg(long, requires = "detach")]
+    pub wait: bool,
+
+    /// This is the process in the background.
+    #[arg(long, hide = true)]
+    pub in_background: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    /// Kill instead of asking.
+    #[arg(long)]
+    pub now: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub definition: Definition,
+
+    /// How to print what is found.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: CheckFormat,
+
+    /// Exit with 3 for warnings, too.
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Explain a rule, such as M012; without a code, list them all.
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["file", "profile", "set", "strict"])]
+    pub explain: Option<String>,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people: source line, caret, help.
+    Text,
+    /// For programs.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(flatten)]
+    pub definition: Definition,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Which service. Without it, all of them.
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Act {
+    /// Which services.
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub names: Vec<String>,
+
+    /// Every service.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+
+    /// Do not wait until it is so.
+    #[arg(long)]
+    pub no_wait: bool,
+
+    /// Wait no longer than this.
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub timeout: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Signal {
+    /// Which signal: SIGHUP, USR1, …
+    pub signal: String,
+
+    /// Which services.
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Which services. Without any, all of them.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// Go on with what is written from now on.
+    #[arg(long, short)]
+    pub follow: bool,
+
+    /// Only what was written since: a duration (10m) or a time.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+
+    /// Only lines that match this regular expression.
+    #[arg(long, value_name = "RE")]
+    pub grep: Option<String>,
+
+    /// Only standard error.
+    #[arg(long, conflicts_with = "stdout")]
+    pub stderr: bool,
+
+    /// Only standard output.
+    #[arg(long)]
+    pub stdout: bool,
+
+    /// The last so many lines; `all` for every one. 100 without --since and --grep.
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub lines: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with what happens from now on.
+    #[arg(long, short)]
+    pub follow: bool,
+
+    /// Only since: a duration (1h) or a time.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+
+    /// Only of this service.
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_guarded_program_keeps_its_own_flags() {
+        let arguments = Arguments::parse_from(["menshen", "run", "--name", "web", "--", "server", "--json", "-x"]);
+        let Command::Run(run) = arguments.command else { panic!("it is run") };
+        assert_eq!(run.command, ["server", "--json", "-x"]);
+        assert!(!arguments.json);
+    }
+}

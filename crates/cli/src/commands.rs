@@ -1,0 +1,53 @@
+//! What commands do, one file each.
+
+mod act;
+mod check;
+mod config;
+mod down;
+mod events;
+mod foreground;
+mod logs;
+mod manual;
+mod reload;
+mod run;
+mod status;
+mod up;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Arguments, Command};
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+/// Does what was typed.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    match &arguments.command {
+        Command::Run(run) => run::run(run),
+        Command::Up(up) => up::up(arguments, up),
+        Command::Down(down) => down::down(arguments, down),
+        Command::Check(check) => check::check(arguments, check),
+        Command::Config(config) => config::config(arguments, config),
+        Command::Schema => {
+            output::json(&menshen_plan::schema::schema());
+            Ok(Exit::Done)
+        }
+        Command::Reload(reload) => reload::reload(arguments, reload),
+        Command::Status(status) => status::status(arguments, status),
+        Command::Start(act) => act::act(arguments, act::Verb::Start, act),
+        Command::Stop(act) => act::act(arguments, act::Verb::Stop, act),
+        Command::Restart(act) => act::act(arguments, act::Verb::Restart, act),
+        Command::Pause(act) => act::act(arguments, act::Verb::Pause, act),
+        Command::Continue(act) => act::act(arguments, act::Verb::Continue, act),
+        Command::Reset(act) => act::act(arguments, act::Verb::Reset, act),
+        Command::Signal(signal) => act::signal(arguments, signal),
+        Command::Logs(logs) => logs::logs(arguments, logs),
+        Command::Events(events) => events::events(arguments, events),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "menshen", &mut script);
+            output::raw(&script);
+            Ok(Exit::Done)
+        }
+        Command::Man => manual::manual(),
+    }
+}

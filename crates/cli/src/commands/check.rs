@@ -1,0 +1,96 @@
+//! `menshen check`.
+
+use anstyle::AnsiColor;
+use menshen_plan::{Code, Loaded, Severity};
+
+use crate::args::{Arguments, Check, CheckFormat};
+use crate::definition::{load, source};
+use crate::diagnostics;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, styled};
+use crate::table::{Cell, Table};
+
+pub(super) fn check(arguments: &Arguments, check: &Check) -> Result<Exit, Failure> {
+    if let Some(code) = &check.explain {
+        return explain(arguments, code);
+    }
+    let loaded = load(&source(&check.definition)?)?;
+    let format = if arguments.json { CheckFormat::Json } else { check.format };
+    match format {
+        CheckFormat::Json => output::json(&diagnostics::json::render(&loaded)),
+        CheckFormat::Sarif => output::json(&diagnostics::sarif::render(&loaded)),
+        CheckFormat::Text => print_text(&loaded),
+    }
+    let worst = if check.strict { Severity::Warning } else { Severity::Error };
+    let passed = loaded.diagnostics.iter().all(|diagnostic| diagnostic.severity < worst);
+    Ok(if passed { Exit::Done } else { Exit::Refused })
+}
+
+fn print_text(loaded: &Loaded) {
+    if !loaded.diagnostics.is_empty() {
+        output::line(diagnostics::text::render(loaded, output::is_colored()));
+        output::line("");
+    }
+    output::line(summary(loaded));
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let services = loaded.plan.as_ref().map_or(loaded.definition.service.len(), |plan| plan.services.len());
+    let counts = [
+        (Severity::Error, "error", AnsiColor::Red),
+        (Severity::Warning, "warning", AnsiColor::Yellow),
+        (Severity::Advice, "hint", AnsiColor::Cyan),
+    ];
+    let found: Vec<String> = counts
+        .into_iter()
+        .map(|(severity, word, color)| (loaded.count(severity), word, color))
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, word, color)| styled(plural(count, word), color.on_default()))
+        .collect();
+    let checked = plural(services, "service");
+    if found.is_empty() {
+        return format!("{} {checked}, nothing to complain of", styled("ok:", AnsiColor::Green.on_default()));
+    }
+    format!("{checked}: {}; `menshen check --explain CODE` explains each", found.join(", "))
+}
+
+fn plural(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
+/// Prints a rule's page, or the list of rules.
+fn explain(arguments: &Arguments, code: &str) -> Result<Exit, Failure> {
+    if code.is_empty() {
+        list_rules(arguments);
+        return Ok(Exit::Done);
+    }
+    let code: Code = code.parse().map_err(|message: String| Failure::new(Exit::Failed, message))?;
+    let rule = code.rule();
+    if arguments.json {
+        output::json(
+            &serde_json::json!({ "code": code, "name": rule.name, "severity": rule.severity, "summary": rule.summary, "page": rule.page }),
+        );
+    } else {
+        // The examples are marked for the tests; readers need no marks.
+        output::line(rule.page.replace("```toml wrong", "```toml").replace("```toml right", "```toml").trim_end());
+    }
+    Ok(Exit::Done)
+}
+
+fn list_rules(arguments: &Arguments) {
+    if arguments.json {
+        let rules = Code::ALL.iter().map(|code| code.rule());
+        let rules: Vec<_> = rules.map(|rule| serde_json::json!({ "code": rule.code, "name": rule.name, "severity": rule.severity, "summary": rule.summary })).collect();
+        return output::json(&rules);
+    }
+    let mut table = Table::with_heading(&["CODE", "SEVERITY", "NAME", "SUMMARY"]);
+    for rule in Code::ALL.iter().map(|code| code.rule()) {
+        let severity = match rule.severity {
+            Severity::Error => Cell::styled("error", AnsiColor::Red.on_default()),
+            Severity::Warning => Cell::styled("warning", AnsiColor::Yellow.on_default()),
+            Severity::Advice => Cell::styled("hint", AnsiColor::Cyan.on_default()),
+        };
+        table.add(vec![Cell::new(rule.code.as_str()), severity, Cell::new(rule.name), Cell::new(rule.summary)]);
+    }
+    table.lines().into_iter().for_each(output::line);
+}

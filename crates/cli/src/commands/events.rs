@@ -1,0 +1,92 @@
+//! `menshen events`.
+
+use menshen_api::Endpoint;
+use menshen_api::client::Call;
+use menshen_api::types::{Event, EventList, EventQuery};
+
+use crate::args::{Arguments, Events};
+use crate::failure::{Exit, Failure};
+use crate::guards::{Guard, Guards, wait_for};
+use crate::output::{self, bold, dim};
+
+/// How many events are shown where nobody says since when.
+const SHOWN_WITHOUT_SINCE: usize = 50;
+
+pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Failure> {
+    wait_for(async {
+        let guards = Guards::find(arguments).await;
+        let guard = guards.one()?;
+        let mut query =
+            EventQuery { service: events.service.clone(), since: events.since.clone(), ..EventQuery::default() };
+        let past = read_all(guard, query.clone()).await?;
+        let skipped = if events.since.is_none() { past.len().saturating_sub(SHOWN_WITHOUT_SINCE) } else { 0 };
+        for event in &past[skipped..] {
+            show(arguments, event);
+        }
+        if !events.follow {
+            return Ok(Exit::Done);
+        }
+        query.since = None;
+        query.after = Some(past.last().map_or(0, |event| event.sequence));
+        let mut happening = guard.client.events(&Call::new(Endpoint::ListEvents).query(&query)?).await?;
+        while let Some(event) = happening.next().await? {
+            show(arguments, &event);
+        }
+        output::note("the guard has ended");
+        Ok(Exit::Done)
+    })
+}
+
+async fn read_all(guard: &Guard, mut query: EventQuery) -> Result<Vec<Event>, Failure> {
+    let mut events = Vec::new();
+    loop {
+        let page: EventList = guard.client.call(&Call::new(Endpoint::ListEvents).query(&query)?).await?;
+        events.extend(page.events);
+        query.after = page.next;
+        if page.next.is_none() {
+            return Ok(events);
+        }
+    }
+}
+
+fn show(arguments: &Arguments, event: &Event) {
+    if arguments.json {
+        output::json_line(event);
+    } else {
+        output::line(format_args!("{} {}", dim(event.time), sentence(event)));
+    }
+}
+
+/// An event in a line, without its time.
+pub(super) fn sentence(event: &Event) -> String {
+    let about = event.service.as_deref().unwrap_or("guard");
+    let detail = |key: &str| event.details.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    let reason = output::printable(&event.reason);
+    let what = match event.kind.as_str() {
+        "transition" => format!("{} → {}: {reason}", detail("from"), detail("to")),
+        "command" => {
+            let by = event.by.as_deref().unwrap_or("somebody");
+            let refusal = detail("refusal");
+            let refused = if refusal.is_empty() { String::new() } else { format!(" (refused: {refusal})") };
+            format!("{} asked by {}{refused}", detail("command"), output::printable(by))
+        }
+        "probe" => {
+            let passing = event.details.get("passing").and_then(serde_json::Value::as_bool).unwrap_or(false);
+            let word = match (detail("probe").as_str(), passing) {
+                ("readiness", true) => "ready",
+                ("readiness", false) => "not ready",
+                (_, true) => "healthy",
+                (_, false) => "not healthy",
+            };
+            format!("{word}: {reason}")
+        }
+        "breaker_closed" => format!("breaker closed: {reason}"),
+        "forgotten" => format!("restarts forgotten: {reason}"),
+        "trouble" if event.details.get("over").and_then(serde_json::Value::as_bool) == Some(true) => {
+            format!("trouble over: {reason}")
+        }
+        "trouble" => format!("trouble: {reason}"),
+        kind => format!("{}: {reason}", kind.replace('_', " ")),
+    };
+    format!("{} {what}", bold(about))
+}

@@ -1,0 +1,139 @@
+//! A guard in this very process, with somebody watching: `menshen up` and `menshen run`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use anstyle::{AnsiColor, Style};
+use menshen_api::types::{Event, Stream};
+use menshen_guard::definition::DefinitionSource;
+use menshen_guard::logs::{TapLine, TapReceiver};
+use menshen_guard::{EndWhen, GuardError, Options, Watcher};
+use menshen_os::TreeMode;
+use menshen_plan::Plan;
+
+use super::events::sentence;
+use crate::definition::paths;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, dim, styled};
+
+/// How many lines may wait for the terminal; a terminal that takes no more must not hold up the guard.
+const LINES_MAX: usize = 4096;
+/// Services' names are told apart by these colours, in turn.
+const COLORS: [AnsiColor; 6] =
+    [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Blue, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::BrightCyan];
+/// The name under which the guard itself speaks.
+const GUARD: &str = "menshen";
+
+/// Something to show.
+enum Shown {
+    Event(Box<Event>),
+    Line(TapLine),
+}
+
+/// Guards until it ends, and shows what happens and what services write.
+pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen) -> Result<Exit, Failure> {
+    let width = plan.services.keys().map(|name| name.as_str().len()).chain([GUARD.len()]).max().unwrap_or(0);
+    let (sender, receiver) = sync_channel(LINES_MAX);
+    let screen =
+        std::thread::Builder::new().name("screen".to_owned()).spawn(move || Screen::new(width).show_all(&receiver));
+    let screen = screen.map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
+    let options = Options { source, plan, paths: paths(), trees: trees()?, end, watcher: Some(watcher(sender)) };
+    let ended = menshen_guard::run(options);
+    // The sender went with the guard, so the screen ends when it has shown what was left.
+    let _ = screen.join();
+    ended.map(Exit::Guard).map_err(|error| failure(&error))
+}
+
+/// `MENSHEN_TREES` decides how process trees are told apart; `auto` without it.
+fn trees() -> Result<TreeMode, Failure> {
+    match std::env::var("MENSHEN_TREES").as_deref() {
+        Err(_) | Ok("" | "auto") => Ok(TreeMode::Auto),
+        Ok("cgroup") => Ok(TreeMode::Cgroup),
+        Ok("walk") => Ok(TreeMode::Walk),
+        Ok(other) => {
+            Err(Failure::new(Exit::Failed, format!("MENSHEN_TREES is '{other}'; it can be auto, cgroup or walk")))
+        }
+    }
+}
+
+fn watcher(sender: SyncSender<Shown>) -> Watcher {
+    let events = sender.clone();
+    Watcher {
+        event: Box::new(move |event| {
+            if is_told(event) {
+                // What does not fit the screen is in the journal.
+                let _ = events.try_send(Shown::Event(Box::new(event.clone())));
+            }
+        }),
+        lines: Box::new(move |tap| pass_on(tap, sender)),
+    }
+}
+
+/// Passes lines on in a thread of its own, which ends with the guard.
+fn pass_on(mut tap: TapReceiver, sender: SyncSender<Shown>) {
+    let pass = move || {
+        while let Some(line) = tap.wait() {
+            if sender.send(Shown::Line(line)).is_err() {
+                return;
+            }
+        }
+    };
+    // Without this thread nothing is shown of what services write; their logs have it.
+    let _ = std::thread::Builder::new().name("lines".to_owned()).spawn(pass);
+}
+
+/// What a person at the terminal wants to hear; the rest is in the journal.
+fn is_told(event: &Event) -> bool {
+    event.kind != "forgotten"
+}
+
+struct Screen {
+    width: usize,
+    colors: HashMap<Arc<str>, Style>,
+}
+
+impl Screen {
+    fn new(width: usize) -> Self {
+        Self { width, colors: HashMap::new() }
+    }
+
+    fn show_all(mut self, receiver: &Receiver<Shown>) {
+        for shown in receiver {
+            match shown {
+                Shown::Event(event) => {
+                    output::line(format_args!("{} {}", self.name(GUARD, Style::new().bold()), sentence(&event)));
+                }
+                Shown::Line(line) => self.show_line(&line),
+            }
+        }
+    }
+
+    fn show_line(&mut self, line: &TapLine) {
+        if line.dropped > 0 {
+            let text = format!("{} lines were too many to show; `menshen logs` has them", line.dropped);
+            output::line(format_args!("{} {}", self.name(GUARD, Style::new().bold()), dim(text)));
+        }
+        let count = self.colors.len();
+        let style =
+            *self.colors.entry(Arc::clone(&line.service)).or_insert_with(|| COLORS[count % COLORS.len()].on_default());
+        let text = output::printable(&String::from_utf8_lossy(&line.bytes));
+        let text = if line.stream == Stream::Stderr { styled(text, AnsiColor::Red.on_default()) } else { text };
+        output::line(format_args!("{} {text}", self.name(&line.service, style)));
+    }
+
+    fn name(&self, name: &str, style: Style) -> String {
+        format!("{} {}", styled(format_args!("{name:>width$}", width = self.width), style), dim("|"))
+    }
+}
+
+fn failure(error: &GuardError) -> Failure {
+    let failure = Failure::new(Exit::Failed, error.to_string());
+    match error {
+        GuardError::AlreadyRunning { .. } => {
+            failure.help("`menshen status` shows it; `menshen reload` has it follow a changed definition")
+        }
+        GuardError::NewerMemory { .. } => failure.help("use that version, or remove the file"),
+        GuardError::System { .. } | GuardError::Journal(_) => failure,
+    }
+}

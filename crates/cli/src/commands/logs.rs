@@ -1,0 +1,219 @@
+//! `menshen logs`.
+
+use std::path::PathBuf;
+
+use anstyle::AnsiColor;
+use base64::Engine as _;
+use menshen_api::client::{Call, Lines};
+use menshen_api::types::{LogLine, LogQuery, Stream};
+use menshen_api::{ClientError, Endpoint};
+use menshen_guard::logs::read::{Query, Reader};
+
+use super::status::local;
+use crate::args::{Arguments, Logs};
+use crate::definition::all_paths;
+use crate::failure::{Exit, Failure};
+use crate::guards::{Guard, Guards, wait_for};
+use crate::output::{self, dim, styled};
+
+/// How many lines are shown where nobody says which.
+const LINES_SHOWN: u32 = 100;
+
+pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> {
+    let query = query(logs)?;
+    wait_for(async {
+        let guards = Guards::find(arguments).await;
+        match guards.some() {
+            Ok(_) => from_guards(arguments, &guards, logs, &query).await,
+            Err(failure) if failure.code() == Exit::NoGuard => from_files(arguments, logs, &query, failure),
+            Err(failure) => Err(failure),
+        }
+    })
+}
+
+fn query(logs: &Logs) -> Result<LogQuery, Failure> {
+    let tail = match logs.lines.as_deref() {
+        Some("all") => None,
+        Some(lines) => {
+            let wrong = || {
+                Failure::new(Exit::Failed, format!("'{lines}' is not a number of lines")).help("write -n 100 or -n all")
+            };
+            Some(lines.parse().map_err(|_| wrong())?)
+        }
+        None => (logs.since.is_none() && logs.grep.is_none()).then_some(LINES_SHOWN),
+    };
+    let stream = if logs.stderr { Some(Stream::Stderr) } else { logs.stdout.then_some(Stream::Stdout) };
+    Ok(LogQuery { follow: logs.follow, since: logs.since.clone(), grep: logs.grep.clone(), stream, tail })
+}
+
+async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query: &LogQuery) -> Result<Exit, Failure> {
+    let mut services = Vec::new();
+    if logs.names.is_empty() {
+        services = guards.services().await?;
+    }
+    for name in &logs.names {
+        services.push(guards.find_service(name).await?);
+    }
+    let several = services.len() > 1;
+    let mut sources = Vec::new();
+    for (guard, service) in services {
+        sources.push(Source::open(guard, service.name, query).await?);
+    }
+    let width = sources.iter().map(|source| source.name.len()).max().unwrap_or(0);
+    let printer = Printer { json: arguments.json, several, width };
+    if query.follow { follow(sources, &printer).await } else { merged(sources, query, &printer).await }
+}
+
+/// The lines of one service, one of them in hand.
+struct Source {
+    name: String,
+    lines: Lines,
+    next: Option<LogLine>,
+}
+
+impl Source {
+    async fn open(guard: &Guard, name: String, query: &LogQuery) -> Result<Self, Failure> {
+        let lines = guard.client.lines(&Call::about(Endpoint::GetLogs, &name).query(query)?).await?;
+        Ok(Self { name, lines, next: None })
+    }
+}
+
+/// All lines in the order of their times; those of unknown time come where they stand in their own log.
+async fn merged(mut sources: Vec<Source>, query: &LogQuery, printer: &Printer) -> Result<Exit, Failure> {
+    for source in &mut sources {
+        source.next = source.lines.next_as().await?;
+    }
+    let mut last = std::collections::VecDeque::new();
+    loop {
+        let earliest = sources
+            .iter_mut()
+            .filter(|source| source.next.is_some())
+            .min_by_key(|source| source.next.as_ref().and_then(|line| line.time));
+        let Some(source) = earliest else { break };
+        if let Some(line) = source.next.take() {
+            last.push_back((source.name.clone(), line));
+        }
+        source.next = source.lines.next_as().await?;
+        // Of several services, the last so many lines of all together.
+        if let Some(tail) = query.tail {
+            let surplus = last.len().saturating_sub(usize::try_from(tail).unwrap_or(usize::MAX));
+            last.drain(..surplus);
+        } else {
+            last.drain(..).for_each(|(name, line)| printer.print(&name, &line));
+        }
+    }
+    last.iter().for_each(|(name, line)| printer.print(name, line));
+    Ok(Exit::Done)
+}
+
+/// Each service's lines as they come.
+async fn follow(sources: Vec<Source>, printer: &Printer) -> Result<Exit, Failure> {
+    /// A terminal takes one line after the other; more than these need not wait for it.
+    const LINES_MAX: usize = 256;
+    let (sender, mut lines) = tokio::sync::mpsc::channel(LINES_MAX);
+    for mut source in sources {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            loop {
+                let next: Result<Option<LogLine>, ClientError> = source.lines.next_as().await;
+                let ended = !matches!(next, Ok(Some(_)));
+                if sender.send((source.name.clone(), next)).await.is_err() || ended {
+                    return;
+                }
+            }
+        });
+    }
+    drop(sender);
+    while let Some((name, next)) = lines.recv().await {
+        if let Some(line) = next? {
+            printer.print(&name, &line);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads the files where no guard runs that could be asked.
+fn from_files(arguments: &Arguments, logs: &Logs, query: &LogQuery, no_guard: Failure) -> Result<Exit, Failure> {
+    if query.follow {
+        return Err(no_guard);
+    }
+    let folders = folders(arguments, &logs.names);
+    if folders.is_empty() {
+        return Err(no_guard);
+    }
+    output::note(dim("no guard is running; this is what the files have"));
+    let several = folders.len() > 1;
+    let width = folders.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let printer = Printer { json: arguments.json, several, width };
+    let parsed = Query::parse(query, menshen_os::clock::wall_ms())
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    for (name, folder) in folders {
+        let unreadable = |error: std::io::Error| {
+            let exit =
+                if error.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };
+            Failure::new(exit, format!("{}: {}", folder.display(), menshen_os::error::describe(&error)))
+        };
+        let mut reader = Reader::open(&folder, parsed.clone()).map_err(unreadable)?;
+        while let Some(line) = reader.read_line().map_err(unreadable)? {
+            printer.print(&name, &line);
+        }
+        for log in reader.unreadable() {
+            output::note(format_args!("{}: {}", log.log.display(), log.text));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The log folders of the services meant, or of all there are.
+fn folders(arguments: &Arguments, names: &[String]) -> Vec<(String, PathBuf)> {
+    let below = |folder: PathBuf| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders
+    };
+    let name_of = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let instances = all_paths().into_iter().flat_map(|paths| below(paths.logs));
+    let instances = instances.filter(|path| arguments.instance.as_ref().is_none_or(|wanted| *wanted == name_of(path)));
+    let services = instances.flat_map(below).map(|path| (name_of(&path), path));
+    services.filter(|(name, _)| names.is_empty() || names.contains(name)).collect()
+}
+
+/// How lines are shown.
+struct Printer {
+    json: bool,
+    several: bool,
+    width: usize,
+}
+
+impl Printer {
+    fn print(&self, name: &str, line: &LogLine) {
+        if self.json {
+            let mut json = serde_json::to_value(line).unwrap_or_default();
+            json["service"] = name.into();
+            return output::json_line(&json);
+        }
+        // What is piped into another program is what was written, byte for byte.
+        if !self.several && !output::is_terminal() {
+            return output::raw(&bytes(line));
+        }
+        let mut text = output::printable(&line.text);
+        if line.stream == Stream::Stderr {
+            text = styled(text, AnsiColor::Red.on_default());
+        }
+        let time = line.time.map(|time| format!("{} ", dim(local(time)))).unwrap_or_default();
+        let name =
+            if self.several { format!("{:>width$} {} ", name, dim("|"), width = self.width) } else { String::new() };
+        output::line(format_args!("{name}{time}{text}"));
+    }
+}
+
+/// A line's bytes, with its end unless it goes on.
+fn bytes(line: &LogLine) -> Vec<u8> {
+    let decoded = line.base64.as_ref().and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
+    let mut bytes = decoded.unwrap_or_else(|| line.text.clone().into_bytes());
+    if !line.continues {
+        bytes.push(b'\n');
+    }
+    bytes
+}

@@ -1,0 +1,72 @@
+//! `menshen reload`.
+
+use anstyle::{AnsiColor, Style};
+use menshen_api::Endpoint;
+use menshen_api::client::Call;
+use menshen_api::types::{Change, ReloadQuery, ReloadReport};
+
+use crate::args::{Arguments, Reload};
+use crate::failure::{Exit, Failure};
+use crate::guards::{Guards, wait_for};
+use crate::output::{self, bold, dim, styled};
+
+pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Failure> {
+    wait_for(async {
+        let guards = Guards::find(arguments).await;
+        let guard = guards.one()?;
+        let query = ReloadQuery { dry_run: reload.dry_run };
+        let report: ReloadReport = guard.client.call(&Call::new(Endpoint::Reload).query(&query)?).await?;
+        if arguments.json {
+            output::json(&report);
+        } else {
+            print(&report);
+        }
+        Ok(Exit::Done)
+    })
+}
+
+fn print(report: &ReloadReport) {
+    for warning in &report.warnings {
+        output::note(format_args!("{} {warning}", styled("warning:", AnsiColor::Yellow.on_default())));
+    }
+    if report.services.is_empty() && report.guard.is_empty() {
+        return output::line("nothing changed");
+    }
+    print_changes("guard", "live", &report.guard);
+    for service in &report.services {
+        print_changes(&service.name, &service.cost, &service.changes);
+    }
+    if !report.applied {
+        output::line(dim("nothing was done: this was a dry run"));
+    }
+}
+
+fn print_changes(name: &str, cost: &str, changes: &[Change]) {
+    if changes.is_empty() && cost != "new" && cost != "gone" {
+        return;
+    }
+    output::line(format_args!("{}  {}", bold(name), styled(cost, style(cost))));
+    for change in changes {
+        let (old, new) = (shown(&change.old), shown(&change.new));
+        output::line(format_args!(
+            "  {}: {} → {new}  {}",
+            change.field,
+            dim(old),
+            styled(&change.cost, style(&change.cost))
+        ));
+    }
+}
+
+fn shown(value: &serde_json::Value) -> String {
+    if value.is_null() { "(none)".to_owned() } else { output::printable(&value.to_string()) }
+}
+
+fn style(cost: &str) -> Style {
+    match cost {
+        "live" => AnsiColor::Green.on_default(),
+        "signal" | "new" => AnsiColor::Cyan.on_default(),
+        "restart" => AnsiColor::Yellow.on_default(),
+        "gone" => AnsiColor::Red.on_default(),
+        _ => Style::new(),
+    }
+}

@@ -1,0 +1,270 @@
+//! `menshen status`: the table, and the one screen an operator needs at three in the morning.
+
+use anstyle::AnsiColor;
+use jiff::Timestamp;
+use menshen_api::client::Call;
+use menshen_api::types::{BreakerState, LogLine, Service, ServiceDetail, State, Wanted};
+use menshen_api::{Endpoint, Time};
+
+use super::events::sentence;
+use crate::args::{Arguments, Status};
+use crate::failure::{Exit, Failure};
+use crate::guards::{Guards, wait_for};
+use crate::output::{self, bold, dim, state_style, styled};
+use crate::table::{Cell, Table};
+
+pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Failure> {
+    wait_for(async {
+        let guards = Guards::find(arguments).await;
+        match &status.name {
+            Some(name) => one(arguments, &guards, name).await,
+            None => all(arguments, &guards).await,
+        }
+    })
+}
+
+async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
+    let services: Vec<Service> = guards.services().await?.into_iter().map(|(_, service)| service).collect();
+    if arguments.json {
+        output::json(&serde_json::json!({ "services": services }));
+    } else {
+        print_table(&services, guards.all.len() > 1);
+    }
+    let well = services.iter().all(is_well);
+    Ok(if well { Exit::Done } else { Exit::NotReady })
+}
+
+/// Whether a service is as it is wanted.
+fn is_well(service: &Service) -> bool {
+    match service.wanted {
+        Wanted::Up => {
+            service.ready
+                || service.state == State::Completed
+                || (service.state == State::Stopped && service.pid.is_none())
+        }
+        Wanted::Paused => service.state == State::Paused,
+        Wanted::Down => service.state != State::Failed,
+    }
+}
+
+fn print_table(services: &[Service], several_guards: bool) {
+    if services.is_empty() {
+        return output::line("no services");
+    }
+    let mut heading = vec!["NAME", "STATE", "PID", "RESTARTS", "SINCE", "WHY"];
+    if several_guards {
+        heading.insert(0, "GUARD");
+    }
+    let mut table = Table::with_heading(&heading);
+    for service in services {
+        let mut row = vec![
+            Cell::new(&service.name),
+            Cell::styled(state_word(service), state_style(service.state)),
+            Cell::new(service.pid.map(|pid| pid.to_string()).unwrap_or_default()),
+            Cell::new(service.restarts_total.to_string()),
+            Cell::new(ago(service.since)),
+            Cell::new(why(service)),
+        ];
+        if several_guards {
+            row.insert(0, Cell::new(&service.instance));
+        }
+        table.add(row);
+    }
+    table.lines().into_iter().for_each(output::line);
+}
+
+/// The state, with what it does not say by itself.
+fn state_word(service: &Service) -> String {
+    let word = service.state.as_str();
+    match (service.state, service.ready, service.healthy) {
+        (State::Running, _, Some(false)) => format!("{word}, unhealthy"),
+        (State::Running, false, _) => format!("{word}, not ready"),
+        (State::Tripped, ..) if service.fallback_pid.is_some() => format!("{word}, fallback"),
+        _ => word.to_owned(),
+    }
+}
+
+fn why(service: &Service) -> String {
+    let next = service.next_start.map(|at| format!(" (next in {})", until(at))).unwrap_or_default();
+    let text = service.status_text.as_ref().filter(|_| service.state == State::Running).unwrap_or(&service.reason);
+    format!("{}{next}", output::printable(text))
+}
+
+async fn one(arguments: &Arguments, guards: &Guards, name: &str) -> Result<Exit, Failure> {
+    let (guard, service) = match guards.find_service(name).await {
+        Ok(found) => found,
+        Err(failure) => {
+            output::show_failure(&failure, arguments.json);
+            let exit = if failure.code() == Exit::NoSuchService { Exit::Unknown } else { failure.code() };
+            return Err(Failure::silent(exit));
+        }
+    };
+    let detail: ServiceDetail = guard.client.call(&Call::about(Endpoint::GetService, &service.name)).await?;
+    if arguments.json {
+        output::json(&detail);
+    } else {
+        print_detail(&detail);
+    }
+    // The Linux Standard Base's exit codes of `status`.
+    let up = matches!(
+        detail.service.state,
+        State::Running | State::Starting | State::Pausing | State::Paused | State::Continuing
+    );
+    Ok(if up { Exit::Done } else { Exit::NotRunning })
+}
+
+fn print_detail(detail: &ServiceDetail) {
+    let service = &detail.service;
+    let title = service.description.as_ref().map(|text| format!(" – {text}")).unwrap_or_default();
+    output::line(format_args!(
+        "{}{}",
+        bold(format_args!("{}/{}", service.instance, service.name)),
+        output::printable(&title)
+    ));
+    let state = styled(state_word(service), state_style(service.state).bold());
+    output::line(format_args!("  state     {state} since {} ({} ago)", local(service.since), ago(service.since)));
+    field("why", &service.reason);
+    if let Some(at) = service.next_start {
+        field("next", &format!("in {} ({})", until(at), local(at)));
+    }
+    if let Some(failure) = service.last_failure.as_ref().filter(|failure| !service.reason.contains(failure.as_str())) {
+        field("last fail", failure);
+    }
+    field("wanted", &format!("{}, start {}, type {}", wanted(service.wanted), detail.start, detail.kind));
+    print_process(detail);
+    print_probes(detail);
+    for dependency in &detail.depends_on {
+        let holds = if dependency.holds {
+            styled("holds", AnsiColor::Green.on_default())
+        } else {
+            styled("does not hold", AnsiColor::Red.on_default())
+        };
+        output::line(format_args!("  needs     {} {}: {holds}", dependency.name, dependency.condition));
+    }
+    if !detail.history.is_empty() {
+        output::line(format_args!("\n{}", bold("What happened last")));
+        for event in &detail.history {
+            output::line(format_args!("  {} {}", dim(local(event.time)), sentence(event)));
+        }
+    }
+    print_log(detail);
+}
+
+fn field(name: &str, text: &str) {
+    output::line(format_args!("  {name:<9} {}", output::printable(text)));
+}
+
+fn print_process(detail: &ServiceDetail) {
+    let service = &detail.service;
+    if let Some(pid) = service.pid {
+        let usage = detail.usage.map(|usage| {
+            let memory = usage.memory_bytes / (1 << 20);
+            format!(", {memory} MiB, {:.1} s CPU, {} tasks, {} files", usage.cpu_seconds, usage.tasks, usage.files)
+        });
+        field("process", &format!("{pid}{}", usage.unwrap_or_default()));
+    }
+    if let Some(pid) = service.fallback_pid {
+        field("fallback", &format!("process {pid}"));
+    }
+    field("command", &detail.command.join(" "));
+    field("directory", &detail.directory);
+    if let Some(user) = &detail.user {
+        field("user", user);
+    }
+    field(
+        "restarts",
+        &format!("{} since they were last forgotten, {} in all", service.restarts, service.restarts_total),
+    );
+    if service.breaker.state != BreakerState::Closed {
+        let word = if service.breaker.state == BreakerState::Open { "open" } else { "half-open" };
+        field("breaker", &format!("{word}, opened {} times in a row", service.breaker.trips));
+    }
+    if let Some(exit) = &service.last_exit {
+        field("last exit", exit);
+    }
+    if let Some(text) = &service.status_text {
+        field("says", text);
+    }
+}
+
+fn print_probes(detail: &ServiceDetail) {
+    for probe in &detail.probes {
+        let result = match &probe.last_error {
+            Some(error) => styled(
+                format!("failed {} times: {}", probe.failures, output::printable(error)),
+                AnsiColor::Red.on_default(),
+            ),
+            None => styled("ok", AnsiColor::Green.on_default()),
+        };
+        output::line(format_args!("  {:<9} {}: {result}", probe.kind, output::printable(&probe.check)));
+    }
+}
+
+fn print_log(detail: &ServiceDetail) {
+    output::line(format_args!("\n{} {}", bold("Last lines of its log"), dim(&detail.log_folder)));
+    if detail.log.is_empty() {
+        output::line(dim("  (it has written nothing)"));
+    }
+    for line in &detail.log {
+        output::line(format_args!("  {}", log_line(line)));
+    }
+}
+
+fn log_line(line: &LogLine) -> String {
+    let time = line.time.map(|time| format!("{} ", dim(local(time)))).unwrap_or_default();
+    let text = output::printable(&line.text);
+    match line.stream {
+        menshen_api::types::Stream::Stdout => format!("{time}{text}"),
+        menshen_api::types::Stream::Stderr => format!("{time}{}", styled(text, AnsiColor::Red.on_default())),
+    }
+}
+
+const fn wanted(wanted: Wanted) -> &'static str {
+    match wanted {
+        Wanted::Up => "up",
+        Wanted::Down => "down",
+        Wanted::Paused => "paused",
+    }
+}
+
+/// A time in the reader's own zone.
+pub(super) fn local(time: Time) -> String {
+    let zoned = time.timestamp().to_zoned(jiff::tz::TimeZone::system());
+    zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// How long ago.
+fn ago(time: Time) -> String {
+    rough(Timestamp::now().as_millisecond().saturating_sub(time.as_ms()))
+}
+
+/// How long until.
+fn until(time: Time) -> String {
+    rough(time.as_ms().saturating_sub(Timestamp::now().as_millisecond()))
+}
+
+/// A stretch of time in its two largest units.
+fn rough(milliseconds: i64) -> String {
+    let seconds = milliseconds.max(0) / 1000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, ..) => format!("{hours}h{minutes:02}m"),
+        _ => format!("{days}d{hours}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_of_time_is_told_in_its_two_largest_units() {
+        for (seconds, expected) in
+            [(-5, "0s"), (0, "0s"), (59, "59s"), (61, "1m01s"), (3600, "1h00m"), (90_061, "1d1h")]
+        {
+            assert_eq!(rough(seconds * 1000), expected);
+        }
+    }
+}

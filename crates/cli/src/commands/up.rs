@@ -1,0 +1,111 @@
+//! `menshen up`.
+
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use menshen_api::types::{Service, State, Wanted};
+use menshen_guard::EndWhen;
+use menshen_guard::definition::DefinitionSource;
+
+use super::foreground;
+use crate::args::{Arguments, Up};
+use crate::definition::{load_plan, paths, source};
+use crate::failure::{Exit, Failure};
+use crate::guards::{Guard, client, wait_for};
+use crate::output::{self, dim, state_style, styled};
+
+/// How often the process in the background is looked at while it begins.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
+    let source = source(&up.definition)?;
+    if up.in_background {
+        menshen_os::system::leave_terminal();
+    }
+    let plan = load_plan(&source)?;
+    if up.detach && !up.in_background {
+        return detach(arguments, up, &source, plan.name.as_str());
+    }
+    foreground::guard(source, plan, EndWhen::Asked)
+}
+
+/// Starts this very command in the background and waits until it guards.
+fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &str) -> Result<Exit, Failure> {
+    let paths = paths();
+    let folder = paths.logs.join(instance);
+    let log = folder.join("guard.log");
+    let unusable = |error: std::io::Error| {
+        Failure::new(Exit::Failed, format!("going to the background: {}", menshen_os::error::describe(&error)))
+    };
+    menshen_os::file::create_folder(&folder, 0o750).map_err(unusable)?;
+    let file = OpenOptions::new().create(true).append(true).open(&log).map_err(unusable)?;
+    let mut command = Command::new(std::env::current_exe().map_err(unusable)?);
+    command.args(background_arguments(up, source));
+    command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
+    let mut child = command.spawn().map_err(unusable)?;
+    let guard = Guard { instance: instance.to_owned(), client: client(paths.control(instance)) };
+    wait_for(async {
+        let services = await_guard(&guard, &mut child, &log, up.wait).await?;
+        if arguments.json {
+            output::json(&serde_json::json!({ "instance": instance, "pid": child.id(), "services": services }));
+            return Ok(Exit::Done);
+        }
+        for service in &services {
+            output::line(format_args!(
+                "{}: {}",
+                service.name,
+                styled(service.state.as_str(), state_style(service.state))
+            ));
+        }
+        output::note(format_args!(
+            "{instance} is guarded by process {}; `menshen status` shows it, `menshen down` ends it",
+            child.id()
+        ));
+        output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
+        let ready = services.iter().all(|service| !up.wait || is_settled_well(service));
+        Ok(if ready { Exit::Done } else { Exit::NotReady })
+    })
+}
+
+fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsString> {
+    let mut arguments: Vec<std::ffi::OsString> = ["up", "--in-background", "--file"].map(Into::into).into();
+    arguments.push(source.path.clone().into_os_string());
+    if let Some(profile) = &up.definition.profile {
+        arguments.extend(["--profile".into(), profile.into()]);
+    }
+    for setting in &up.definition.set {
+        arguments.extend(["--set".into(), setting.into()]);
+    }
+    arguments
+}
+
+/// Waits until the guard answers and, if asked, until every service has come to where it is wanted or cannot.
+async fn await_guard(guard: &Guard, child: &mut Child, log: &PathBuf, settled: bool) -> Result<Vec<Service>, Failure> {
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            let last = std::fs::read_to_string(log).unwrap_or_default();
+            let last: Vec<&str> = last.lines().rev().take(10).collect();
+            output::note(last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+            return Err(Failure::new(Exit::Guard(code), "the guard has ended")
+                .help(format!("what it said is in {}", log.display())));
+        }
+        if let Ok(services) = guard.services().await
+            && (!settled || services.iter().all(is_settled))
+        {
+            return Ok(services);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn is_settled(service: &Service) -> bool {
+    let stuck = matches!(service.state, State::Failed | State::Tripped);
+    service.wanted != Wanted::Up || stuck || is_settled_well(service)
+}
+
+fn is_settled_well(service: &Service) -> bool {
+    service.wanted != Wanted::Up || service.ready || service.state == State::Completed
+}

@@ -1,0 +1,93 @@
+//! Finding and loading the definition a command is about.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use menshen_guard::definition::{DefinitionSource, FILE_NAME};
+use menshen_os::paths::Paths;
+use menshen_plan::{Loaded, Plan, Severity};
+
+use crate::args::Definition;
+use crate::diagnostics;
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+/// Where everything is, for whoever runs this.
+pub(crate) fn paths() -> Paths {
+    Paths::of_caller(home().as_deref(), &variable)
+}
+
+/// Everywhere guards may be found.
+pub(crate) fn all_paths() -> Vec<Paths> {
+    Paths::all(home().as_deref(), &variable)
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::var_os("MENSHEN_HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The environment as text; what is not text cannot be spoken of in a definition.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The definition the arguments mean.
+pub(crate) fn source(arguments: &Definition) -> Result<DefinitionSource, Failure> {
+    let path = match &arguments.file {
+        Some(path) => path.clone(),
+        None => default_path()?,
+    };
+    Ok(DefinitionSource {
+        path,
+        text: None,
+        profile: arguments.profile.clone(),
+        settings: arguments.set.clone(),
+        environment: environment(),
+    })
+}
+
+/// `./menshen.toml`, or else the system's own definitions.
+fn default_path() -> Result<PathBuf, Failure> {
+    let here = PathBuf::from(FILE_NAME);
+    if here.exists() {
+        return Ok(here);
+    }
+    let system = paths().definitions;
+    if system.is_dir() {
+        return Ok(system);
+    }
+    let message = format!("there is no {FILE_NAME} here, and no definitions in {}", system.display());
+    Err(Failure::new(Exit::Refused, message)
+        .help(format!("write a {FILE_NAME}, or name one with --file; `menshen run -- CMD` needs none")))
+}
+
+/// Reads a definition.
+pub(crate) fn load(source: &DefinitionSource) -> Result<Loaded, Failure> {
+    source.load().map_err(|error| Failure::new(Exit::Refused, error.to_string()))
+}
+
+/// Reads a definition that is to be carried out: warnings are shown, errors refuse it.
+pub(crate) fn load_plan(source: &DefinitionSource) -> Result<Arc<Plan>, Failure> {
+    let mut loaded = load(source)?;
+    let plan = loaded.plan.take();
+    // Advice is for `menshen check`; who starts something wants to know what is wrong.
+    loaded.diagnostics.retain(|diagnostic| {
+        if plan.is_some() { diagnostic.severity > Severity::Advice } else { diagnostic.refuses() }
+    });
+    if !loaded.diagnostics.is_empty() {
+        output::note(diagnostics::text::render(&loaded, output::is_colored()));
+    }
+    let errors = loaded.diagnostics.len();
+    plan.map(Arc::new).ok_or_else(|| {
+        let what = if errors == 1 { "1 mistake".to_owned() } else { format!("{errors} mistakes") };
+        Failure::new(Exit::Refused, format!("the definition is refused: {what}"))
+            .help("`menshen check --explain CODE` explains each")
+    })
+}

@@ -1,0 +1,100 @@
+//! Findings for people: source line, caret, help.
+
+use std::fmt;
+
+use menshen_plan::{Diagnostic, Loaded, Severity};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, ThemeCharacters, ThemeStyles};
+
+/// Every finding, one below the other.
+pub(crate) fn render(loaded: &Loaded, colored: bool) -> String {
+    let theme = if colored {
+        GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::ansi() }
+    } else {
+        GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::none() }
+    };
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_cause_chain();
+    let mut text = String::new();
+    for diagnostic in &loaded.diagnostics {
+        let shown = Shown::new(diagnostic, loaded);
+        // Writing to a String cannot fail.
+        let _ = handler.render_report(&mut text, &shown);
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
+}
+
+/// A finding as miette takes it.
+struct Shown<'a> {
+    diagnostic: &'a Diagnostic,
+    source: Option<NamedSource<String>>,
+    labels: Vec<LabeledSpan>,
+    /// Places in other files; they cannot be shown in the same excerpt.
+    elsewhere: Vec<String>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(diagnostic: &'a Diagnostic, loaded: &Loaded) -> Self {
+        let id = diagnostic.span.map(|span| span.source);
+        let source = id.and_then(|id| loaded.sources.get(id));
+        let source = source.map(|source| NamedSource::new(&source.name, source.text.clone()).with_language("TOML"));
+        let mut labels = Vec::new();
+        let mut elsewhere = Vec::new();
+        if let Some(span) = diagnostic.span {
+            labels.push(LabeledSpan::new_primary_with_span(
+                diagnostic.label.clone(),
+                (span.start, span.end - span.start),
+            ));
+        }
+        for related in &diagnostic.related {
+            if Some(related.span.source) == id {
+                let length = related.span.end - related.span.start;
+                labels.push(LabeledSpan::new_with_span(Some(related.label.clone()), (related.span.start, length)));
+            } else {
+                elsewhere.push(format!("{}: {}", loaded.sources.describe(related.span), related.label));
+            }
+        }
+        Self { diagnostic, source, labels, elsewhere }
+    }
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.diagnostic, formatter)
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.diagnostic.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl miette::Diagnostic for Shown<'_> {
+    fn code<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        Some(Box::new(self.diagnostic.code))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Advice => miette::Severity::Advice,
+        })
+    }
+
+    fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
+        let lines: Vec<&str> = self.diagnostic.help.iter().chain(&self.elsewhere).map(String::as_str).collect();
+        (!lines.is_empty()).then(|| Box::new(lines.join("\n")) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn miette::SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        (!self.labels.is_empty())
+            .then(|| Box::new(self.labels.iter().cloned()) as Box<dyn Iterator<Item = LabeledSpan>>)
+    }
+}

@@ -1,0 +1,114 @@
+//! Why a command did not do what it was asked, with what to do about it and the exit code.
+
+use std::process::ExitCode;
+
+use menshen_api::{ClientError, Problem, ProblemCode};
+
+/// The exit codes of `menshen`; part of its contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done,
+    /// It failed.
+    Failed,
+    /// The definition is refused.
+    Refused,
+    /// There is no such service.
+    NoSuchService,
+    /// The caller may not do this.
+    NotPermitted,
+    /// No guard can be reached.
+    NoGuard,
+    /// A service is failed or not ready.
+    NotReady,
+    /// `status NAME`, as the Linux Standard Base wants it: not running.
+    NotRunning,
+    /// `status NAME`, as the Linux Standard Base wants it: unknown.
+    Unknown,
+    /// As the guard ended.
+    Guard(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        let code = match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Refused | Exit::NotRunning => 3,
+            Exit::NoSuchService | Exit::Unknown => 4,
+            Exit::NotPermitted => 5,
+            Exit::NoGuard => 6,
+            Exit::NotReady => 7,
+            Exit::Guard(code) => code,
+        };
+        Self::from(code)
+    }
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    /// What happened: a lower-case fragment. Empty if everything has been said already.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// The guard's own words, for programs.
+    pub problem: Option<Box<Problem>>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), help: None, problem: None }
+    }
+
+    /// Everything has been said already.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self::new(exit, "")
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) const fn code(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Problem(problem) => {
+                let exit = match problem.code {
+                    ProblemCode::NoSuchService => Exit::NoSuchService,
+                    ProblemCode::NotPermitted => Exit::NotPermitted,
+                    ProblemCode::DefinitionRefused => Exit::Refused,
+                    ProblemCode::WaitFailed | ProblemCode::WaitTimeout => Exit::NotReady,
+                    ProblemCode::BadRequest
+                    | ProblemCode::NotFound
+                    | ProblemCode::MethodNotAllowed
+                    | ProblemCode::Disabled
+                    | ProblemCode::NotRunning
+                    | ProblemCode::NotPaused
+                    | ProblemCode::NoReloadSignal
+                    | ProblemCode::IdempotencyMismatch
+                    | ProblemCode::TooLarge
+                    | ProblemCode::Internal
+                    | ProblemCode::ShuttingDown
+                    | ProblemCode::Busy => Exit::Failed,
+                };
+                Self { exit, message: problem.detail.clone(), help: None, problem: Some(Box::new(problem)) }
+            }
+            ClientError::Unreachable(source) => {
+                let denied = source.kind() == std::io::ErrorKind::PermissionDenied;
+                let exit = if denied { Exit::NotPermitted } else { Exit::NoGuard };
+                Self::new(exit, format!("cannot reach the guard: {}", menshen_os::error::describe(&source)))
+            }
+            error @ (ClientError::Broken(_) | ClientError::Unreadable(_)) => {
+                Self::new(Exit::NoGuard, error.to_string())
+            }
+        }
+    }
+}

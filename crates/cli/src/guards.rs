@@ -1,0 +1,165 @@
+//! Finding running guards and speaking to them.
+
+use std::path::PathBuf;
+
+use menshen_api::client::Call;
+use menshen_api::types::{ListQuery, Service, ServiceList};
+use menshen_api::{Client, ClientError, Endpoint};
+use menshen_os::local_socket;
+
+use crate::args::Arguments;
+use crate::definition::all_paths;
+use crate::failure::{Exit, Failure};
+
+/// A guard that may be running.
+pub(crate) struct Guard {
+    pub instance: String,
+    pub client: Client,
+}
+
+/// Every guard that answers.
+pub(crate) struct Guards {
+    pub all: Vec<Guard>,
+    /// Guards that are there but may not be spoken to.
+    denied: Vec<String>,
+    looked_in: Vec<PathBuf>,
+    wanted: Option<String>,
+}
+
+/// Runs what has to wait for guards.
+pub(crate) fn wait_for<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot wait: {}", menshen_os::error::describe(&error))))?;
+    runtime.block_on(task)
+}
+
+/// Speaks to the guard behind a socket.
+pub(crate) fn client(socket: PathBuf) -> Client {
+    Client::new(move || {
+        let socket = socket.clone();
+        async move { local_socket::connect(&socket).await }
+    })
+}
+
+impl Guards {
+    /// Looks for guards and asks each whether it is there.
+    pub(crate) async fn find(arguments: &Arguments) -> Self {
+        let mut guards =
+            Self { all: Vec::new(), denied: Vec::new(), looked_in: Vec::new(), wanted: arguments.instance.clone() };
+        for paths in all_paths() {
+            let instances = instances_in(&paths.run);
+            for instance in instances
+                .into_iter()
+                .filter(|instance| arguments.instance.as_ref().is_none_or(|wanted| wanted == instance))
+            {
+                let client = client(paths.control(&instance));
+                let call: Result<serde_json::Value, ClientError> = client.call(&Call::new(Endpoint::GetHealth)).await;
+                match call {
+                    Ok(_) => guards.all.push(Guard { instance, client }),
+                    Err(ClientError::Unreachable(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                        guards.denied.push(instance);
+                    }
+                    // A socket nobody listens on was left by a guard that was killed.
+                    Err(_) => {}
+                }
+            }
+            guards.looked_in.push(paths.run);
+        }
+        guards
+    }
+
+    /// The guards, of which there must be one at least.
+    pub(crate) fn some(&self) -> Result<&[Guard], Failure> {
+        if self.all.is_empty() { Err(self.none()) } else { Ok(&self.all) }
+    }
+
+    /// The one guard a command is about.
+    pub(crate) fn one(&self) -> Result<&Guard, Failure> {
+        match self.some()? {
+            [only] => Ok(only),
+            several => {
+                let names: Vec<&str> = several.iter().map(|guard| guard.instance.as_str()).collect();
+                let message = format!("several guards are running: {}", names.join(", "));
+                Err(Failure::new(Exit::Failed, message).help("say which with --instance NAME"))
+            }
+        }
+    }
+
+    fn none(&self) -> Failure {
+        if !self.denied.is_empty() {
+            let message = format!("you may not speak to the guard '{}'", self.denied.join("', '"));
+            return Failure::new(Exit::NotPermitted, message)
+                .help("root, the guard's own user and the group 'menshen' may; see [guard.access]");
+        }
+        let folders: Vec<String> = self.looked_in.iter().map(|path| path.display().to_string()).collect();
+        let name = self.wanted.as_ref().map(|name| format!(" named '{name}'")).unwrap_or_default();
+        Failure::new(Exit::NoGuard, format!("no guard{name} is running (looked in {})", folders.join(", ")))
+            .help("start one with `menshen up`")
+    }
+
+    /// Every service of every guard, with the guard it belongs to.
+    pub(crate) async fn services(&self) -> Result<Vec<(&Guard, Service)>, Failure> {
+        let mut services = Vec::new();
+        for guard in self.some()? {
+            services.extend(guard.services().await?.into_iter().map(|service| (guard, service)));
+        }
+        Ok(services)
+    }
+
+    /// The service a name means: `web`, or `shop/web` where several guards have one.
+    pub(crate) async fn find_service(&self, name: &str) -> Result<(&Guard, Service), Failure> {
+        let services = self.services().await?;
+        let known: Vec<String> = services.iter().map(|(_, service)| service.name.clone()).collect();
+        let means = |service: &Service| match name.split_once('/') {
+            Some((instance, name)) => service.instance == instance && service.name == name,
+            None => service.name == name,
+        };
+        let mut found: Vec<(&Guard, Service)> = services.into_iter().filter(|(_, service)| means(service)).collect();
+        match found.len() {
+            1 => Ok(found.swap_remove(0)),
+            0 => {
+                let failure = Failure::new(Exit::NoSuchService, format!("there is no service '{name}'"));
+                Err(if known.is_empty() {
+                    failure
+                } else {
+                    failure.help(format!("the services are {}", known.join(", ")))
+                })
+            }
+            _ => {
+                let full: Vec<String> =
+                    found.iter().map(|(_, service)| format!("{}/{}", service.instance, service.name)).collect();
+                Err(Failure::new(Exit::Failed, format!("several guards have a service '{name}'"))
+                    .help(format!("say which: {}", full.join(", "))))
+            }
+        }
+    }
+}
+
+impl Guard {
+    /// Every service of this guard, page by page.
+    pub(crate) async fn services(&self) -> Result<Vec<Service>, Failure> {
+        let mut services = Vec::new();
+        let mut cursor = None;
+        loop {
+            let query = ListQuery { cursor, limit: None };
+            let page: ServiceList = self.client.call(&Call::new(Endpoint::ListServices).query(&query)?).await?;
+            services.extend(page.services);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(services);
+            }
+        }
+    }
+}
+
+/// The names of the guards whose sockets are in a folder.
+fn instances_in(run: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    let sockets =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "sock"));
+    let mut names: Vec<String> =
+        sockets.filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).collect();
+    names.sort();
+    names
+}

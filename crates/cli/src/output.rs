@@ -1,0 +1,128 @@
+//! The only place that prints.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use menshen_api::types::State;
+use serde::Serialize;
+
+use crate::args::Color;
+use crate::failure::Failure;
+
+/// Decides about colour for the whole command.
+pub(crate) fn set_color(color: Color) {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// Whether what is printed will be coloured.
+pub(crate) fn is_colored() -> bool {
+    match anstream::ColorChoice::global() {
+        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
+        anstream::ColorChoice::Never => false,
+        anstream::ColorChoice::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
+    }
+}
+
+/// Whether somebody watches.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether somebody watches what is not the result.
+pub(crate) fn is_error_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// A line of the result. When nobody reads any more (`menshen logs | head`), the command ends quietly.
+pub(crate) fn line(text: impl std::fmt::Display) {
+    ended_if_broken(&writeln!(anstream::stdout().lock(), "{text}"));
+}
+
+/// A part of the result as it is.
+pub(crate) fn raw(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    ended_if_broken(&stdout.write_all(bytes).and_then(|()| stdout.flush()));
+}
+
+/// A value as JSON, on one line for each call.
+pub(crate) fn json(value: &impl Serialize) {
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    text.push(b'\n');
+    raw(&text);
+}
+
+/// A value as JSON in one line.
+pub(crate) fn json_line(value: &impl Serialize) {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    raw(&text);
+}
+
+/// Something to know besides the result.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    // Nobody to tell is nobody to tell.
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// Why the command did not do what it was asked.
+pub(crate) fn show_failure(failure: &Failure, json: bool) {
+    if json && let Some(problem) = &failure.problem {
+        note(serde_json::to_string(problem).unwrap_or_default());
+        return;
+    }
+    if json && !failure.message.is_empty() {
+        note(serde_json::json!({ "error": failure.message, "help": failure.help }));
+        return;
+    }
+    if !failure.message.is_empty() {
+        note(format_args!("{} {}", styled("error:", AnsiColor::Red.on_default().bold()), failure.message));
+    }
+    if let Some(help) = &failure.help {
+        note(format_args!("  {} {help}", styled("help:", AnsiColor::Cyan.on_default())));
+    }
+}
+
+/// A text in a style.
+pub(crate) fn styled(text: impl std::fmt::Display, style: Style) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// The colour of a state: green is well, yellow is on its way, red wants somebody.
+pub(crate) fn state_style(state: State) -> Style {
+    match state {
+        State::Running => AnsiColor::Green.on_default(),
+        State::Completed => AnsiColor::Green.on_default().dimmed(),
+        State::Waiting | State::Starting | State::Stopping | State::Continuing | State::Pausing => {
+            AnsiColor::Yellow.on_default()
+        }
+        State::Paused => AnsiColor::Blue.on_default(),
+        State::Backoff | State::Tripped | State::Failed => AnsiColor::Red.on_default(),
+        State::Stopped => Style::new().dimmed(),
+    }
+}
+
+/// What is less important.
+pub(crate) fn dim(text: impl std::fmt::Display) -> String {
+    styled(text, Style::new().dimmed())
+}
+
+pub(crate) fn bold(text: impl std::fmt::Display) -> String {
+    styled(text, Style::new().bold())
+}
+
+/// Text of others without what could do things to a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[expect(clippy::exit, reason = "a pipe nobody reads ends a command in the middle of its work, as SIGPIPE would")]
+fn ended_if_broken(written: &io::Result<()>) {
+    if written.is_err() {
+        std::process::exit(0);
+    }
+}

@@ -1,0 +1,72 @@
+//! The control socket: HTTP for programs of this machine. Who calls is known from the kernel; what they may do is decided
+//! here; what they ask is answered by the loop, the journal or the logs.
+
+pub(crate) mod access;
+mod answer;
+mod events;
+mod handle;
+mod idempotency;
+mod logs;
+mod metrics;
+mod query;
+pub(crate) mod reload;
+mod server;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use menshen_os::local_socket::Listener;
+use menshen_plan::definition::Access as AccessPlan;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use crate::definition::DefinitionSource;
+use crate::disk::DiskHandle;
+use crate::guard::input::Inputs;
+use crate::hub::Hub;
+use crate::logs::Logs;
+use access::Access;
+
+/// What requests are answered with.
+pub(crate) struct Shared {
+    pub instance: String,
+    pub source: DefinitionSource,
+    pub inputs: Inputs,
+    pub hub: Hub,
+    pub disk: DiskHandle,
+    pub logs: Logs,
+    pub logs_folder: PathBuf,
+}
+
+/// The open control socket.
+pub(crate) struct Control {
+    access: Arc<RwLock<Access>>,
+    path: PathBuf,
+    server: AbortHandle,
+}
+
+impl Control {
+    /// Opens the socket and serves it.
+    pub(crate) fn start(tasks: &Handle, path: &Path, plan: &AccessPlan, shared: Shared) -> std::io::Result<Self> {
+        let access = Arc::new(RwLock::new(Access::new(plan)));
+        // Registering the socket needs the tasks' reactor.
+        let listener = {
+            let _inside = tasks.enter();
+            Listener::bind(path, Access::socket_mode(plan), Some(access::GROUP))?
+        };
+        let server = tasks.spawn(server::serve(listener, Arc::new(shared), Arc::clone(&access)));
+        Ok(Self { access, path: path.to_owned(), server: server.abort_handle() })
+    }
+
+    /// From now on these may do that.
+    pub(crate) fn set_access(&self, access: Access) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+    }
+
+    /// Answers nobody new, and removes the socket.
+    pub(crate) fn close(&self) {
+        self.server.abort();
+        // One that is gone already is as it should be.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,76 @@
+//! Reading the definition again, and what that would change.
+
+use std::sync::Arc;
+
+use menshen_api::types::{Change, ReloadReport, ServiceChange};
+use menshen_api::{Problem, ProblemCode};
+use menshen_plan::diff::PlanDiff;
+use menshen_plan::{Cost, Diagnostic, Plan, Severity, Sources};
+
+use crate::definition::DefinitionSource;
+
+/// A definition that can be followed.
+pub(crate) struct Reloaded {
+    pub plan: Arc<Plan>,
+    pub warnings: Vec<String>,
+}
+
+/// Reads the definition's files; this may take its time.
+pub(crate) fn load(source: &DefinitionSource) -> Result<Reloaded, Problem> {
+    let refused = |detail: String| Problem::new(ProblemCode::DefinitionRefused, detail);
+    let loaded = source.load().map_err(|error| refused(error.to_string()))?;
+    let lines = |wanted: fn(&Diagnostic) -> bool| -> Vec<String> {
+        loaded
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| wanted(diagnostic))
+            .map(|diagnostic| line(diagnostic, &loaded.sources))
+            .collect()
+    };
+    let warnings = lines(|diagnostic| !diagnostic.refuses() && diagnostic.severity > Severity::Advice);
+    let errors = lines(Diagnostic::refuses);
+    let plan = loaded.plan.ok_or_else(|| refused(errors.join("\n")))?;
+    Ok(Reloaded { plan: Arc::new(plan), warnings })
+}
+
+/// A finding in one line.
+fn line(diagnostic: &Diagnostic, sources: &Sources) -> String {
+    let place = diagnostic.span.map(|span| format!("{}: ", sources.describe(span))).unwrap_or_default();
+    let help = diagnostic.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+    format!("{place}{}: {}{help}", diagnostic.code, diagnostic.message)
+}
+
+/// A diff as the contract shows it.
+pub(super) fn report(diff: PlanDiff, applied: bool, warnings: Vec<String>) -> ReloadReport {
+    let change = |change: menshen_plan::Change| Change {
+        field: change.field,
+        cost: word(change.cost),
+        old: change.old,
+        new: change.new,
+    };
+    ReloadReport {
+        applied,
+        guard: diff.guard.into_iter().map(change).collect(),
+        services: diff
+            .services
+            .into_iter()
+            .map(|service| ServiceChange {
+                name: service.name.to_string(),
+                cost: word(service.cost),
+                changes: service.changes.into_iter().map(change).collect(),
+            })
+            .collect(),
+        warnings,
+    }
+}
+
+fn word(cost: Cost) -> String {
+    match cost {
+        Cost::Live => "live",
+        Cost::Signal => "signal",
+        Cost::Restart => "restart",
+        Cost::New => "new",
+        Cost::Gone => "gone",
+    }
+    .to_owned()
+}

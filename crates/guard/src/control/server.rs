@@ -1,0 +1,96 @@
+//! Accepting connections: as many as are good for the guard, and none that keeps others out.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use menshen_api::{Problem, ProblemCode};
+use menshen_os::local_socket::{Caller, Listener, ServerStream};
+
+use super::Shared;
+use super::access::Access;
+use super::answer::{Answer, problem};
+use super::handle::handle;
+use super::idempotency::Idempotency;
+
+/// How many connections may be open at once. Each costs a descriptor and a few KiB.
+const CONNECTIONS_MAX: usize = 512;
+/// How many of them one process may have, so that it cannot keep others out.
+const CONNECTIONS_PER_PROCESS_MAX: usize = 64;
+/// How long a caller may take to send the head of a request, and how long a connection may be idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The wait after a connection could not be accepted (no descriptors left).
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// What every connection shares.
+struct Server {
+    shared: Arc<Shared>,
+    access: Arc<RwLock<Access>>,
+    open: Mutex<HashMap<u32, usize>>,
+    idempotency: Idempotency,
+}
+
+/// Accepts until it is ended.
+pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, access: Arc<RwLock<Access>>) {
+    let server = Arc::new(Server { shared, access, open: Mutex::default(), idempotency: Idempotency::default() });
+    loop {
+        match listener.accept().await {
+            Ok((stream, caller)) => {
+                let server = Arc::clone(&server);
+                tokio::spawn(async move { server.connection(stream, caller).await });
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
+        }
+    }
+}
+
+impl Server {
+    async fn connection(&self, stream: ServerStream, caller: Caller) {
+        let admitted = self.admit(caller.pid);
+        let service = service_fn(|request| self.answer(request, &caller, admitted));
+        let mut connection = http1::Builder::new();
+        connection
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .keep_alive(admitted)
+            .max_buf_size(64 << 10);
+        // What goes wrong with a connection is the caller's to notice.
+        let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+        if admitted {
+            self.leave(caller.pid);
+        }
+    }
+
+    /// Whether there is room for one more connection of this process.
+    fn admit(&self, pid: u32) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_process = open.get(&pid).copied().unwrap_or(0);
+        let room = open.values().sum::<usize>() < CONNECTIONS_MAX && of_process < CONNECTIONS_PER_PROCESS_MAX;
+        if room {
+            open.insert(pid, of_process + 1);
+        }
+        room
+    }
+
+    fn leave(&self, pid: u32) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&pid) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => drop(open.remove(&pid)),
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, caller: &Caller, admitted: bool) -> Result<Answer, Infallible> {
+        if !admitted {
+            return Ok(problem(&Problem::new(ProblemCode::Busy, "too many connections are open")));
+        }
+        let role = self.access.read().unwrap_or_else(PoisonError::into_inner).role_of(caller);
+        Ok(handle(request, caller, role, &self.shared, &self.idempotency).await.unwrap_or_else(|error| problem(&error)))
+    }
+}

@@ -1,0 +1,216 @@
+//! The loop: whatever happens reaches the core in one order, and whatever the core wants is carried out in one order.
+
+mod adopt;
+mod alert;
+mod carry_out;
+mod happen;
+pub(crate) mod input;
+mod jobs;
+mod local;
+mod request;
+mod setup;
+pub(crate) mod status;
+mod store;
+mod wait;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use menshen_api::types::Event as JournalEvent;
+use menshen_core::{Core, Event, Instant, ServiceId};
+use menshen_os::paths::Paths;
+use menshen_os::{OsEvent, System, TreeMode};
+use menshen_plan::Plan;
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::control::Control;
+use crate::definition::DefinitionSource;
+use crate::disk::{Disk, DiskHandle};
+use crate::hub::Hub;
+use crate::logs::{Logs, TapReceiver};
+use alert::Alerts;
+use input::{Input, Inputs};
+use jobs::Jobs;
+use local::Local;
+pub(crate) use local::log_id;
+use request::Tickets;
+use wait::Waiters;
+
+/// How to guard.
+pub struct Options {
+    /// Where the definition came from, to read it again.
+    pub source: DefinitionSource,
+    /// The plan made of it.
+    pub plan: Arc<Plan>,
+    /// Where everything is.
+    pub paths: Paths,
+    /// How trees are told apart.
+    pub trees: TreeMode,
+    /// Whether the guard ends by itself once every service has come to rest, as `menshen run` does.
+    pub end: EndWhen,
+    /// Somebody who watches: the foreground of `menshen up`.
+    pub watcher: Option<Watcher>,
+}
+
+/// When the guard ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndWhen {
+    /// When it is asked to, or an essential service has failed.
+    Asked,
+    /// Also when every service has come to rest.
+    AtRest,
+}
+
+/// Somebody who watches a guard in the same process.
+pub struct Watcher {
+    /// Hears of every event as it happens, in the loop's thread: it must not wait for anything.
+    pub event: Box<dyn FnMut(&JournalEvent)>,
+    /// Gets the lines services write, once, before anything starts.
+    pub lines: Box<dyn FnOnce(TapReceiver)>,
+}
+
+/// Why the guard cannot guard.
+#[derive(Debug, Error)]
+pub enum GuardError {
+    /// Another guard of the same name runs.
+    #[error("a guard named '{instance}' is running already")]
+    AlreadyRunning {
+        /// The name.
+        instance: String,
+    },
+    /// What was remembered was written by a newer version.
+    #[error("what was remembered of '{service}' was written by a newer version of Menshen: {why}")]
+    NewerMemory {
+        /// Of which service.
+        service: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// The system refuses something that cannot be done without.
+    #[error("{doing}: {}", menshen_os::error::describe(.source))]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The journal cannot even be made anew.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+}
+
+/// Guards until asked to end. The exit code is 0, or 7 if an essential service failed or, with [`EndWhen::AtRest`], any.
+///
+/// # Errors
+/// When the guard cannot begin. Once it guards, nothing ends it but being asked.
+pub fn run(options: Options) -> Result<u8, GuardError> {
+    let mut guard = setup::begin(options)?;
+    let code = guard.serve();
+    guard.finish();
+    Ok(code)
+}
+
+struct Guard {
+    instance: String,
+    source: DefinitionSource,
+    paths: Paths,
+    boot: String,
+    end: EndWhen,
+    watcher: Option<Watcher>,
+    started: menshen_api::Time,
+
+    core: Core,
+    system: System,
+    /// What each process and task is there for.
+    jobs: Jobs,
+    services: HashMap<ServiceId, Local>,
+    identities: crate::program::Identities,
+
+    inputs: Inputs,
+    waiting: mpsc::Receiver<Input>,
+    /// Where tasks run: probes, webhooks, the control socket.
+    tasks: Handle,
+    control: Control,
+
+    disk: Option<Disk>,
+    disk_handle: DiskHandle,
+    logs: Logs,
+    log_reports: input::LogReports,
+    hub: Hub,
+    next_sequence: u64,
+
+    alerts: Alerts,
+    tickets: Tickets,
+    waiters: Waiters,
+    /// Whether a service's state or facts changed since waiters were last looked at.
+    moved: bool,
+    sampling: bool,
+    shutting_down: bool,
+    ended: Option<u8>,
+    held: Option<setup::Held>,
+}
+
+/// How many inputs are taken between two looks at the operating system.
+const INPUTS_AT_ONCE: usize = 256;
+
+impl Guard {
+    /// The loop. Returns the exit code.
+    fn serve(&mut self) -> u8 {
+        self.feed(Event::Begin);
+        let mut events = Vec::new();
+        loop {
+            self.settle_waiters();
+            if let Some(code) = self.ended {
+                return code;
+            }
+            let timeout = self.core.poll_timeout().map(|at| at.since(now()));
+            if let Err(error) = self.system.wait(timeout, &mut events) {
+                self.trouble(format!("waiting for events: {}", menshen_os::error::describe(&error)));
+                // Whatever it is, it must not become a busy loop.
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            for event in events.drain(..) {
+                self.os_event(event);
+            }
+            for _ in 0..INPUTS_AT_ONCE {
+                let Ok(input) = self.waiting.try_recv() else { break };
+                self.input(input);
+            }
+            self.log_reports();
+            if self.core.poll_timeout().is_some_and(|at| at <= now()) {
+                self.feed(Event::Timeout);
+            }
+        }
+    }
+
+    /// Gives an event to the core and carries out what follows.
+    fn feed(&mut self, event: Event) {
+        self.core.handle(now(), event);
+        self.carry_out();
+    }
+
+    /// Something of the guard itself does not work.
+    fn trouble(&mut self, text: String) {
+        self.feed(Event::Trouble { service: None, text });
+    }
+
+    fn os_event(&mut self, event: OsEvent) {
+        match event {
+            OsEvent::Started { token, pid } => self.started(token, pid),
+            OsEvent::StartFailed { token, error } => self.start_failed(token, error),
+            OsEvent::Exited { token, exit, oom, tree, tail } => self.exited(token, (exit, oom, tree), &tail),
+            OsEvent::TreeEmpty { token } => self.tree_empty(token),
+            OsEvent::Frozen { token } => self.frozen(token),
+            OsEvent::Notified { token, datagram } => self.notified(token, datagram),
+            OsEvent::Asked(ask) => self.asked(ask),
+        }
+    }
+}
+
+/// Now, as the core counts time.
+fn now() -> Instant {
+    Instant(menshen_os::clock::monotonic_ns())
+}

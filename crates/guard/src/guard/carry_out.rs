@@ -1,0 +1,304 @@
+//! Carrying out what the core wants, in the order it comes.
+
+use std::sync::Arc;
+
+use menshen_core::{Effect, Event, Record, RecordKind, Reply, Role, RunId, ServiceId, SignalTarget};
+use menshen_os::file::Durability;
+use menshen_os::{Output, Place, Target};
+use menshen_plan::ServicePlan;
+use menshen_plan::definition::ProbeKind;
+use menshen_plan::plan::ProbeCheck;
+
+use super::alert::{Delivery, Payload};
+use super::input::Input;
+use super::jobs::{Asking, Job};
+use super::local::log_id;
+use super::status::{Clock, event};
+use super::store::{self, Stored, StoredProcess};
+use super::{Guard, now};
+use crate::{probe, program};
+
+impl Guard {
+    /// Drains the core. What is carried out may lead to more.
+    pub(super) fn carry_out(&mut self) {
+        while let Some(effect) = self.core.poll_effect() {
+            self.carry_out_one(effect);
+        }
+    }
+
+    fn carry_out_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Remember { service } => self.remember(service, Orderly::No),
+            Effect::Spawn { run, plan, main_pid } => self.spawn(run, &plan, main_pid),
+            Effect::Signal { run, target, signal } => {
+                if let (Some(token), Some(number)) =
+                    (self.jobs.token_of(run), menshen_os::signal::number(&signal.to_string()))
+                {
+                    self.system.signal(token, of(target), number);
+                }
+            }
+            Effect::Kill { run, target } => self.kill(run, target),
+            Effect::Freeze { run } => self.freeze(run),
+            Effect::Thaw { run } => self.thaw(run),
+            Effect::Probe { service, probe, round } => self.ask(service, probe, round),
+            Effect::CancelProbe { service, probe, round } => self.cancel_probe(service, probe, round),
+            Effect::DropFds { service } => {
+                if let Some(local) = self.services.get_mut(&service) {
+                    local.descriptors.clear();
+                }
+            }
+            Effect::Replanned { service, plan } => self.refurnish(service, &plan),
+            Effect::Removed { service } => self.clear_away(service),
+            Effect::Record(record) => self.write_record(record),
+            Effect::Alert(alert) => self.alert(&alert),
+            Effect::Reply(reply) => self.reply(reply),
+            Effect::ShutdownComplete { code } => self.ended = Some(code),
+        }
+    }
+
+    /// Hands what the core remembers of a service to the disk.
+    pub(super) fn remember(&mut self, id: ServiceId, orderly: Orderly) {
+        let Some(memory) = self.core.memory(id) else { return };
+        let process = |(role, number, pid): (Role, u64, Option<u32>)| {
+            let token = self.jobs.token_of(RunId { service: id, role, number })?;
+            Some(StoredProcess { role, number, pid: pid?, start_time: self.system.start_time(token)? })
+        };
+        let processes = memory.runs().filter_map(process).collect();
+        let asked = memory.asked();
+        let name = memory.service().to_string();
+        let stored = Stored { boot: self.boot.clone(), orderly: orderly == Orderly::Yes, processes, memory };
+        let Ok(content) = serde_json::to_vec(&stored) else { return };
+        // What an operator asked for has to survive a loss of power; the rest means nothing after one.
+        let local = self.services.get_mut(&id);
+        let durability = match local {
+            Some(local) if local.asked != asked => {
+                local.asked = asked;
+                Durability::Power
+            }
+            Some(_) | None => Durability::Guard,
+        };
+        self.disk_handle.remember(store::path(&self.paths.memory(&self.instance), &name), content, durability);
+    }
+
+    fn spawn(&mut self, run: RunId, plan: &Arc<ServicePlan>, main_pid: Option<u32>) {
+        let token = self.jobs.token();
+        match self.try_spawn(token, run, plan, main_pid) {
+            Ok(()) => self.jobs.add_run(token, run),
+            Err(error) => self.feed_later(Event::SpawnFailed { run, error }),
+        }
+    }
+
+    fn try_spawn(
+        &mut self,
+        token: menshen_os::Token,
+        run: RunId,
+        plan: &Arc<ServicePlan>,
+        main_pid: Option<u32>,
+    ) -> Result<(), String> {
+        let identity = self.identities.of(plan).map_err(|error| error.to_string())?;
+        let local = self.services.get(&run.service).ok_or("the service is gone")?;
+        let output = local.output().map_err(|error| error.to_string())?;
+        let is_main = run.role == Role::Main;
+        let around = program::Around {
+            instance: &self.instance,
+            identity,
+            output,
+            notify_socket: local.notify.as_ref().filter(|_| is_main).map(|(_, path)| path.as_path()),
+            main_pid,
+            passed: if is_main { local.descriptors.clone() } else { Vec::new() },
+        };
+        let program = program::of_role(plan, run.role, around);
+        let place = Place { service: plan.name.to_string(), role: role_name(run.role).to_owned() };
+        if is_main {
+            self.logs.begin_run(log_id(run.service), run.number);
+        }
+        let has_limits = plan.limits.memory.is_some() || plan.limits.cpu.is_some() || plan.limits.tasks.is_some();
+        if has_limits {
+            self.apply_limits(run.service);
+        }
+        self.system.spawn(token, &place, &program).map(drop).map_err(|error| menshen_os::error::describe(&error))
+    }
+
+    /// Gives an event to the core that comes from carrying out another; its effects follow those that are waiting.
+    pub(super) fn feed_later(&mut self, event: Event) {
+        self.core.handle(now(), event);
+    }
+
+    fn kill(&mut self, run: RunId, target: SignalTarget) {
+        let Some(token) = self.jobs.token_of(run) else { return };
+        let again = self.core.status(run.service).is_some_and(|status| now().since(status.since).as_secs() > 0);
+        self.system.kill(token, of(target));
+        let left = self.system.describe_members(token);
+        if again && !left.is_empty() {
+            self.feed_later(Event::Unkillable { run, what: left });
+        }
+    }
+
+    fn freeze(&mut self, run: RunId) {
+        let frozen = self.jobs.token_of(run).map(|token| self.system.freeze(token));
+        let error = match frozen {
+            Some(Ok(())) => return,
+            Some(Err(error)) => error.to_string(),
+            None => "its process is gone".to_owned(),
+        };
+        self.feed_later(Event::FreezeFailed { run, error });
+    }
+
+    fn thaw(&mut self, run: RunId) {
+        if let Some(Err(error)) = self.jobs.token_of(run).map(|token| self.system.thaw(token)) {
+            self.feed_later(Event::Trouble { service: Some(run.service), text: format!("thawing: {error}") });
+        }
+        self.feed_later(Event::Thawed { run });
+    }
+
+    /// Asks a probe: as a task, or by starting its command.
+    fn ask(&mut self, service: ServiceId, kind: ProbeKind, round: u64) {
+        let plan = self.services.get(&service).map(|local| Arc::clone(&local.plan));
+        let Some((plan, check)) =
+            plan.and_then(|plan| plan.probes.get(kind).map(|probe| probe.check.clone()).map(|check| (plan, check)))
+        else {
+            let outcome = Err("the probe is gone".to_owned());
+            return self.feed_later(Event::Probed { service, probe: kind, round, outcome });
+        };
+        let asking = match &check {
+            ProbeCheck::Exec(command) => match self.start_probe(service, kind, round, &plan, command) {
+                Ok(asking) => asking,
+                Err(error) => {
+                    return self.feed_later(Event::Probed { service, probe: kind, round, outcome: Err(error) });
+                }
+            },
+            ProbeCheck::Http(_)
+            | ProbeCheck::Tcp(_)
+            | ProbeCheck::Grpc { .. }
+            | ProbeCheck::Notify
+            | ProbeCheck::File { .. }
+            | ProbeCheck::Log(_) => {
+                let inputs = self.inputs.clone();
+                let task = self.tasks.spawn(async move {
+                    let outcome = probe::ask(&check).await.map_err(|error| plan.secrets.mask(&error));
+                    inputs.send(Input::Probed { service, probe: kind, round, outcome }).await;
+                });
+                Asking::Task(task.abort_handle())
+            }
+        };
+        self.jobs.begin_probe(service, kind, round, asking);
+    }
+
+    fn start_probe(
+        &mut self,
+        service: ServiceId,
+        kind: ProbeKind,
+        round: u64,
+        plan: &Arc<ServicePlan>,
+        command: &menshen_plan::command_line::CommandLine,
+    ) -> Result<Asking, String> {
+        let identity = self.identities.of(plan).map_err(|error| error.to_string())?;
+        let main_pid = self.core.status(service).and_then(|status| status.pid);
+        let around = program::Around {
+            instance: &self.instance,
+            identity,
+            output: Output::Tail,
+            notify_socket: None,
+            main_pid,
+            passed: Vec::new(),
+        };
+        let program = program::of_probe(plan, command, around);
+        let place = Place { service: plan.name.to_string(), role: format!("probe-{kind}") };
+        let token = self.jobs.token();
+        self.system.spawn(token, &place, &program).map_err(|error| menshen_os::error::describe(&error))?;
+        self.jobs.add(token, Job::Probe { service, kind, round });
+        Ok(Asking::Process(token))
+    }
+
+    /// Ends a probe. A task ends at once; a process tells when it has.
+    fn cancel_probe(&mut self, service: ServiceId, kind: ProbeKind, round: u64) {
+        match self.jobs.probe(service, kind, round) {
+            Some(Asking::Process(token)) => self.system.kill(*token, Target::Tree),
+            Some(Asking::Task(task)) => {
+                task.abort();
+                self.jobs.end_probe(service, kind, round);
+                self.feed_later(Event::Probed { service, probe: kind, round, outcome: Err("cancelled".to_owned()) });
+            }
+            None => {}
+        }
+    }
+
+    /// Writes an event down and tells whoever follows.
+    pub(super) fn write_record(&mut self, record: Record) {
+        let moves = matches!(
+            record.kind,
+            RecordKind::Transition { .. } | RecordKind::Probe { .. } | RecordKind::Command { .. }
+        );
+        self.moved |= moves;
+        self.shutting_down |= record.kind == RecordKind::ShuttingDown;
+        let event = Arc::new(event(record, self.next_sequence, Clock::now().wall()));
+        self.next_sequence += 1;
+        self.disk_handle.record((*event).clone());
+        if let Some(watcher) = &mut self.watcher {
+            (watcher.event)(&event);
+        }
+        self.hub.publish(event);
+    }
+
+    fn alert(&mut self, alert: &menshen_core::Alert) {
+        let payload = Arc::new(Payload {
+            instance: self.instance.clone(),
+            host: menshen_os::host::name(),
+            kind: alert.kind,
+            service: alert.service.clone(),
+            text: alert.text.clone(),
+            time: Clock::now().wall(),
+        });
+        let plan = Arc::clone(self.core.plan());
+        for delivery in self.alerts.deliveries(&plan, alert, &payload, now()) {
+            self.deliver(delivery);
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        if !self.alerts.begin() {
+            let text = delivery.failure("too many alerts are under way");
+            return self.feed_later(Event::Trouble { service: None, text });
+        }
+        match &delivery.plan.route {
+            menshen_plan::plan::AlertRoute::Webhook { .. } => delivery.call_webhook(&self.tasks, &self.inputs),
+            menshen_plan::plan::AlertRoute::Exec(_) => self.run_alert(delivery),
+        }
+    }
+
+    /// Answers a command, once what it changed is on disk.
+    fn reply(&mut self, reply: Reply) {
+        let Some(ticket) = self.tickets.take(reply.ticket) else { return };
+        let answer = match reply.result {
+            Ok(()) => self.show(ticket.service).ok_or_else(|| super::request::no_such_service(&ticket.name)),
+            Err(refusal) => Err(super::request::refused(&ticket.name, refusal)),
+        };
+        self.disk_handle.then(move || {
+            // Who asked may have gone; what was asked is done all the same.
+            let _ = ticket.reply.send(answer);
+        });
+    }
+}
+
+/// Whether a memory is written at an orderly end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Orderly {
+    Yes,
+    No,
+}
+
+const fn of(target: SignalTarget) -> Target {
+    match target {
+        SignalTarget::Main => Target::Main,
+        SignalTarget::Rest => Target::Rest,
+        SignalTarget::Tree => Target::Tree,
+    }
+}
+
+pub(super) const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Main => "main",
+        Role::Fallback => "fallback",
+        Role::Stop => "stop",
+    }
+}

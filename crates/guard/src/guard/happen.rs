@@ -1,0 +1,306 @@
+//! What happened, in the core's words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use menshen_core::{Event, RunId, ServiceId};
+use menshen_os::event::Ask;
+use menshen_os::notify_socket::Datagram;
+use menshen_os::{Exit, Place, Target, Token, TreeState};
+use menshen_plan::plan::AlertRoute;
+
+use super::Guard;
+use super::alert::Delivery;
+use super::input::Input;
+use super::jobs::Job;
+use super::local::{log_id, pattern_kind};
+use super::status::{exit, tree};
+use crate::disk::DiskReport;
+use crate::logs::Report;
+use crate::notify::{self, Descriptors};
+use crate::program;
+
+/// How often what services use is looked at, where the kernel does not enforce a limit.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+impl Guard {
+    pub(super) fn started(&mut self, token: Token, pid: u32) {
+        if let Some(Job::Run(run)) = self.jobs.get(token) {
+            let run = *run;
+            self.feed(Event::Spawned { run, pid });
+        }
+    }
+
+    pub(super) fn start_failed(&mut self, token: Token, error: String) {
+        match self.jobs.remove(token) {
+            Some(Job::Run(run)) => self.feed(Event::SpawnFailed { run, error }),
+            Some(Job::Probe { service, kind, round }) => self.probe_ended(service, kind, round, Err(error)),
+            Some(Job::Alert(delivery, timeout)) => {
+                timeout.abort();
+                self.alert_tried(&delivery, Err(error));
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn exited(&mut self, token: Token, (how, oom, left): (Exit, bool, TreeState), tail: &[u8]) {
+        match self.jobs.get(token) {
+            Some(Job::Run(run)) => {
+                let run = *run;
+                self.run_exited(token, run, (how, oom, left));
+            }
+            Some(Job::Probe { .. }) => {
+                if left == TreeState::Alive {
+                    // What a probe leaves behind ends with it; its end is reported when it is gone.
+                    self.system.kill(token, Target::Tree);
+                }
+                if let Some(Job::Probe { service, kind, round }) = self.jobs.remove(token) {
+                    self.probe_ended(service, kind, round, exec_outcome(how, tail));
+                }
+            }
+            Some(Job::Alert(..)) => {
+                self.system.kill(token, Target::Tree);
+                if let Some(Job::Alert(delivery, timeout)) = self.jobs.remove(token) {
+                    timeout.abort();
+                    self.alert_tried(&delivery, exec_outcome(how, tail));
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn run_exited(&mut self, token: Token, run: RunId, (how, oom, left): (Exit, bool, TreeState)) {
+        // Nobody waits for it: what was written last is on its way.
+        self.logs.flush(log_id(run.service), || ());
+        if left == TreeState::Empty {
+            self.jobs.remove(token);
+        }
+        self.feed(Event::Exited { run, exit: exit(how), oom, tree: tree(left) });
+    }
+
+    pub(super) fn tree_empty(&mut self, token: Token) {
+        if let Some(Job::Run(run)) = self.jobs.remove(token) {
+            self.feed(Event::TreeEmpty { run });
+        }
+    }
+
+    pub(super) fn frozen(&mut self, token: Token) {
+        if let Some(Job::Run(run)) = self.jobs.get(token) {
+            let run = *run;
+            self.feed(Event::Frozen { run });
+        }
+    }
+
+    fn probe_ended(
+        &mut self,
+        service: ServiceId,
+        probe: menshen_plan::definition::ProbeKind,
+        round: u64,
+        outcome: Result<(), String>,
+    ) {
+        if self.jobs.end_probe(service, probe, round) {
+            let mask = |error: String| {
+                self.services.get(&service).map_or_else(String::new, |local| local.plan.secrets.mask(&error))
+            };
+            let outcome = outcome.map_err(mask);
+            self.feed(Event::Probed { service, probe, round, outcome });
+        }
+    }
+
+    /// A program said something of itself. Only what comes from the service's own processes counts.
+    pub(super) fn notified(&mut self, socket: Token, datagram: Datagram) {
+        let Some(id) = self.jobs.socket(socket) else { return };
+        let run = self.core.main_run(id);
+        let Some((run, token)) = run.and_then(|run| self.jobs.token_of(run).map(|token| (run, token))) else { return };
+        if !self.is_from_service(id, token, &datagram) {
+            let text = format!(
+                "a notify message from process {} (user {}) was passed over: it is not the service's",
+                datagram.pid, datagram.uid
+            );
+            return self.feed(Event::Trouble { service: Some(id), text });
+        }
+        let message = notify::parse(&datagram.bytes);
+        if let Some(pid) = message.main_pid {
+            match self.system.set_main(token, pid) {
+                Ok(()) => self.feed(Event::MainChanged { run, pid }),
+                Err(error) => self.feed(Event::Trouble {
+                    service: Some(id),
+                    text: format!("MAINPID={pid} was passed over: {error}"),
+                }),
+            }
+        }
+        self.keep_descriptors(id, &message, datagram);
+        for notification in message.notifications {
+            self.feed(Event::Notified { run, notification });
+        }
+    }
+
+    /// A sender that is gone already (`systemd-notify` is gone in a moment) is known by its user.
+    fn is_from_service(&mut self, id: ServiceId, token: Token, datagram: &Datagram) -> bool {
+        if self.system.is_member(token, datagram.pid) {
+            return true;
+        }
+        let gone = !menshen_os::system::exists(datagram.pid);
+        let local = self.services.get(&id).map(|local| Arc::clone(&local.plan));
+        let user = local.and_then(|plan| self.identities.of(&plan).ok().flatten()).map(|identity| identity.uid);
+        gone && datagram.uid == user.unwrap_or(menshen_os::account::current().uid)
+    }
+
+    /// Keeps descriptors for the next start of the program, as many as the definition allows.
+    fn keep_descriptors(&mut self, id: ServiceId, message: &notify::Message, datagram: Datagram) {
+        let Some(local) = self.services.get_mut(&id) else { return };
+        let name = message.descriptor_name.clone().unwrap_or_else(|| "stored".to_owned());
+        match message.descriptors {
+            Some(Descriptors::Remove) => local.descriptors.retain(|(stored, _)| *stored != name),
+            Some(Descriptors::Store) => {
+                let room = usize::from(local.plan.fd_store).saturating_sub(local.descriptors.len());
+                let came = datagram.descriptors.len();
+                local.descriptors.extend(
+                    datagram.descriptors.into_iter().take(room).map(|descriptor| (name.clone(), Arc::new(descriptor))),
+                );
+                if came > room {
+                    let text = format!(
+                        "{} file descriptors were not kept: `fd_store` allows {}",
+                        came - room,
+                        local.plan.fd_store
+                    );
+                    self.feed(Event::Trouble { service: Some(id), text });
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Somebody asks the guard itself by a signal.
+    pub(super) fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Terminate => self.feed(Event::Shutdown { reason: "SIGTERM".to_owned(), hurry: false }),
+            // A second Ctrl-C is not patient any more.
+            Ask::Interrupt => {
+                self.feed(Event::Shutdown { reason: "interrupted".to_owned(), hurry: self.shutting_down });
+            }
+            Ask::Reload => self.reload_from_disk(),
+        }
+    }
+
+    pub(super) fn input(&mut self, input: Input) {
+        match input {
+            Input::Request(request) => self.request(request),
+            Input::Probed { service, probe, round, outcome } => self.probe_ended(service, probe, round, outcome),
+            // They are heard after the inputs.
+            Input::Logs => {}
+            Input::Disk(DiskReport::Trouble(text)) => self.trouble(text),
+            Input::Disk(DiskReport::TroubleOver) => {
+                self.feed(Event::TroubleOver {
+                    service: None,
+                    text: "what the guard remembers can be written again".to_owned(),
+                });
+            }
+            Input::RunAlert(delivery) => self.run_alert(delivery),
+            Input::AlertTimeout(token) => self.system.kill(token, Target::Tree),
+            Input::AlertEnded(result) => self.alert_ended(result),
+            Input::Sample => self.sample(),
+            Input::Reloaded(Ok(plan)) => self.follow(plan, "SIGHUP".to_owned()),
+            Input::Reloaded(Err(text)) => self.trouble(format!("the definition was not reloaded: {text}")),
+        }
+    }
+
+    pub(super) fn log_reports(&mut self) {
+        for report in self.log_reports.take() {
+            self.log_report(report);
+        }
+    }
+
+    fn log_report(&mut self, report: Report) {
+        let service = |log: crate::logs::LogId| u32::try_from(log.0).map(ServiceId).ok();
+        match report {
+            Report::Matched { log, run, pattern } => {
+                let current =
+                    service(log).and_then(|id| self.core.main_run(id)).filter(|current| current.number == run);
+                if let Some((run, probe)) = current.zip(pattern_kind(pattern)) {
+                    self.feed(Event::LogMatched { run, probe });
+                }
+            }
+            Report::Trouble { log, text } => self.feed(Event::Trouble { service: service(log), text }),
+            Report::TroubleOver { log, text } => self.feed(Event::TroubleOver { service: service(log), text }),
+        }
+    }
+
+    /// Starts an alert's command.
+    pub(super) fn run_alert(&mut self, delivery: Delivery) {
+        let AlertRoute::Exec(command) = &delivery.plan.route else { return };
+        let folder = self.source.folder();
+        let program = program::of_alert(command, &folder, delivery.variables(), delivery.json());
+        // No service's name begins with a dot.
+        let place = Place { service: ".alerts".to_owned(), role: delivery.route.to_string() };
+        let token = self.jobs.token();
+        if let Err(error) = self.system.spawn(token, &place, &program) {
+            return self.alert_tried(&delivery, Err(menshen_os::error::describe(&error)));
+        }
+        let (inputs, timeout) = (self.inputs.clone(), delivery.plan.timeout);
+        let task = self.tasks.spawn(async move {
+            tokio::time::sleep(timeout).await;
+            inputs.send(Input::AlertTimeout(token)).await;
+        });
+        self.jobs.add(token, Job::Alert(Box::new(delivery), task.abort_handle()));
+    }
+
+    fn alert_tried(&mut self, delivery: &Delivery, outcome: Result<(), String>) {
+        let Err(why) = outcome else { return self.alert_ended(Ok(())) };
+        match delivery.next_try() {
+            Some((next, wait)) => next.run_later(wait, &self.tasks, &self.inputs),
+            None => self.alert_ended(Err(delivery.failure(&why))),
+        }
+    }
+
+    fn alert_ended(&mut self, result: Result<(), String>) {
+        self.alerts.end();
+        if let Err(text) = result {
+            // Written down, but not alerted: that would go round in circles.
+            self.note(text);
+        }
+    }
+
+    /// Begins to look at what services use, if that has not begun.
+    pub(super) fn begin_sampling(&mut self) {
+        if std::mem::replace(&mut self.sampling, true) {
+            return;
+        }
+        let inputs = self.inputs.clone();
+        self.tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(SAMPLE_EVERY).await;
+                inputs.send(Input::Sample).await;
+            }
+        });
+    }
+
+    /// Looks at those services whose limits the kernel does not enforce.
+    fn sample(&mut self) {
+        let mut exceeded = Vec::new();
+        for (id, local) in self.services.iter().filter(|(_, local)| !local.enforced.memory || !local.enforced.tasks) {
+            let Some(run) = self.core.main_run(*id) else { continue };
+            let usage = self.system.usage(local.plan.name.as_str());
+            let limits = &local.plan.limits;
+            if let Some(limit) = limits.memory.filter(|limit| !local.enforced.memory && usage.memory_bytes > limit.0) {
+                exceeded.push((run, format!("memory {} MiB of {limit}", usage.memory_bytes >> 20)));
+            } else if let Some(limit) = limits.tasks.filter(|limit| !local.enforced.tasks && usage.tasks > *limit) {
+                exceeded.push((run, format!("{} tasks of {limit}", usage.tasks)));
+            }
+        }
+        for (run, what) in exceeded {
+            self.feed(Event::LimitExceeded { run, what });
+        }
+    }
+}
+
+/// What the end of a probe's or alert's command means, with the last line it wrote.
+fn exec_outcome(how: Exit, tail: &[u8]) -> Result<(), String> {
+    if how == Exit::Code(0) {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(tail);
+    let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let last: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
+    Err(if last.is_empty() { exit(how).to_string() } else { format!("{}: {last}", exit(how)) })
+}

@@ -1,0 +1,148 @@
+//! Everything that reaches the loop from elsewhere than the operating system: one closed type.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use menshen_api::types::{Service, WaitFor};
+use menshen_api::{Problem, Time};
+use menshen_core::{Command, ServiceId};
+use menshen_os::{Token, Waker};
+use menshen_plan::Plan;
+use menshen_plan::definition::ProbeKind;
+use tokio::sync::{mpsc, oneshot};
+
+use super::alert::Delivery;
+use crate::disk::DiskReport;
+use crate::logs::Report;
+
+/// How many inputs may wait for the loop; whoever has more waits himself.
+const INPUTS_MAX: usize = 1024;
+
+/// Something the loop has to know or do.
+pub(crate) enum Input {
+    /// Somebody asks over the control socket.
+    Request(Request),
+    /// A probe that was asked outside the loop has an answer.
+    Probed { service: ServiceId, probe: ProbeKind, round: u64, outcome: Result<(), String> },
+    /// The logs have something to say; see [`LogReports`].
+    Logs,
+    /// From the disk.
+    Disk(DiskReport),
+    /// An alert's command is to be run (again).
+    RunAlert(Delivery),
+    /// An alert's command has taken too long.
+    AlertTimeout(Token),
+    /// An alert got through, or was given up.
+    AlertEnded(Result<(), String>),
+    /// It is time to look what services use.
+    Sample,
+    /// The definition is to be read again (SIGHUP); what came of it.
+    Reloaded(Result<Arc<Plan>, String>),
+}
+
+/// What somebody asks over the control socket.
+pub(crate) enum Request {
+    /// Every service.
+    List(oneshot::Sender<Vec<Service>>),
+    /// One service, with what only the loop knows of it.
+    Detail(String, oneshot::Sender<Option<Box<Detail>>>),
+    /// A command, answered when it is remembered.
+    Command { name: String, command: Command, by: String, reply: oneshot::Sender<Result<Service, Problem>> },
+    /// Answered when a service has come to a state.
+    Wait { name: String, until: WaitFor, reply: oneshot::Sender<Result<Service, Problem>> },
+    /// The number of a service.
+    Find(String, oneshot::Sender<Option<ServiceId>>),
+    /// The plan.
+    Plan(oneshot::Sender<Arc<Plan>>),
+    /// Another plan is to be followed.
+    Follow { plan: Arc<Plan>, by: String, reply: oneshot::Sender<()> },
+    /// Everything is to be stopped.
+    Shutdown { by: String, now: bool, reply: oneshot::Sender<()> },
+    /// The guard itself.
+    Info(oneshot::Sender<Info>),
+    /// Every service with what it uses.
+    Measure(oneshot::Sender<Vec<Measured>>),
+}
+
+/// One service, with what only the loop knows of it.
+pub(crate) struct Detail {
+    pub service: Service,
+    pub plan: Arc<menshen_plan::ServicePlan>,
+    pub probes: Vec<menshen_core::ProbeStatus>,
+    pub depends_on: Vec<menshen_api::types::Dependency>,
+    pub usage: Option<menshen_os::usage::Usage>,
+}
+
+/// The guard itself.
+pub(crate) struct Info {
+    pub started: Time,
+    pub trees: &'static str,
+    pub services: usize,
+    pub shutting_down: bool,
+}
+
+/// A service with what it uses.
+pub(crate) struct Measured {
+    pub service: Service,
+    pub usage: menshen_os::usage::Usage,
+}
+
+/// Sends inputs to the loop and wakes it.
+#[derive(Clone)]
+pub(crate) struct Inputs {
+    sender: mpsc::Sender<Input>,
+    waker: Waker,
+}
+
+impl Inputs {
+    /// Both ends.
+    pub(crate) fn channel(waker: Waker) -> (Self, mpsc::Receiver<Input>) {
+        let (sender, receiver) = mpsc::channel(INPUTS_MAX);
+        (Self { sender, waker }, receiver)
+    }
+
+    /// From a task. Nobody hears it when the guard has ended.
+    pub(crate) async fn send(&self, input: Input) {
+        if self.sender.send(input).await.is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    /// From a thread that may wait.
+    pub(crate) fn send_blocking(&self, input: Input) {
+        if self.sender.blocking_send(input).is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    /// Asks the loop and waits for its answer; `None` when the guard has ended.
+    pub(crate) async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Input::Request(request(reply))).await;
+        answer.await.ok()
+    }
+}
+
+/// What the logs have to say. Their thread never waits for the loop here, because the loop may be waiting for it. The same
+/// thing said twice is heard once, so there are never more than a few for each service.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogReports(Arc<Mutex<Vec<Report>>>);
+
+impl LogReports {
+    /// From the logs' thread.
+    pub(crate) fn push(&self, report: Report, inputs: &Inputs) {
+        let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !reports.contains(&report) {
+            reports.push(report);
+        }
+        drop(reports);
+        // A loop with a full queue of inputs looks here anyway.
+        if inputs.sender.try_send(Input::Logs).is_ok() {
+            inputs.waker.wake();
+        }
+    }
+
+    /// By the loop.
+    pub(crate) fn take(&self) -> Vec<Report> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

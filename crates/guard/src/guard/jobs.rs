@@ -1,0 +1,105 @@
+//! What each process and task is there for.
+
+use std::collections::HashMap;
+
+use menshen_core::{RunId, ServiceId};
+use menshen_os::Token;
+use menshen_plan::definition::ProbeKind;
+use tokio::task::AbortHandle;
+
+use super::alert::Delivery;
+
+/// What a process is there for.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// A program of a service.
+    Run(RunId),
+    /// A probe's command.
+    Probe { service: ServiceId, kind: ProbeKind, round: u64 },
+    /// An alert's command; the handle ends its time-out.
+    Alert(Box<Delivery>, AbortHandle),
+}
+
+/// A probe under way.
+#[derive(Debug)]
+pub(super) enum Asking {
+    /// A task asks.
+    Task(AbortHandle),
+    /// A process does.
+    Process(Token),
+}
+
+/// Every process and task of the guard.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    next: u64,
+    jobs: HashMap<Token, Job>,
+    runs: HashMap<RunId, Token>,
+    probes: HashMap<(ServiceId, ProbeKind), (u64, Asking)>,
+    /// Notify sockets, by the service whose they are.
+    sockets: HashMap<Token, ServiceId>,
+}
+
+impl Jobs {
+    /// A token nobody has had.
+    pub(super) fn token(&mut self) -> Token {
+        self.next += 1;
+        Token(self.next)
+    }
+
+    pub(super) fn add_run(&mut self, token: Token, run: RunId) {
+        self.jobs.insert(token, Job::Run(run));
+        self.runs.insert(run, token);
+    }
+
+    pub(super) fn add(&mut self, token: Token, job: Job) {
+        self.jobs.insert(token, job);
+    }
+
+    pub(super) fn get(&self, token: Token) -> Option<&Job> {
+        self.jobs.get(&token)
+    }
+
+    pub(super) fn token_of(&self, run: RunId) -> Option<Token> {
+        self.runs.get(&run).copied()
+    }
+
+    /// The process is gone with its tree.
+    pub(super) fn remove(&mut self, token: Token) -> Option<Job> {
+        let job = self.jobs.remove(&token);
+        if let Some(Job::Run(run)) = &job {
+            self.runs.remove(run);
+        }
+        job
+    }
+
+    pub(super) fn begin_probe(&mut self, service: ServiceId, kind: ProbeKind, round: u64, asking: Asking) {
+        self.probes.insert((service, kind), (round, asking));
+    }
+
+    /// The probe under way, if it is of this round.
+    pub(super) fn probe(&self, service: ServiceId, kind: ProbeKind, round: u64) -> Option<&Asking> {
+        self.probes.get(&(service, kind)).filter(|(under_way, _)| *under_way == round).map(|(_, asking)| asking)
+    }
+
+    /// The probe has ended. Whether it was under way.
+    pub(super) fn end_probe(&mut self, service: ServiceId, kind: ProbeKind, round: u64) -> bool {
+        let under_way = self.probe(service, kind, round).is_some();
+        if under_way {
+            self.probes.remove(&(service, kind));
+        }
+        under_way
+    }
+
+    pub(super) fn add_socket(&mut self, token: Token, service: ServiceId) {
+        self.sockets.insert(token, service);
+    }
+
+    pub(super) fn socket(&self, token: Token) -> Option<ServiceId> {
+        self.sockets.get(&token).copied()
+    }
+
+    pub(super) fn remove_socket(&mut self, token: Token) {
+        self.sockets.remove(&token);
+    }
+}

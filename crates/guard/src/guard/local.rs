@@ -1,0 +1,165 @@
+//! What belongs to a service besides its processes: its pipes and logs, its notify socket, the file descriptors it left.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use menshen_core::{ServiceId, Wanted};
+use menshen_os::notify_socket::NotifySocket;
+use menshen_os::output::{Descriptor, Pipe, open_program_end};
+use menshen_os::usage::Enforced;
+use menshen_os::{Output, Token};
+use menshen_plan::ServicePlan;
+use menshen_plan::definition::ProbeKind;
+use menshen_plan::plan::ProbeCheck;
+use regex::bytes::Regex;
+
+use super::Guard;
+use crate::logs::{LogId, Pattern, Spec};
+use crate::program;
+
+/// One service as the guard holds it.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub plan: Arc<ServicePlan>,
+    stdout: PathBuf,
+    stderr: PathBuf,
+    pub notify: Option<(Token, PathBuf)>,
+    /// File descriptors the program left for its next start.
+    pub descriptors: Vec<(String, Arc<Descriptor>)>,
+    pub enforced: Enforced,
+    /// What an operator had asked for when it was last written with care.
+    pub asked: Option<Wanted>,
+}
+
+/// The log of a service has its number.
+pub(crate) const fn log_id(service: ServiceId) -> LogId {
+    LogId(service.0 as u64)
+}
+
+impl Guard {
+    /// Makes what a service needs. What cannot be made is reported, and the service then fails to start with the reason.
+    pub(super) fn furnish(&mut self, id: ServiceId, plan: &Arc<ServicePlan>) {
+        let pipes = self.paths.pipes(&self.instance);
+        let name = plan.name.as_str();
+        let local = Local {
+            plan: Arc::clone(plan),
+            stdout: pipes.join(format!("{name}.out")),
+            stderr: pipes.join(format!("{name}.err")),
+            notify: None,
+            descriptors: Vec::new(),
+            enforced: Enforced { memory: true, cpu: true, tasks: true },
+            asked: None,
+        };
+        if let Err(error) = self.attach_log(id, &local) {
+            self.trouble(format!("the log of {name} cannot be kept: {error}"));
+        }
+        self.services.insert(id, local);
+        self.open_notify_socket(id);
+    }
+
+    fn attach_log(&mut self, id: ServiceId, local: &Local) -> std::io::Result<()> {
+        let plan = &local.plan;
+        let owner = self.identities.of(plan).ok().flatten().map(|identity| (identity.uid, identity.gid));
+        let spec = Spec {
+            name: plan.name.to_string(),
+            instance: self.instance.clone(),
+            folder: self.paths.service_logs(&self.instance, plan.name.as_str()),
+            plan: plan.log.clone(),
+            stdout: Pipe::open(&local.stdout, owner)?,
+            stderr: Pipe::open(&local.stderr, owner)?,
+            patterns: patterns(plan),
+            run: self.core.main_run(id).map_or(0, |run| run.number),
+        };
+        self.logs.attach(log_id(id), spec)
+    }
+
+    /// A socket for a service that may speak of itself.
+    fn open_notify_socket(&mut self, id: ServiceId) {
+        let Some(local) = self.services.get(&id).filter(|local| local.notify.is_none() && local.plan.uses_notify())
+        else {
+            return;
+        };
+        let path = self.paths.pipes(&self.instance).join(format!("{}.notify", local.plan.name));
+        let token = self.jobs.token();
+        let opened = NotifySocket::bind(&path).and_then(|socket| self.system.add_socket(token, socket));
+        if let Err(error) = opened {
+            return self.trouble(format!("{}: {error}", self.services[&id].plan.name));
+        }
+        self.jobs.add_socket(token, id);
+        if let Some(local) = self.services.get_mut(&id) {
+            local.notify = Some((token, path));
+        }
+    }
+
+    /// The service follows a new plan.
+    pub(super) fn refurnish(&mut self, id: ServiceId, plan: &Arc<ServicePlan>) {
+        let Some(local) = self.services.get_mut(&id) else { return self.furnish(id, plan) };
+        local.plan = Arc::clone(plan);
+        self.logs.replan(log_id(id), plan.log.clone(), patterns(plan));
+        self.open_notify_socket(id);
+        self.apply_limits(id);
+    }
+
+    /// Tells the system what a service may use, and says so where it cannot see to it.
+    pub(super) fn apply_limits(&mut self, id: ServiceId) {
+        let Some(local) = self.services.get_mut(&id) else { return };
+        let enforced = self.system.limit(local.plan.name.as_str(), &program::limits(&local.plan));
+        let lost_cpu = local.enforced.cpu && !enforced.cpu;
+        local.enforced = enforced;
+        if lost_cpu {
+            let text =
+                format!("{}: limits.cpu is not enforced, this machine has no cpu controller to do so", local.plan.name);
+            self.trouble(text);
+        }
+        if !enforced.memory || !enforced.tasks {
+            self.begin_sampling();
+        }
+    }
+
+    /// Everything a service had is let go.
+    pub(super) fn clear_away(&mut self, id: ServiceId) {
+        let Some(local) = self.services.remove(&id) else { return };
+        self.logs.detach(log_id(id));
+        if let Some((token, path)) = &local.notify {
+            self.system.remove_socket(*token);
+            self.jobs.remove_socket(*token);
+            remove(path);
+        }
+        remove(&local.stdout);
+        remove(&local.stderr);
+        self.system.forget(local.plan.name.as_str());
+        self.disk_handle.forget(super::store::path(&self.paths.memory(&self.instance), local.plan.name.as_str()));
+    }
+}
+
+impl Local {
+    /// New ends of the service's pipes for a program to write into.
+    pub(super) fn output(&self) -> std::io::Result<Output> {
+        Ok(Output::To { stdout: open_program_end(&self.stdout)?, stderr: open_program_end(&self.stderr)? })
+    }
+}
+
+/// The patterns of `log` probes, numbered by their kind.
+fn patterns(plan: &ServicePlan) -> Vec<Pattern> {
+    let of = |(number, kind): (u32, ProbeKind)| match &plan.probes.get(kind)?.check {
+        // The plan was refused if it were not a regular expression.
+        ProbeCheck::Log(text) => Regex::new(text).ok().map(|regex| Pattern { id: number, regex }),
+        ProbeCheck::Http(_)
+        | ProbeCheck::Tcp(_)
+        | ProbeCheck::Exec(_)
+        | ProbeCheck::Grpc { .. }
+        | ProbeCheck::Notify
+        | ProbeCheck::File { .. } => None,
+    };
+    (0..).zip(ProbeKind::ALL).filter_map(of).collect()
+}
+
+/// The kind of a pattern's number.
+pub(super) fn pattern_kind(number: u32) -> Option<ProbeKind> {
+    ProbeKind::ALL.get(usize::try_from(number).ok()?).copied()
+}
+
+fn remove(path: &Path) {
+    // What is gone already is as it should be.
+    let _ = std::fs::remove_file(path);
+}

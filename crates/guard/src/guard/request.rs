@@ -1,0 +1,209 @@
+//! What is asked over the control socket, as far as the loop answers it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use menshen_api::types::{Dependency, Service};
+use menshen_api::{Problem, ProblemCode};
+use menshen_core::{Command, Event, Record, RecordKind, Refusal, ServiceId, Ticket};
+use menshen_plan::definition::{Condition, OnLoss};
+use menshen_plan::{Plan, ServicePlan};
+use tokio::sync::oneshot;
+
+use super::input::{Detail, Info, Input, Measured, Request};
+use super::status::{Clock, service};
+use super::{EndWhen, Guard};
+use crate::control::access::Access;
+use crate::journal::Bounds;
+
+/// Commands that wait for their answer.
+#[derive(Default)]
+pub(super) struct Tickets {
+    next: u64,
+    waiting: HashMap<Ticket, PendingReply>,
+}
+
+/// Who waits for the answer of a command.
+pub(super) struct PendingReply {
+    pub service: ServiceId,
+    pub name: String,
+    pub reply: oneshot::Sender<Result<Service, Problem>>,
+}
+
+impl Tickets {
+    fn add(&mut self, pending: PendingReply) -> Ticket {
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        self.waiting.insert(ticket, pending);
+        ticket
+    }
+
+    pub(super) fn take(&mut self, ticket: Ticket) -> Option<PendingReply> {
+        self.waiting.remove(&ticket)
+    }
+}
+
+impl Guard {
+    pub(super) fn request(&mut self, request: Request) {
+        // Who asked may have gone; then nobody hears the answer.
+        match request {
+            Request::List(reply) => drop(reply.send(self.list())),
+            Request::Detail(name, reply) => drop(reply.send(self.detail(&name).map(Box::new))),
+            Request::Command { name, command, by, reply } => self.command(name, command, by, reply),
+            Request::Wait { name, until, reply } => self.begin_wait(name, until, reply),
+            Request::Find(name, reply) => drop(reply.send(self.core.id(&name))),
+            Request::Plan(reply) => drop(reply.send(Arc::clone(self.core.plan()))),
+            Request::Follow { plan, by, reply } => {
+                self.follow(plan, by);
+                self.disk_handle.then(move || {
+                    let _ = reply.send(());
+                });
+            }
+            Request::Shutdown { by, now, reply } => {
+                self.feed(Event::Shutdown { reason: format!("asked by {by}"), hurry: now });
+                self.disk_handle.then(move || {
+                    let _ = reply.send(());
+                });
+            }
+            Request::Info(reply) => drop(reply.send(self.info())),
+            Request::Measure(reply) => drop(reply.send(self.measure())),
+        }
+    }
+
+    fn command(
+        &mut self,
+        name: String,
+        command: Command,
+        by: String,
+        reply: oneshot::Sender<Result<Service, Problem>>,
+    ) {
+        let Some(service) = self.core.id(&name) else {
+            let _ = reply.send(Err(no_such_service(&name)));
+            return;
+        };
+        let ticket = self.tickets.add(PendingReply { service, name, reply });
+        self.feed(Event::Command { service, command, by, ticket: Some(ticket) });
+    }
+
+    /// A service as the contract shows it.
+    pub(super) fn show(&self, id: ServiceId) -> Option<Service> {
+        let order = self.order();
+        self.show_with(id, &order, &Clock::now())
+    }
+
+    fn show_with(&self, id: ServiceId, order: &HashMap<&str, u32>, clock: &Clock) -> Option<Service> {
+        let status = self.core.status(id)?;
+        let description = self.services.get(&id).and_then(|local| local.plan.description.clone());
+        let level = order.get(status.name.as_str()).copied().unwrap_or(0);
+        Some(service(&status, &self.instance, description, level, clock))
+    }
+
+    /// The group of the start order each service belongs to.
+    fn order(&self) -> HashMap<&str, u32> {
+        let levels = self.core.plan().start_order();
+        (0..).zip(levels).flat_map(|(level, names)| names.into_iter().map(move |name| (name, level))).collect()
+    }
+
+    fn list(&self) -> Vec<Service> {
+        let (order, clock) = (self.order(), Clock::now());
+        self.core.services().filter_map(|id| self.show_with(id, &order, &clock)).collect()
+    }
+
+    fn detail(&self, name: &str) -> Option<Detail> {
+        let id = self.core.id(name)?;
+        let local = self.services.get(&id)?;
+        let status = self.core.status(id)?;
+        let lives = status.pid.is_some() || status.fallback_pid.is_some();
+        Some(Detail {
+            service: self.show(id)?,
+            plan: Arc::clone(&local.plan),
+            probes: status.probes,
+            depends_on: self.dependencies(id, &local.plan),
+            usage: lives.then(|| self.system.usage(name)),
+        })
+    }
+
+    fn dependencies(&self, id: ServiceId, plan: &ServicePlan) -> Vec<Dependency> {
+        let one =
+            |(name, dependency): (&menshen_plan::ServiceName, &menshen_plan::definition::Dependency)| Dependency {
+                name: name.to_string(),
+                condition: match dependency.condition {
+                    Condition::Started => "started",
+                    Condition::Ready => "ready",
+                    Condition::Completed => "completed",
+                }
+                .to_owned(),
+                on_loss: match dependency.on_loss {
+                    OnLoss::Ignore => "ignore",
+                    OnLoss::Stop => "stop",
+                    OnLoss::Restart => "restart",
+                }
+                .to_owned(),
+                holds: self.core.dependency_holds(id, name.as_str()),
+            };
+        plan.depends_on.iter().map(one).collect()
+    }
+
+    fn measure(&self) -> Vec<Measured> {
+        let measured = |service: Service| Measured { usage: self.system.usage(&service.name), service };
+        self.list().into_iter().map(measured).collect()
+    }
+
+    fn info(&self) -> Info {
+        Info {
+            started: self.started,
+            trees: self.system.describe_trees(),
+            services: self.services.len(),
+            shutting_down: self.shutting_down,
+        }
+    }
+
+    /// Reads the definition again, off the loop, and comes back with what came of it.
+    pub(super) fn reload_from_disk(&mut self) {
+        let (inputs, source) = (self.inputs.clone(), self.source.clone());
+        self.tasks.spawn(async move {
+            let loaded = tokio::task::spawn_blocking(move || crate::control::reload::load(&source)).await;
+            let plan = loaded.unwrap_or_else(|error| Err(Problem::new(ProblemCode::Internal, error.to_string())));
+            inputs.send(Input::Reloaded(plan.map(|loaded| loaded.plan).map_err(|problem| problem.detail))).await;
+        });
+    }
+
+    /// Follows another plan.
+    pub(super) fn follow(&mut self, plan: Arc<Plan>, by: String) {
+        self.identities.forget();
+        self.control.set_access(Access::new(&plan.access));
+        self.disk_handle.set_bounds(Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 });
+        self.feed(Event::Reload { plan, by });
+    }
+
+    /// Writes something down that is the guard's own business.
+    pub(super) fn note(&mut self, text: String) {
+        let kind = RecordKind::Trouble { over: false };
+        self.write_record(Record { service: None, kind, reason: text, by: None });
+    }
+
+    /// With [`EndWhen::AtRest`], the guard ends once nothing will happen any more.
+    pub(super) fn end_if_at_rest(&mut self) {
+        if self.end == EndWhen::AtRest && self.ended.is_none() && self.core.is_at_rest() {
+            let failed = |id| self.core.status(id).is_some_and(|status| status.state == menshen_core::State::Failed);
+            let code = if self.core.services().any(failed) { 7 } else { 0 };
+            self.ended = Some(code);
+        }
+    }
+}
+
+pub(super) fn no_such_service(name: &str) -> Problem {
+    Problem::new(ProblemCode::NoSuchService, format!("there is no service '{name}'"))
+}
+
+pub(super) fn refused(name: &str, refusal: Refusal) -> Problem {
+    let code = match refusal {
+        Refusal::NoSuchService => ProblemCode::NoSuchService,
+        Refusal::Disabled => ProblemCode::Disabled,
+        Refusal::NotRunning => ProblemCode::NotRunning,
+        Refusal::NotPaused => ProblemCode::NotPaused,
+        Refusal::NoReloadSignal => ProblemCode::NoReloadSignal,
+        Refusal::ShuttingDown => ProblemCode::ShuttingDown,
+    };
+    Problem::new(code, format!("{name}: {refusal}"))
+}

@@ -1,0 +1,202 @@
+//! Beginning and ending: everything the loop needs is made before it runs, and let go in order after.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use menshen_core::Core;
+use menshen_os::System;
+use menshen_os::file::{Lock, create_folder};
+use menshen_os::system::SystemConfig;
+use menshen_plan::Plan;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::alert::Alerts;
+use super::carry_out::Orderly;
+use super::input::{Input, Inputs, LogReports};
+use super::jobs::Jobs;
+use super::request::Tickets;
+use super::status::Clock;
+use super::wait::Waiters;
+use super::{Guard, GuardError, Options, now, store};
+use crate::control::{Control, Shared};
+use crate::disk::Disk;
+use crate::hub::Hub;
+use crate::journal::{Bounds, Journal};
+use crate::logs::{Logs, TapScope};
+use crate::program::Identities;
+
+/// Programs of any user must be able to reach their sockets and pipes by path, and nobody needs to list them.
+const RUN_FOLDER_MODE: u32 = 0o711;
+const PRIVATE_FOLDER_MODE: u32 = 0o750;
+
+/// Makes everything the loop needs.
+pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
+    let Options { source, plan, paths, trees, end, mut watcher } = options;
+    let instance = plan.name.to_string();
+    let lock = claim(&paths, &instance)?;
+    let system = System::new(&SystemConfig { instance: instance.clone(), trees })
+        .map_err(failed("setting up process control"))?;
+    let (inputs, waiting) = Inputs::channel(system.waker());
+    let tasks = Tasks::start().map_err(failed("starting the task thread"))?;
+    let (disk, next_sequence, damaged) = open_disk(&paths.memory(&instance), &plan, &inputs)?;
+    let log_reports = LogReports::default();
+    let logs = start_logs(&inputs, &log_reports).map_err(failed("starting the log thread"))?;
+    if let Some(watcher) = &mut watcher {
+        let lines = std::mem::replace(&mut watcher.lines, Box::new(drop));
+        lines(logs.tap(TapScope::All));
+    }
+    let hub = Hub::new();
+    let shared = Shared {
+        instance: instance.clone(),
+        source: source.clone(),
+        inputs: inputs.clone(),
+        hub: hub.clone(),
+        disk: disk.handle(),
+        logs: logs.clone(),
+        logs_folder: paths.logs.join(&instance),
+    };
+    let control = Control::start(&tasks.handle, &paths.control(&instance), &plan.access, shared);
+    let control = control.map_err(failed("opening the control socket"))?;
+    let mut guard = Guard {
+        boot: menshen_os::clock::boot_id(),
+        core: Core::new(now(), &plan, seed()),
+        system,
+        jobs: Jobs::default(),
+        services: HashMap::new(),
+        identities: Identities::default(),
+        inputs,
+        waiting,
+        tasks: tasks.handle.clone(),
+        control,
+        disk_handle: disk.handle(),
+        disk: Some(disk),
+        logs,
+        log_reports,
+        hub,
+        next_sequence,
+        alerts: Alerts::default(),
+        tickets: Tickets::default(),
+        waiters: Waiters::default(),
+        moved: true,
+        sampling: false,
+        shutting_down: false,
+        ended: None,
+        started: Clock::now().wall(),
+        held: Some(Held { lock, tasks }),
+        instance,
+        source,
+        paths,
+        end,
+        watcher,
+    };
+    guard.furnish_all(&plan);
+    if damaged {
+        guard.note("the journal was damaged; it was put aside and a new one begun".to_owned());
+    }
+    guard.take_over()?;
+    Ok(guard)
+}
+
+/// What the guard holds as long as it lives.
+pub(super) struct Held {
+    lock: Lock,
+    tasks: Tasks,
+}
+
+/// The thread of all tasks: probes, webhooks, the control socket.
+struct Tasks {
+    handle: Handle,
+    stop: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Tasks {
+    fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let run = move || {
+            // Either the guard ends or it is gone; both end the tasks.
+            drop(runtime.block_on(stopped));
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("tasks".to_owned()).spawn(run)?;
+        Ok(Self { handle, stop, thread })
+    }
+
+    fn stop(self) {
+        // A thread that has ended already needs no telling.
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
+}
+
+/// Makes the folders and takes the lock of the instance.
+fn claim(paths: &menshen_os::paths::Paths, instance: &str) -> Result<Lock, GuardError> {
+    let folders = [
+        (paths.run.clone(), RUN_FOLDER_MODE),
+        (paths.pipes(instance), RUN_FOLDER_MODE),
+        (store::folder(&paths.memory(instance)), PRIVATE_FOLDER_MODE),
+        (paths.logs.join(instance), PRIVATE_FOLDER_MODE),
+    ];
+    for (folder, mode) in folders {
+        create_folder(&folder, mode).map_err(failed("making its folders"))?;
+    }
+    let lock = Lock::take(&paths.lock(instance)).map_err(failed("taking its lock"))?;
+    lock.ok_or_else(|| GuardError::AlreadyRunning { instance: instance.to_owned() })
+}
+
+fn open_disk(memory: &Path, plan: &Plan, inputs: &Inputs) -> Result<(Disk, u64, bool), GuardError> {
+    let bounds = Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 };
+    let (journal, damaged) = Journal::open(&memory.join("journal.db"), bounds)?;
+    let next_sequence = journal.newest()? + 1;
+    let inputs = inputs.clone();
+    let disk = Disk::start(journal, move |report| inputs.send_blocking(Input::Disk(report)));
+    Ok((disk.map_err(failed("starting the disk thread"))?, next_sequence, damaged))
+}
+
+fn start_logs(inputs: &Inputs, reports: &LogReports) -> std::io::Result<Logs> {
+    let (inputs, reports) = (inputs.clone(), reports.clone());
+    Logs::start(move |report| reports.push(report, &inputs))
+}
+
+fn failed(doing: &'static str) -> impl FnOnce(std::io::Error) -> GuardError {
+    move |source| GuardError::System { doing, source }
+}
+
+/// Jitter has to differ between guards that start together, not to be unpredictable.
+fn seed() -> u64 {
+    menshen_os::clock::monotonic_ns() ^ u64::from(std::process::id()) << 32
+}
+
+impl Guard {
+    fn furnish_all(&mut self, plan: &Arc<Plan>) {
+        for (name, service) in &plan.services {
+            if let Some(id) = self.core.id(name.as_str()) {
+                self.furnish(id, service);
+            }
+        }
+    }
+
+    /// After the loop: what was asked for is remembered, what services wrote last is on disk, and the sockets are gone.
+    pub(super) fn finish(mut self) {
+        let ids: Vec<_> = self.core.services().collect();
+        for id in ids {
+            self.remember(id, Orderly::Yes);
+        }
+        self.control.close();
+        self.logs.stop();
+        self.services.clear();
+        if let Some(disk) = self.disk.take() {
+            disk.stop();
+        }
+        self.system.close();
+        // Last, so that a next guard of this name finds everything let go.
+        if let Some(Held { lock, tasks }) = self.held.take() {
+            tasks.stop();
+            drop(lock);
+        }
+    }
+}
