@@ -162,8 +162,12 @@ pub(crate) fn whole(folder: &Path, stem: &str) -> Vec<u8> {
     closed.sort();
     closed.dedup_by_key(|name| name[..stem.len() + 9].to_owned());
     let mut bytes = Vec::new();
-    for name in closed {
-        let mut file = File::open(folder.join(&name)).unwrap();
+    for mut name in closed {
+        let mut file = File::open(folder.join(&name)).unwrap_or_else(|_| {
+            // It was compressed since the folder was listed.
+            name.push_str(".zst");
+            File::open(folder.join(&name)).unwrap()
+        });
         if name.ends_with(".zst") {
             zstd::Decoder::new(file).unwrap().read_to_end(&mut bytes).unwrap();
         } else {

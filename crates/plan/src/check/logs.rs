@@ -13,7 +13,8 @@ pub(crate) fn check(context: &Context<'_>, subject: &Subject<'_>, diagnostics: &
             Diagnostic::new(Code::RotationWithoutRetention, message).at(subject.value(&["log", "rotate"])).help(help),
         );
     }
-    for (index, place) in subject.plan.log.also.iter().enumerate().filter(|(_, place)| !context.facts.has_log(**place)) {
+    for (index, place) in subject.plan.log.also.iter().enumerate().filter(|(_, place)| !context.facts.has_log(**place))
+    {
         let name = match place {
             AlsoLog::Journald => "systemd journal",
             AlsoLog::Eventlog => "Windows Event Log",
@@ -22,7 +23,8 @@ pub(crate) fn check(context: &Context<'_>, subject: &Subject<'_>, diagnostics: &
         let index = index.to_string();
         let message = format!("this machine has no {name}");
         let help = "take it out, or put it into a profile for machines that have one";
-        diagnostics.push(Diagnostic::new(Code::NoSuchLog, message).at(subject.value(&["log", "also", &index])).help(help));
+        diagnostics
+            .push(Diagnostic::new(Code::NoSuchLog, message).at(subject.value(&["log", "also", &index])).help(help));
     }
     if rotate.total.0 != 0 && rotate.size.0 > rotate.total.0 {
         let message =
