@@ -197,7 +197,11 @@ impl Service {
         if self.is_going_down(context) {
             let reason = match after {
                 After::Wanted { reason } => reason,
-                other => format!("stopped; {}", other.reason()),
+                After::Stop { reason }
+                | After::Fail { reason }
+                | After::Complete { reason }
+                | After::Retry { reason, .. }
+                | After::Trip { reason, .. } => format!("stopped; {reason}"),
             };
             self.rest(context, Trigger::End, reason);
             return;

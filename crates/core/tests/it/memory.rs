@@ -1,5 +1,6 @@
 //! What survives a change of guards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_core::{Command, Core, Effect, Event, Exit, Instant, Memory, Notification, RunId, State, Tree, Wanted};
@@ -211,7 +212,7 @@ fn what_left_the_definition_while_no_guard_was_there_is_ended_and_forgotten() {
     let mut rig = Rig::new(&format!("{WEB}[service.old]\ncommand = \"old\"\n"));
     let memory = rig.core.memory(rig.id("old")).unwrap();
     let mut next = Rig::idle(WEB);
-    let old = plan("[service.old]\ncommand = \"?\"\n").services["old"].clone();
+    let old = Arc::clone(&plan("[service.old]\ncommand = \"?\"\n").services["old"]);
     let id = next.core.resume_gone(&old, memory).unwrap();
     next.send(Event::Begin);
     assert_eq!((next.state("old"), next.signals("old").len()), (State::Stopping, 1));
