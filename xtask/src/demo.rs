@@ -1,5 +1,8 @@
 //! The example shop, guarded.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use crate::shell::{cargo, command, root, run, say};
 
 pub(crate) fn demo() -> Result<(), String> {
@@ -12,6 +15,9 @@ pub(crate) fn demo() -> Result<(), String> {
     guard.arg("up").arg("--file").arg(shop).arg("--set").arg(format!("BIN={}", programs.display()));
     // Everything the demo makes stays in the repository's own target folder.
     guard.env("MENSHEN_HOME", root().join("target/demo"));
+    // Ctrl-C is for the guard, which closes the shop; this waits until it has.
+    let heard = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, heard).map_err(|error| format!("Ctrl-C: {error}"))?;
     run(&mut guard)
 }
 

@@ -150,6 +150,10 @@ pub(crate) struct Up {
     #[arg(long, requires = "detach")]
     pub wait: bool,
 
+    /// With --wait: wait no longer than this.
+    #[arg(long, requires = "wait", value_name = "DURATION", default_value = "60s")]
+    pub timeout: String,
+
     /// This is the process in the background.
     #[arg(long, hide = true)]
     pub in_background: bool,

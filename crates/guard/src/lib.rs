@@ -4,7 +4,7 @@
 //! - [`guard`]: the loop. Every source (processes, timers, probes, commands) becomes one kind of input there, in one order.
 //! - [`logs`]: what services write. [`journal`]: what happened. `disk`: the thread that writes what the guard remembers.
 //! - `probe`, `http_call`: asking services how they are. [`notify`]: what they say by themselves.
-//! - `control`: the socket over which the guard is asked. `hub`: events for whoever follows them.
+//! - `since`: points in time people ask about. `control`: the socket over which the guard is asked. `hub`: events for whoever follows them.
 
 pub mod definition;
 pub mod facts;
@@ -19,5 +19,6 @@ mod http_call;
 mod hub;
 mod probe;
 mod program;
+mod since;
 
 pub use guard::{EndWhen, GuardError, Options, Watcher, run};

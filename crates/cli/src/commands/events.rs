@@ -4,6 +4,7 @@ use menshen_api::Endpoint;
 use menshen_api::client::Call;
 use menshen_api::types::{Event, EventList, EventQuery};
 
+use super::status::local;
 use crate::args::{Arguments, Events};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, wait_for};
@@ -53,7 +54,7 @@ fn show(arguments: &Arguments, event: &Event) {
     if arguments.json {
         output::json_line(event);
     } else {
-        output::line(format_args!("{} {}", dim(event.time), sentence(event)));
+        output::line(format_args!("{} {}", dim(local(event.time)), sentence(event)));
     }
 }
 

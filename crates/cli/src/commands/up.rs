@@ -1,9 +1,9 @@
 //! `menshen up`.
 
 use std::fs::OpenOptions;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use menshen_api::types::{Service, State, Wanted};
 use menshen_guard::EndWhen;
@@ -16,8 +16,10 @@ use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, client, wait_for};
 use crate::output::{self, dim, state_style, styled};
 
-/// How often the process in the background is looked at while it begins.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long after the first look at the process in the background the next one comes; then ever later.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// A look asks for every service, which is not for every moment.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     let source = source(&up.definition)?;
@@ -46,8 +48,10 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
     let mut child = command.spawn().map_err(unusable)?;
     let guard = Guard { instance: instance.to_owned(), client: client(paths.control(instance)) };
+    let timeout = menshen_plan::duration::parse(&up.timeout)
+        .map_err(|error| Failure::new(Exit::Failed, format!("--timeout: {error}")))?;
     wait_for(async {
-        let services = await_guard(&guard, &mut child, &log, up.wait).await?;
+        let services = await_guard(&guard, &mut child, &log, up.wait.then_some(timeout)).await?;
         if arguments.json {
             output::json(&serde_json::json!({ "instance": instance, "pid": child.id(), "services": services }));
             return Ok(Exit::Done);
@@ -81,8 +85,16 @@ fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsS
     arguments
 }
 
-/// Waits until the guard answers and, if asked, until every service has come to where it is wanted or cannot.
-async fn await_guard(guard: &Guard, child: &mut Child, log: &PathBuf, settled: bool) -> Result<Vec<Service>, Failure> {
+/// Waits until the guard answers and, if a time is given for it, until every service has come to where it is wanted, cannot
+/// come there, or has taken too long.
+async fn await_guard(
+    guard: &Guard,
+    child: &mut Child,
+    log: &Path,
+    timeout: Option<Duration>,
+) -> Result<Vec<Service>, Failure> {
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             let last = std::fs::read_to_string(log).unwrap_or_default();
@@ -93,11 +105,12 @@ async fn await_guard(guard: &Guard, child: &mut Child, log: &PathBuf, settled: b
                 .help(format!("what it said is in {}", log.display())));
         }
         if let Ok(services) = guard.services().await
-            && (!settled || services.iter().all(is_settled))
+            && timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled))
         {
             return Ok(services);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 

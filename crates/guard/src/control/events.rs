@@ -14,8 +14,9 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::answer::{Answer, json, stream};
-use super::query::{bad, since};
+use super::query::bad;
 use crate::journal::Filter;
+use crate::since;
 
 /// How many events one answer has at most, and how many are read at once for a follower.
 const PAGE_MAX: u32 = 1000;
@@ -29,7 +30,12 @@ pub(super) async fn list(shared: &Arc<Shared>, query: EventQuery, headers: &Head
     let last_seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::parse);
     let last_seen = last_seen.transpose().map_err(|_| bad("Last-Event-ID is not a number"))?;
     let now = Time::from_ms(menshen_os::clock::wall_ms());
-    let since = query.since.as_deref().map(|text| since(text, now)).transpose()?;
+    let since = query
+        .since
+        .as_deref()
+        .map(|text| since::parse(text, now))
+        .transpose()
+        .map_err(|error| bad(error.to_string()))?;
     let filter = Filter {
         service: query.service,
         since_ms: since.map(Time::as_ms),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use menshen_api::{Problem, ProblemCode, Time};
+use menshen_api::{Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 use serde::de::value::{MapDeserializer, StrDeserializer};
 
@@ -38,16 +38,6 @@ pub(super) async fn body<T: DeserializeOwned>(body: Incoming) -> Result<T, Probl
 async fn collect(body: Incoming) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(ProblemCode::TooLarge, format!("a body may have {BODY_BYTES_MAX} bytes"));
     Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes).map_err(|_| too_large())
-}
-
-/// `10m` ago, or a point in time.
-pub(crate) fn since(text: &str, now: Time) -> Result<Time, Problem> {
-    if let Ok(ago) = menshen_plan::duration::parse(text) {
-        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-        return Ok(Time::from_ms(now.as_ms().saturating_sub(ago)));
-    }
-    text.parse()
-        .map_err(|_| bad(format!("'{text}' is neither a duration such as 10m nor a time such as 2026-01-31T12:00:00Z")))
 }
 
 /// A duration.
@@ -170,14 +160,6 @@ mod tests {
             let detail = parse::<LogQuery>(Some(query)).unwrap_err().detail;
             assert!(detail.contains(expected), "{query}: {detail}");
         }
-    }
-
-    #[test]
-    fn since_is_a_duration_or_a_time() {
-        let now = Time::from_ms(3_600_000);
-        assert_eq!(since("10m", now).unwrap().as_ms(), 3_000_000);
-        assert_eq!(since("1970-01-01T00:00:01Z", now).unwrap().as_ms(), 1000);
-        assert!(since("yesterday", now).is_err());
     }
 
     proptest! {

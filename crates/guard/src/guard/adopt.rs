@@ -7,7 +7,7 @@ use menshen_os::system::Adopted;
 use super::carry_out::role_name;
 use super::status::{exit, tree};
 use super::store::{self, Stored};
-use super::{Guard, GuardError};
+use super::{EndWhen, Guard, GuardError};
 
 /// What has to be told to the core once it has begun.
 struct Ended {
@@ -39,7 +39,8 @@ impl Guard {
     fn take_over_one(&mut self, id: ServiceId, name: &str, stored: &Stored) -> Result<Vec<Ended>, GuardError> {
         let asked = stored.memory.asked();
         if stored.orderly || stored.boot != self.boot {
-            if let Some(wanted) = asked {
+            // `menshen run` was typed just now, which says more than a stop of an earlier day.
+            if let Some(wanted) = asked.filter(|_| self.end == EndWhen::Asked) {
                 self.core.resume_wanted(id, wanted);
                 if let Some(local) = self.services.get_mut(&id) {
                     local.asked = asked;

@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use menshen_api::Time;
 use menshen_api::types::{LogLine, LogQuery, Stream};
-use menshen_plan::duration;
 use regex::bytes::Regex;
 use thiserror::Error;
 
 use super::format::Line;
 use super::names::Stem;
+use crate::since::{self, SinceError};
 use content::Meter;
 use lane::{Lane, Picker};
 use shelf::Shelf;
@@ -45,8 +45,8 @@ pub struct Query {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum QueryError {
     /// It is neither a duration nor a time.
-    #[error("'{0}' is neither a duration like 10m nor a time like 2026-01-31T12:00:00Z")]
-    Since(String),
+    #[error(transparent)]
+    Since(#[from] SinceError),
     /// It is no regular expression.
     #[error("'{text}' is not a regular expression: {reason}")]
     Grep {
@@ -63,18 +63,12 @@ impl Query {
     /// # Errors
     /// When it makes no sense.
     pub fn parse(query: &LogQuery, now_ms: i64) -> Result<Self, QueryError> {
-        let since_ms = query.since.as_deref().map(|since| parse_since(since, now_ms)).transpose()?;
+        let now = Time::from_ms(now_ms);
+        let since = query.since.as_deref().map(|text| since::parse(text, now)).transpose()?;
         let grep = query.grep.as_deref().map(parse_grep).transpose()?;
         let tail = query.tail.map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
-        Ok(Self { since_ms, grep, stream: query.stream, tail, follow: query.follow })
+        Ok(Self { since_ms: since.map(Time::as_ms), grep, stream: query.stream, tail, follow: query.follow })
     }
-}
-
-fn parse_since(text: &str, now_ms: i64) -> Result<i64, QueryError> {
-    if let Ok(duration) = duration::parse(text) {
-        return Ok(now_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)));
-    }
-    text.parse().map(Time::as_ms).map_err(|_| QueryError::Since(text.to_owned()))
 }
 
 fn parse_grep(text: &str) -> Result<Regex, QueryError> {

@@ -278,7 +278,7 @@ fn a_query_is_read_or_refused_with_the_reason() {
     };
     assert_eq!(query(Some("10m"), None).unwrap().since_ms, Some(NOON_MS - 600_000));
     assert_eq!(query(Some("2026-01-31T12:00:00Z"), None).unwrap().since_ms, Some(NOON_MS));
-    assert_eq!(query(Some("yesterday"), None).unwrap_err(), QueryError::Since("yesterday".to_owned()));
+    assert!(matches!(query(Some("yesterday"), None), Err(QueryError::Since(_))));
     assert!(query(None, Some("a+")).unwrap().grep.unwrap().is_match(b"\xffaa"));
     assert_eq!(query(None, Some("a(")).unwrap_err().to_string(), "'a(' is not a regular expression: unclosed group");
 }
