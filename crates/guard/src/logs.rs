@@ -155,7 +155,7 @@ impl Logs {
         let waker = readers.waker();
         let (commands, received) = sync_channel(COMMANDS_MAX);
         let collector = Collector::new(readers, received, journal_socket, Box::new(report))?;
-        let thread = std::thread::Builder::new().name("menshen-logs".to_owned()).spawn(|| collector.run())?;
+        let thread = std::thread::Builder::new().name("logs".to_owned()).spawn(|| collector.run())?;
         Ok(Self(Arc::new(Shared {
             commands,
             waker: WakeAtEnd(waker),

@@ -91,7 +91,7 @@ impl Worker {
 }
 
 fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("menshen-tend".to_owned()).spawn(move || {
+    std::thread::Builder::new().name("tend".to_owned()).spawn(move || {
         menshen_os::output::step_back();
         while let Some((log, job)) = shared.next() {
             match tend(&job.0, &job.1, &shared.stop) {
