@@ -80,9 +80,10 @@ impl Service {
 
     fn stop_fallback(&mut self, context: &mut Context<'_>) {
         let Some(run) = &self.life.fallback.run else { return };
-        // Before it is spawned there is nobody to ask; `fallback_spawned` comes back here.
-        let (spawned, main_ended) = (run.pid.is_some(), run.main_ended);
-        if !spawned {
+        // Before it is spawned there is nobody to ask; `fallback_spawned` comes back here. What has ended was spawned, even
+        // if only the last guard came to know its pid.
+        let main_ended = run.main_ended;
+        if run.pid.is_none() && !main_ended {
             return;
         }
         let id = self.run_id(Role::Fallback, run);

@@ -311,3 +311,19 @@ fn what_a_fallback_leaves_behind_gets_the_rest_of_its_time() {
     rig.wait_s(1);
     assert_eq!(rig.signals("web").last(), Some(&(SignalTarget::Tree, Signal::Kill)));
 }
+
+#[test]
+fn what_a_fallback_leaves_behind_is_ended_even_if_nobody_heard_of_its_spawn() {
+    let mut rig = Rig::one(&format!("{BREAKER}breaker.fallback = [\"page\"]"));
+    for _ in 0..2 {
+        rig.exit("web", 1);
+        rig.wait_s(1);
+    }
+    rig.spawns_succeed = false;
+    rig.exit("web", 1);
+    let page = rig.run_of("web", Role::Fallback);
+    rig.send(Event::Exited { run: page, exit: Exit::Code(1), oom: false, tree: Tree::Alive });
+    assert_eq!(rig.signals("web").last(), Some(&(SignalTarget::Rest, Signal::Term)));
+    rig.wait_s(10);
+    assert_eq!(rig.signals("web").last(), Some(&(SignalTarget::Tree, Signal::Kill)));
+}
