@@ -216,7 +216,7 @@ impl Model {
         let mut needs = BTreeSet::new();
         let mut to_do = vec![id];
         while let Some(id) = to_do.pop() {
-            let names = self.services.get(&id).into_iter().flat_map(|service| service.plan.depends_on.keys());
+            let names = self.services.get(&id).into_iter().flat_map(|service| service.plan_now().depends_on.keys());
             to_do.extend(names.filter_map(|name| self.id(name)).filter(|id| needs.insert(*id)).collect::<Vec<_>>());
         }
         needs
@@ -251,6 +251,7 @@ impl Model {
             }
             service.plan = Arc::clone(own);
             service.newest = Arc::clone(own);
+            service.replan_waits = false;
             service.gone = !plan.services.contains_key(&service.name);
             if !service.by_operator && service.wanted == Wanted::Down {
                 service.wanted = wanted_by(own);

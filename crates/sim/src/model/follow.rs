@@ -7,9 +7,9 @@ use menshen_core::{
     BreakerState, Command, Effect, Event, Exit, Instant, Notification, Record, RecordKind, Role, RunId, ServiceId,
     State, Tree, Wanted,
 };
-use menshen_plan::Plan;
 use menshen_plan::definition::{AlertKind, ProbeKind, ServiceType};
 use menshen_plan::plan::ProbeCheck;
+use menshen_plan::{Cost, Plan, diff};
 
 use super::service::{Next, Run, Service};
 use super::{DELAY, Model, verdict, wanted_by};
@@ -188,7 +188,9 @@ impl Model {
         probe.failures = if well { 0 } else { probe.failures.saturating_add(1) };
         let failed = probe.failures >= allowed;
         service.startup_shown |= kind == ProbeKind::Startup && well;
-        if kind == ProbeKind::Liveness && failed {
+        // What ends already does not die of it again.
+        let ends = service.next.is_some() || service.died;
+        if kind == ProbeKind::Liveness && failed && !ends {
             self.fails(id);
         }
     }
@@ -239,6 +241,12 @@ impl Model {
     }
 
     fn reload(&mut self, plan: &Arc<Plan>) {
+        let changes = diff(&self.plan, plan).services;
+        let costs_restart = |service: &Service| {
+            let cost = changes.iter().find(|change| change.name == service.name).map(|change| change.cost);
+            // What comes back was stopped because it had left.
+            matches!(cost, Some(Cost::Restart | Cost::New))
+        };
         self.plan = Arc::clone(plan);
         let mut newly_wanted = Vec::new();
         for (id, service) in &mut self.services {
@@ -251,9 +259,12 @@ impl Model {
             }
             if *service.plan == **newest {
                 service.newest = Arc::clone(&service.plan);
+                service.replan_waits = false;
                 continue;
             }
             service.newest = Arc::clone(newest);
+            service.replan_waits =
+                service.runs.contains_key(&Role::Main) && (service.replan_waits || costs_restart(service));
             if !service.by_operator && service.plan.start != newest.start && service.wanted == Wanted::Down {
                 service.wanted = wanted_by(newest);
                 newly_wanted.extend((service.wanted != Wanted::Down).then_some(*id));

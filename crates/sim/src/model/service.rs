@@ -21,6 +21,8 @@ pub struct Service {
     pub plan: Arc<ServicePlan>,
     /// The plan of the definition as it is now.
     pub newest: Arc<ServicePlan>,
+    /// What runs has to end before it can follow that.
+    pub(super) replan_waits: bool,
     /// Whether it has left the definition.
     pub gone: bool,
     /// Its state.
@@ -140,6 +142,7 @@ impl Service {
             name: plan.name.clone(),
             plan: Arc::clone(plan),
             newest: Arc::clone(plan),
+            replan_waits: false,
             gone: false,
             state: State::Stopped,
             ready: false,
@@ -219,9 +222,12 @@ impl Service {
     }
 
     pub(super) fn may_be_started(&self) -> bool {
-        // What does not run follows a new plan at once.
-        let plan = if self.runs.contains_key(&Role::Main) { &self.plan } else { &self.newest };
-        plan.start != StartType::Disabled && !self.gone
+        self.plan_now().start != StartType::Disabled && !self.gone
+    }
+
+    /// The plan it follows once the event at hand is over: the newest, unless that costs what runs a restart.
+    pub(super) fn plan_now(&self) -> &ServicePlan {
+        if self.replan_waits { &self.plan } else { &self.newest }
     }
 
     /// Whether it is one that waits for the others.
@@ -355,6 +361,7 @@ impl Service {
     pub(super) fn follow(&mut self, now: Instant, plan: &Arc<ServicePlan>) {
         let probes_change = self.plan.probes != plan.probes || self.plan.kind != plan.kind;
         self.plan = Arc::clone(plan);
+        self.replan_waits = false;
         self.replanned_at = now;
         if probes_change && self.state == State::Running {
             self.begin_probes(now);
