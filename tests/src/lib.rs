@@ -1,1 +1,29 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests share: a place to work in with a running guard, the `menshen` command, and ways to wait.
+//!
+//! - [`bed`]: a folder, a definition, a guard, and the end of everything that was started.
+//! - [`command`]: one run of `menshen`.
+//! - [`events`]: what happened, as `menshen events --follow` tells it.
+//! - [`process`]: processes told apart by their start times.
+//! - [`servers`]: nginx, Redis and PostgreSQL in a bed.
+//! - [`require`]: what a test needs, and the only reason to skip one.
+//! - [`port`], [`wait`]: ports nobody else has, and conditions with deadlines.
+
+#![expect(clippy::unwrap_used, reason = "a rig that fails is a test that fails")]
+#![expect(clippy::panic, reason = "a rig that fails is a test that fails")]
+#![expect(clippy::print_stderr, reason = "what a failed test needs to be understood")]
+
+pub mod bed;
+pub mod command;
+pub mod events;
+pub mod port;
+pub mod process;
+pub mod require;
+pub mod servers;
+pub mod trees;
+pub mod wait;
+
+pub use bed::Bed;
+pub use menshen_api::types::{BreakerState, Event, LogLine, Service, ServiceDetail, State, Stream, Wanted};
+pub use process::Process;
+pub use rustix::process::Signal;
+pub use trees::Trees;

@@ -1,0 +1,114 @@
+//! One run of `menshen`.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde::de::DeserializeOwned;
+
+/// Seconds after which a command is killed: longer than any wait of its own.
+const SECONDS_MAX: &str = "100";
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// What was run, for people.
+    what: String,
+    /// The exit code.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Runs a command to its end.
+    ///
+    /// # Panics
+    /// When it cannot be run, or does not end.
+    #[must_use]
+    pub fn of(command: &Command) -> Self {
+        let mut bounded = Command::new("timeout");
+        bounded.args(["--kill-after=5", SECONDS_MAX]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => bounded.env(name, value),
+                None => bounded.env_remove(name),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            bounded.current_dir(folder);
+        }
+        let Output { status, stdout, stderr } = bounded.output().unwrap();
+        let what = format!("{command:?}");
+        let code = status.code().unwrap_or_else(|| panic!("{what}: {status}"));
+        assert_ne!(code, 124, "{what} did not end within {SECONDS_MAX} s");
+        Self { what, code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
+    }
+
+    /// What it wrote to standard output, as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// What it wrote with `--json`.
+    ///
+    /// # Panics
+    /// When it is something else.
+    #[must_use]
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// What it wrote with `--json`, where that is a value per line.
+    ///
+    /// # Panics
+    /// When it is something else.
+    #[must_use]
+    pub fn json_lines<T: DeserializeOwned>(&self) -> Vec<T> {
+        let lines = self.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let parse = |line| serde_json::from_slice(line).unwrap_or_else(|error| panic!("{error} in {self:?}"));
+        lines.map(parse).collect()
+    }
+
+    /// Itself, if it ended with this code.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[must_use]
+    pub fn ended_with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}: {}{}", self.what, self.text(), self.stderr);
+        self
+    }
+
+    /// That it has done what it was asked.
+    ///
+    /// # Panics
+    /// When it has not.
+    pub fn done(self) {
+        drop(self.ended_with(0));
+    }
+}
+
+/// The `menshen` that was built together with the tests.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn menshen() -> PathBuf {
+    built("menshen")
+}
+
+/// A program of the workspace that was built together with the tests.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // target/PROFILE/deps/TEST
+    let path = test.ancestors().nth(2).unwrap().join(name);
+    assert!(path.is_file(), "{} is not there; `cargo build --workspace` makes it", path.display());
+    path
+}

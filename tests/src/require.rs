@@ -1,0 +1,76 @@
+//! What a test needs of the machine. A test that cannot have it says so and is skipped; where `CI=true` it fails, because
+//! there everything has been installed. There is no other reason to skip a test.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Folders of programs that are not in everybody's `PATH`.
+const MORE_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+/// Where Debian and its like keep each version of PostgreSQL.
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
+
+/// The path of a program.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(MORE_FOLDERS.map(PathBuf::from)).chain(postgres_folders());
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!("there is no {name}"));
+    }
+    found
+}
+
+/// Whether the tests run as root.
+#[must_use]
+pub fn root() -> bool {
+    let is_root = is_root();
+    if !is_root {
+        skip("it needs root");
+    }
+    is_root
+}
+
+/// Whether cgroups (version 2) can be made where the tests run.
+#[must_use]
+pub fn cgroup() -> bool {
+    let can = can_make_cgroups();
+    if !can {
+        skip("no cgroup v2 can be written here");
+    }
+    can
+}
+
+pub(crate) fn is_root() -> bool {
+    menshen_os::account::current().uid == 0
+}
+
+fn postgres_folders() -> Vec<PathBuf> {
+    let versions = fs::read_dir(POSTGRES_VERSIONS).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    folders.sort();
+    folders.reverse();
+    folders
+}
+
+/// Makes one below the tests' own, and removes it.
+fn can_make_cgroups() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let (Some(mount), Some(own)) = (mount, own) else { return false };
+    let folder = Path::new(mount).join(own).join(format!("menshen.trial-{}", std::process::id()));
+    let can = fs::create_dir(&folder).is_ok() && folder.join("cgroup.kill").exists();
+    // If it was made, nothing was put into it.
+    let _ = fs::remove_dir(&folder);
+    can
+}
+
+fn skip(reason: &str) {
+    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    assert!(!in_ci, "{reason}, and in CI everything must be there");
+    // If nobody listens, nobody wants to know.
+    let _ = writeln!(std::io::stdout(), "skipped: {reason}");
+}

@@ -1,0 +1,86 @@
+//! The two ways the guard holds process trees together; what is promised is the same for both.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::require;
+
+/// How a guard tells the processes of services apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trees {
+    /// A cgroup (version 2) for each.
+    Cgroup,
+    /// Sessions, marks and lines of descent.
+    Walk,
+}
+
+impl Trees {
+    /// As `MENSHEN_TREES` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Walk => "walk",
+        }
+    }
+
+    /// Whether this machine can; see [`require`].
+    #[must_use]
+    pub fn are_there(self) -> bool {
+        self == Self::Walk || require::cgroup()
+    }
+}
+
+/// Removes the cgroups of a guard that was killed: its folder, in every hierarchy, below that of the tests.
+pub(crate) fn remove_cgroups(instance: &str) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own: Vec<&str> = own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).collect();
+    for mount in mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4)) {
+        for path in &own {
+            remove_folders(
+                &PathBuf::from(mount).join(path.trim_start_matches('/')).join(format!("menshen.{instance}")),
+            );
+        }
+    }
+}
+
+/// Files in these folders are the kernel's.
+fn remove_folders(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_folders(&entry.path());
+        }
+    }
+    // Mostly there is none: the guard has removed its own.
+    let _ = fs::remove_dir(folder);
+}
+
+/// Makes of each function that takes [`Trees`] two tests, `NAME::cgroup` and `NAME::walk`.
+#[macro_export]
+macro_rules! with_both_trees {
+    ($($(#[$attribute:meta])* fn $name:ident($trees:ident: Trees) $body:block)+) => {$(
+        $(#[$attribute])*
+        #[cfg(test)]
+        mod $name {
+            #[expect(unused_imports, reason = "what the file of the test imports is there for every test of it")]
+            use super::*;
+
+            fn with($trees: $crate::Trees) {
+                if $trees.are_there() {
+                    $body
+                }
+            }
+
+            #[test]
+            fn cgroup() {
+                with($crate::Trees::Cgroup);
+            }
+
+            #[test]
+            fn walk() {
+                with($crate::Trees::Walk);
+            }
+        }
+    )+};
+}
