@@ -11,7 +11,7 @@ use shop::http::serve;
 use shop::say::{err, out};
 
 /// One start in so many is a good one; the others die young.
-const STARTS_IN_A_MOOD: u64 = 6;
+const STARTS_IN_A_MOOD: u64 = 5;
 /// How long a start that dies young lives.
 const SHORT_LIFE: Duration = Duration::from_millis(700);
 
