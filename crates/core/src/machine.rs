@@ -232,6 +232,7 @@ impl Core {
     fn with_service<R>(&mut self, id: ServiceId, act: impl FnOnce(&mut Service, &mut Context<'_>) -> R) -> Option<R> {
         let service = self.services.get_mut(&id)?;
         let before = (service.life.clone(), self.timers.remembered(id));
+        let plan_before = Arc::clone(&service.plan);
         let mut context = Context {
             now: self.now,
             effects: &mut self.batch,
@@ -247,6 +248,8 @@ impl Core {
             self.touched.insert(id);
         }
         if replanned {
+            // What it no longer needs may have waited with its own end for this.
+            self.changed.extend(plan_before.depends_on.keys().filter_map(|name| self.ids.get(name)));
             self.link();
         }
         Some(result)

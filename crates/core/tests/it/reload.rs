@@ -203,3 +203,17 @@ fn what_only_the_program_can_tell_from_now_on_is_taken_from_what_it_said() {
     rig.send(Event::Notified { run, notification: menshen_core::Notification::Ready });
     assert!(rig.status("web").ready);
 }
+
+#[test]
+fn what_a_restart_no_longer_needs_stops_waiting_for_it() {
+    let mut rig = Rig::new(
+        "[service.db]\ncommand = \"db\"\n[service.web]\ncommand = \"web\"\ndepends_on = { db = \"started\" }\n",
+    );
+    reload(&mut rig, "[service.db]\ncommand = \"db\"\n[service.web]\ncommand = \"web --new\"\n");
+    rig.shut_down();
+    assert_eq!((rig.state("web"), rig.state("db")), (State::Stopping, State::Running));
+    rig.exit("web", 0);
+    assert_eq!(rig.state("db"), State::Stopping);
+    rig.exit("db", 0);
+    assert_eq!(rig.shutdown_code(), Some(0));
+}
