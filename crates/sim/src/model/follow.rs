@@ -135,12 +135,13 @@ impl Model {
     }
 
     fn spawn_failed(&mut self, now: Instant, run: RunId) {
+        let ending = self.services.get(&run.service).is_some_and(|service| self.is_going_down(service));
         let Some(service) = self.service_of(run) else { return };
         service.runs.remove(&run.role);
         match run.role {
             Role::Main if service.state != State::Stopping => self.fails(run.service),
-            Role::Fallback => service.fallback_dies(now),
-            Role::Main | Role::Stop => {}
+            Role::Fallback if !ending => service.fallback_dies(now),
+            Role::Main | Role::Fallback | Role::Stop => {}
         }
     }
 
@@ -154,7 +155,7 @@ impl Model {
                 service.dies(verdict::of_exit(&service.plan, exit, oom));
             }
         }
-        if run.role == Role::Fallback && service.runs.get(&Role::Fallback).is_some_and(|run| !run.ended) {
+        if run.role == Role::Fallback && !ending && service.runs.get(&Role::Fallback).is_some_and(|run| !run.ended) {
             service.fallback_dies(now);
         }
         let rest_may_live = run.role == Role::Main && !service.plan.stop.tree;
@@ -284,6 +285,7 @@ impl Model {
         self.delayed_until = None;
         for service in self.services.values_mut() {
             service.due = false;
+            service.fallback_died = None;
             if service.state == State::Stopping {
                 service.next = service.next.or(Some(Next::Wanted));
             }
@@ -580,6 +582,7 @@ impl Service {
     fn leave(&mut self) {
         self.gone = true;
         self.due = false;
+        self.fallback_died = None;
         if self.state == State::Stopping {
             self.next = Some(Next::Wanted);
         }
