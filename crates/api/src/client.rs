@@ -16,7 +16,9 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::endpoint::Endpoint;
+use crate::percent;
 use crate::problem::{Problem, ProblemCode};
+use crate::query;
 use crate::types::Event;
 
 /// The longest answer that is read whole, in bytes.
@@ -162,13 +164,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// When it cannot be written as a query.
     pub fn query(mut self, query: &impl Serialize) -> Result<Self, ClientError> {
-        let value = serde_json::to_value(query).map_err(|error| ClientError::Unreadable(error.to_string()))?;
-        let pairs = value.as_object().into_iter().flatten().filter_map(|(key, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let asked = !value.is_null() && *value != serde_json::Value::Bool(false);
-            asked.then(|| format!("{key}={}", encode(&text)))
-        });
-        self.query = pairs.collect::<Vec<_>>().join("&");
+        self.query = query::write(query).map_err(|error| ClientError::Unreadable(error.to_string()))?;
         Ok(self)
     }
 
@@ -190,7 +186,7 @@ impl<'a> Call<'a> {
 
     fn request(&self, accept: Option<&str>) -> Result<Request<Full<Bytes>>, ClientError> {
         let separator = if self.query.is_empty() { "" } else { "?" };
-        let uri = format!("{}{separator}{}", self.endpoint.path(self.name.map(encode).as_deref()), self.query);
+        let uri = format!("{}{separator}{}", self.endpoint.path(self.name.map(percent::encode).as_deref()), self.query);
         let mut request =
             Request::builder().method(self.endpoint.contract().method).uri(uri).header(http::header::HOST, "menshen");
         if let Some(accept) = accept {
@@ -206,19 +202,6 @@ impl<'a> Call<'a> {
             .body(Full::new(Bytes::from(self.body.clone())))
             .map_err(|error| ClientError::Unreadable(error.to_string()))
     }
-}
-
-/// Everything but the unreserved characters of RFC 3986 as `%XX`.
-fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 async fn read_whole(body: Incoming) -> Result<Bytes, ClientError> {

@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use crate::percent;
 use crate::types;
 
 /// What somebody may do; each role may do what the ones before it may.
@@ -174,22 +175,7 @@ impl Endpoint {
 fn match_path(pattern: &str, path: &str) -> Option<Option<String>> {
     let Some((before, after)) = pattern.split_once("{name}") else { return (pattern == path).then_some(None) };
     let name = path.strip_prefix(before)?.strip_suffix(after)?;
-    (!name.is_empty() && !name.contains('/')).then(|| decode(name).map(Some))?
-}
-
-/// `%XX` as the byte it stands for; `None` if that is not text.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let (byte, after) = match first {
-            b'%' => (u8::from_str_radix(std::str::from_utf8(after.get(..2)?).ok()?, 16).ok()?, &after[2..]),
-            _ => (*first, after),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8(bytes).ok()
+    (!name.is_empty() && !name.contains('/')).then(|| percent::decode(name).ok().map(Some))?
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 
 pub(crate) mod access;
 mod answer;
+mod body;
 mod events;
 mod handle;
 mod idempotency;
 mod logs;
 mod metrics;
-mod query;
 pub(crate) mod reload;
 mod server;
 

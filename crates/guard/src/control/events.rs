@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::answer::{Answer, json, stream};
-use super::query::bad;
+use super::body::bad;
 use crate::journal::Filter;
 use crate::since;
 

@@ -11,7 +11,7 @@ use menshen_api::types::{
     Accepted, EventQuery, GuardInfo, Health, ListQuery, LogQuery, Probe, ReloadQuery, Service, ServiceDetail,
     ServiceList, ShutdownQuery, SignalRequest, State, Usage, WaitFor, WaitQuery, Wanted,
 };
-use menshen_api::{Endpoint, Problem, ProblemCode, Role};
+use menshen_api::{Endpoint, Problem, ProblemCode, Role, query};
 use menshen_core::Command;
 use menshen_os::local_socket::Caller;
 use menshen_plan::diff::diff;
@@ -19,8 +19,8 @@ use menshen_plan::plan::{ProbeCheck, ServicePlan};
 
 use super::Shared;
 use super::answer::{Answer, json, json_with, text, whole};
+use super::body::{bad, body, duration};
 use super::idempotency::{Idempotency, KEY_BYTES_MAX, Verdict};
-use super::query::{bad, body, duration, parse};
 use super::{events, logs, metrics, reload};
 use crate::guard::input::{Detail, Request as LoopRequest};
 use crate::journal::Filter;
@@ -141,9 +141,11 @@ impl Call<'_> {
             Endpoint::ResetService => self.command(Command::Reset).await,
             Endpoint::ReloadService => self.command(Command::Reload).await,
             Endpoint::SignalService => self.signal(body(incoming).await?).await,
-            Endpoint::GetLogs => logs::answer(self.shared, &self.name, parse::<LogQuery>(self.query.as_deref())?).await,
+            Endpoint::GetLogs => {
+                logs::answer(self.shared, &self.name, query::read::<LogQuery>(self.query.as_deref())?).await
+            }
             Endpoint::ListEvents => {
-                events::list(self.shared, parse::<EventQuery>(self.query.as_deref())?, &self.headers).await
+                events::list(self.shared, query::read::<EventQuery>(self.query.as_deref())?, &self.headers).await
             }
             Endpoint::Reload => self.reload().await,
             Endpoint::GetPlan => self.plan().await,
@@ -189,7 +191,7 @@ impl Call<'_> {
     }
 
     async fn list(&self) -> Result<Answer, Problem> {
-        let query: ListQuery = parse(self.query.as_deref())?;
+        let query: ListQuery = query::read(self.query.as_deref())?;
         let limit = usize::try_from(query.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)).unwrap_or(usize::MAX);
         let services = self.services().await?;
         let begin = match &query.cursor {
@@ -247,8 +249,11 @@ impl Call<'_> {
 
     /// Gives a command, and waits for what the caller wants to wait for.
     async fn command(&self, command: Command) -> Result<Answer, Problem> {
-        let query: WaitQuery =
-            if self.endpoint == Endpoint::ReloadService { WaitQuery::default() } else { parse(self.query.as_deref())? };
+        let query: WaitQuery = if self.endpoint == Endpoint::ReloadService {
+            WaitQuery::default()
+        } else {
+            query::read(self.query.as_deref())?
+        };
         let timeout = query.timeout.as_deref().map(duration).transpose()?.unwrap_or(WAIT_DEFAULT);
         let (name, by) = (self.name.clone(), self.by());
         let taken = self.ask(|reply| LoopRequest::Command { name, command, by, reply }).await??;
@@ -284,7 +289,7 @@ impl Call<'_> {
     }
 
     async fn reload(&self) -> Result<Answer, Problem> {
-        let query: ReloadQuery = parse(self.query.as_deref())?;
+        let query: ReloadQuery = query::read(self.query.as_deref())?;
         let source = self.shared.source.clone();
         let loaded = tokio::task::spawn_blocking(move || reload::load(&source)).await;
         let loaded = loaded.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))??;
@@ -309,7 +314,7 @@ impl Call<'_> {
     }
 
     async fn shutdown(&self) -> Result<Answer, Problem> {
-        let query: ShutdownQuery = parse(self.query.as_deref())?;
+        let query: ShutdownQuery = query::read(self.query.as_deref())?;
         let by = self.by();
         self.ask(|reply| LoopRequest::Shutdown { by, now: query.now, reply }).await?;
         Ok(json(&Accepted { accepted: true }))

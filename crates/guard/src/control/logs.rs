@@ -11,7 +11,7 @@ use menshen_api::{Problem, ProblemCode};
 
 use super::Shared;
 use super::answer::{Answer, stream};
-use super::query::bad;
+use super::body::bad;
 use crate::guard::input::Request;
 use crate::guard::log_id;
 use crate::logs::read::{Query, Reader};

@@ -1,22 +1,44 @@
-//! Query strings and bodies: from text to the types of the contract.
+//! Query strings, both ways: the client writes a type of the contract as one, the server reads it back.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
-use menshen_api::{Problem, ProblemCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{MapDeserializer, StrDeserializer};
 
-/// The longest body taken, in bytes; the largest real one has a few dozen.
-const BODY_BYTES_MAX: usize = 64 << 10;
+use crate::percent;
+use crate::problem::{Problem, ProblemCode};
+
 /// The most parameters a query may have.
 const PARAMETERS_MAX: usize = 32;
 
+/// Writes a type of the contract as a query. What is not asked for (null, false) is left out.
+///
+/// # Errors
+/// When it is not a type that serde can write.
+pub fn write(query: &impl Serialize) -> Result<String, serde_json::Error> {
+    let value = serde_json::to_value(query)?;
+    let pairs = value.as_object().into_iter().flatten().filter_map(|(key, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let asked = !value.is_null() && *value != serde_json::Value::Bool(false);
+        asked.then(|| format!("{key}={}", percent::encode(&text)))
+    });
+    Ok(pairs.collect::<Vec<_>>().join("&"))
+}
+
 /// Reads a query as a type of the contract.
-pub(crate) fn parse<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Problem> {
+///
+/// # Errors
+/// With what is wrong with it, as the caller is answered.
+///
+/// ```
+/// use menshen_api::{query, types::LogQuery};
+/// let asked = LogQuery { grep: Some("a b".into()), tail: Some(5), ..LogQuery::default() };
+/// let text = query::write(&asked).unwrap();
+/// assert_eq!(text, "grep=a%20b&tail=5");
+/// assert_eq!(query::read::<LogQuery>(Some(&text)), Ok(asked));
+/// ```
+pub fn read<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Problem> {
     let mut parameters = BTreeMap::new();
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -29,44 +51,13 @@ pub(crate) fn parse<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Probl
     T::deserialize(MapDeserializer::<_, serde::de::value::Error>::new(entries)).map_err(|error| bad(error.to_string()))
 }
 
-/// A body as JSON of the contract.
-pub(super) async fn body<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
-    let bytes = collect(body).await?;
-    serde_json::from_slice(&bytes).map_err(|error| bad(format!("the body cannot be read: {error}")))
-}
-
-async fn collect(body: Incoming) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(ProblemCode::TooLarge, format!("a body may have {BODY_BYTES_MAX} bytes"));
-    Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes).map_err(|_| too_large())
-}
-
-/// A duration.
-pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
-    menshen_plan::duration::parse(text).map_err(|error| bad(error.to_string()))
-}
-
-pub(super) fn bad(detail: impl Into<String>) -> Problem {
+fn bad(detail: String) -> Problem {
     Problem::new(ProblemCode::BadRequest, detail)
 }
 
 /// `%XX` and `+` as what they stand for.
 fn decode(text: &str) -> Result<String, Problem> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let (byte, after) = match first {
-            b'%' => {
-                let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-                let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                (byte.ok_or_else(|| bad(format!("'{text}' has a % without two digits")))?, &after[2..])
-            }
-            b'+' => (b' ', after),
-            _ => (*first, after),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8(bytes).map_err(|_| bad(format!("'{text}' is not UTF-8")))
+    percent::decode(&text.replace('+', " ")).map_err(|error| bad(format!("'{text}' {error}")))
 }
 
 /// A parameter: text, which is a number where the contract wants one.
@@ -124,14 +115,14 @@ impl<'de> serde::Deserializer<'de> for Parameter<'de> {
 
 #[cfg(test)]
 mod tests {
-    use menshen_api::types::{ListQuery, LogQuery, Stream, WaitFor, WaitQuery};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::{ListQuery, LogQuery, Stream, WaitFor, WaitQuery};
 
     #[test]
     fn queries_become_types_of_the_contract() {
-        let query: LogQuery = parse(Some("follow&grep=a%20b%26&stream=stderr&tail=5&since=10m")).unwrap();
+        let query: LogQuery = read(Some("follow&grep=a%20b%26&stream=stderr&tail=5&since=10m")).unwrap();
         let expected = LogQuery {
             follow: true,
             grep: Some("a b&".into()),
@@ -140,9 +131,9 @@ mod tests {
             since: Some("10m".into()),
         };
         assert_eq!(query, expected);
-        let query: WaitQuery = parse(Some("wait=ready&timeout=30s")).unwrap();
+        let query: WaitQuery = read(Some("wait=ready&timeout=30s")).unwrap();
         assert_eq!((query.wait, query.timeout.as_deref()), (Some(WaitFor::Ready), Some("30s")));
-        assert_eq!(parse::<WaitQuery>(None).unwrap(), WaitQuery::default());
+        assert_eq!(read::<WaitQuery>(None).unwrap(), WaitQuery::default());
     }
 
     #[test]
@@ -157,7 +148,7 @@ mod tests {
             ("grep=%zz", "% without two digits"),
             ("grep=%ff", "not UTF-8"),
         ] {
-            let detail = parse::<LogQuery>(Some(query)).unwrap_err().detail;
+            let detail = read::<LogQuery>(Some(query)).unwrap_err().detail;
             assert!(detail.contains(expected), "{query}: {detail}");
         }
     }
@@ -165,8 +156,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_query_panics(query in "\\PC*") {
-            let _ = parse::<LogQuery>(Some(&query));
-            let _ = parse::<ListQuery>(Some(&query));
+            let _ = read::<LogQuery>(Some(&query));
+            let _ = read::<ListQuery>(Some(&query));
         }
     }
 }
