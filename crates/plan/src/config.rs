@@ -34,7 +34,7 @@ pub fn settings(loaded: &Loaded) -> Vec<Setting> {
 fn collect(json: &Json, path: &mut Vec<String>, loaded: &Loaded, settings: &mut Vec<Setting>) {
     match json {
         Json::Null => {}
-        Json::Object(table) if !is_inline(table) => {
+        Json::Object(table) if !is_secret_text(path) => {
             for (key, value) in table {
                 path.push(key.clone());
                 collect(value, path, loaded, settings);
@@ -42,7 +42,7 @@ fn collect(json: &Json, path: &mut Vec<String>, loaded: &Loaded, settings: &mut 
             }
         }
         leaf @ (Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_)) => {
-            let node = loaded.tree.at(path.iter().map(String::as_str));
+            let node = written(&loaded.tree, path);
             settings.push(Setting {
                 path: path.clone(),
                 value: masked(leaf, path, node),
@@ -52,9 +52,36 @@ fn collect(json: &Json, path: &mut Vec<String>, loaded: &Loaded, settings: &mut 
     }
 }
 
-/// A credential is one value, not a table.
-fn is_inline(table: &serde_json::Map<String, Json>) -> bool {
-    table.len() == 1 && table.contains_key("credential")
+/// The value as it is written. One that may be written shorter (`fallback = "./page"` for `fallback.command`) is then that
+/// shorter form; what stands in a table and is not written has no place of its own.
+fn written<'a>(tree: &'a Node, path: &[String]) -> Option<&'a Node> {
+    let mut node = tree;
+    for key in path {
+        match &node.value {
+            Value::Table(table) => node = &table.get(key)?.node,
+            Value::Array(_)
+            | Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_) => break,
+        }
+    }
+    Some(node)
+}
+
+/// Whether a text or a credential stands here: a credential is one value, not a table.
+fn is_secret_text(path: &[String]) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    is_named_text(&path) || matches!(path.as_slice(), ["alert", _, "webhook"])
+}
+
+/// Whether the last key is one of the user's own: the name of a variable or of a header.
+fn is_named_text(path: &[&str]) -> bool {
+    matches!(
+        path,
+        ["service", _, "environment", _] | ["service", _, "probe", _, "headers", _] | ["alert", _, "headers", _]
+    )
 }
 
 fn origin(loaded: &Loaded, node: Option<&Node>) -> String {
@@ -81,8 +108,8 @@ fn collect_expansions<'a>(node: &'a Node, found: &mut Vec<&'a Expansion>) {
 
 fn masked(leaf: &Json, path: &[String], node: Option<&Node>) -> Json {
     let is_text = !matches!(leaf, Json::Object(_));
-    let below_names = path.iter().rev().nth(1).is_some_and(|table| table == "environment" || table == "headers");
-    if is_text && below_names && path.last().is_some_and(|key| looks_secret(key)) {
+    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+    if is_text && is_named_text(&names) && path.last().is_some_and(|key| looks_secret(key)) {
         return Json::String(MASK.to_owned());
     }
     match (leaf, node) {
@@ -94,7 +121,11 @@ fn masked(leaf: &Json, path: &[String], node: Option<&Node>) -> Json {
 }
 
 fn mask_expanded(leaf: &Json, node: Option<&Node>) -> Json {
-    let is_secret = node.is_some_and(|node| node.expansions.iter().any(|expansion| looks_secret(&expansion.name)));
+    let mut expansions = Vec::new();
+    if let Some(node) = node {
+        collect_expansions(node, &mut expansions);
+    }
+    let is_secret = expansions.iter().any(|expansion| looks_secret(&expansion.name));
     if is_secret { Json::String(MASK.to_owned()) } else { leaf.clone() }
 }
 

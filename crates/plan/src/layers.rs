@@ -112,27 +112,30 @@ pub(crate) fn read_setting(argument: &str, sources: &mut Sources) -> Result<Sett
         Box::new(Diagnostic::new(Code::BadSet, message).at(whole).help(help))
     };
     let (key, value) = argument.split_once('=').ok_or_else(|| refuse(format!("'{argument}' has no '='")))?;
-    let key = key.trim();
-    if crate::placeholder::is_name(key) {
-        return Ok(Setting::Placeholder { name: key.to_owned(), value: value.to_owned() });
+    if crate::placeholder::is_name(key.trim()) {
+        return Ok(Setting::Placeholder { name: key.trim().to_owned(), value: value.to_owned() });
     }
     let (tree, errors) = parse(source, argument);
     if errors.is_empty() {
         return Ok(Setting::Value(tree));
     }
-    let (mut tree, errors) = parse(source, &format!("{key} = \"\""));
+    // The key as it is written, so that its parts are where they are found.
+    let (mut tree, errors) = parse(source, &format!("{key}=\"\""));
     if !errors.is_empty() {
-        return Err(refuse(format!("'{key}' is not a key")));
+        return Err(refuse(format!("'{}' is not a key", key.trim())));
     }
     let at = argument.len() - value.len();
     set_text(&mut tree, &Node::new(Value::String(value.to_owned()), Span { source, start: at, end: argument.len() }));
     Ok(Setting::Value(tree))
 }
 
-/// Puts `text` in the place of the one leaf there is.
+/// Puts `text` in the place of the one leaf there is. Nothing ends behind it.
 fn set_text(node: &mut Node, text: &Node) {
     match &mut node.value {
-        Value::Table(table) => table.values_mut().for_each(|Entry { node, .. }| set_text(node, text)),
+        Value::Table(table) => {
+            node.span.end = node.span.end.min(text.span.end);
+            table.values_mut().for_each(|Entry { node, .. }| set_text(node, text));
+        }
         Value::String(_)
         | Value::Integer(_)
         | Value::Float(_)

@@ -219,3 +219,34 @@ fn a_secret_never_shows_in_what_is_printed() {
     assert_eq!(web.environment["DB_PASSWORD"], "hunter2");
     assert_eq!(web.secrets.mask("x hunter2 --key=topsecret"), "x ****** ******");
 }
+
+#[test]
+fn a_secret_does_not_show_where_a_value_is_written_in_its_short_form() {
+    let text = "[service.web]\ncommand = \"./shop-web\"\nbreaker.fallback = \"./maintenance-page --key ${API_TOKEN}\"\nenvironment.credential = \"plain-secret\"\nenvironment.X = { credential = \"file:/run/${API_TOKEN}\" }\n";
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let settings = crate::config::settings(&loaded);
+    let shown = crate::config::to_toml(&settings);
+    assert!(!shown.contains("topsecret") && !shown.contains("plain-secret"), "{shown}");
+    let fallback = settings.iter().find(|setting| setting.path.ends_with(&["fallback".into(), "command".into()]));
+    assert_eq!(fallback.unwrap().origin, "menshen.toml:3:20, API_TOKEN from --set");
+}
+
+#[test]
+fn the_place_of_a_setting_is_in_the_argument() {
+    for setting in ["service.web.user=shop", " service.web . user =x", "service.web.command=./a 'b", "service.nope=ä"]
+    {
+        let text = "[service.web]\ncommand = \"./shop-web\"\n";
+        let loaded = load(&input(&[("menshen.toml", text)], &[setting]), &Machine);
+        let (id, source) = loaded.sources.iter().last().unwrap();
+        assert_eq!(source.text, setting);
+        let mut nodes = vec![&loaded.tree];
+        while let Some(node) = nodes.pop() {
+            let is_piece = node.span.source != id || setting.get(node.span.start..node.span.end).is_some();
+            assert!(is_piece, "{setting}: {:?}", node.span);
+            nodes.extend(node.as_table().into_iter().flat_map(|table| table.values()).map(|entry| &entry.node));
+        }
+        let key = loaded.tree.as_table().unwrap()["service"].key;
+        let written = loaded.sources.get(key.source).unwrap().text.get(key.start..key.end);
+        assert_eq!(written, Some("service"), "{setting}");
+    }
+}
