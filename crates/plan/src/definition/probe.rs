@@ -176,7 +176,8 @@ impl Target {
     }
 
     fn new(host: &str, port: u16) -> Option<Self> {
-        let sound = port > 0 && !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/');
+        let sound =
+            port > 0 && !host.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '[' | ']'));
         sound.then(|| Self { host: host.to_owned(), port })
     }
 }
@@ -324,7 +325,9 @@ mod tests {
         ] {
             assert_eq!(Target::parse(text), Some(Target { host: host.into(), port }), "{text}");
         }
-        for text in ["", "host", "host:", "host:0", "host:99999", "::1:80", "[::1:80", "a/b:1", "a b:1"] {
+        for text in
+            ["", "host", "host:", "host:0", "host:99999", "::1:80", "[::1:80", "a/b:1", "a b:1", "[[a]:1", "a]:1"]
+        {
             assert_eq!(Target::parse(text), None, "{text}");
         }
     }
