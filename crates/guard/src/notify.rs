@@ -62,7 +62,7 @@ fn take(message: &mut Message, name: &str, value: &str) {
         ("WATCHDOG_USEC", number) => microseconds(number).map(Notification::WatchdogPeriod),
         ("EXTEND_TIMEOUT_USEC", number) => microseconds(number).map(Notification::ExtendTimeout),
         ("MAINPID", number) => {
-            message.main_pid = number.parse().ok().filter(|pid| *pid > 1).or(message.main_pid);
+            message.main_pid = process(number).or(message.main_pid);
             None
         }
         ("FDSTORE", "1") => {
@@ -85,6 +85,11 @@ fn take(message: &mut Message, name: &str, value: &str) {
 /// Without control characters, which could do things to a terminal, and not longer than a line.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(STATUS_CHARACTERS_MAX).collect()
+}
+
+/// The kernel's numbers of processes have no sign and 31 bits; 1 is never a service.
+fn process(number: &str) -> Option<u32> {
+    number.parse().ok().filter(|pid| *pid > 1 && i32::try_from(*pid).is_ok())
 }
 
 fn microseconds(number: &str) -> Option<Duration> {
@@ -137,6 +142,8 @@ mod tests {
             "MAINPID=x",
             "MAINPID=0",
             "MAINPID=1",
+            "MAINPID=2147483648",
+            "MAINPID=4294967295",
             "WATCHDOG_USEC=-1",
             "FDNAME=a:b",
             "\n\n\n",
