@@ -123,12 +123,14 @@ impl Definition {
         text
     }
 
-    /// The plan of the text.
+    /// The plan of the text, after `spoil` has had its hands on it.
     ///
     /// # Errors
     /// When the text is refused, with every finding: the definitions here are meant to be sound.
-    pub fn load(&self) -> Result<Arc<Plan>, String> {
-        let files = vec![Source { name: "menshen.toml".to_owned(), text: self.text() }];
+    pub fn load(&self, spoil: fn(&mut String)) -> Result<Arc<Plan>, String> {
+        let mut text = self.text();
+        spoil(&mut text);
+        let files = vec![Source { name: "menshen.toml".to_owned(), text }];
         let input = Input { layers: vec![Layer { files }], folder: PathBuf::from("/srv/sim"), ..Input::default() };
         let loaded = load(&input, &Machine { entries: &self.entries });
         loaded.plan.map(Arc::new).ok_or_else(|| format!("{:?}", loaded.diagnostics))
@@ -384,7 +386,7 @@ mod tests {
             let theme = Theme::random(&mut random);
             let mut definition = Definition::random(&mut random, theme, SERVICES_MAX);
             for _ in 0..10 {
-                if let Err(findings) = definition.load() {
+                if let Err(findings) = definition.load(|_| {}) {
                     panic!("seed {seed}: {findings}\n{}", definition.text());
                 }
                 definition.change(&mut random);
@@ -395,7 +397,7 @@ mod tests {
     #[test]
     fn no_more_services_than_asked_for() {
         for seed in 0..50 {
-            let plan = Definition::random(&mut Random::new(seed), Theme::Depending, 2).load();
+            let plan = Definition::random(&mut Random::new(seed), Theme::Depending, 2).load(|_| {});
             assert!(plan.is_ok_and(|plan| (1..=2).contains(&plan.services.len())), "seed {seed}");
         }
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{Command, Effect, Event, Instant, RunId, ServiceId, State, Wanted};
+use menshen_core::{BreakerState, Command, Effect, Event, Instant, RunId, ServiceId, State, Wanted};
 use menshen_plan::definition::{Condition, OnLoss, StartType};
 use menshen_plan::{Plan, ServiceName, ServicePlan};
 
@@ -95,8 +95,20 @@ impl Model {
         service.is_delayed() && waits && !self.services.values().all(settled)
     }
 
-    /// An event is over: once all others have come up, delayed services are free, whatever the others do then.
+    /// An event is over. Once all others have come up, delayed services are free, whatever the others do then; and where
+    /// nothing has to stand in, what stands in the next time is new.
     pub fn settled(&mut self) {
+        let ending: BTreeSet<ServiceId> =
+            self.services.iter().filter(|(_, service)| self.is_going_down(service)).map(|(id, _)| *id).collect();
+        for (id, service) in &mut self.services {
+            if service.breaker == BreakerState::Closed
+                || service.ready
+                || service.comes_to_rest()
+                || ending.contains(id)
+            {
+                service.fallback_died = None;
+            }
+        }
         let over = self.delayed_until.is_some() && !self.shutting_down;
         if over && !self.services.values().any(|service| self.is_delayed(service)) {
             self.let_delayed_go();

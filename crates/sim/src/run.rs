@@ -51,20 +51,24 @@ pub struct Options {
     pub sabotage: Sabotage,
 }
 
-/// Ways to break what comes out of the core.
+/// Ways to break what goes into the core and comes out of it, as a wrong core would.
 #[derive(Debug, Clone, Copy)]
 pub struct Sabotage {
+    /// Changes the text of a definition.
+    pub definition: fn(&mut String),
     /// Changes the effects of an event.
     pub effects: fn(&Event, &mut Vec<Effect>),
     /// Changes what the core shows.
     pub statuses: fn(&mut Vec<(ServiceId, ServiceStatus)>),
     /// Changes what the core is given.
     pub event: fn(&mut Event),
+    /// Changes when a core at rest wakes up.
+    pub wake_at_rest: fn(&mut Option<Instant>),
 }
 
 impl Default for Sabotage {
     fn default() -> Self {
-        Self { effects: |_, _| {}, statuses: |_| {}, event: |_| {} }
+        Self { definition: |_| {}, effects: |_, _| {}, statuses: |_| {}, event: |_| {}, wake_at_rest: |_| {} }
     }
 }
 
@@ -152,7 +156,7 @@ impl Simulation {
         let mut random = Random::new(options.seed);
         let theme = Theme::random(&mut random);
         let definition = Definition::random(&mut random.fork(), theme, options.services_max);
-        match definition.load() {
+        match definition.load(options.sabotage.definition) {
             Ok(plan) => Self::new(options, random, (theme, definition), plan).play(options.seed),
             Err(findings) => {
                 let what = format!("{findings}\n{}", definition.text());

@@ -29,7 +29,22 @@ fn failed(outcome: &Outcome) -> Option<Invariant> {
     outcome.violations.first().map(|violation| violation.invariant)
 }
 
-/// The command that replays a run.
+/// What did not hold in a run, with the commands that replay it and a smaller one like it; `None` if everything held.
+#[must_use]
+pub fn report(outcome: &Outcome) -> Option<String> {
+    if outcome.violations.is_empty() {
+        return None;
+    }
+    let whole = Options::of(outcome.seed);
+    let mut text = format!("seed {} failed:\n", outcome.seed);
+    outcome.violations.iter().for_each(|violation| text.push_str(&format!("  {violation}\n")));
+    text.push_str(&format!("  replay: {}\n", command(&whole)));
+    let smaller = shrink(&whole).map(|smallest| command(&smallest)).filter(|smaller| *smaller != command(&whole));
+    smaller.into_iter().for_each(|smaller| text.push_str(&format!("  smaller: {smaller}\n")));
+    Some(text)
+}
+
+/// The command that replays a run, with every event and effect.
 #[must_use]
 pub fn command(options: &Options) -> String {
     let whole = Options::of(options.seed);

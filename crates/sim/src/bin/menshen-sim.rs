@@ -1,8 +1,8 @@
 //! Runs seeds, and replays the one that failed.
 //!
 //! `menshen-sim run --from A --count N [--jobs J] [--coverage]` runs seeds and prints those that fail, each with the command
-//! that replays it. `menshen-sim replay --seed N [--services S] [--actions A] [--verbose]` runs one again, and with
-//! `--verbose` prints every event and effect.
+//! that replays it. `menshen-sim replay --seed N [--services S] [--actions A] [--quiet]` runs one again and prints every event
+//! and effect, or, with `--quiet`, only what came of it.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use menshen_sim::shrink::{command, shrink};
+use menshen_sim::shrink::report;
 use menshen_sim::{Coverage, Options, Outcome, run};
 
 const USAGE: &str = "\
 usage: menshen-sim run --from A --count N [--jobs J] [--coverage]
-       menshen-sim replay --seed N [--services S] [--actions A] [--verbose]
+       menshen-sim replay --seed N [--services S] [--actions A] [--quiet]
 ";
 
 fn main() -> ExitCode {
@@ -46,7 +46,7 @@ struct Arguments {
     jobs: u64,
     services: Option<u64>,
     actions: Option<u64>,
-    verbose: bool,
+    quiet: bool,
     coverage: bool,
 }
 
@@ -66,7 +66,7 @@ impl Arguments {
                 "--jobs" => arguments.jobs = number()?.max(1),
                 "--services" => arguments.services = Some(number()?),
                 "--actions" => arguments.actions = Some(number()?),
-                "--verbose" => arguments.verbose = true,
+                "--quiet" => arguments.quiet = true,
                 "--coverage" => arguments.coverage = true,
                 other => return Err(format!("unknown argument {other}\n{USAGE}")),
             }
@@ -82,7 +82,7 @@ impl Arguments {
         if let Some(actions) = self.actions {
             options.actions_max = actions;
         }
-        Options { traced: self.verbose, ..options }
+        Options { traced: !self.quiet, ..options }
     }
 }
 
@@ -154,19 +154,9 @@ fn add(sum: &mut Sum, outcome: &Outcome) -> io::Result<()> {
     sum.guards += outcome.guards;
     sum.time += outcome.time;
     sum.coverage.add(&outcome.coverage);
-    if outcome.violations.is_empty() {
-        return Ok(());
-    }
+    let Some(text) = report(outcome) else { return Ok(()) };
     sum.failed += 1;
-    let smallest = shrink(&Options::of(outcome.seed)).unwrap_or_else(|| Options::of(outcome.seed));
-    let mut out = io::stdout().lock();
-    writeln!(out, "seed {} failed:", outcome.seed)?;
-    print_violations(&mut out, outcome)?;
-    writeln!(out, "  replay: {}", command(&Options::of(outcome.seed)))?;
-    if command(&smallest) != command(&Options::of(outcome.seed)) {
-        writeln!(out, "  smaller: {}", command(&smallest))?;
-    }
-    Ok(())
+    io::stdout().lock().write_all(text.as_bytes())
 }
 
 fn print_sum(sum: &Sum, coverage: bool) -> io::Result<()> {

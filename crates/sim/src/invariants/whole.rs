@@ -1,6 +1,6 @@
 //! The guard as a whole: it does not spin, sleeps when there is nothing to do, and ends when it is told to.
 
-use menshen_core::{Core, Effect, Event, Instant, Role};
+use menshen_core::{Effect, Event, Instant, Role};
 
 use super::{Checker, Invariant};
 use crate::world::{Tree, World};
@@ -121,10 +121,8 @@ impl Checker {
     }
 
     /// A guard with nothing to do asks for no time-out.
-    pub fn check_idle(&mut self, core: &Core) {
-        if core.is_at_rest()
-            && let Some(at) = core.poll_timeout()
-        {
+    pub fn check_idle(&mut self, wake: Option<Instant>) {
+        if let Some(at) = wake {
             self.broken(Invariant::IdleIsSilent, None, format!("everything is at rest, and it will wake at {at}"));
         }
     }

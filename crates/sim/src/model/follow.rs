@@ -135,13 +135,12 @@ impl Model {
     }
 
     fn spawn_failed(&mut self, now: Instant, run: RunId) {
-        let ending = self.services.get(&run.service).is_some_and(|service| self.is_going_down(service));
         let Some(service) = self.service_of(run) else { return };
         service.runs.remove(&run.role);
         match run.role {
             Role::Main if service.state != State::Stopping => self.fails(run.service),
-            Role::Fallback if !ending => service.fallback_dies(now),
-            Role::Main | Role::Fallback | Role::Stop => {}
+            Role::Fallback => service.fallback_dies(now),
+            Role::Main | Role::Stop => {}
         }
     }
 
@@ -155,7 +154,7 @@ impl Model {
                 service.dies(verdict::of_exit(&service.plan, exit, oom));
             }
         }
-        if run.role == Role::Fallback && !ending && service.runs.get(&Role::Fallback).is_some_and(|run| !run.ended) {
+        if run.role == Role::Fallback && service.runs.get(&Role::Fallback).is_some_and(|run| !run.ended) {
             service.fallback_dies(now);
         }
         let rest_may_live = run.role == Role::Main && !service.plan.stop.tree;
@@ -285,7 +284,6 @@ impl Model {
         self.delayed_until = None;
         for service in self.services.values_mut() {
             service.due = false;
-            service.fallback_died = None;
             if service.state == State::Stopping {
                 service.next = service.next.or(Some(Next::Wanted));
             }
@@ -395,7 +393,6 @@ impl Model {
                 service.wanted = Wanted::Down;
                 service.by_operator = true;
                 service.due = false;
-                service.fallback_died = None;
                 if service.state == State::Stopping {
                     service.next = Some(Next::Wanted);
                 }
@@ -507,9 +504,9 @@ impl Service {
         self.due = from == State::Failed && self.due;
     }
 
-    /// Its fallback ended, by itself and where it was needed, or not: a closed breaker needs none.
+    /// Its fallback ended, by itself or because it was asked to.
     fn fallback_dies(&mut self, now: Instant) {
-        if self.fallback_asked.is_none() && !self.ready && self.breaker != BreakerState::Closed {
+        if self.fallback_asked.is_none() {
             self.fallback_died = Some(now);
         }
     }
@@ -582,7 +579,6 @@ impl Service {
     fn leave(&mut self) {
         self.gone = true;
         self.due = false;
-        self.fallback_died = None;
         if self.state == State::Stopping {
             self.next = Some(Next::Wanted);
         }

@@ -290,8 +290,6 @@ impl Service {
         self.breaker = BreakerState::Closed;
         self.trips = 0;
         self.failures.clear();
-        // One that stands in the next time has not died yet.
-        self.fallback_died = None;
     }
 
     // What it says and shows.
@@ -336,8 +334,6 @@ impl Service {
 
     pub(super) fn set_ready(&mut self, now: Instant, ready: bool) {
         self.ready = ready;
-        // Whatever stood in for it until now was not needed any more.
-        self.fallback_died = self.fallback_died.filter(|_| !ready);
         self.ready_since = ready.then_some(self.ready_since.unwrap_or(now));
     }
 

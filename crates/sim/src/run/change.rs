@@ -57,7 +57,7 @@ impl Simulation {
             self.definition.change(&mut self.random);
         }
         self.trace.note(self.world.now(), || self.definition.text());
-        match self.definition.load() {
+        match self.definition.load(self.sabotage.definition) {
             Ok(plan) => {
                 self.plan = plan;
                 true

@@ -87,22 +87,25 @@ impl Simulation {
         (self.sabotage.event)(&mut event);
         self.events += 1;
         self.coverage.event(&event);
-        self.trace.event(now, &event);
+        self.trace.event(now, &event, &self.checker.model);
         let cut = self.cut.take();
         let before = cut.map(|_| self.checker.model.clone());
         self.checker.event(now, &event);
-        let handled = catch_unwind(AssertUnwindSafe(|| guard.handle(now, event.clone())));
-        let mut effects = handled.unwrap_or_else(|payload| {
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            let mut effects = guard.handle(now, event.clone());
+            (self.sabotage.effects)(&event, &mut effects);
+            effects
+        }));
+        let effects = handled.unwrap_or_else(|payload| {
             self.panicked = true;
             self.checker.broken(Invariant::NoPanic, None, panic_text(payload.as_ref()));
             Vec::new()
         });
-        (self.sabotage.effects)(&event, &mut effects);
         self.effects += u64::try_from(effects.len()).unwrap_or_default();
         let done = cut.map_or(effects.len(), |(count, _)| count.min(effects.len()));
         for (index, effect) in effects.iter().enumerate() {
             self.coverage.effect(&event, effect);
-            self.trace.effect(effect, index < done);
+            self.trace.effect(effect, index < done, &self.checker.model);
             self.checker.note_alert(effect, index < done);
             self.checker.effect(&event, effect, &self.world);
             if index < done {
@@ -142,7 +145,11 @@ impl Simulation {
             let current = guard.core().memory(*id);
             self.checker.check_memory(*id, self.disk.get(&status.name), current.as_ref());
         }
-        self.checker.check_idle(guard.core());
+        if guard.core().is_at_rest() {
+            let mut wake = guard.core().poll_timeout();
+            (self.sabotage.wake_at_rest)(&mut wake);
+            self.checker.check_idle(wake);
+        }
     }
 }
 
