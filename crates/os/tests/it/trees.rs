@@ -71,6 +71,22 @@ fn a_double_forked_program_is_found_in_both_modes() {
 }
 
 #[test]
+fn a_daemon_without_parent_session_and_environment_belongs_to_its_tree() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let script = "(setsid env -i /bin/sh -c 'echo $$ > daemon; exec /bin/sleep 1000' &); while [ ! -s daemon ]; do sleep 0.01; done";
+        let token = bed.spawn(&bed.shell(script));
+        let ended = bed.end_of(token);
+        let daemon: u32 = bed.await_file("daemon").parse().unwrap();
+        assert_eq!(ended.tree, TreeState::Alive, "{mode:?}");
+        assert!(bed.system.is_member(token, daemon), "{mode:?}");
+        bed.system.kill(token, Target::Tree);
+        bed.wait_empty(token);
+        assert!(!lives(daemon), "{mode:?}");
+    }
+}
+
+#[test]
 fn a_frozen_tree_does_nothing_until_it_is_thawed() {
     for mode in BOTH {
         let mut bed = Bed::new(mode);

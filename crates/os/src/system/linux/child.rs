@@ -206,6 +206,11 @@ unsafe fn become_ready(birth: &Birth<'_>) -> Result<(), Step> {
         }
         let limit = libc::rlimit { rlim_cur: prepared.files.0, rlim_max: prepared.files.1 };
         check(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit).into(), Step::Limits)?;
+        let (mark, highest) = prepared.mark;
+        let mark = mark + libc::getpid().unsigned_abs() as u64;
+        // Where that is not allowed, the environment has to do.
+        let limit = libc::rlimit { rlim_cur: mark, rlim_max: highest };
+        libc::setrlimit(libc::RLIMIT_RTTIME, &raw const limit);
         if let Some(nice) = prepared.nice {
             check(libc::setpriority(libc::PRIO_PROCESS, 0, nice).into(), Step::Priority)?;
         }

@@ -14,6 +14,7 @@ use super::child::ExecFailure;
 use crate::error::context;
 use crate::output::Descriptor;
 use crate::program::{Identity, Input, Output, Program};
+use crate::tree::Mark;
 
 /// Where programs are searched when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -25,6 +26,8 @@ pub(super) struct Inherited {
     files: Rlimit,
     /// Signals that are ignored in the guard; a program must not inherit that.
     pub ignored_signals: Vec<i32>,
+    /// The highest limit of real-time computing that may be set.
+    realtime_max: u64,
     null: Arc<OwnedFd>,
 }
 
@@ -36,7 +39,8 @@ impl Inherited {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let null = null.map_err(io::Error::from).map_err(context("opening /dev/null"))?;
-        Ok(Self { files, ignored_signals: ignored_signals(), null: Arc::new(null) })
+        let realtime_max = getrlimit(Resource::Rttime).maximum.unwrap_or(libc::RLIM_INFINITY);
+        Ok(Self { files, ignored_signals: ignored_signals(), realtime_max, null: Arc::new(null) })
     }
 }
 
@@ -62,6 +66,8 @@ pub(super) struct Prepared {
     pub umask: Option<u32>,
     pub nice: Option<i32>,
     pub files: (u64, u64),
+    /// The mark as a limit, to which the child adds its own number, and the highest such limit.
+    pub mark: (u64, u64),
     pub ignored_signals: Vec<i32>,
     /// Become 0, 1, 2, 3, … in the child; all of them are higher than the last of these.
     pub descriptors: Vec<RawFd>,
@@ -95,12 +101,7 @@ const OWN_PID: &str = "LISTEN_PID=0000000000";
 pub(super) const OWN_PID_DIGITS: usize = 10;
 
 impl Prepared {
-    pub(super) fn new(
-        program: &Program,
-        inherited: &Inherited,
-        mark: &(String, String),
-        entries: Vec<File>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(program: &Program, inherited: &Inherited, mark: &Mark, entries: Vec<File>) -> io::Result<Self> {
         let name = program
             .command
             .first()
@@ -123,6 +124,7 @@ impl Prepared {
             umask: program.umask,
             nice: program.nice,
             files,
+            mark: (mark.limit(), inherited.realtime_max),
             ignored_signals: inherited.ignored_signals.clone(),
             descriptors: kept.iter().map(Kept::raw).collect(),
             entries,
@@ -188,10 +190,12 @@ fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn environment(program: &Program, mark: &(String, String)) -> io::Result<(Vec<CString>, Option<usize>)> {
+fn environment(program: &Program, mark: &Mark) -> io::Result<(Vec<CString>, Option<usize>)> {
     let mut environment: Vec<CString> =
         program.environment.iter().map(|(name, value)| variable(name, value)).collect::<io::Result<_>>()?;
-    environment.push(variable(OsStr::new(&mark.0), OsStr::new(&mark.1))?);
+    if let Some(variable) = mark.variable() {
+        environment.push(c_string(OsStr::new(variable))?);
+    }
     if program.passed.is_empty() {
         return Ok((environment, None));
     }

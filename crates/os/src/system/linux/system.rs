@@ -129,11 +129,11 @@ impl System {
     pub fn spawn(&mut self, token: Token, place: &Place, program: &Program) -> io::Result<u32> {
         let tree = self.tree(place)?;
         self.runs += 1;
-        let (mark, variable) = self.forest.mark(place, self.runs);
+        let mark = self.forest.mark(place, self.runs);
         let entries = self.forest.old_entries(&place.service);
-        let prepared = Prepared::new(program, &self.inherited, &variable, entries)?;
+        let prepared = Prepared::new(program, &self.inherited, &mark, entries)?;
         let born = child::spawn(&prepared, tree.folder())?;
-        tree.planted(&mark, born.pid);
+        tree.planted(mark, born.pid);
         let oom_kills = self.forest.oom_kills(&place.service);
         let process = Process::new(token, place.clone(), tree, born, prepared.into_tail(), oom_kills);
         self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
@@ -154,7 +154,8 @@ impl System {
     /// # Errors
     /// When the system has no descriptors left.
     pub fn adopt(&mut self, token: Token, place: &Place, pid: u32, start_time: u64) -> io::Result<Adopted> {
-        let tree = self.tree(place)?;
+        let tree = Rc::new(self.forest.tree_of_earlier(place, pid, start_time)?);
+        self.trees.insert(place.clone(), Rc::clone(&tree));
         let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
         let exit = alive.is_none().then_some(Exit::Unknown);
         let pidfd = alive.map_or_else(|| process::open(std::process::id()).ok_or(io::ErrorKind::NotFound), Ok)?;

@@ -7,8 +7,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::cgroup::{Entry, Hierarchy, Leaf};
+use super::mark::Mark;
 use super::procfs;
-use super::walk::{MARK, WalkedTree};
+use super::walk::WalkedTree;
 use crate::program::Place;
 use crate::system::TreeMode;
 use crate::usage::{Enforced, Limits, Usage};
@@ -52,10 +53,20 @@ impl Forest {
         }
     }
 
-    /// The mark of a run, and the whole variable for its environment.
-    pub(crate) fn mark(&self, place: &Place, number: u64) -> (String, (String, String)) {
-        let mark = format!("{}/{}/{}/{number}", self.instance, place.service, place.role);
-        (mark.clone(), (MARK.to_owned(), mark))
+    /// The mark of a run: the how manieth of this guard.
+    pub(crate) fn mark(&self, place: &Place, number: u64) -> Mark {
+        Mark::new(&self.instance, place, number)
+    }
+
+    /// The tree of a run that an earlier guard began, whose main process may be gone.
+    pub(crate) fn tree_of_earlier(&self, place: &Place, leader: u32, leader_start: u64) -> io::Result<Tree> {
+        if self.hierarchy.is_some() {
+            return self.tree(place);
+        }
+        let lives = procfs::start_time(leader) == Some(leader_start);
+        let environment = lives.then(|| procfs::environment(leader)).flatten();
+        let mark = Mark::of_earlier(&self.instance, place, environment.as_deref());
+        Ok(Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start))))))
     }
 
     pub(crate) fn limit(&self, service: &str, limits: &Limits) -> Enforced {
@@ -125,9 +136,10 @@ impl Tree {
     }
 
     /// The main process is there.
-    pub(crate) fn planted(&self, mark: &str, leader: u32) {
+    pub(crate) fn planted(&self, mark: Mark, leader: u32) {
         if let Self::Walked(tree) = self {
-            *tree.borrow_mut() = Some(WalkedTree::new(mark, leader));
+            let leader_start = procfs::start_time(leader).unwrap_or(0);
+            *tree.borrow_mut() = Some(WalkedTree::new(mark, leader, leader_start));
         }
     }
 

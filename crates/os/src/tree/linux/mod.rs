@@ -2,11 +2,13 @@
 
 mod cgroup;
 mod forest;
+mod mark;
 mod procfs;
 mod send;
 mod walk;
 
 pub(crate) use cgroup::Entry;
 pub(crate) use forest::{Forest, Tree};
+pub(crate) use mark::Mark;
 pub(crate) use procfs::{describe_state, start_time, zombie_exit};
 pub(crate) use send::send;

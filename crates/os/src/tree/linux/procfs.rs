@@ -66,8 +66,19 @@ fn parse_stat(stat: &str) -> Option<Process> {
 
 /// Whether the environment a process was started with has this variable; `None` if it cannot be read.
 pub(crate) fn has_variable(pid: u32, variable: &[u8]) -> Option<bool> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    Some(environment.split(|byte| *byte == 0).any(|entry| entry == variable))
+    Some(environment(pid)?.split(|byte| *byte == 0).any(|entry| entry == variable))
+}
+
+/// The environment a process was started with, as far as it has not written over it; `None` if it cannot be read.
+pub(crate) fn environment(pid: u32) -> Option<Vec<u8>> {
+    fs::read(format!("/proc/{pid}/environ")).ok()
+}
+
+/// The limit that carries the mark of a run (see `mark`), in microseconds; `None` if there is no limit.
+pub(crate) fn realtime_limit(pid: u32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Resident memory in bytes.

@@ -1,4 +1,4 @@
-//! Trees without cgroups: a program's own session, a mark in the environment of everything it starts, and lines of descent.
+//! Trees without cgroups: a mark on everything a program starts, its own session, and lines of descent.
 //! Every signal goes through a pidfd that was opened first and checked by the start time after, so that it can never hit a
 //! process that merely has the same number.
 
@@ -7,17 +7,14 @@ use std::os::fd::AsFd as _;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::mark::Mark;
 use super::procfs::{self, Process};
 use super::send::send;
-
-/// The variable that marks every process of a run.
-pub(crate) const MARK: &str = "MENSHEN_RUN";
 
 /// A tree known by its marks.
 #[derive(Debug)]
 pub(crate) struct WalkedTree {
-    /// `MENSHEN_RUN=…` as it stands in the environment.
-    mark: Vec<u8>,
+    mark: Mark,
     /// The main process, which is also the session.
     leader: u32,
     leader_start: u64,
@@ -26,10 +23,9 @@ pub(crate) struct WalkedTree {
 }
 
 impl WalkedTree {
-    pub(crate) fn new(mark: &str, leader: u32) -> Self {
-        let leader_start = procfs::start_time(leader).unwrap_or(0);
+    pub(crate) fn new(mark: Mark, leader: u32, leader_start: u64) -> Self {
         let known = BTreeMap::from([(leader, leader_start)]);
-        Self { mark: format!("{MARK}={mark}").into_bytes(), leader, leader_start, known }
+        Self { mark, leader, leader_start, known }
     }
 
     /// Every live member with its start time. Zombies are not alive.
@@ -60,10 +56,12 @@ impl WalkedTree {
         if process.start < self.leader_start {
             return false;
         }
-        match procfs::has_variable(pid, &self.mark) {
-            Some(marked) => marked,
-            None => process.session == self.leader && self.leader != 0,
+        if let Some(is_ours) = self.mark.is_limit(procfs::realtime_limit(pid), self.leader) {
+            return is_ours;
         }
+        // The limit could not be set, or the program has set it for itself.
+        let is_marked = || self.mark.variable().and_then(|variable| procfs::has_variable(pid, variable.as_bytes()));
+        (process.session == self.leader && self.leader != 0) || is_marked() == Some(true)
     }
 
     /// Sends a signal to every member but one. How many were reached.

@@ -1,0 +1,97 @@
+//! What every process of a run carries, so that it is known wherever it goes.
+//!
+//! A program may write over its environment (PostgreSQL, nginx and others do, to show a title in `ps`), or start a daemon
+//! with an empty one, in a session of its own, and with no parent. What it does not touch is a limit it does not know of:
+//! the one on how long a process with real-time priority may compute without a pause. A value of 2^62 microseconds and more
+//! limits nothing, is inherited by whatever is started, and can be read by anybody in `/proc/PID/limits`.
+
+use crate::program::Place;
+
+/// The variable that marks every process of a run, for people and where the limit cannot be set.
+const VARIABLE: &str = "MENSHEN_RUN";
+/// What all limits that are marks have in common; a limit anybody means is shorter than 146 000 years.
+const LIMIT_BASE: u64 = 1 << 62;
+/// The number of the main process takes the lowest bits; no kernel has higher ones (see `PID_MAX_LIMIT`).
+const PID_BITS: u32 = 22;
+
+/// The mark of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The variable with its value, as it stands in the environment; unknown of a run that an earlier guard began and
+    /// whose main process is gone.
+    variable: Option<String>,
+    /// The limit, but for the number of the main process, which nobody knows before it is there.
+    limit: u64,
+}
+
+impl Mark {
+    /// Of a run that is about to begin: the how manieth of this guard.
+    pub(crate) fn new(instance: &str, place: &Place, number: u64) -> Self {
+        let name = format!("{instance}/{}/{}", place.service, place.role);
+        Self { variable: Some(format!("{VARIABLE}={name}/{number}")), limit: limit(&name) }
+    }
+
+    /// Of a run that an earlier guard began; `leader` is the environment of its main process, if that is still there.
+    pub(crate) fn of_earlier(instance: &str, place: &Place, leader: Option<&[u8]>) -> Self {
+        let name = format!("{instance}/{}/{}", place.service, place.role);
+        let begin = format!("{VARIABLE}={name}/");
+        let mut entries = leader.unwrap_or_default().split(|byte| *byte == 0);
+        let variable = entries.find(|entry| entry.starts_with(begin.as_bytes()));
+        Self { variable: variable.map(|entry| String::from_utf8_lossy(entry).into_owned()), limit: limit(&name) }
+    }
+
+    /// The variable with its value.
+    pub(crate) fn variable(&self) -> Option<&str> {
+        self.variable.as_deref()
+    }
+
+    /// The limit, to which the main process adds its own number.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Whether this limit is the mark of the run with this main process; `None` if it is nobody's mark.
+    pub(crate) fn is_limit(&self, limit: Option<u64>, leader: u32) -> Option<bool> {
+        limit
+            .filter(|limit| (LIMIT_BASE..LIMIT_BASE << 1).contains(limit))
+            .map(|limit| limit == self.limit + u64::from(leader))
+    }
+}
+
+/// FNV-1a, cut to what fits between the base and the number of the process.
+fn limit(name: &str) -> u64 {
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    LIMIT_BASE | (hash << PID_BITS & (LIMIT_BASE - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(service: &str) -> Place {
+        Place { service: service.to_owned(), role: "main".to_owned() }
+    }
+
+    #[test]
+    fn a_limit_is_the_mark_of_one_run_and_of_no_other() {
+        let web = Mark::new("shop", &place("web"), 1);
+        assert_eq!(web.is_limit(Some(web.limit() + 4_194_303), 4_194_303), Some(true));
+        assert_eq!(web.is_limit(Some(web.limit() + 12), 13), Some(false));
+        assert_eq!(Mark::new("shop", &place("db"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
+        assert_eq!(Mark::new("other", &place("web"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
+        for no_mark in [None, Some(u64::MAX), Some(200_000)] {
+            assert_eq!(web.is_limit(no_mark, 12), None);
+        }
+    }
+
+    #[test]
+    fn the_mark_of_an_earlier_run_is_known_from_its_main_process() {
+        let mark = Mark::new("shop", &place("web"), 7);
+        let environment = format!("PATH=/bin\0{}\0", mark.variable().unwrap());
+        assert_eq!(Mark::of_earlier("shop", &place("web"), Some(environment.as_bytes())), mark);
+        let without = Mark::of_earlier("shop", &place("web"), None);
+        assert_eq!((without.variable(), without.limit()), (None, mark.limit()));
+    }
+}
