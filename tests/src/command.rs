@@ -76,7 +76,6 @@ impl Ran {
     ///
     /// # Panics
     /// When it did not.
-    #[must_use]
     pub fn ended_with(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}: {}{}", self.what, self.text(), self.stderr);
         self

@@ -2,13 +2,13 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use menshen_api::types::{Event, State};
 
-use crate::wait::DEADLINE;
+use crate::wait::{DEADLINE, until};
 
 /// Every event since the guard was first started.
 #[derive(Debug, Clone, Default)]
@@ -38,12 +38,9 @@ pub(crate) struct Follower {
 
 impl History {
     /// The events after a mark, oldest first.
-    ///
-    /// # Panics
-    /// When another thread has panicked over them.
     #[must_use]
     pub fn after(&self, mark: Mark) -> Vec<Event> {
-        self.0.0.lock().unwrap().iter().filter(|event| event.sequence > mark.0).cloned().collect()
+        self.lock().iter().filter(|event| event.sequence > mark.0).cloned().collect()
     }
 
     /// Waits for an event after a mark.
@@ -51,26 +48,29 @@ impl History {
     /// # Panics
     /// When none comes within [`DEADLINE`].
     pub fn await_event(&self, mark: Mark, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
-        let (events, news) = &*self.0;
         let end = Instant::now() + DEADLINE;
-        let mut events = events.lock().unwrap();
+        let mut events = self.lock();
         loop {
             if let Some(event) = events.iter().find(|event| event.sequence > mark.0 && is_it(event)) {
                 return event.clone();
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no such event within {DEADLINE:?}: {what}\n{}", tell(&events, mark));
-            events = news.wait_timeout(events, left).unwrap().0;
+            assert!(!left.is_zero(), "no such event within {DEADLINE:?}: {what}");
+            events = self.0.1.wait_timeout(events, left).unwrap().0;
         }
     }
 
     fn add(&self, event: Event) {
-        let (events, news) = &*self.0;
-        let mut events = events.lock().unwrap();
+        let mut events = self.lock();
         if events.last().is_none_or(|last| last.sequence < event.sequence) {
             events.push(event);
         }
-        news.notify_all();
+        self.0.1.notify_all();
+    }
+
+    /// A test that gave up waiting has harmed nothing.
+    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,6 +86,14 @@ impl Follower {
             }
         };
         Self { child, reader: Some(std::thread::spawn(read)) }
+    }
+
+    /// Reads what is left, once the guard has ended.
+    pub(crate) fn finish(mut self) {
+        until("the events of a guard that has ended end", || self.child.try_wait().unwrap().is_some());
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
     }
 }
 
@@ -117,11 +125,11 @@ pub(crate) fn mark(events: &[Event]) -> Mark {
 }
 
 /// Events for people.
-pub(crate) fn tell(events: &[Event], mark: Mark) -> String {
+pub(crate) fn tell(events: &[Event]) -> String {
     let line = |event: &Event| {
         let about = event.service.as_deref().unwrap_or("guard");
         let details = serde_json::to_string(&event.details).unwrap_or_default();
         format!("  {} {} {about} {} {details}: {}\n", event.sequence, event.time, event.kind, event.reason)
     };
-    events.iter().filter(|event| event.sequence > mark.0).map(line).collect()
+    events.iter().map(line).collect()
 }

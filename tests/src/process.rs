@@ -1,5 +1,6 @@
 //! Processes, told apart by their start times: a signal from a test never hits a process that merely has the same number.
 
+use std::fmt;
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
@@ -50,7 +51,6 @@ impl Process {
     }
 
     /// Sends it a signal; `false` if it is gone.
-    #[must_use]
     pub fn signal(&self, signal: Signal) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let Some(pidfd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return false };
@@ -74,6 +74,15 @@ impl Process {
 
     fn stat(&self) -> Option<Stat> {
         stat(self.pid).filter(|stat| stat.start == self.start)
+    }
+}
+
+impl fmt::Debug for Process {
+    /// With what it says of itself, which is what one wants to know of a process that should not be there.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ");
+        write!(formatter, "{} ({})", self.pid, if self.lives() { command } else { "gone".to_owned() })
     }
 }
 

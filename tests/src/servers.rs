@@ -26,7 +26,16 @@ pub struct Server {
     pub user: Option<&'static str>,
     /// What is asked to know whether it can be used: `http = "…"`.
     pub check: String,
+    /// What is asked to know whether it still works; not answered by the kernel in the place of a server that hangs.
+    pub liveness_check: String,
 }
+
+/// Makes a server ready to run in a bed; `None` if it is not installed.
+pub type Prepare = fn(&Bed) -> Option<Server>;
+
+/// Every server here.
+pub const ALL: [(&str, Prepare); 3] =
+    [("nginx", Server::nginx), ("redis", Server::redis), ("postgres", Server::postgres)];
 
 impl Server {
     /// nginx with one worker, which answers every request with its port.
@@ -45,19 +54,21 @@ impl Server {
         bed.write("nginx/nginx.conf", configuration);
         let folder = text(&bed.path("nginx"));
         let command = [&text(&nginx), "-p", &folder, "-c", "nginx.conf", "-e", "stderr"].map(str::to_owned).to_vec();
-        Some(Self { port, command, user: None, check: format!("http = \"http://127.0.0.1:{port}/\"") })
+        let check = format!("http = \"http://127.0.0.1:{port}/\"");
+        Some(Self { port, command, user: None, liveness_check: check.clone(), check })
     }
 
     /// Redis that keeps nothing.
     #[must_use]
     pub fn redis(bed: &Bed) -> Option<Self> {
-        let redis = require::program("redis-server")?;
+        let (redis, client) = (require::program("redis-server")?, require::program("redis-cli")?);
         let port = port::free();
         fs::create_dir_all(bed.path("redis")).unwrap();
         let (port_text, folder) = (port.to_string(), text(&bed.path("redis")));
         let settings = ["--bind", "127.0.0.1", "--port", &port_text, "--save", "", "--dir", &folder];
         let command = std::iter::once(text(&redis)).chain(settings.map(str::to_owned)).collect();
-        Some(Self { port, command, user: None, check: format!("tcp = \"127.0.0.1:{port}\"") })
+        let liveness_check = format!("exec = [\"{}\", \"-p\", \"{port}\", \"ping\"]", client.display());
+        Some(Self { port, command, user: None, check: format!("tcp = \"127.0.0.1:{port}\""), liveness_check })
     }
 
     /// PostgreSQL with an empty database, asked with its own `pg_isready`.
@@ -83,7 +94,7 @@ impl Server {
         let settings = ["-D", &data, "-h", "127.0.0.1", "-p", &port_text, "-k", "", "-c", "fsync=off"];
         let command = std::iter::once(text(&postgres)).chain(settings.map(str::to_owned)).collect();
         let check = format!("exec = [\"{}\", \"-q\", \"-h\", \"127.0.0.1\", \"-p\", \"{port}\"]", is_ready.display());
-        Some(Self { port, command, user, check })
+        Some(Self { port, command, user, liveness_check: check.clone(), check })
     }
 
     /// The definition of a service that runs it and knows by asking whether it can be used; `more` are further lines of it.
@@ -101,8 +112,8 @@ impl Server {
     }
 
     fn service_with(&self, name: &str, command: &[String], more: &str) -> String {
-        // What Rust writes as a text in quotes, TOML reads as the same text.
-        let mut definition = format!("[service.{name}]\ncommand = {command:?}\n");
+        // What Rust writes as a text in quotes, TOML reads as the same text. A dollar begins a placeholder; two are one.
+        let mut definition = format!("[service.{name}]\ncommand = {command:?}\n").replace('$', "$$");
         if let Some(user) = self.user {
             let _ = writeln!(definition, "user = \"{user}\"");
         }
@@ -110,10 +121,11 @@ impl Server {
         definition
     }
 
-    /// A probe that asks what the readiness probe asks, less patiently.
+    /// A probe that has a server that hangs restarted.
     #[must_use]
     pub fn liveness(&self) -> String {
-        format!("probe.liveness = {{ {}, interval = \"200ms\", timeout = \"1s\", failure = 3 }}", self.check)
+        let check = &self.liveness_check;
+        format!("probe.liveness = {{ {check}, interval = \"100ms\", timeout = \"1s\", failure = 3 }}")
     }
 }
 
