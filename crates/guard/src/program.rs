@@ -91,6 +91,7 @@ pub(crate) fn of_alert(
 fn build(plan: &ServicePlan, command: &CommandLine, around: Around<'_>) -> Program {
     let mut environment: Vec<(OsString, OsString)> =
         plan.environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut own_pid = Vec::new();
     let mut tell = |name: &str, value: OsString| environment.push((name.into(), value));
     tell("MENSHEN_SERVICE", plan.name.as_str().into());
     tell("MENSHEN_INSTANCE", around.instance.into());
@@ -99,6 +100,7 @@ fn build(plan: &ServicePlan, command: &CommandLine, around: Around<'_>) -> Progr
         let watchdog = plan.probes.liveness.as_ref().filter(|probe| probe.check == ProbeCheck::Notify);
         if let Some(probe) = watchdog {
             tell("WATCHDOG_USEC", probe.window().as_micros().to_string().into());
+            own_pid.push("WATCHDOG_PID".into());
         }
     }
     if let Some(pid) = around.main_pid {
@@ -107,6 +109,7 @@ fn build(plan: &ServicePlan, command: &CommandLine, around: Around<'_>) -> Progr
     Program {
         command: command.0.iter().map(OsString::from).collect(),
         environment,
+        own_pid,
         directory: plan.directory.clone(),
         identity: around.identity,
         umask: plan.umask.map(|umask| umask.0),

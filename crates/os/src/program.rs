@@ -12,6 +12,8 @@ pub struct Program {
     pub command: Vec<OsString>,
     /// The whole environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// Further variables of it, which hold the number of the program's own process.
+    pub own_pid: Vec<OsString>,
     /// The working directory.
     pub directory: PathBuf,
     /// The account to run as; the guard's own without it.

@@ -283,8 +283,8 @@ unsafe fn execute(birth: &Birth<'_>) -> i32 {
     let prepared = birth.prepared;
     // SAFETY: the arrays end with null, and what they point to outlives the exec.
     unsafe {
-        if let Some(index) = prepared.own_pid {
-            write_own_pid(&prepared.environment[index]);
+        for index in &prepared.own_pid {
+            write_own_pid(&prepared.environment[*index]);
         }
         let mut telling = libc::ENOENT;
         for candidate in &prepared.candidates {
@@ -298,20 +298,29 @@ unsafe fn execute(birth: &Birth<'_>) -> i32 {
     }
 }
 
-/// Writes the child's own number over the zeros at the end of the variable.
+/// Writes the child's own number in the place of the zeros at the end of the variable. It begins with no zero: C reads a
+/// number that does as an octal one.
 ///
 /// # Safety
 /// See [`live`]: the memory is the child's own copy.
 #[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
 unsafe fn write_own_pid(variable: &CStr) {
-    // SAFETY: the variable ends with that many digits, and nobody else sees this copy of it.
+    // SAFETY: the variable ends with that many digits, no process has a number of more, and nobody else sees this copy.
     unsafe {
-        let mut number = libc::getpid();
-        let end = variable.as_ptr().cast_mut().add(variable.count_bytes());
-        for place in 1..=OWN_PID_DIGITS {
-            let digit = u8::try_from(number % 10).unwrap_or(0);
-            end.sub(place).write((b'0' + digit).cast_signed());
-            number /= 10;
+        let number = libc::getpid();
+        let mut digits = 1;
+        let mut left = number / 10;
+        while left > 0 {
+            digits += 1;
+            left /= 10;
         }
+        let begin = variable.as_ptr().cast_mut().add(variable.count_bytes() - OWN_PID_DIGITS);
+        let mut left = number;
+        for place in (0..digits).rev() {
+            let digit = u8::try_from(left % 10).unwrap_or(0);
+            begin.add(place).write((b'0' + digit).cast_signed());
+            left /= 10;
+        }
+        begin.add(digits).write(0);
     }
 }

@@ -59,8 +59,8 @@ pub(super) struct Prepared {
     pub candidates: Vec<CString>,
     pub arguments: Vec<CString>,
     pub environment: Vec<CString>,
-    /// Where in `environment` the child has to write its own number, if anywhere.
-    pub own_pid: Option<usize>,
+    /// Where in `environment` the child has to write its own number.
+    pub own_pid: Vec<usize>,
     pub directory: CString,
     pub identity: Option<Identity>,
     pub umask: Option<u32>,
@@ -96,9 +96,9 @@ impl Kept {
     }
 }
 
-/// `LISTEN_PID=` and room for the number.
-const OWN_PID: &str = "LISTEN_PID=0000000000";
-pub(super) const OWN_PID_DIGITS: usize = 10;
+/// Room for the number of any process.
+const OWN_PID: &str = "0000000000";
+pub(super) const OWN_PID_DIGITS: usize = OWN_PID.len();
 
 impl Prepared {
     pub(super) fn new(program: &Program, inherited: &Inherited, mark: &Mark, entries: Vec<File>) -> io::Result<Self> {
@@ -190,21 +190,25 @@ fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-fn environment(program: &Program, mark: &Mark) -> io::Result<(Vec<CString>, Option<usize>)> {
+fn environment(program: &Program, mark: &Mark) -> io::Result<(Vec<CString>, Vec<usize>)> {
     let mut environment: Vec<CString> =
         program.environment.iter().map(|(name, value)| variable(name, value)).collect::<io::Result<_>>()?;
     if let Some(variable) = mark.variable() {
         environment.push(c_string(OsStr::new(variable))?);
     }
-    if program.passed.is_empty() {
-        return Ok((environment, None));
+    let mut own_pid_names: Vec<&OsStr> = program.own_pid.iter().map(OsString::as_os_str).collect();
+    if !program.passed.is_empty() {
+        let names: Vec<&str> = program.passed.iter().map(|(name, _)| name.as_str()).collect();
+        environment.push(c_string(OsStr::new(&format!("LISTEN_FDS={}", program.passed.len())))?);
+        environment.push(c_string(OsStr::new(&format!("LISTEN_FDNAMES={}", names.join(":"))))?);
+        own_pid_names.push(OsStr::new("LISTEN_PID"));
     }
-    let names: Vec<&str> = program.passed.iter().map(|(name, _)| name.as_str()).collect();
-    environment.push(c_string(OsStr::new(&format!("LISTEN_FDS={}", program.passed.len())))?);
-    environment.push(c_string(OsStr::new(&format!("LISTEN_FDNAMES={}", names.join(":"))))?);
-    environment.push(c_string(OsStr::new(OWN_PID))?);
-    let own_pid = environment.len() - 1;
-    Ok((environment, Some(own_pid)))
+    let first = environment.len();
+    for name in &own_pid_names {
+        environment.push(variable(name, OsStr::new(OWN_PID))?);
+    }
+    let own_pid = (first..environment.len()).collect();
+    Ok((environment, own_pid))
 }
 
 fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
