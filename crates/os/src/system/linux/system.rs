@@ -6,7 +6,7 @@ mod process;
 mod reap;
 mod signals;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -39,6 +39,10 @@ pub struct System {
     processes: HashMap<Token, Process>,
     by_pid: HashMap<u32, Token>,
     sockets: HashMap<Token, NotifySocket>,
+    /// Ends of processes that wait until what programs said before has been heard.
+    put_off: HashSet<(Source, Token)>,
+    /// Not every child that has ended was looked at.
+    orphans_wait: bool,
     /// Numbers the marks of runs.
     runs: u64,
     /// What the guard itself was given, for the programs it starts.
@@ -58,9 +62,9 @@ impl Waker {
 }
 
 /// What an event of the epoll is about; the rest of the number is a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Source {
-    /// What programs say comes first: a new main process is announced before the old one ends.
+    /// What programs say comes first.
     Notify = 1,
     Exec,
     Tail,
@@ -102,6 +106,8 @@ impl System {
             processes: HashMap::new(),
             by_pid: HashMap::new(),
             sockets: HashMap::new(),
+            put_off: HashSet::new(),
+            orphans_wait: false,
             runs: 0,
             inherited,
         };
@@ -231,6 +237,9 @@ impl System {
         if process.pid == pid {
             return Ok(());
         }
+        if process.stage == Stage::Ended {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the main process has ended"));
+        }
         let pidfd = process::open(pid).ok_or(io::ErrorKind::NotFound)?;
         if !process.tree.contains(pid) {
             return Err(io::Error::new(
@@ -314,13 +323,26 @@ impl System {
         }
         let mut sources: Vec<(Source, Token)> = ready.iter().filter_map(|event| decode(event.data.u64())).collect();
         sources.sort_unstable();
+        let orphans_wait = std::mem::take(&mut self.orphans_wait);
+        let anybody_speaks = sources.iter().any(|(source, _)| *source == Source::Notify);
         for (source, token) in sources {
-            self.happened(source, token, events);
+            if !(anybody_speaks && self.put_off(source, token)) {
+                self.happened(source, token, events);
+            }
+        }
+        if orphans_wait {
+            self.reap_orphans(events);
         }
         if looks {
             self.look_again(events);
         }
         Ok(())
+    }
+
+    /// Leaves the end of a process for the next wait, once: a new main process is announced before the old one ends, and the
+    /// announcement must have been acted on by then.
+    fn put_off(&mut self, source: Source, token: Token) -> bool {
+        matches!(source, Source::Exit | Source::Signals) && self.put_off.insert((source, token))
     }
 
     fn happened(&mut self, source: Source, token: Token, events: &mut Vec<OsEvent>) {
@@ -331,6 +353,7 @@ impl System {
             Source::Exit => self.exited(token, events),
             Source::Tree => self.tree_changed(token, events),
             Source::Signals => {
+                self.put_off.remove(&(source, token));
                 let taken = self.signals.read();
                 if taken.child {
                     self.reap_orphans(events);
@@ -363,6 +386,7 @@ impl System {
 
     /// A main process has ended.
     fn exited(&mut self, token: Token, events: &mut Vec<OsEvent>) {
+        self.put_off.remove(&(Source::Exit, token));
         let Some(process) = self.processes.get_mut(&token).filter(|process| process.stage != Stage::Ended) else {
             return;
         };
@@ -434,15 +458,17 @@ impl System {
 
     /// Reaps every child that has ended and is nobody's main process.
     fn reap_orphans(&mut self, events: &mut Vec<OsEvent>) {
-        /// More than this many in one go wait for the next; SIGCHLD stays pending for them.
+        /// More than this many in one go wait for the next.
         const ORPHANS_MAX: usize = 10_000;
         for _ in 0..ORPHANS_MAX {
             let Some(pid) = reap::next_ended_child() else { return };
             match self.by_pid.get(&pid).copied() {
+                Some(token) if self.put_off.contains(&(Source::Exit, token)) => break,
                 Some(token) => self.exited(token, events),
                 None => reap::discard(pid),
             }
         }
+        self.orphans_wait = true;
         self.waker().wake();
     }
 
