@@ -143,9 +143,11 @@ impl Process {
 
     /// Reads what is in the tail's pipe and keeps the last of it.
     pub(super) fn read_tail(&mut self) {
+        /// More than a pipe holds. One that is filled again meanwhile waits for its next turn.
+        const READS_MAX: usize = 32;
         let Some(pipe) = &mut self.tail_pipe else { return };
         let mut buffer = [0; 4096];
-        loop {
+        for _ in 0..READS_MAX {
             match pipe.read(&mut buffer) {
                 Ok(0) => {
                     self.tail_pipe = None;
