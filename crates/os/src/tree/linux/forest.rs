@@ -167,11 +167,11 @@ impl Tree {
         }
     }
 
-    /// Whether a process belongs to it.
+    /// Whether a process belongs to it, be it a zombie.
     pub(crate) fn contains(&self, pid: u32) -> bool {
         match self {
             Self::Cgroup(leaf) => leaf.contains(pid),
-            Self::Walked(_) => self.members().contains(&pid),
+            Self::Walked(tree) => tree.borrow_mut().as_mut().is_some_and(|tree| tree.contains(pid)),
         }
     }
 

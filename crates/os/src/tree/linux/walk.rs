@@ -49,6 +49,12 @@ impl WalkedTree {
         self.known.iter().filter(|(pid, _)| lives(pid)).map(|(pid, start)| (*pid, *start)).collect()
     }
 
+    /// Whether a process belongs to it, be it a zombie that nobody has reaped yet.
+    pub(crate) fn contains(&mut self, pid: u32) -> bool {
+        self.members();
+        self.known.contains_key(&pid)
+    }
+
     fn is_member(&self, pid: u32, process: &Process) -> bool {
         if self.known.get(&pid) == Some(&process.start) {
             return true;
