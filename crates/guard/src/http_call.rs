@@ -5,9 +5,10 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use menshen_os::error::describe;
@@ -118,13 +119,26 @@ async fn exchange(
     let answer = async {
         let response = sender.send_request(request).await.map_err(HttpError::Broken)?;
         let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| HttpError::Body(error.to_string()))?.to_bytes();
-        Ok(HttpAnswer { status, body })
+        Ok(HttpAnswer { status, body: beginning(response.into_body()).await? })
     };
     let answer = answer.await;
     driver.abort();
     answer
+}
+
+/// A body, or as much of it as is read: the answer has been given by then, however much follows.
+async fn beginning(mut body: Incoming) -> Result<Bytes, HttpError> {
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| HttpError::Body(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let room = BODY_BYTES_MAX - read.len();
+        read.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() >= room {
+            break;
+        }
+    }
+    Ok(read.freeze())
 }
 
 /// The machine's own certificate authorities, read when they are needed first.
