@@ -1,5 +1,7 @@
 //! Starting: from the spawn until the program is up.
 
+use std::time::Duration;
+
 use menshen_plan::definition::{ProbeKind, ServiceType};
 use menshen_plan::duration::format;
 use menshen_plan::plan::ProbeCheck;
@@ -153,7 +155,13 @@ impl Service {
     /// The time to come up, or to be done, is over.
     pub(crate) fn start_timed_out(&mut self, context: &mut Context<'_>) {
         let Some(run) = &self.life.main else { return };
-        let waited = format(context.now.since(run.started));
+        let waited = context.now.since(run.started);
+        // Nobody wants to know by how many microseconds the timer was late.
+        let waited = format(if waited.as_secs() > 0 {
+            Duration::from_secs(waited.as_secs())
+        } else {
+            Duration::from_millis(u64::from(waited.subsec_millis()))
+        });
         let reason = match self.outstanding() {
             Some(missing) if self.state() == State::Starting => {
                 let last_error = self.probes.last_error(ProbeKind::Startup).map(|error| format!(" ({error})"));

@@ -200,6 +200,16 @@ fn a_oneshot_that_takes_too_long_is_ended() {
 }
 
 #[test]
+fn a_time_out_that_is_a_little_late_is_told_as_it_was_given() {
+    for (timeout, late, told) in [("5s", 5_003_201, "5s"), ("250ms", 250_777, "250ms")] {
+        let mut rig = Rig::one(&format!("type = \"oneshot\"\nstart_timeout = \"{timeout}\""));
+        rig.now = rig.now + Duration::from_micros(late);
+        rig.send(Event::Timeout);
+        assert_eq!(rig.reason("web"), format!("not done after {told}"));
+    }
+}
+
+#[test]
 fn probes_rest_while_the_program_is_paused() {
     let mut rig = Rig::one("probe.liveness = { tcp = \":1\", interval = \"1s\", failure = 1 }");
     rig.wait_ms(1);
