@@ -13,6 +13,8 @@ use crate::output::Descriptor;
 pub struct Datagram {
     /// The message.
     pub bytes: Vec<u8>,
+    /// It was longer than any message may be, and its end is lost.
+    pub is_cut: bool,
     /// The sender's process; 0 if the kernel does not tell.
     pub pid: u32,
     /// The sender's user.

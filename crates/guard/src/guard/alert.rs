@@ -92,9 +92,13 @@ impl Alerts {
         free
     }
 
-    /// Gives the place back.
-    pub(crate) fn end(&mut self) {
+    /// Gives the place back. What nobody heard was not told: the next time comes without waiting.
+    pub(crate) fn end(&mut self, delivery: &Delivery, got_through: bool) {
         self.under_way = self.under_way.saturating_sub(1);
+        if !got_through {
+            let Payload { service, kind, .. } = &*delivery.payload;
+            self.told.remove(&(delivery.route.clone(), service.clone(), *kind));
+        }
     }
 }
 
@@ -154,13 +158,13 @@ impl Delivery {
             loop {
                 let why = match call_within(&call, delivery.plan.timeout).await {
                     Ok(answer) if (200..300).contains(&answer.status) => {
-                        return inputs.send(Input::AlertEnded(Ok(()))).await;
+                        return inputs.send(Input::AlertEnded(delivery, Ok(()))).await;
                     }
                     Ok(answer) => format!("status {}", answer.status),
                     Err(error) => error.to_string(),
                 };
                 let Some((next, wait)) = delivery.next_try() else {
-                    return inputs.send(Input::AlertEnded(Err(delivery.failure(&why)))).await;
+                    return inputs.send(Input::AlertEnded(delivery, Err(why))).await;
                 };
                 tokio::time::sleep(wait).await;
                 delivery = next;

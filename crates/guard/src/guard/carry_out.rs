@@ -206,7 +206,7 @@ impl Guard {
         let place = Place { service: plan.name.to_string(), role: format!("probe-{kind}") };
         let token = self.jobs.token();
         self.system.spawn(token, &place, &program).map_err(|error| menshen_os::error::describe(&error))?;
-        self.jobs.add(token, Job::Probe { service, kind, round });
+        self.jobs.add(token, Job::Probe { service, kind, round, outcome: None });
         Ok(Asking::Process(token))
     }
 

@@ -12,7 +12,7 @@ use menshen_plan::plan::AlertRoute;
 use super::Guard;
 use super::alert::Delivery;
 use super::input::Input;
-use super::jobs::Job;
+use super::jobs::{AlertJob, Job};
 use super::local::{log_id, pattern_kind};
 use super::status::{exit, tree};
 use crate::disk::DiskReport;
@@ -32,40 +32,54 @@ impl Guard {
     }
 
     pub(super) fn start_failed(&mut self, token: Token, error: String) {
-        match self.jobs.remove(token) {
-            Some(Job::Run(run)) => self.feed(Event::SpawnFailed { run, error }),
-            Some(Job::Probe { service, kind, round }) => self.probe_ended(service, kind, round, Err(error)),
-            Some(Job::Alert(delivery, timeout)) => {
-                timeout.abort();
-                self.alert_tried(&delivery, Err(error));
+        match self.jobs.get_mut(token) {
+            Some(Job::Run(run)) => {
+                let run = *run;
+                self.jobs.remove(token);
+                self.feed(Event::SpawnFailed { run, error });
+            }
+            Some(Job::Probe { outcome, .. }) => {
+                outcome.get_or_insert(Err(error));
+                self.job_over(token);
+            }
+            Some(Job::Alert(alert)) => {
+                alert.outcome.get_or_insert(Err(error));
+                self.job_over(token);
             }
             None => {}
         }
     }
 
     pub(super) fn exited(&mut self, token: Token, (how, oom, left): (Exit, bool, TreeState), tail: &[u8]) {
-        match self.jobs.get(token) {
+        let outcome = match self.jobs.get_mut(token) {
             Some(Job::Run(run)) => {
                 let run = *run;
-                self.run_exited(token, run, (how, oom, left));
+                return self.run_exited(token, run, (how, oom, left));
             }
-            Some(Job::Probe { .. }) => {
-                if left == TreeState::Alive {
-                    // What a probe leaves behind ends with it; its end is reported when it is gone.
-                    self.system.kill(token, Target::Tree);
-                }
-                if let Some(Job::Probe { service, kind, round }) = self.jobs.remove(token) {
-                    self.probe_ended(service, kind, round, exec_outcome(how, tail));
-                }
+            Some(Job::Probe { outcome, .. }) => outcome,
+            Some(Job::Alert(alert)) => &mut alert.outcome,
+            None => return,
+        };
+        outcome.get_or_insert_with(|| exec_outcome(how, tail));
+        match left {
+            TreeState::Empty => self.job_over(token),
+            // What a probe or an alert leaves behind ends with it; its end is reported when it is gone.
+            TreeState::Alive => self.system.kill(token, Target::Tree),
+        }
+    }
+
+    /// Nothing is left of a probe's or an alert's command.
+    fn job_over(&mut self, token: Token) {
+        match self.jobs.remove(token) {
+            Some(Job::Probe { service, kind, round, outcome }) => {
+                self.probe_ended(service, kind, round, outcome.unwrap_or(Ok(())));
             }
-            Some(Job::Alert(..)) => {
-                self.system.kill(token, Target::Tree);
-                if let Some(Job::Alert(delivery, timeout)) = self.jobs.remove(token) {
-                    timeout.abort();
-                    self.alert_tried(&delivery, exec_outcome(how, tail));
-                }
+            Some(Job::Alert(alert)) => {
+                alert.timeout.abort();
+                self.system.forget(&alert.place.service);
+                self.alert_tried(&alert.delivery, alert.outcome.unwrap_or(Ok(())));
             }
-            None => {}
+            Some(Job::Run(_)) | None => {}
         }
     }
 
@@ -79,8 +93,14 @@ impl Guard {
     }
 
     pub(super) fn tree_empty(&mut self, token: Token) {
-        if let Some(Job::Run(run)) = self.jobs.remove(token) {
-            self.feed(Event::TreeEmpty { run });
+        match self.jobs.get(token) {
+            Some(Job::Run(run)) => {
+                let run = *run;
+                self.jobs.remove(token);
+                self.feed(Event::TreeEmpty { run });
+            }
+            Some(Job::Probe { .. } | Job::Alert(_)) => self.job_over(token),
+            None => {}
         }
     }
 
@@ -119,6 +139,11 @@ impl Guard {
             );
             return self.feed(Event::Trouble { service: Some(id), text });
         }
+        if datagram.is_cut {
+            // What is left of its last line may say something else than was said.
+            let text = format!("a notify message of more than {} bytes was passed over", datagram.bytes.len());
+            return self.feed(Event::Trouble { service: Some(id), text });
+        }
         let message = notify::parse(&datagram.bytes);
         if let Some(pid) = message.main_pid {
             match self.system.set_main(token, pid) {
@@ -153,17 +178,21 @@ impl Guard {
         match message.descriptors {
             Some(Descriptors::Remove) => local.descriptors.retain(|(stored, _)| *stored != name),
             Some(Descriptors::Store) => {
-                let room = usize::from(local.plan.fd_store).saturating_sub(local.descriptors.len());
-                let came = datagram.descriptors.len();
-                local.descriptors.extend(
-                    datagram.descriptors.into_iter().take(room).map(|descriptor| (name.clone(), Arc::new(descriptor))),
-                );
-                if came > room {
-                    let text = format!(
-                        "{} file descriptors were not kept: `fd_store` allows {}",
-                        came - room,
-                        local.plan.fd_store
-                    );
+                let mut lost = 0_usize;
+                for descriptor in datagram.descriptors {
+                    // A program may hand over at each start what it was given back.
+                    if local.descriptors.iter().any(|(_, stored)| stored.is_same(&descriptor)) {
+                        continue;
+                    }
+                    if local.descriptors.len() < usize::from(local.plan.fd_store) {
+                        local.descriptors.push((name.clone(), Arc::new(descriptor)));
+                    } else {
+                        lost += 1;
+                    }
+                }
+                if lost > 0 {
+                    let allowed = local.plan.fd_store;
+                    let text = format!("{lost} file descriptors were not kept: `fd_store` allows {allowed}");
                     self.feed(Event::Trouble { service: Some(id), text });
                 }
             }
@@ -197,8 +226,8 @@ impl Guard {
                 });
             }
             Input::RunAlert(delivery) => self.run_alert(delivery),
-            Input::AlertTimeout(token) => self.system.kill(token, Target::Tree),
-            Input::AlertEnded(result) => self.alert_ended(result),
+            Input::AlertTimeout(token) => self.alert_timed_out(token),
+            Input::AlertEnded(delivery, result) => self.alert_ended(&delivery, result),
             Input::Sample => self.sample(),
             Input::Reloaded(Ok(plan)) => self.follow(plan, "SIGHUP".to_owned()),
             Input::Reloaded(Err(text)) => self.trouble(format!("the definition was not reloaded: {text}")),
@@ -231,10 +260,11 @@ impl Guard {
         let AlertRoute::Exec(command) = &delivery.plan.route else { return };
         let folder = self.source.folder();
         let program = program::of_alert(command, &folder, delivery.variables(), delivery.json());
-        // No service's name begins with a dot.
-        let place = Place { service: ".alerts".to_owned(), role: delivery.route.to_string() };
         let token = self.jobs.token();
+        // No service's name begins with a dot.
+        let place = Place { service: format!(".alert-{}", token.0), role: delivery.route.to_string() };
         if let Err(error) = self.system.spawn(token, &place, &program) {
+            self.system.forget(&place.service);
             return self.alert_tried(&delivery, Err(menshen_os::error::describe(&error)));
         }
         let (inputs, timeout) = (self.inputs.clone(), delivery.plan.timeout);
@@ -242,22 +272,30 @@ impl Guard {
             tokio::time::sleep(timeout).await;
             inputs.send(Input::AlertTimeout(token)).await;
         });
-        self.jobs.add(token, Job::Alert(Box::new(delivery), task.abort_handle()));
+        let job = AlertJob { delivery, place, timeout: task.abort_handle(), outcome: None };
+        self.jobs.add(token, Job::Alert(Box::new(job)));
+    }
+
+    /// An alert's command has taken too long.
+    fn alert_timed_out(&mut self, token: Token) {
+        let Some(Job::Alert(alert)) = self.jobs.get_mut(token) else { return };
+        let timeout = menshen_plan::duration::format(alert.delivery.plan.timeout);
+        alert.outcome.get_or_insert(Err(format!("no end within {timeout}")));
+        self.system.kill(token, Target::Tree);
     }
 
     fn alert_tried(&mut self, delivery: &Delivery, outcome: Result<(), String>) {
-        let Err(why) = outcome else { return self.alert_ended(Ok(())) };
-        match delivery.next_try() {
+        match delivery.next_try().filter(|_| outcome.is_err()) {
             Some((next, wait)) => next.run_later(wait, &self.tasks, &self.inputs),
-            None => self.alert_ended(Err(delivery.failure(&why))),
+            None => self.alert_ended(delivery, outcome),
         }
     }
 
-    fn alert_ended(&mut self, result: Result<(), String>) {
-        self.alerts.end();
-        if let Err(text) = result {
+    fn alert_ended(&mut self, delivery: &Delivery, outcome: Result<(), String>) {
+        self.alerts.end(delivery, outcome.is_ok());
+        if let Err(why) = outcome {
             // Written down, but not alerted: that would go round in circles.
-            self.note(text);
+            self.note(delivery.failure(&why));
         }
     }
 

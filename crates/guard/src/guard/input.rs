@@ -32,7 +32,7 @@ pub(crate) enum Input {
     /// An alert's command has taken too long.
     AlertTimeout(Token),
     /// An alert got through, or was given up.
-    AlertEnded(Result<(), String>),
+    AlertEnded(Delivery, Result<(), String>),
     /// It is time to look what services use.
     Sample,
     /// The definition is to be read again (SIGHUP); what came of it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use menshen_core::{RunId, ServiceId};
-use menshen_os::Token;
+use menshen_os::{Place, Token};
 use menshen_plan::definition::ProbeKind;
 use tokio::task::AbortHandle;
 
@@ -14,10 +14,22 @@ use super::alert::Delivery;
 pub(super) enum Job {
     /// A program of a service.
     Run(RunId),
-    /// A probe's command.
-    Probe { service: ServiceId, kind: ProbeKind, round: u64 },
-    /// An alert's command; the handle ends its time-out.
-    Alert(Box<Delivery>, AbortHandle),
+    /// A probe's command; what came of it, once only what it left behind is waited for.
+    Probe { service: ServiceId, kind: ProbeKind, round: u64, outcome: Option<Result<(), String>> },
+    /// An alert's command.
+    Alert(Box<AlertJob>),
+}
+
+/// An alert's command.
+#[derive(Debug)]
+pub(super) struct AlertJob {
+    pub delivery: Delivery,
+    /// Where it runs: alone, so that its end is nobody else's.
+    pub place: Place,
+    /// Ends its time-out.
+    pub timeout: AbortHandle,
+    /// What came of it, once that is known and only its tree is waited for.
+    pub outcome: Option<Result<(), String>>,
 }
 
 /// A probe under way.
@@ -58,6 +70,10 @@ impl Jobs {
 
     pub(super) fn get(&self, token: Token) -> Option<&Job> {
         self.jobs.get(&token)
+    }
+
+    pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Job> {
+        self.jobs.get_mut(&token)
     }
 
     pub(super) fn token_of(&self, run: RunId) -> Option<Token> {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg, sockopt};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg, sockopt};
 
 use super::Datagram;
 use crate::error::context;
@@ -15,8 +15,8 @@ use crate::output::Descriptor;
 
 /// The longest message taken, in bytes; systemd's own bound. What is longer is cut.
 const MESSAGE_BYTES_MAX: usize = 4096;
-/// The most descriptors one message may bring.
-const DESCRIPTORS_MAX: usize = 64;
+/// The most descriptors one message may bring; the kernel's own bound (`SCM_MAX_FD`).
+const DESCRIPTORS_MAX: usize = 253;
 
 /// The guard's end.
 #[derive(Debug)]
@@ -56,7 +56,8 @@ impl NotifySocket {
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
         let received = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags).ok()?;
         bytes.truncate(received.bytes);
-        let mut datagram = Datagram { bytes, pid: 0, uid: u32::MAX, descriptors: Vec::new() };
+        let is_cut = received.flags.contains(ReturnFlags::TRUNC);
+        let mut datagram = Datagram { bytes, is_cut, pid: 0, uid: u32::MAX, descriptors: Vec::new() };
         for message in ancillary.drain() {
             match message {
                 RecvAncillaryMessage::ScmCredentials(sender) => {
@@ -99,13 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_long_is_cut_and_an_empty_one_is_a_message() {
+    fn a_message_that_is_too_long_is_known_to_be_cut_and_an_empty_one_is_a_message() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let socket = NotifySocket::bind(&path).unwrap();
         let program = UnixDatagram::unbound().unwrap();
         program.send_to(&[b'x'; 10_000], &path).unwrap();
-        assert_eq!(socket.receive().unwrap().bytes.len(), MESSAGE_BYTES_MAX);
+        let cut = socket.receive().unwrap();
+        assert!(cut.is_cut && cut.bytes.len() == MESSAGE_BYTES_MAX);
+        program.send_to(&[b'x'; MESSAGE_BYTES_MAX], &path).unwrap();
+        let whole = socket.receive().unwrap();
+        assert!(!whole.is_cut && whole.bytes.len() == MESSAGE_BYTES_MAX);
         program.send_to(b"", &path).unwrap();
         assert_eq!(socket.receive().unwrap().bytes, b"");
     }

@@ -8,7 +8,7 @@ mod journal;
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +35,17 @@ impl Descriptor {
     #[must_use]
     pub fn from_file(file: File) -> Self {
         Self(file.into())
+    }
+
+    /// Whether both mean the same open file, as after `dup`. Where the kernel does not tell, they do not.
+    #[must_use]
+    #[expect(unsafe_code, reason = "no crate wraps kcmp")]
+    pub fn is_same(&self, other: &Self) -> bool {
+        /// See kcmp(2); libc has no name for it.
+        const KCMP_FILE: libc::c_int = 0;
+        let me = std::process::id();
+        // SAFETY: the call compares what the numbers mean and writes nothing.
+        unsafe { libc::syscall(libc::SYS_kcmp, me, me, KCMP_FILE, self.0.as_raw_fd(), other.0.as_raw_fd()) == 0 }
     }
 }
 
