@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::secret::Secrets;
 use crate::source::Span;
 
 pub use crate::check::Code;
@@ -100,6 +101,16 @@ impl Diagnostic {
             self.related.push(Related { span, label: label.into() });
         }
         self
+    }
+
+    /// Takes secrets out of everything it says; it is shown, logged and sent to places that read findings.
+    pub(crate) fn mask(&mut self, secrets: &Secrets) {
+        let texts = [Some(&mut self.message), self.label.as_mut(), self.help.as_mut()].into_iter().flatten();
+        for text in texts.chain(self.related.iter_mut().map(|related| &mut related.label)) {
+            if secrets.is_in(text) {
+                *text = secrets.mask(text);
+            }
+        }
     }
 
     /// Whether this finding alone refuses the definition.

@@ -12,6 +12,7 @@ use crate::env_file;
 use crate::facts::Facts;
 use crate::load::Input;
 use crate::placeholder::{self, PlaceholderError};
+use crate::secret::{Secrets, looks_secret};
 use crate::source::{Sources, Span};
 use crate::value::{Entry, Expansion, ExpansionSource, Node, Table, Value};
 
@@ -21,7 +22,8 @@ pub(crate) struct Names<'a> {
     pub environment: &'a BTreeMap<String, String>,
 }
 
-/// Expands the whole tree. Values that cannot be expanded are taken out; their paths are returned.
+/// Expands the whole tree. Values that cannot be expanded are taken out; their paths are returned. The values of names that
+/// look like those of secrets are kept in mind.
 pub(crate) fn expand(
     root: &mut Node,
     names: &Names<'_>,
@@ -29,10 +31,17 @@ pub(crate) fn expand(
     facts: &dyn Facts,
     sources: &Sources,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Vec<String>> {
-    let mut expander =
-        Expander { names, env_file: BTreeMap::new(), sources, diagnostics, faulty: Vec::new(), path: Vec::new() };
-    let Value::Table(table) = &mut root.value else { return Vec::new() };
+) -> (Vec<Vec<String>>, Secrets) {
+    let mut expander = Expander {
+        names,
+        env_file: BTreeMap::new(),
+        sources,
+        diagnostics,
+        faulty: Vec::new(),
+        secrets: Secrets::default(),
+        path: Vec::new(),
+    };
+    let Value::Table(table) = &mut root.value else { return Default::default() };
     for (key, entry) in table {
         expander.path.push(key.clone());
         match (key.as_str(), &mut entry.node.value) {
@@ -43,7 +52,7 @@ pub(crate) fn expand(
         }
         expander.path.pop();
     }
-    expander.faulty
+    (expander.faulty, expander.secrets)
 }
 
 struct Expander<'a> {
@@ -53,6 +62,7 @@ struct Expander<'a> {
     sources: &'a Sources,
     diagnostics: &'a mut Vec<Diagnostic>,
     faulty: Vec<Vec<String>>,
+    secrets: Secrets,
     path: Vec<String>,
 }
 
@@ -183,10 +193,14 @@ impl Expander<'_> {
         };
         let mut expansions = Vec::new();
         let mut defaulted = Vec::new();
+        let mut secrets = Vec::new();
         let expanded = placeholder::expand(
             &segments,
             &mut |name| {
                 let (value, from) = self.lookup(name)?;
+                if looks_secret(name) {
+                    secrets.push(value.clone());
+                }
                 if !value.is_empty() {
                     expansions.push(Expansion { name: name.to_owned(), from });
                 }
@@ -194,6 +208,7 @@ impl Expander<'_> {
             },
             &mut |name| defaulted.push(Expansion { name: name.to_owned(), from: ExpansionSource::Default }),
         );
+        secrets.iter().for_each(|secret| self.secrets.add(secret));
         match expanded {
             Ok(value) => {
                 expansions.extend(defaulted);

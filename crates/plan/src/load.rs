@@ -72,7 +72,7 @@ pub fn load(input: &Input, facts: &dyn Facts) -> Loaded {
     let mut diagnostics = Vec::new();
     let (mut tree, placeholders) = read_layers(input, &mut sources, &mut diagnostics);
 
-    let mut faulty = expand::expand(
+    let (mut faulty, secrets) = expand::expand(
         &mut tree,
         &expand::Names { set: &placeholders, environment: &input.environment },
         input,
@@ -92,6 +92,7 @@ pub fn load(input: &Input, facts: &dyn Facts) -> Loaded {
     );
     check::apply_allowances(&definition.check, &places, &mut diagnostics);
 
+    diagnostics.iter_mut().for_each(|diagnostic| diagnostic.mask(&secrets));
     sort(&mut diagnostics);
     let refused = diagnostics.iter().any(Diagnostic::refuses);
     let plan = (!refused).then_some(built);

@@ -250,3 +250,13 @@ fn the_place_of_a_setting_is_in_the_argument() {
         assert_eq!(written, Some("service"), "{setting}");
     }
 }
+
+#[test]
+fn a_secret_does_not_show_in_a_finding() {
+    let text = "[service.web]\ncommand = \"${API_TOKEN}\"\ntype = \"${API_TOKEN}\"\nprobe.liveness.http = \"x ${API_TOKEN}\"\nuser = \"x-${API_TOKEN}\"\nstop.timeout = \"1${API_TOKEN}\"\n";
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    assert!(codes(&loaded).len() >= 5, "{:#?}", loaded.diagnostics);
+    for diagnostic in &loaded.diagnostics {
+        assert!(!format!("{diagnostic:?}").contains("topsecret"), "{diagnostic:#?}");
+    }
+}
