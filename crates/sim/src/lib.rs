@@ -9,6 +9,10 @@
 //! - [`coverage`], `trace`: what was tried, and the run written down.
 //! - `random`, `clock`: chance and time.
 //!
+//! The tests run the first few thousand seeds, those in `seeds/kept.txt`, and a wrong core for every invariant. More seeds:
+//! `cargo run --release -p menshen-sim -- run --from A --count N --jobs J --coverage`. The seed of a mistake in the core is
+//! kept, with what it showed.
+//!
 //! Pure like the core: no file, thread, environment or clock of its own. The same seed gives the same run on every platform.
 
 pub mod clock;

@@ -1,5 +1,7 @@
 //! The command that is printed for a run that fails replays it.
 
+#![expect(clippy::disallowed_types, reason = "what is tested is a program")]
+
 use std::process::{Command, Output};
 
 use menshen_sim::Options;
