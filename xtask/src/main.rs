@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask --help`.
 
+mod bench;
 mod codegen;
 mod demo;
 mod shell;
@@ -26,6 +27,8 @@ enum Chore {
         /// Only tests whose name contains this.
         filter: Option<String>,
     },
+    /// Measure how quick and how small the guard is.
+    Bench(bench::Arguments),
     /// Write the generated files anew.
     Codegen {
         /// Only say whether they are up to date.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let done = match arguments.chore {
         Chore::Demo => demo::demo(),
         Chore::Test { filter } => test::test(filter.as_deref()),
+        Chore::Bench(arguments) => bench::bench(&arguments),
         Chore::Codegen { check: true } => codegen::check(),
         Chore::Codegen { check: false } => codegen::write(),
         Chore::Tidy => tidy::tidy(),
