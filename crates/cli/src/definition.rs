@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use menshen_guard::definition::{DefinitionSource, FILE_NAME};
 use menshen_os::paths::Paths;
-use menshen_plan::{Loaded, Plan, Severity};
+use menshen_plan::{Diagnostic, Loaded, Plan, Severity};
 
 use crate::args::Definition;
 use crate::diagnostics;
@@ -73,13 +73,28 @@ pub(crate) fn load(source: &DefinitionSource) -> Result<Loaded, Failure> {
     source.load().map_err(|error| Failure::new(Exit::Refused, error.to_string()))
 }
 
+/// What follows from something the machine lacks, such as the program, while the definition itself is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MachineErrors {
+    /// It may come yet, and what else is defined can do without: they are shown.
+    Shown,
+    /// There is nothing else to do: they refuse.
+    Refuse,
+}
+
 /// Reads a definition that is to be carried out: warnings are shown, errors refuse it.
-pub(crate) fn load_plan(source: &DefinitionSource) -> Result<Arc<Plan>, Failure> {
+pub(crate) fn load_plan(source: &DefinitionSource, machine_errors: MachineErrors) -> Result<Arc<Plan>, Failure> {
     let mut loaded = load(source)?;
-    let plan = loaded.plan.take();
+    let lacking = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+    let refused = machine_errors == MachineErrors::Refuse && loaded.diagnostics.iter().any(lacking);
+    let plan = loaded.plan.take().filter(|_| !refused);
     // Advice is for `menshen check`; who starts something wants to know what is wrong.
     loaded.diagnostics.retain(|diagnostic| {
-        if plan.is_some() { diagnostic.severity > Severity::Advice } else { diagnostic.refuses() }
+        if plan.is_some() {
+            diagnostic.severity > Severity::Advice
+        } else {
+            diagnostic.refuses() || lacking(diagnostic)
+        }
     });
     if !loaded.diagnostics.is_empty() {
         output::note(diagnostics::text::render(&loaded, output::is_colored()));

@@ -7,7 +7,7 @@ use menshen_guard::definition::DefinitionSource;
 
 use super::foreground;
 use crate::args::{RestartPolicy, Run};
-use crate::definition::{environment, load_plan};
+use crate::definition::{MachineErrors, environment, load_plan};
 use crate::failure::{Exit, Failure};
 
 /// Guards one program in the foreground. It sees the whole environment of whoever started it.
@@ -21,7 +21,7 @@ pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
         settings: run.set.iter().map(|setting| format!("service.{}.{setting}", quoted(&name))).collect(),
         environment: environment(),
     };
-    let plan = load_plan(&source)?;
+    let plan = load_plan(&source, MachineErrors::Refuse)?;
     foreground::guard(source, plan, EndWhen::AtRest)
 }
 

@@ -11,7 +11,7 @@ use menshen_guard::definition::DefinitionSource;
 
 use super::foreground;
 use crate::args::{Arguments, Up};
-use crate::definition::{load_plan, paths, source};
+use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, client, wait_for};
 use crate::output::{self, dim, state_style, styled};
@@ -26,7 +26,7 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     if up.in_background {
         menshen_os::system::leave_terminal();
     }
-    let plan = load_plan(&source)?;
+    let plan = load_plan(&source, MachineErrors::Shown)?;
     if up.detach && !up.in_background {
         return detach(arguments, up, &source, plan.name.as_str());
     }

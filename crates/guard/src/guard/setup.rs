@@ -27,8 +27,10 @@ use crate::journal::{Bounds, Journal};
 use crate::logs::{Logs, TapScope};
 use crate::program::Identities;
 
+/// Whoever has a role must be able to find the guards there are; what they may do is decided at each guard's socket.
+const RUN_FOLDER_MODE: u32 = 0o755;
 /// Programs of any user must be able to reach their sockets and pipes by path, and nobody needs to list them.
-const RUN_FOLDER_MODE: u32 = 0o711;
+const PIPES_FOLDER_MODE: u32 = 0o711;
 const PRIVATE_FOLDER_MODE: u32 = 0o750;
 
 /// Makes everything the loop needs.
@@ -137,7 +139,7 @@ impl Tasks {
 fn claim(paths: &menshen_os::paths::Paths, instance: &str) -> Result<Lock, GuardError> {
     let folders = [
         (paths.run.clone(), RUN_FOLDER_MODE),
-        (paths.pipes(instance), RUN_FOLDER_MODE),
+        (paths.pipes(instance), PIPES_FOLDER_MODE),
         (store::folder(&paths.memory(instance)), PRIVATE_FOLDER_MODE),
         (paths.logs.join(instance), PRIVATE_FOLDER_MODE),
     ];

@@ -1,0 +1,157 @@
+//! The command line as people and programs use it.
+
+use menshen_tests::{Bed, State, Trees};
+
+const SHOP: &str = r#"
+[service.db]
+command = "sleep 1000"
+[service.web]
+command    = "sleep 1000"
+depends_on = ["db"]
+"#;
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    bed.write("bad.toml", "[service.x]\ncomand = 'x'\n");
+    for (arguments, code) in [
+        (&["status"][..], 0),
+        (&["status", "web"], 0),
+        (&["status", "nope"], 4),
+        (&["start", "nope"], 4),
+        (&["start"], 2),
+        (&["nope"], 2),
+        (&["check", "--file", "bad.toml"], 3),
+        (&["up", "--file", "bad.toml"], 3),
+        (&["check", "--file", "missing.toml"], 3),
+        (&["status", "--instance", "nope"], 6),
+        (&["pause", "web"], 0),
+        (&["pause", "web"], 0),
+        (&["continue", "web"], 0),
+        (&["stop", "web"], 0),
+        (&["status", "web"], 3),
+        (&["completions", "bash"], 0),
+        (&["man"], 0),
+        (&["schema"], 0),
+    ] {
+        let ran = bed.menshen(arguments);
+        assert_eq!(ran.code, code, "{arguments:?}: {}{}", ran.text(), ran.stderr);
+        assert!(code == 0 || code == 3 || !ran.stderr.is_empty(), "{arguments:?} says nothing");
+        assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("Error {"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn several_services_are_acted_on_and_one_that_fails_does_not_hide_the_others() {
+    let bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    let ran = bed.menshen(["stop", "web", "nope"]).ended_with(4);
+    assert!(ran.stderr.contains("nope"), "{}", ran.stderr);
+    bed.menshen(["stop", "--all"]).done();
+    for name in ["web", "db"] {
+        assert_eq!(bed.service(name).service.state, State::Stopped, "{name}");
+    }
+    bed.menshen(["start", "--all"]).done();
+    assert!(bed.service("web").service.ready);
+}
+
+#[test]
+fn status_as_json_is_the_list_of_the_contract() {
+    let bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    let list: serde_json::Value = bed.menshen(["status", "--json"]).ended_with(0).json();
+    let web = list["services"].as_array().unwrap().iter().find(|service| service["name"] == "web").unwrap();
+    assert_eq!(
+        (web["state"].as_str(), web["wanted"].as_str(), web["ready"].as_bool()),
+        (Some("running"), Some("up"), Some(true))
+    );
+    assert!(web["pid"].is_u64() && web["restarts"] == 0 && web["since"].is_string() && web["reason"].is_string());
+    bed.menshen(["stop", "web"]).done();
+    let list: serde_json::Value = bed.menshen(["status", "--json"]).json();
+    let web = list["services"].as_array().unwrap().iter().find(|service| service["name"] == "web").unwrap();
+    assert!(web["pid"].is_null());
+}
+
+#[test]
+fn mistakes_are_shown_at_their_place_with_what_to_do() {
+    let bed = Bed::new(Trees::Walk, "[service.web]\ncommand = [\"sleep\", \"1\"]\nrestrt = { delay = \"1s\" }\n");
+    let text = bed.menshen(["check"]).ended_with(3);
+    let shown = format!("{}{}", text.text(), text.stderr);
+    for expected in ["menshen.toml:3:1", "restrt", "restart"] {
+        assert!(shown.contains(expected), "{expected} is not in\n{shown}");
+    }
+    let json: serde_json::Value = bed.menshen(["check", "--format", "json"]).ended_with(3).json();
+    assert!(json.to_string().contains("unknown-key"), "{json}");
+    let sarif: serde_json::Value = bed.menshen(["check", "--format", "sarif"]).ended_with(3).json();
+    assert_eq!(sarif["version"], "2.1.0");
+    assert!(sarif["runs"][0]["results"].as_array().is_some_and(|results| !results.is_empty()), "{sarif}");
+    let page = bed.menshen(["check", "--explain", "M012"]).ended_with(0).text();
+    assert!(page.contains("M012") && page.lines().count() > 5, "{page}");
+}
+
+#[test]
+fn run_guards_one_program_without_a_file_and_ends_with_it() {
+    let bed = Bed::new(Trees::Walk, "");
+    let ran = bed.menshen([
+        "run",
+        "--name",
+        "job",
+        "--restart",
+        "never",
+        "--",
+        "sh",
+        "-c",
+        "echo hello from $0 && pwd",
+        "a b",
+    ]);
+    let ran = ran.ended_with(0);
+    assert!(ran.text().contains("hello from a b"), "{}", ran.text());
+    let failed = bed.menshen(["run", "--name", "job", "--restart", "never", "--", "sh", "-c", "exit 5"]).ended_with(7);
+    assert!(failed.text().contains("exit 5"), "{}", failed.text());
+    let missing = bed.menshen(["run", "--", "no-such-program"]).ended_with(3);
+    assert!(missing.stderr.contains("no-such-program"), "{}", missing.stderr);
+}
+
+#[test]
+fn what_is_piped_is_what_was_written() {
+    let definition = r#"
+        [service.web]
+        type = "oneshot"
+        command = ["sh", "-c", "printf 'one\\n\\n\\033[31mred\\377\\n'; printf 'err\\n' >&2; printf 'no end'"]
+    "#;
+    let bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_state("web", State::Completed);
+    let ran = bed.menshen(["logs", "web", "--stdout", "-n", "all"]).ended_with(0);
+    assert_eq!(ran.stdout, b"one\n\n\x1b[31mred\xff\nno end", "{:?}", ran.text());
+    assert_eq!(bed.menshen(["logs", "web", "--stderr"]).ended_with(0).stdout, b"err\n");
+    let found = bed.menshen(["logs", "web", "--grep", "^o"]).ended_with(0);
+    assert_eq!(found.stdout, b"one\n");
+    let wrong = bed.menshen(["logs", "web", "--grep", "("]).ended_with(1);
+    assert!(wrong.stderr.contains("regular expression"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
+    let bed = Bed::new(Trees::Walk, SHOP);
+    let name = format!("guard.name={}", bed.instance());
+    let ran = bed.menshen(["up", "--detach", "--wait", "--set", &name]).ended_with(0);
+    assert!(ran.text().contains("web: running"), "{}{}", ran.text(), ran.stderr);
+    let web = bed.main_process("web");
+    bed.menshen(["down"]).done();
+    assert!(!web.lives());
+    bed.menshen(["status"]).ended_with(6);
+}
+
+#[test]
+fn a_service_that_never_becomes_ready_ends_the_wait_with_7() {
+    let bed = Bed::new(
+        Trees::Walk,
+        "[service.web]\ncommand = \"sleep 1000\"\nprobe.readiness = { exec = [\"false\"], interval = \"100ms\" }\n",
+    );
+    let name = format!("guard.name={}", bed.instance());
+    let ran = bed.menshen(["up", "--detach", "--wait", "--timeout", "500ms", "--set", &name]).ended_with(7);
+    assert!(ran.text().contains("web"), "{}", ran.text());
+    bed.menshen(["start", "web", "--timeout", "200ms"]).ended_with(7);
+    bed.menshen(["down"]).done();
+}

@@ -1,0 +1,71 @@
+//! A changed definition is followed, at the cost that was told.
+
+use menshen_tests::{Bed, State, Trees};
+
+const BEFORE: &str = r#"
+[service.same]
+command = "sleep 1000"
+[service.web]
+command = ["sh", "-c", "echo $GREETING > greeting; exec sleep 1000"]
+environment = { GREETING = "hello" }
+[service.old]
+command = "sleep 1000"
+"#;
+const AFTER: &str = r#"
+[service.same]
+command = "sleep 1000"
+restart.delay = "3s"
+[service.web]
+command = ["sh", "-c", "echo $GREETING > greeting; exec sleep 1000"]
+environment = { GREETING = "good morning" }
+[service.new]
+command = "sleep 1000"
+"#;
+
+#[test]
+fn a_reload_touches_only_what_changed_and_says_what_each_change_costs() {
+    let bed = Bed::new(Trees::Walk, BEFORE).up();
+    for name in ["same", "web", "old"] {
+        bed.await_ready(name);
+    }
+    assert_eq!(bed.await_file("greeting"), "hello\n");
+    let (same, web, old) = (bed.main_process("same"), bed.main_process("web"), bed.main_process("old"));
+    bed.write("menshen.toml", AFTER);
+    let dry = bed.menshen(["reload", "--dry-run"]).ended_with(0).text();
+    for (name, cost) in
+        [("restart.delay", "live"), ("environment.GREETING", "restart"), ("new", "new"), ("old", "gone")]
+    {
+        assert!(dry.lines().any(|line| line.contains(name) && line.contains(cost)), "{name} {cost} is not in\n{dry}");
+    }
+    assert!(web.lives() && old.lives(), "a dry run changes nothing");
+    bed.menshen(["reload"]).done();
+    bed.await_ready("new");
+    menshen_tests::wait::until("web has the new environment", || bed.await_file("greeting") == "good morning\n");
+    menshen_tests::wait::until("old is gone", || !old.lives());
+    assert!(same.lives(), "a live change restarts nothing");
+    assert!(!web.lives());
+    bed.menshen(["status", "old"]).ended_with(4);
+}
+
+#[test]
+fn an_invalid_definition_changes_nothing_and_is_shown_at_its_place() {
+    let bed = Bed::new(Trees::Walk, BEFORE).up();
+    bed.await_ready("web");
+    let web = bed.main_process("web");
+    bed.write("menshen.toml", format!("{BEFORE}\n[service.bad]\ncomand = \"sleep 1\"\n"));
+    let ran = bed.menshen(["reload"]).ended_with(3);
+    assert!(ran.stderr.contains("comand") && ran.stderr.contains("command"), "{}", ran.stderr);
+    assert!(web.lives());
+    assert_eq!(bed.service("web").service.state, State::Running);
+    bed.menshen(["status", "bad"]).ended_with(4);
+}
+
+#[test]
+fn sighup_reloads_as_the_command_does() {
+    let bed = Bed::new(Trees::Walk, BEFORE).up();
+    bed.await_ready("web");
+    bed.write("menshen.toml", AFTER);
+    bed.guard().signal(menshen_tests::Signal::HUP);
+    menshen_tests::wait::until("new is known", || bed.menshen(["status", "new", "--json"]).code != 4);
+    bed.await_ready("new");
+}

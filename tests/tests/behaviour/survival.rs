@@ -1,0 +1,75 @@
+//! The guard dies; what it guards does not.
+
+use menshen_tests::events::Mark;
+use menshen_tests::{Bed, Signal, State, Trees, with_both_trees};
+
+const SERVICES: &str = r#"
+    [service.web]
+    command = ["sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; echo $n > last; sleep 0.01; done"]
+    [service.flaky]
+    command = ["sh", "-c", "exec sleep 1000"]
+    restart.delay = "20ms"
+"#;
+
+/// The number in the last line written, and every number `menshen logs` has.
+fn numbers(bed: &Bed) -> Vec<u64> {
+    let ran = bed.menshen(["logs", "web", "-n", "all"]).ended_with(0);
+    ran.text()
+        .lines()
+        .map(|line| line.strip_prefix("line ").unwrap_or_else(|| panic!("{line}")).parse().unwrap())
+        .collect()
+}
+
+with_both_trees! {
+    fn a_killed_guard_is_replaced_with_nothing_restarted_and_no_line_lost(trees: Trees) {
+        let mut bed = Bed::new(trees, SERVICES).up();
+        bed.await_ready("web");
+        let flaky = bed.main_process("flaky");
+        flaky.signal(Signal::KILL);
+        bed.await_service("flaky", "restarted", |service| service.restarts == 1 && service.ready);
+        let (web, flaky) = (bed.main_process("web"), bed.main_process("flaky"));
+        bed.kill_guard();
+        let written: u64 = bed.await_file("last").trim().parse().unwrap();
+        menshen_tests::wait::until("it goes on writing without a guard", || {
+            bed.await_file("last").trim().parse::<u64>().is_ok_and(|now| now > written + 20)
+        });
+        bed.start_guard();
+        assert_eq!((bed.main_process("web"), bed.main_process("flaky")), (web, flaky));
+        let detail = bed.service("flaky");
+        assert_eq!((detail.service.restarts, detail.service.state), (1, State::Running), "{detail:?}");
+        bed.await_event(Mark::BEGIN, "web is adopted", |event| event.kind == "adopted");
+        bed.menshen(["stop", "web"]).done();
+        let numbers = numbers(&bed);
+        let last: u64 = bed.await_file("last").trim().parse().unwrap();
+        let expected: Vec<u64> = (1..=last).collect();
+        // It may be killed between the line and the file.
+        assert!(numbers == expected || numbers == [expected, vec![last + 1]].concat(), "{numbers:?}");
+    }
+
+    fn a_program_that_dies_without_a_guard_is_seen_as_dead_and_comes_back(trees: Trees) {
+        let mut bed = Bed::new(trees, SERVICES).up();
+        bed.await_ready("flaky");
+        let flaky = bed.main_process("flaky");
+        bed.kill_guard();
+        flaky.signal(Signal::KILL);
+        menshen_tests::wait::until("it is dead", || !flaky.lives());
+        bed.start_guard();
+        let detail = bed.await_service("flaky", "back", |service| service.restarts == 1 && service.ready);
+        assert_ne!(detail.service.pid, Some(flaky.pid));
+        bed.menshen(["stop", "--all"]).done();
+        assert_eq!(bed.service("flaky").service.state, State::Stopped);
+    }
+}
+
+#[test]
+fn a_second_guard_of_the_same_name_is_refused_and_harms_nothing() {
+    let bed = Bed::new(Trees::Walk, SERVICES).up();
+    bed.await_ready("web");
+    let web = bed.main_process("web");
+    let file = bed.path("menshen.toml");
+    let name = format!("guard.name={}", bed.instance());
+    let ran = bed.menshen(["up", "--file", file.to_str().unwrap(), "--set", &name]).ended_with(1);
+    assert!(ran.stderr.contains("running already"), "{}", ran.stderr);
+    assert!(web.lives());
+    assert!(bed.service("web").service.ready);
+}
