@@ -1,15 +1,22 @@
 //! What is promised about every service, shown with small programs through the real command.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test that fails is a test that fails")]
-#![expect(clippy::panic, reason = "a helper of a test that fails is a test that fails")]
-
+#[cfg(test)]
 mod access;
+#[cfg(test)]
 mod command_line;
+#[cfg(test)]
 mod control;
+#[cfg(test)]
 mod environment;
+#[cfg(test)]
 mod order;
+#[cfg(test)]
 mod reload;
+#[cfg(test)]
 mod restarts;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
 mod survival;
+#[cfg(test)]
 mod wanted;
