@@ -173,12 +173,11 @@ impl Hierarchy {
         }
     }
 
-    /// Removes the guard's own folder if nothing is in it.
+    /// Removes the guard's own folder with those of its services; what programs that run on are in stays.
     pub(crate) fn close(&self) {
-        // One that is still in use belongs to programs that run on.
-        let _ = fs::remove_dir(&self.root);
+        remove_tree(&self.root);
         for root in self.old.values() {
-            let _ = fs::remove_dir(root);
+            remove_tree(root);
         }
     }
 }
