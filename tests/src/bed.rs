@@ -355,6 +355,12 @@ impl Bed {
         process::of_bed(&self.instance, self.folder.path())
     }
 
+    /// The cgroups of the bed's guard that are there.
+    #[must_use]
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        trees::cgroups(&self.instance)
+    }
+
     /// What the guard has said on its terminal.
     #[must_use]
     pub fn guard_said(&self) -> String {

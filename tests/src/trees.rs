@@ -31,18 +31,26 @@ impl Trees {
     }
 }
 
-/// Removes the cgroups of a guard that was killed: its folder, in every hierarchy, below that of the tests.
-pub(crate) fn remove_cgroups(instance: &str) {
+/// The cgroups of a guard that are there: its folder, in every hierarchy, below that of the tests.
+pub(crate) fn cgroups(instance: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own: Vec<&str> = own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).collect();
-    for mount in mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4)) {
-        for path in &own {
-            remove_folders(
-                &PathBuf::from(mount).join(path.trim_start_matches('/')).join(format!("menshen.{instance}")),
-            );
-        }
-    }
+    let mounts = mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
+    let below = |mount: &str| -> Vec<PathBuf> {
+        own.iter().map(|path| Path::new(mount).join(path.trim_start_matches('/'))).collect()
+    };
+    let mut folders: Vec<PathBuf> =
+        mounts.flat_map(below).map(|folder| folder.join(format!("menshen.{instance}"))).collect();
+    folders.retain(|folder| folder.is_dir());
+    folders.sort();
+    folders.dedup();
+    folders
+}
+
+/// Removes the cgroups of a guard that was killed.
+pub(crate) fn remove_cgroups(instance: &str) {
+    cgroups(instance).iter().for_each(|folder| remove_folders(folder));
 }
 
 /// Files in these folders are the kernel's.

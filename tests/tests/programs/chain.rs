@@ -43,6 +43,7 @@ with_both_trees! {
                 assert!(first_ready(&bed, other) < first(&bed, name, State::Starting), "{name} did not wait for {other}");
             }
         }
+        assert_eq!(bed.cgroups().is_empty(), trees == menshen_tests::Trees::Walk);
         bed.menshen(["down"]).done();
         assert!(bed.await_guard_end().success());
         for (name, needs) in CHAIN {
@@ -51,6 +52,7 @@ with_both_trees! {
             }
         }
         assert_eq!(bed.processes(), []);
+        assert!(bed.cgroups().is_empty(), "{:?} are left", bed.cgroups());
     }
 
     fn a_killed_server_comes_back_alone_and_leaves_nothing_of_its_tree(trees: Trees) {
