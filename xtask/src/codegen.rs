@@ -43,6 +43,7 @@ fn generated() -> Result<Vec<(&'static str, String)>, String> {
     Ok(vec![
         ("schema/menshen.schema.json", pretty(&menshen_plan::schema::schema())),
         ("openapi/menshen.json", pretty(&menshen_api::openapi::document())),
+        ("fuzz/dictionaries/definition.dict", crate::fuzz::dictionary()),
         ("docs/states.md", states()),
         ("docs/checks.md", checks()),
         ("docs/cli.md", cli()?),

@@ -3,6 +3,7 @@
 mod bench;
 mod codegen;
 mod demo;
+mod fuzz;
 mod shell;
 mod test;
 mod tidy;
@@ -29,6 +30,8 @@ enum Chore {
     },
     /// Measure how quick and how small the guard is.
     Bench(bench::Arguments),
+    /// Feed every reader of outside input with what nobody would write, for a while.
+    Fuzz(fuzz::Arguments),
     /// Write the generated files anew.
     Codegen {
         /// Only say whether they are up to date.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Demo => demo::demo(),
         Chore::Test { filter } => test::test(filter.as_deref()),
         Chore::Bench(arguments) => bench::bench(&arguments),
+        Chore::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Chore::Codegen { check: true } => codegen::check(),
         Chore::Codegen { check: false } => codegen::write(),
         Chore::Tidy => tidy::tidy(),
