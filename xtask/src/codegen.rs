@@ -1,5 +1,7 @@
 //! Files that are made from the code, checked in, and held against it.
 
+mod definition;
+
 use std::fmt::Write as _;
 use std::fs;
 
@@ -44,6 +46,7 @@ fn generated() -> Result<Vec<(&'static str, String)>, String> {
         ("schema/menshen.schema.json", pretty(&menshen_plan::schema::schema())),
         ("openapi/menshen.json", pretty(&menshen_api::openapi::document())),
         ("fuzz/dictionaries/definition.dict", crate::fuzz::dictionary()),
+        ("docs/definition.md", format!("{MADE}{}", definition::page(&menshen_plan::schema::schema()))),
         ("docs/states.md", states()),
         ("docs/checks.md", checks()),
         ("docs/cli.md", cli()?),

@@ -14,7 +14,7 @@ use menshen_os::file::{Durability, replace};
 use crate::journal::{Bounds, Filter, Journal, JournalError};
 
 /// Events that wait for a disk that does not take them; beyond this the oldest go, and the journal says how many.
-const EVENTS_MAX: usize = 100_000;
+const EVENTS_MAX: usize = 10_000;
 /// After a failed write, this long until the next try.
 const RETRY: Duration = Duration::from_secs(1);
 
