@@ -113,7 +113,8 @@ fn masked(leaf: &Json, path: &[String], node: Option<&Node>) -> Json {
         return Json::String(MASK.to_owned());
     }
     match (leaf, node) {
-        (Json::Array(items), Some(Node { value: Value::Array(nodes), .. })) => {
+        // Where some of what is written could not be read, which is which is not known any more.
+        (Json::Array(items), Some(Node { value: Value::Array(nodes), .. })) if items.len() == nodes.len() => {
             Json::Array(items.iter().enumerate().map(|(index, item)| mask_expanded(item, nodes.get(index))).collect())
         }
         (leaf, node) => mask_expanded(leaf, node),

@@ -260,3 +260,11 @@ fn a_secret_does_not_show_in_a_finding() {
         assert!(!format!("{diagnostic:?}").contains("topsecret"), "{diagnostic:#?}");
     }
 }
+
+#[test]
+fn a_secret_does_not_show_behind_an_item_that_cannot_be_read() {
+    let text = "[service.web]\ncommand = \"./shop-web\"\ngroups = [\"\", \"--key=${API_TOKEN}\"]\n";
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let shown = crate::config::to_toml(&crate::config::settings(&loaded));
+    assert!(loaded.is_refused() && !shown.contains("topsecret"), "{shown}");
+}
