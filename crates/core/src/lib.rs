@@ -26,7 +26,7 @@ pub use effect::{Alert, Effect, Record, RecordKind, Reply, SignalTarget};
 pub use event::{Command, Event, Exit, Notification, Refusal, Role, RunId, ServiceId, Ticket, Tree};
 pub use machine::Core;
 pub use memory::{Memory, MemoryError};
-pub use service::BreakerState;
+pub use service::{BreakerState, START_FAILED_WAIT};
 pub use state::{State, Wanted};
 pub use status::{BreakerStatus, ProbeStatus, ServiceStatus};
 pub use time::Instant;

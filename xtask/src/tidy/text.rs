@@ -68,8 +68,7 @@ fn check_platform_cfg(file: &File, find: &mut dyn FnMut(usize, String)) {
 /// `lib.rs` and `mod.rs` are tables of contents.
 fn check_contents(file: &File, find: &mut dyn FnMut(usize, String)) {
     let is_library = CONTENTS.iter().any(|name| file.path.ends_with(name)) && file.path.contains("/src/");
-    // The service's own file holds what all its parts work with.
-    if !is_library || file.path.ends_with("crates/core/src/service/mod.rs") {
+    if !is_library {
         return;
     }
     let logic = ["fn ", "impl ", "struct ", "enum ", "trait ", "static "];
@@ -85,7 +84,7 @@ fn check_contents(file: &File, find: &mut dyn FnMut(usize, String)) {
 fn check_state_changes(file: &File, find: &mut dyn FnMut(usize, String)) {
     let assignment = ["life.state", " = "].concat();
     for (number, line) in (1..).zip(file.text.lines()).filter(|(_, line)| line.contains(&assignment)) {
-        let in_enter = file.path.ends_with("service/mod.rs") && line.trim() == "self.life.state = to;";
+        let in_enter = file.path.ends_with("core/src/service.rs") && line.trim() == "self.life.state = to;";
         if !in_enter {
             find(number, "a service's state changes in `Service::enter` only".to_owned());
         }

@@ -206,6 +206,8 @@ impl Service {
         }
         self.life.delayed = false;
         match self.state() {
+            // It starts anyway, for a reason of its own.
+            State::Stopped if self.life.due => {}
             State::Stopped | State::Failed => self.go_up(context, reason),
             // It was to end, and not to stay frozen.
             State::Pausing | State::Paused if self.life.wanted == Wanted::Up => self.go_up(context, reason),

@@ -12,8 +12,8 @@ use crate::timer::Timer;
 use crate::transition::Trigger;
 
 impl Service {
-    /// Counts a death. Says when the service is started again, or that the breaker opens.
-    pub(super) fn count_failure(&mut self, context: &mut Context<'_>, reason: &str) -> After {
+    /// Counts a death. Says when the service is started again, or that the breaker opens. The wait is `at_least` this long.
+    pub(super) fn count_failure(&mut self, context: &mut Context<'_>, reason: &str, at_least: Duration) -> After {
         self.life.restarts = self.life.restarts.saturating_add(1);
         self.life.restarts_total = self.life.restarts_total.saturating_add(1);
         self.life.last_failure = Some(reason.to_owned());
@@ -21,7 +21,7 @@ impl Service {
         if self.breaker_opens(context.now) {
             return self.after_trip(context.now, reason);
         }
-        let wait = self.next_wait(context);
+        let wait = self.next_wait(context).max(at_least);
         After::Retry {
             at: context.now + wait,
             reason: format!("{reason}; restart {} in {}", self.life.restarts, rounded(wait)),

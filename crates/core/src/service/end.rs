@@ -1,5 +1,7 @@
 //! The end of a program: what its exit means, and where the service goes from there.
 
+use std::time::Duration;
+
 use menshen_plan::definition::{AlertKind, ExitAction, ExitMatch, OnOom, RestartPolicy};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,9 @@ use crate::state::State;
 use crate::time::Instant;
 use crate::timer::Timer;
 use crate::transition::Trigger;
+
+/// After a start that could not even be made, nothing is tried again sooner than this, unless `restart.max` is shorter.
+pub const START_FAILED_WAIT: Duration = Duration::from_millis(100);
 
 /// Where a service goes once nothing of its program is left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +99,9 @@ impl Service {
             self.check_stopped(context);
             return;
         }
-        let after = self.after_failure(context, &format!("could not be started: {error}"));
+        // Whatever is missing does not come in no time; without a wait this would be a busy loop.
+        let at_least = START_FAILED_WAIT.min(self.plan.restart.rules.max);
+        let after = self.after_failure(context, &format!("could not be started: {error}"), at_least);
         self.finish(context, after);
     }
 
@@ -103,7 +110,7 @@ impl Service {
         if !matches!(self.state(), State::Starting | State::Running) {
             return;
         }
-        let after = self.after_failure(context, &reason);
+        let after = self.after_failure(context, &reason, Duration::ZERO);
         self.begin_stop(context, after, reason);
     }
 
@@ -139,7 +146,9 @@ impl Service {
             Some(ExitAction::Fail) => After::Fail { reason: format!("{exit}: on_exit fail") },
             Some(ExitAction::Stop) if done => After::Complete { reason: format!("{exit}: on_exit stop") },
             Some(ExitAction::Stop) => After::Stop { reason: format!("{exit}: on_exit stop") },
-            Some(ExitAction::Restart) if !done => self.count_failure(context, &format!("{exit}: on_exit restart")),
+            Some(ExitAction::Restart) if !done => {
+                self.count_failure(context, &format!("{exit}: on_exit restart"), Duration::ZERO)
+            }
             Some(ExitAction::Restart) | None if done => After::Complete { reason: exit.to_string() },
             Some(ExitAction::Restart) | None => self.after_policy(context, exit),
         }
@@ -147,21 +156,21 @@ impl Service {
 
     fn after_policy(&mut self, context: &mut Context<'_>, exit: Exit) -> After {
         match (self.plan.restart.policy, exit) {
-            (RestartPolicy::Always, _) => self.count_failure(context, &exit.to_string()),
+            (RestartPolicy::Always, _) => self.count_failure(context, &exit.to_string(), Duration::ZERO),
             (RestartPolicy::OnFailure, Exit::Code(0)) => After::Stop { reason: format!("{exit}: policy on-failure") },
-            (RestartPolicy::OnFailure, _) => self.count_failure(context, &exit.to_string()),
+            (RestartPolicy::OnFailure, _) => self.count_failure(context, &exit.to_string(), Duration::ZERO),
             (RestartPolicy::Never, Exit::Code(0)) => After::Stop { reason: format!("{exit}: policy never") },
             (RestartPolicy::Never, _) => After::Fail { reason: format!("{exit}: policy never") },
         }
     }
 
     /// What a failure that is not an exit means: the policy decides, unless the service is to end anyway.
-    fn after_failure(&mut self, context: &mut Context<'_>, reason: &str) -> After {
+    fn after_failure(&mut self, context: &mut Context<'_>, reason: &str, at_least: Duration) -> After {
         if self.is_going_down(context) {
             return After::Wanted { reason: reason.to_owned() };
         }
         match self.plan.restart.policy {
-            RestartPolicy::Always | RestartPolicy::OnFailure => self.count_failure(context, reason),
+            RestartPolicy::Always | RestartPolicy::OnFailure => self.count_failure(context, reason, at_least),
             RestartPolicy::Never => After::Fail { reason: format!("{reason}: policy never") },
         }
     }
@@ -169,7 +178,7 @@ impl Service {
     fn after_oom(&mut self, context: &mut Context<'_>, reason: &str) -> After {
         match self.plan.limits.oom {
             OnOom::Stop | OnOom::Fail if self.is_going_down(context) => After::Wanted { reason: reason.to_owned() },
-            OnOom::Restart => self.after_failure(context, reason),
+            OnOom::Restart => self.after_failure(context, reason, Duration::ZERO),
             OnOom::Stop => After::Stop { reason: format!("{reason}: limits.oom stop") },
             OnOom::Fail => After::Fail { reason: format!("{reason}: limits.oom fail") },
         }

@@ -97,6 +97,25 @@ fn a_spawn_that_fails_counts_and_says_why() {
 }
 
 #[test]
+fn a_spawn_that_fails_is_not_tried_again_at_once_even_without_a_delay() {
+    let fail = |rules: &str| {
+        let mut rig = Rig::idle(&format!("[service.web]\ncommand = \"web\"\nbreaker.failures = 0\n{rules}"));
+        rig.spawns_succeed = false;
+        rig.send(Event::Begin);
+        let run = rig.run("web");
+        rig.send(Event::SpawnFailed { run, error: "no such file: /bin/web".to_owned() });
+        (rig.state("web"), rig.reason("web"))
+    };
+    let (state, reason) = fail("restart = { delay = \"0s\", jitter = 0.0 }");
+    assert_eq!(state, State::Backoff);
+    assert!(reason.ends_with("restart 1 in 100ms"), "{reason}");
+    let (_, reason) = fail("restart = { delay = \"1s\", jitter = 0.0 }");
+    assert!(reason.ends_with("restart 1 in 1s"), "{reason}");
+    let (_, reason) = fail("restart = { delay = \"0s\", max = \"20ms\", jitter = 0.0 }");
+    assert!(reason.ends_with("restart 1 in 20ms"), "{reason}");
+}
+
+#[test]
 fn exit_rules_come_before_the_policy_and_the_reason_names_them() {
     let body = "restart.on_exit = { 0 = \"stop\", 64 = \"fail\", SIGUSR1 = \"stop\" }";
     let mut rig = Rig::one(body);

@@ -138,7 +138,10 @@ impl Model {
         let Some(service) = self.service_of(run) else { return };
         service.runs.remove(&run.role);
         match run.role {
-            Role::Main if service.state != State::Stopping => self.fails(run.service),
+            Role::Main if service.state != State::Stopping => {
+                service.could_not_start = true;
+                self.fails(run.service);
+            }
             Role::Fallback => service.fallback_dies(now),
             Role::Main | Role::Stop => {}
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{BreakerState, Instant, Role, RunId, State, Wanted};
+use menshen_core::{BreakerState, Instant, Role, RunId, START_FAILED_WAIT, State, Wanted};
 use menshen_plan::definition::{Condition, FallbackUntil, ProbeKind, ServiceType, StartType};
 use menshen_plan::plan::ProbeCheck;
 use menshen_plan::{ServiceName, ServicePlan};
@@ -45,6 +45,8 @@ pub struct Service {
     pub runs: BTreeMap<Role, Run>,
     /// It died in this event, and that has to be counted.
     pub died: bool,
+    /// It did not even begin to live.
+    pub could_not_start: bool,
     /// Where it goes when nothing of its program is left.
     pub next: Option<Next>,
     /// Deaths since the count was forgotten.
@@ -154,6 +156,7 @@ impl Service {
             delayed: plan.start == StartType::Delayed,
             runs: BTreeMap::new(),
             died: false,
+            could_not_start: false,
             next: None,
             restarts: 0,
             restarts_total: 0,
@@ -262,6 +265,7 @@ impl Service {
     /// A death is counted: it is waited out, or opens the breaker.
     pub(super) fn count(&mut self, now: Instant) {
         self.died = false;
+        let could_not_start = std::mem::take(&mut self.could_not_start);
         self.restarts += 1;
         self.restarts_total += 1;
         let breaker = &self.plan.breaker;
@@ -273,7 +277,9 @@ impl Service {
         }
         if !opens {
             let (shortest, longest) = verdict::back_off(&self.plan, self.restarts);
-            self.next = Some(Next::Retry(now + shortest, now + longest));
+            let at_least =
+                if could_not_start { START_FAILED_WAIT.min(self.plan.restart.rules.max) } else { Duration::ZERO };
+            self.next = Some(Next::Retry(now + shortest.max(at_least), now + longest.max(at_least)));
             return;
         }
         self.trips += 1;

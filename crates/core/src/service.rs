@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerState;
 pub(crate) use end::After;
+pub use end::START_FAILED_WAIT;
 pub(crate) use fallback::Fallback;
 pub(crate) use probe::Probes;
 
