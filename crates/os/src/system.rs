@@ -42,6 +42,17 @@ pub enum Target {
     Tree,
 }
 
+/// A main process an earlier guard looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its number.
+    pub pid: u32,
+    /// When it started: with the number, what tells it from all others of this boot.
+    pub start_time: u64,
+    /// The process the program was started as, with its start time, if that one has named another main process.
+    pub first: Option<(u32, u64)>,
+}
+
 /// What became of a process an earlier guard started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adopted {

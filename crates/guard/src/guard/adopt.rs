@@ -61,7 +61,7 @@ impl Guard {
             };
             let token = self.jobs.token();
             self.jobs.add_run(token, run);
-            match self.system.adopt(token, &place, process.pid, process.start_time) {
+            match self.system.adopt(token, &place, &process.earlier()) {
                 Ok(Adopted::Alive) => {
                     let reason = format!("process {} runs on", process.pid);
                     let service = self.core.name(id).cloned();

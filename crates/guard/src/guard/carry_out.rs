@@ -61,7 +61,8 @@ impl Guard {
         let Some(memory) = self.core.memory(id) else { return };
         let process = |(role, number, pid): (Role, u64, Option<u32>)| {
             let token = self.jobs.token_of(RunId { service: id, role, number })?;
-            Some(StoredProcess { role, number, pid: pid?, start_time: self.system.start_time(token)? })
+            let (start_time, first) = (self.system.start_time(token)?, self.system.first(token));
+            Some(StoredProcess { role, number, pid: pid?, start_time, first })
         };
         let processes = memory.runs().filter_map(process).collect();
         let asked = memory.asked();

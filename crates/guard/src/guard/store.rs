@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use menshen_core::{Memory, Role};
+use menshen_os::system::Earlier;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -27,6 +28,16 @@ pub(crate) struct StoredProcess {
     pub number: u64,
     pub pid: u32,
     pub start_time: u64,
+    /// What it was started as, with its start time, if it has named another main process (`MAINPID=`).
+    #[serde(default)]
+    pub first: Option<(u32, u64)>,
+}
+
+impl StoredProcess {
+    /// As the system takes it.
+    pub(crate) const fn earlier(&self) -> Earlier {
+        Earlier { pid: self.pid, start_time: self.start_time, first: self.first }
+    }
 }
 
 /// A file that cannot be used.

@@ -30,6 +30,8 @@ pub(super) struct Process {
     pub token: Token,
     pub place: Place,
     pub pid: u32,
+    /// What it was started as, with its start time, if it has named another main process since.
+    pub first: Option<(u32, u64)>,
     pub stage: Stage,
     pub tree: Rc<Tree>,
     pub awaits_frost: bool,
@@ -59,6 +61,7 @@ impl Process {
             token,
             place,
             pid: born.pid,
+            first: None,
             stage: Stage::Born,
             tree,
             awaits_frost: false,
@@ -79,6 +82,7 @@ impl Process {
             token,
             place,
             pid,
+            first: None,
             stage: Stage::Running,
             tree,
             awaits_frost: false,
@@ -111,6 +115,9 @@ impl Process {
     }
 
     pub(super) fn replace_main(&mut self, pid: u32, pidfd: OwnedFd) {
+        if self.first.is_none() {
+            self.first = crate::tree::start_time(self.pid).map(|start| (self.pid, start));
+        }
         self.pid = pid;
         self.pidfd = pidfd;
     }

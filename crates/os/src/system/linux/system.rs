@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
-use super::{Adopted, SystemConfig, Target};
+use super::{Adopted, Earlier, SystemConfig, Target};
 use crate::error::context;
 use crate::event::{Exit, OsEvent, Token, TreeState};
 use crate::notify_socket::NotifySocket;
@@ -159,13 +159,15 @@ impl System {
     ///
     /// # Errors
     /// When the system has no descriptors left.
-    pub fn adopt(&mut self, token: Token, place: &Place, pid: u32, start_time: u64) -> io::Result<Adopted> {
-        let tree = Rc::new(self.forest.tree_of_earlier(place, pid, start_time)?);
+    pub fn adopt(&mut self, token: Token, place: &Place, earlier: &Earlier) -> io::Result<Adopted> {
+        let Earlier { pid, start_time, first } = *earlier;
+        let tree = Rc::new(self.forest.tree_of_earlier(place, earlier)?);
         self.trees.insert(place.clone(), Rc::clone(&tree));
         let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
         let exit = alive.is_none().then_some(Exit::Unknown);
         let pidfd = alive.map_or_else(|| process::open(std::process::id()).ok_or(io::ErrorKind::NotFound), Ok)?;
         let mut process = Process::adopted(token, place.clone(), tree, pid, pidfd);
+        process.first = first;
         if let Some(exit) = exit {
             process.stage = Stage::Ended;
             let empty = process.tree.is_empty();
@@ -179,6 +181,12 @@ impl System {
         self.by_pid.insert(pid, token);
         self.processes.insert(token, process);
         Ok(Adopted::Alive)
+    }
+
+    /// The process a program was started as, with its start time, if its main process is another one by now.
+    #[must_use]
+    pub fn first(&self, token: Token) -> Option<(u32, u64)> {
+        self.processes.get(&token)?.first
     }
 
     /// When a process started: with its number, what tells it from all others of this boot.

@@ -11,7 +11,7 @@ use super::mark::Mark;
 use super::procfs;
 use super::walk::WalkedTree;
 use crate::program::Place;
-use crate::system::TreeMode;
+use crate::system::{Earlier, TreeMode};
 use crate::usage::{Enforced, Limits, Usage};
 
 /// All trees of one guard.
@@ -58,13 +58,17 @@ impl Forest {
         Mark::new(&self.instance, place, number)
     }
 
-    /// The tree of a run that an earlier guard began, whose main process may be gone.
-    pub(crate) fn tree_of_earlier(&self, place: &Place, leader: u32, leader_start: u64) -> io::Result<Tree> {
+    /// The tree of a run that an earlier guard began, whose processes may be gone. The first of them leads it, even where the
+    /// main process is another one by now.
+    pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> io::Result<Tree> {
         if self.hierarchy.is_some() {
             return self.tree(place);
         }
-        let lives = procfs::start_time(leader) == Some(leader_start);
-        let environment = lives.then(|| procfs::environment(leader)).flatten();
+        let main = (earlier.pid, earlier.start_time);
+        let (leader, leader_start) = earlier.first.unwrap_or(main);
+        let known =
+            [(leader, leader_start), main].into_iter().find(|(pid, start)| procfs::start_time(*pid) == Some(*start));
+        let environment = known.and_then(|(pid, _)| procfs::environment(pid));
         let mark = Mark::of_earlier(&self.instance, place, environment.as_deref());
         Ok(Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start))))))
     }
