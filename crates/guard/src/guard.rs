@@ -20,7 +20,7 @@ use std::time::Duration;
 use menshen_api::types::Event as JournalEvent;
 use menshen_core::{Core, Event, Instant, ServiceId};
 use menshen_os::paths::Paths;
-use menshen_os::{OsEvent, System, TreeMode};
+use menshen_os::{OsEvent, System, Target, TreeMode};
 use menshen_plan::Plan;
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -155,6 +155,10 @@ struct Guard {
 
 /// How many inputs are taken between two looks at the operating system.
 const INPUTS_AT_ONCE: usize = 256;
+/// How long the end waits for alerts that are under way.
+const ALERTS_AT_END_MAX: Duration = Duration::from_secs(3);
+/// How long it waits for what it killed then.
+const KILLED_AT_END_MAX: Duration = Duration::from_secs(1);
 
 impl Guard {
     /// The loop. Returns the exit code.
@@ -164,25 +168,46 @@ impl Guard {
         loop {
             self.settle_waiters();
             if let Some(code) = self.ended {
+                self.settle_alerts(&mut events);
                 return code;
             }
             let timeout = self.core.poll_timeout().map(|at| at.since(now()));
-            if let Err(error) = self.system.wait(timeout, &mut events) {
-                self.trouble(format!("waiting for events: {}", menshen_os::error::describe(&error)));
-                // Whatever it is, it must not become a busy loop.
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            for event in events.drain(..) {
-                self.os_event(event);
-            }
-            for _ in 0..INPUTS_AT_ONCE {
-                let Ok(input) = self.waiting.try_recv() else { break };
-                self.input(input);
-            }
-            self.log_reports();
+            self.take_what_happens(timeout, &mut events);
             if self.core.poll_timeout().is_some_and(|at| at <= now()) {
                 self.feed(Event::Timeout);
             }
+        }
+    }
+
+    /// Waits until something happens or the time is over, and sees to it.
+    fn take_what_happens(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) {
+        if let Err(error) = self.system.wait(timeout, events) {
+            self.trouble(format!("waiting for events: {}", menshen_os::error::describe(&error)));
+            // Whatever it is, it must not become a busy loop.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        for event in events.drain(..) {
+            self.os_event(event);
+        }
+        for _ in 0..INPUTS_AT_ONCE {
+            let Ok(input) = self.waiting.try_recv() else { break };
+            self.input(input);
+        }
+        self.log_reports();
+    }
+
+    /// The end waits for alerts that are under way, because they may tell what the guard ends of. But it does not wait long,
+    /// and no command of theirs outlives it.
+    fn settle_alerts(&mut self, events: &mut Vec<OsEvent>) {
+        let end = now() + ALERTS_AT_END_MAX;
+        while self.alerts.are_under_way() && now() < end {
+            self.take_what_happens(Some(end.since(now())), events);
+        }
+        let left = self.jobs.alerts();
+        left.iter().for_each(|token| self.system.kill(*token, Target::Tree));
+        let end = now() + KILLED_AT_END_MAX;
+        while left.iter().any(|token| self.jobs.get(*token).is_some()) && now() < end {
+            self.take_what_happens(Some(end.since(now())), events);
         }
     }
 

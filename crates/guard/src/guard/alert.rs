@@ -92,6 +92,11 @@ impl Alerts {
         free
     }
 
+    /// Whether some have not got through yet and have not been given up.
+    pub(crate) const fn are_under_way(&self) -> bool {
+        self.under_way > 0
+    }
+
     /// Gives the place back. What nobody heard was not told: the next time comes without waiting.
     pub(crate) fn end(&mut self, delivery: &Delivery, got_through: bool) {
         self.under_way = self.under_way.saturating_sub(1);

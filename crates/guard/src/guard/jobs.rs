@@ -76,6 +76,12 @@ impl Jobs {
         self.jobs.get_mut(&token)
     }
 
+    /// The commands of alerts.
+    pub(super) fn alerts(&self) -> Vec<Token> {
+        let alerts = self.jobs.iter().filter(|(_, job)| matches!(job, Job::Alert(_)));
+        alerts.map(|(token, _)| *token).collect()
+    }
+
     pub(super) fn token_of(&self, run: RunId) -> Option<Token> {
         self.runs.get(&run).copied()
     }
