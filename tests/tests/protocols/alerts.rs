@@ -14,6 +14,9 @@ const BROKEN: &str = "[service.broken]\ncommand = [\"sh\", \"-c\", \"exit 3\"]\n
 /// One that dies again and again.
 const RESTLESS: &str = "[service.restless]\ncommand = \"false\"\nbreaker.failures = 0\n\
                         restart = { delay = \"100ms\", factor = 1.0, jitter = 0.0 }\n";
+/// One without which the guard ends, which fails when it is told to.
+const ESSENTIAL: &str = "[service.heart]\nessential = true\nrestart.policy = \"never\"\n\
+                         command = [\"sh\", \"-c\", \"until test -e fail; do sleep 0.02; done; exit 3\"]\n";
 /// A command that does not end, with a child and a daemon.
 const HANGS: &str = "sleep 3600 & echo $! > child\n(setsid sh -c 'trap \"\" TERM; echo $$ > daemon; exec sleep 3600' &)\n\
                      echo $$ > main\nwait\n";
@@ -75,8 +78,7 @@ fn an_alert_waits_for_a_server_that_is_not_there_yet() {
 #[test]
 fn an_alert_nobody_takes_is_given_up_and_that_is_an_event() {
     let server = Server::start(Answer::http(403, "", ""));
-    let more = "retries = 1\nheaders = { Authorization = \"Bearer s3cret\" }";
-    let bed = Bed::new(Trees::Walk, BROKEN).and(&webhook(server.port, more)).up();
+    let bed = Bed::new(Trees::Walk, BROKEN).and(&webhook(server.port, "retries = 1")).up();
     let event = bed.await_event(Mark::BEGIN, "given up", |event| event.reason.contains("did not get through"));
     assert!(event.reason.contains("'ops' about broken") && event.reason.contains("status 403"), "{event:?}");
     assert_eq!(server.seen().len(), 2, "one try and one retry");
@@ -145,7 +147,30 @@ fn a_webhook_that_hangs_is_given_up_at_its_time_out() {
     assert!(event.reason.contains("no answer within 300ms"), "{event:?}");
 }
 
+#[test]
+fn the_end_of_the_guard_waits_for_the_alert_that_tells_of_it() {
+    let server = Server::start(Answer::http(200, "", ""));
+    let command = "[alert.exec]\nexec = [\"sh\", \"-c\", \"sleep 0.3; echo $MENSHEN_ALERT_SERVICE > told\"]\n";
+    let mut bed = Bed::new(Trees::Walk, ESSENTIAL).and(&webhook(server.port, "")).and(command).up();
+    bed.write("fail", "");
+    assert_eq!(bed.await_guard_end().code(), Some(7));
+    assert_eq!(server.seen().iter().map(|request| told(request)["service"].clone()).collect::<Vec<_>>(), ["heart"]);
+    assert_eq!(std::fs::read_to_string(bed.path("told")).unwrap(), "heart\n");
+}
+
 with_both_trees! {
+    fn the_end_of_the_guard_waits_for_no_alert_that_hangs_and_leaves_none_behind(trees: Trees) {
+        let server = Server::start(Answer::Hang);
+        let command = "[alert.exec]\nexec = [\"sh\", \"alert.sh\"]\ntimeout = \"1h\"\n";
+        let mut bed = Bed::new(trees, ESSENTIAL).and(&webhook(server.port, "timeout = \"1h\"")).and(command);
+        bed.write("alert.sh", HANGS);
+        bed.start_guard();
+        bed.write("fail", "");
+        let tree: Vec<Process> = ["main", "child", "daemon"].map(|name| bed.await_process(name)).into();
+        assert_eq!(bed.await_guard_end().code(), Some(7));
+        assert!(tree.iter().all(|process| !process.lives()), "{tree:?}");
+    }
+
     fn a_command_gets_the_alert_on_its_stdin_and_in_its_environment(trees: Trees) {
         let script = "cat > told.json; env | grep ^MENSHEN_ALERT_ | sort > told.env; echo done > told";
         let alert = format!("[alert.ops]\nexec = [\"sh\", \"-c\", \"{script}\"]\n");

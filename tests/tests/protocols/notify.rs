@@ -157,7 +157,7 @@ fn a_watchdog_that_is_fed_keeps_still_and_one_that_is_not_restarts() {
     let before = bed.mark();
     tell(&bed, "web", "beating.set()");
     let stopping = bed.await_entry(before, "web", State::Stopping);
-    assert!(stopping.reason.contains("sign of life") || stopping.reason.contains("watchdog"), "{stopping:?}");
+    assert!(stopping.reason.contains("not fed in time"), "{stopping:?}");
     bed.await_entry(before, "web", State::Starting);
     assert_eq!(bed.service("web").service.restarts_total, 1);
     assert_eq!(bed.states(before, "web")[..3], [State::Stopping, State::Backoff, State::Starting]);
@@ -215,7 +215,8 @@ with_both_trees! {
             "first = os.getpid()\nread, write = os.pipe()\nif os.fork():\n    os.read(read, 1)\n    os._exit(0)\n\
              notify(f'MAINPID={os.getpid()}\\nREADY=1')\nos.write(write, b'.')\n",
         );
-        let bed = bed.and(&puppet::service("web", "type = \"notify\"")).up();
+        let stop = "stop.timeout = \"5s\"\nstop.command = [\"sh\", \"-c\", \"echo $MAINPID > asked; kill $MAINPID\"]";
+        let bed = bed.and(&puppet::service("web", &format!("type = \"notify\"\n{stop}"))).up();
         let mut last = 0;
         for (end, word) in [("os._exit(7)", "exit 7"), ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL")] {
             bed.await_service("web", "another", |service| service.ready && service.pid != Some(last));
@@ -237,6 +238,7 @@ with_both_trees! {
 
         let tree = bed.tree("web");
         bed.menshen(["stop", "web"]).done();
+        assert_eq!(bed.await_file("asked").trim(), tree[0].pid.to_string(), "the stop command knows the child");
         assert!(tree.iter().all(|process| !process.lives()), "{tree:?}");
     }
 
@@ -256,6 +258,29 @@ with_both_trees! {
         assert!(bed.main_process("web").signal(Signal::KILL));
         bed.await_entry(before, "web", State::Backoff);
         assert_eq!(bed.service("other").service.pid, Some(other));
+    }
+
+    fn what_is_said_to_the_next_guard_is_heard(trees: Trees) {
+        let more = "type = \"notify\"\nprobe.liveness = { notify = true, interval = \"1s\", failure = 3 }";
+        let Some(mut bed) = puppet::web(trees, more) else { return };
+        // The main process is one the last guard did not start.
+        tell(&bed, "web", "parent = os.getpid()");
+        tell(&bed, "web", "fork(lambda: (os.setsid(), notify(f'MAINPID={os.getpid()}\\nREADY=1'), beat(0.1), sleep_on()))");
+        let main = bed.await_service("web", "ready", |service| service.ready && service.healthy == Some(true)).service;
+        assert_ne!(Some(tell(&bed, "web", "parent")), main.pid.map(Value::from));
+        for word in ["to the next", "to the one after"] {
+            bed.kill_guard();
+            bed.start_guard();
+            let adopted = bed.service("web").service;
+            assert_eq!((adopted.state, adopted.pid), (State::Running, main.pid), "{adopted:#?}");
+            say_and_be_heard(&bed, "web", word);
+            bed.await_service("web", "well", |service| service.ready && service.healthy == Some(true));
+        }
+        let before = bed.mark();
+        assert!(Process::of(main.pid.unwrap()).signal(Signal::STOP));
+        let stopping = bed.await_entry(before, "web", State::Stopping);
+        assert!(stopping.reason.contains("not fed in time"), "{stopping:?}");
+        bed.await_entry(before, "web", State::Starting);
     }
 
     fn only_the_services_own_processes_are_heard(trees: Trees) {
