@@ -43,9 +43,11 @@ fn collect(json: &Json, path: &mut Vec<String>, loaded: &Loaded, settings: &mut 
         }
         leaf @ (Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_)) => {
             let node = written(&loaded.tree, path);
+            let mask = |text: &str| loaded.secrets.mask(text);
             settings.push(Setting {
-                path: path.clone(),
-                value: masked(leaf, path, node),
+                // A name may come from a placeholder, too: `depends_on = ["${NAME}"]`.
+                path: path.iter().map(|key| mask(key)).collect(),
+                value: map_texts(&masked(leaf, path, node), &mask),
                 origin: origin(loaded, node),
             });
         }

@@ -13,6 +13,7 @@ use crate::facts::Facts;
 use crate::layers::{self, Setting};
 use crate::parse::parse;
 use crate::plan::Plan;
+use crate::secret::Secrets;
 use crate::source::{Source, Sources, Span};
 use crate::value::Node;
 
@@ -49,6 +50,8 @@ pub struct Loaded {
     pub definition: Definition,
     /// The merged and expanded tree, which knows where everything was written.
     pub tree: Node,
+    /// The values of placeholders whose names look like those of secrets.
+    pub(crate) secrets: Secrets,
 }
 
 impl Loaded {
@@ -96,7 +99,7 @@ pub fn load(input: &Input, facts: &dyn Facts) -> Loaded {
     sort(&mut diagnostics);
     let refused = diagnostics.iter().any(Diagnostic::refuses);
     let plan = (!refused).then_some(built);
-    Loaded { sources, diagnostics, plan, definition, tree }
+    Loaded { sources, diagnostics, plan, definition, tree, secrets }
 }
 
 fn read_layers(

@@ -262,6 +262,14 @@ fn a_secret_does_not_show_in_a_finding() {
 }
 
 #[test]
+fn a_secret_does_not_show_as_a_name() {
+    let text = "[service.web]\ncommand = \"./shop-web\"\ndepends_on = [\"${API_TOKEN}\"]\n";
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let shown = crate::config::to_toml(&crate::config::settings(&loaded));
+    assert!(shown.contains("depends_on.\"******\"") && !shown.contains("topsecret"), "{shown}");
+}
+
+#[test]
 fn a_secret_does_not_show_behind_an_item_that_cannot_be_read() {
     let text = "[service.web]\ncommand = \"./shop-web\"\ngroups = [\"\", \"--key=${API_TOKEN}\"]\n";
     let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
