@@ -119,7 +119,7 @@ fn assert_reads_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(asked:
 
 fn assert_problem(problem: &Problem, question: Option<&str>) {
     assert_eq!(problem.code, ProblemCode::BadRequest, "{question:?}");
-    assert!(!problem.detail.is_empty() && !problem.detail.contains("Option"), "{problem}");
+    assert!(!problem.detail.is_empty());
     let json = serde_json::to_vec(problem).expect("a problem can be written");
     assert_eq!(serde_json::from_slice::<Problem>(&json).ok().as_ref(), Some(problem));
 }
