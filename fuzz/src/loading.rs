@@ -41,7 +41,10 @@ pub fn assert_sound(loaded: &Loaded, machine: &Machine) {
     let text = config::to_toml(&settings);
     assert_no_secret(loaded, &text);
     let Some(plan) = &loaded.plan else { return };
-    assert_no_secret(loaded, &config::masked_plan(plan).to_string());
+    let mut masked = config::masked_plan(plan);
+    // The guard's own name is the name of its socket; whoever makes a secret of it has none any more.
+    masked["name"] = serde_json::Value::Null;
+    assert_no_secret(loaded, &masked.to_string());
     assert!(diff(plan, plan).is_empty(), "a plan differs from itself: {:#?}", diff(plan, plan));
     let placed: usize = plan.start_order().iter().map(Vec::len).sum();
     assert_eq!(placed, plan.services.len(), "an accepted plan has services that can never start");
