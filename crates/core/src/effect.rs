@@ -161,6 +161,8 @@ pub enum RecordKind {
     Forgotten,
     /// The fallback started, ended or failed.
     Fallback,
+    /// A program that did not end in time is killed with its tree.
+    Killed,
     /// The guard took over a running program from its predecessor.
     Adopted,
     /// Something of the guard itself does not work, or works again.

@@ -338,7 +338,8 @@ impl Service {
     fn timer(&mut self, context: &mut Context<'_>, timer: Timer) {
         match timer {
             Timer::Start => self.start_timed_out(context),
-            Timer::Stop | Timer::Kill => self.kill(context),
+            Timer::Stop => self.stop_timed_out(context),
+            Timer::Kill => self.kill(context),
             Timer::Retry => self.retry(context),
             Timer::Trial => self.trial(context),
             Timer::Close => self.close_breaker(context),

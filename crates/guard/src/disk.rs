@@ -49,6 +49,8 @@ struct Queue {
     jobs: VecDeque<Job>,
     bounds: Option<Bounds>,
     stop: bool,
+    /// The thread waits to be woken: for the first who has work, not for each.
+    sleeps: bool,
 }
 
 enum Job {
@@ -98,13 +100,14 @@ impl DiskHandle {
         // What had to survive a loss of power still has to.
         let durability = if slot.1 == Durability::Power { Durability::Power } else { durability };
         *slot = (Some(content), durability);
-        self.0.wake.notify_one();
+        self.wake(queue);
     }
 
     /// Removes a file.
     pub(crate) fn forget(&self, path: PathBuf) {
-        lock(&self.0).memories.insert(path, (None, Durability::Guard));
-        self.0.wake.notify_one();
+        let mut queue = lock(&self.0);
+        queue.memories.insert(path, (None, Durability::Guard));
+        self.wake(queue);
     }
 
     /// Adds an event to the journal.
@@ -115,25 +118,38 @@ impl DiskHandle {
             queue.events_dropped += 1;
         }
         queue.events.push_back(event);
-        self.0.wake.notify_one();
+        self.wake(queue);
     }
 
     /// Calls back when everything given so far is written.
     pub(crate) fn then(&self, job: impl FnOnce() + Send + 'static) {
-        lock(&self.0).jobs.push_back(Job::Then(Box::new(job)));
-        self.0.wake.notify_one();
+        let mut queue = lock(&self.0);
+        queue.jobs.push_back(Job::Then(Box::new(job)));
+        self.wake(queue);
     }
 
     /// Reads the journal, after everything given so far is written.
     pub(crate) fn query(&self, filter: Filter, answer: impl FnOnce(Result<Vec<Event>, JournalError>) + Send + 'static) {
-        lock(&self.0).jobs.push_back(Job::Query(filter, Box::new(answer)));
-        self.0.wake.notify_one();
+        let mut queue = lock(&self.0);
+        queue.jobs.push_back(Job::Query(filter, Box::new(answer)));
+        self.wake(queue);
     }
 
     /// Changes how much of the journal is kept.
     pub(crate) fn set_bounds(&self, bounds: Bounds) {
-        lock(&self.0).bounds = Some(bounds);
-        self.0.wake.notify_one();
+        let mut queue = lock(&self.0);
+        queue.bounds = Some(bounds);
+        self.wake(queue);
+    }
+
+    /// Wakes the thread if it sleeps, once: a change of a service's state is several pieces of work, and the loop is on
+    /// its way to the next start.
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        let sleeps = std::mem::take(&mut queue.sleeps);
+        drop(queue);
+        if sleeps {
+            self.0.wake.notify_one();
+        }
     }
 }
 
@@ -165,6 +181,7 @@ impl Writer {
     fn next_batch(&self) -> Queue {
         let mut queue = lock(&self.shared);
         while queue.is_idle() {
+            queue.sleeps = true;
             queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::take(&mut *queue)
@@ -188,8 +205,9 @@ impl Writer {
         self.report_change(failure.as_ref());
         if failure.is_some() && !batch.stop {
             self.put_back(batch.memories, batch.events, batch.events_dropped);
-            let queue = lock(&self.shared);
+            let mut queue = lock(&self.shared);
             if !queue.stop {
+                queue.sleeps = true;
                 drop(self.shared.wake.wait_timeout(queue, RETRY));
             }
         }

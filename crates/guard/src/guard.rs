@@ -30,7 +30,7 @@ use crate::control::Control;
 use crate::definition::DefinitionSource;
 use crate::disk::{Disk, DiskHandle};
 use crate::hub::Hub;
-use crate::logs::{Logs, TapReceiver};
+use crate::logs::{Logs, TapReceiver, TapScope};
 use alert::Alerts;
 use input::{Input, Inputs};
 use jobs::Jobs;
@@ -68,7 +68,9 @@ pub enum EndWhen {
 pub struct Watcher {
     /// Hears of every event as it happens, in the loop's thread: it must not wait for anything.
     pub event: Box<dyn FnMut(&JournalEvent)>,
-    /// Gets the lines services write, once, before anything starts.
+    /// Which lines it gets of those services write.
+    pub scope: TapScope,
+    /// Gets those lines, once, before anything starts.
     pub lines: Box<dyn FnOnce(TapReceiver)>,
 }
 
@@ -131,6 +133,9 @@ struct Guard {
 
     inputs: Inputs,
     waiting: mpsc::Receiver<Input>,
+    /// What came of carrying out, such as a program that could not be started. The core hears of it in the next turn of the
+    /// loop, so that nothing that fails again and again keeps the guard from what else happens.
+    later: Vec<Event>,
     /// Where tasks run: probes, webhooks, the control socket.
     tasks: Handle,
     control: Control,
@@ -171,7 +176,11 @@ impl Guard {
                 self.settle_alerts(&mut events);
                 return code;
             }
-            let timeout = self.core.poll_timeout().map(|at| at.since(now()));
+            let timeout = if self.later.is_empty() {
+                self.core.poll_timeout().map(|at| at.since(now()))
+            } else {
+                Some(Duration::ZERO)
+            };
             self.take_what_happens(timeout, &mut events);
             if self.core.poll_timeout().is_some_and(|at| at <= now()) {
                 self.feed(Event::Timeout);
@@ -194,6 +203,9 @@ impl Guard {
             self.input(input);
         }
         self.log_reports();
+        for event in std::mem::take(&mut self.later) {
+            self.feed(event);
+        }
     }
 
     /// The end waits for alerts that are under way, because they may tell what the guard ends of. But it does not wait long,

@@ -197,3 +197,26 @@ fn states_after(bed: &Bed, event: &Event) -> Vec<State> {
     let later = history.iter().filter(|later| later.sequence > event.sequence);
     later.filter_map(|later| names.iter().find_map(|name| entered(later, name))).collect()
 }
+
+#[test]
+fn a_program_that_cannot_be_started_never_keeps_the_guard_from_its_work() {
+    // No wait, no breaker, and nothing to start: the definition asks for a busy loop.
+    let definition = r#"
+        [service.missing]
+        command = "./not-there"
+        restart = { delay = "0s", max = "0s" }
+        breaker.failures = 0
+
+        [service.web]
+        command = "sleep 1000"
+    "#;
+    let mut bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_service("missing", "tried often", |service| service.restarts > 20);
+    bed.menshen(["restart", "web"]).done();
+    bed.menshen(["stop", "missing"]).done();
+    assert_eq!(bed.service("missing").service.state, State::Stopped);
+    bed.menshen(["start", "missing", "--no-wait"]).done();
+    bed.await_service("missing", "tried again", |service| service.restarts > 20);
+    bed.guard().signal(Signal::TERM);
+    assert!(bed.await_guard_end().success());
+}

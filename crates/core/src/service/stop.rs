@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_plan::definition::AlertKind;
+use menshen_plan::duration::format;
 use menshen_plan::signal::Signal;
 
 use super::{After, Context, Service};
@@ -137,6 +138,17 @@ impl Service {
         context.changed.insert(self.id);
         self.kill_stopper(context);
         self.check_stopped(context);
+    }
+
+    /// It was asked to end, and has not.
+    pub(crate) fn stop_timed_out(&mut self, context: &mut Context<'_>) {
+        let asked = match &self.plan.stop.command {
+            Some(_) => "its stop command".to_owned(),
+            None => self.plan.stop.signal.to_string(),
+        };
+        let after = format(self.plan.stop.timeout);
+        self.record(context, RecordKind::Killed, format!("it is killed: {asked} did not end it within {after}"), None);
+        self.kill(context);
     }
 
     /// Kills what is left, and comes back later to see whether it helped.

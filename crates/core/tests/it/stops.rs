@@ -15,6 +15,8 @@ fn stop_asks_then_kills_the_whole_tree_at_the_timeout() {
     assert_eq!(rig.signals("web"), [(SignalTarget::Main, Signal::Term)]);
     rig.wait_s(1);
     assert_eq!(rig.signals("web").last(), Some(&(SignalTarget::Tree, Signal::Kill)));
+    let killed = rig.records().into_iter().find(|record| record.kind == RecordKind::Killed).map(|record| record.reason);
+    assert_eq!(killed.as_deref(), Some("it is killed: SIGTERM did not end it within 10s"));
     rig.kill("web", Signal::Kill);
     assert_eq!(rig.state("web"), State::Stopped);
     assert_eq!(rig.reason("web"), "stopped by alice");

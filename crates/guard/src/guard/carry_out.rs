@@ -120,9 +120,9 @@ impl Guard {
         self.system.spawn(token, &place, &program).map(drop).map_err(|error| menshen_os::error::describe(&error))
     }
 
-    /// Gives an event to the core that comes from carrying out another; its effects follow those that are waiting.
+    /// Gives an event to the core in the next turn of the loop.
     pub(super) fn feed_later(&mut self, event: Event) {
-        self.core.handle(now(), event);
+        self.later.push(event);
     }
 
     fn kill(&mut self, run: RunId, target: SignalTarget) {
@@ -242,6 +242,10 @@ impl Guard {
     }
 
     fn alert(&mut self, alert: &menshen_core::Alert) {
+        let plan = Arc::clone(self.core.plan());
+        if plan.alerts.is_empty() {
+            return;
+        }
         let payload = Arc::new(Payload {
             instance: self.instance.clone(),
             host: menshen_os::host::name(),
@@ -250,7 +254,6 @@ impl Guard {
             text: alert.text.clone(),
             time: Clock::now().wall(),
         });
-        let plan = Arc::clone(self.core.plan());
         for delivery in self.alerts.deliveries(&plan, alert, &payload, now()) {
             self.deliver(delivery);
         }

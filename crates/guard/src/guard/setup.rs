@@ -24,7 +24,7 @@ use crate::control::{Control, Shared};
 use crate::disk::Disk;
 use crate::hub::Hub;
 use crate::journal::{Bounds, Journal};
-use crate::logs::{Logs, TapScope};
+use crate::logs::Logs;
 use crate::program::Identities;
 
 /// Whoever has a role must be able to find the guards there are; what they may do is decided at each guard's socket.
@@ -47,7 +47,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let logs = start_logs(&inputs, &log_reports).map_err(failed("starting the log thread"))?;
     if let Some(watcher) = &mut watcher {
         let lines = std::mem::replace(&mut watcher.lines, Box::new(drop));
-        lines(logs.tap(TapScope::All));
+        lines(logs.tap(watcher.scope));
     }
     let hub = Hub::new();
     let shared = Shared {
@@ -70,6 +70,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         identities: Identities::default(),
         inputs,
         waiting,
+        later: Vec::new(),
         tasks: tasks.handle.clone(),
         control,
         disk_handle: disk.handle(),

@@ -69,9 +69,12 @@ impl Formatted {
 
     fn format(&mut self, bytes: &[u8], stream: Stream, stamp: &Stamp, hearing: &mut Hearing<'_>) {
         let (format, into) = (self.format, self.pending.add());
+        let listens = hearing.any();
         self.splitters[stream as usize].push(bytes, |piece| {
             format.write(stamp, stream, piece, into);
-            hearing.hear(stream, piece);
+            if listens {
+                hearing.hear(stream, piece);
+            }
         });
     }
 

@@ -35,6 +35,7 @@ impl Checker {
             | RecordKind::BreakerClosed
             | RecordKind::Forgotten
             | RecordKind::Fallback
+            | RecordKind::Killed
             | RecordKind::Adopted
             | RecordKind::Trouble { .. }
             | RecordKind::Reloaded

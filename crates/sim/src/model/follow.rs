@@ -375,6 +375,7 @@ impl Model {
             RecordKind::Command { .. }
             | RecordKind::Probe { .. }
             | RecordKind::Fallback
+            | RecordKind::Killed
             | RecordKind::Adopted
             | RecordKind::Trouble { .. }
             | RecordKind::Reloaded
