@@ -106,7 +106,7 @@ fn an_idle_collector_does_not_wake() {
 /// How often the collector's thread has gone to sleep so far.
 fn switches() -> u64 {
     let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
-    let is_collector = |name: &str| name.trim() == "menshen-logs";
+    let is_collector = |name: &str| name.trim() == "logs";
     let collector =
         tasks.into_iter().find(|task| fs::read_to_string(task.join("comm")).is_ok_and(|name| is_collector(&name)));
     let status = fs::read_to_string(collector.unwrap().join("status")).unwrap();
