@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use anstyle::{AnsiColor, Style};
 use menshen_api::types::{Event, Stream};
 use menshen_guard::definition::DefinitionSource;
-use menshen_guard::logs::{TapLine, TapReceiver};
+use menshen_guard::logs::{TapLine, TapReceiver, TapScope};
 use menshen_guard::{EndWhen, GuardError, Options, Watcher};
 use menshen_os::TreeMode;
 use menshen_plan::Plan;
@@ -31,14 +31,14 @@ enum Shown {
     Line(TapLine),
 }
 
-/// Guards until it ends, and shows what happens and what services write.
-pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen) -> Result<Exit, Failure> {
+/// Guards until it ends, and shows what happens and what services write, as far as the scope goes.
+pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen, scope: TapScope) -> Result<Exit, Failure> {
     let width = plan.services.keys().map(|name| name.as_str().len()).chain([GUARD.len()]).max().unwrap_or(0);
     let (sender, receiver) = sync_channel(LINES_MAX);
     let screen =
         std::thread::Builder::new().name("screen".to_owned()).spawn(move || Screen::new(width).show_all(&receiver));
     let screen = screen.map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
-    let options = Options { source, plan, paths: paths(), trees: trees()?, end, watcher: Some(watcher(sender)) };
+    let options = Options { source, plan, paths: paths(), trees: trees()?, end, watcher: Some(watcher(sender, scope)) };
     let ended = menshen_guard::run(options);
     // The sender went with the guard, so the screen ends when it has shown what was left.
     let _ = screen.join();
@@ -57,7 +57,7 @@ fn trees() -> Result<TreeMode, Failure> {
     }
 }
 
-fn watcher(sender: SyncSender<Shown>) -> Watcher {
+fn watcher(sender: SyncSender<Shown>, scope: TapScope) -> Watcher {
     let events = sender.clone();
     Watcher {
         event: Box::new(move |event| {
@@ -66,6 +66,7 @@ fn watcher(sender: SyncSender<Shown>) -> Watcher {
                 let _ = events.try_send(Shown::Event(Box::new(event.clone())));
             }
         }),
+        scope,
         lines: Box::new(move |tap| pass_on(tap, sender)),
     }
 }

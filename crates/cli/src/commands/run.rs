@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
+use menshen_guard::logs::TapScope;
 
 use super::foreground;
 use crate::args::{RestartPolicy, Run};
@@ -22,7 +23,7 @@ pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
         environment: environment(),
     };
     let plan = load_plan(&source, MachineErrors::Refuse)?;
-    foreground::guard(source, plan, EndWhen::AtRest)
+    foreground::guard(source, plan, EndWhen::AtRest, TapScope::All)
 }
 
 /// The program's file name, with what no name may have left out.

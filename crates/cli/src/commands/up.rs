@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use menshen_api::types::{Service, State, Wanted};
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
+use menshen_guard::logs::TapScope;
 
 use super::foreground;
 use crate::args::{Arguments, Up};
@@ -30,7 +31,9 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     if up.detach && !up.in_background {
         return detach(arguments, up, &source, plan.name.as_str());
     }
-    foreground::guard(source, plan, EndWhen::Asked)
+    // In the background nobody reads along: what services write is in their logs.
+    let scope = if up.in_background { TapScope::AlsoStdout } else { TapScope::All };
+    foreground::guard(source, plan, EndWhen::Asked, scope)
 }
 
 /// Starts this very command in the background and waits until it guards.
