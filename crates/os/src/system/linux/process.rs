@@ -1,5 +1,6 @@
 //! One process the guard looks after, with its tree.
 
+use std::cell::Cell;
 use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -39,6 +40,8 @@ pub(super) struct Process {
     /// How often the memory limit of the service had killed before this started.
     pub oom_kills: u64,
     pidfd: OwnedFd,
+    /// When the main process started, once that was asked for.
+    start_time: Cell<Option<u64>>,
     exec_pipe: Option<OwnedFd>,
     start_error: Option<String>,
     /// What the program is called in the error.
@@ -68,6 +71,7 @@ impl Process {
             awaits_empty: false,
             oom_kills,
             pidfd: born.pidfd,
+            start_time: Cell::new(None),
             exec_pipe: Some(born.exec_pipe),
             start_error: None,
             failure: Some(born.failure),
@@ -89,6 +93,7 @@ impl Process {
             awaits_empty: false,
             oom_kills: 0,
             pidfd,
+            start_time: Cell::new(None),
             exec_pipe: None,
             start_error: None,
             failure: None,
@@ -120,6 +125,18 @@ impl Process {
         }
         self.pid = pid;
         self.pidfd = pidfd;
+        self.start_time.set(None);
+    }
+
+    /// When the main process started; `None` if it has ended.
+    pub(super) fn start_time(&self) -> Option<u64> {
+        if self.stage == Stage::Ended {
+            return crate::tree::start_time(self.pid);
+        }
+        if self.start_time.get().is_none() {
+            self.start_time.set(crate::tree::start_time(self.pid));
+        }
+        self.start_time.get()
     }
 
     /// Reads what the child says of its exec. The outer `None` while it says nothing; then whether the program started: a

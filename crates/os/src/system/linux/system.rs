@@ -192,7 +192,7 @@ impl System {
     /// When a process started: with its number, what tells it from all others of this boot.
     #[must_use]
     pub fn start_time(&self, token: Token) -> Option<u64> {
-        crate::tree::start_time(self.processes.get(&token)?.pid)
+        self.processes.get(&token)?.start_time()
     }
 
     /// Sends a signal. A process that has ended meanwhile is no error.
