@@ -16,6 +16,7 @@ mod start;
 mod status;
 mod stop;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -93,7 +94,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<(), String> {
     let rows = if arguments.rows.is_empty() { Row::value_variants() } else { &arguments.rows };
     run(cargo().args(["build", "--release", "--quiet", "--package", "menshen-cli"]))?;
     let program = Program::new(program::build()?)?;
-    let menshen = Menshen { command: root().join("target/release/menshen"), program };
+    let menshen = Menshen { command: root().join("target/release/menshen"), program, homes: RefCell::default() };
     let facts = machine::facts(&std::env::temp_dir());
     let mut loads = vec![machine::load()];
     let mut figures = Vec::new();

@@ -1,5 +1,6 @@
 //! A guard: the real `menshen`, in the background, with a folder of its own for everything it makes.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -22,13 +23,17 @@ const END_MAX: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 pub(super) struct Menshen {
     pub command: PathBuf,
     pub program: Program,
+    /// Folders of guards that have ended. They are removed last: ext4 searches long for a free inode right after many were
+    /// freed, and the next guard would seem slow.
+    pub homes: RefCell<Vec<TempDir>>,
 }
 
 /// A guard that runs. It ends with this, and so does what it guards.
 #[derive(Debug)]
 pub(super) struct Guarded<'a> {
     menshen: &'a Menshen,
-    home: TempDir,
+    /// None when it was put aside.
+    home: Option<TempDir>,
     pid: u32,
     /// None when it has ended.
     process: Option<OwnedFd>,
@@ -64,7 +69,7 @@ impl Menshen {
             let _ = self.command(home.path()).arg("down").status();
             return Err(format!("menshen up ended with {}: {}", up.status, String::from_utf8_lossy(&up.stderr)));
         };
-        Ok(Guarded { menshen: self, home, pid, process: open(pid) })
+        Ok(Guarded { menshen: self, home: Some(home), pid, process: open(pid) })
     }
 
     fn command(&self, home: &Path) -> Command {
@@ -99,7 +104,7 @@ impl Guarded<'_> {
 
     /// Where everything of it is.
     pub(super) fn home(&self) -> &Path {
-        self.home.path()
+        self.home.as_ref().map_or(Path::new(""), TempDir::path)
     }
 
     /// Where a service's logs are.
@@ -133,6 +138,7 @@ impl Guarded<'_> {
 
 impl Drop for Guarded<'_> {
     fn drop(&mut self) {
+        self.menshen.homes.borrow_mut().extend(self.home.take());
         let Some(process) = self.process.take() else { return };
         // What it guards would run on without it, so that goes by its own records.
         let _ = pidfd_send_signal(&process, Signal::TERM);
