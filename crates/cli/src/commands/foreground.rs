@@ -61,7 +61,7 @@ fn watcher(sender: SyncSender<Shown>, scope: TapScope) -> Watcher {
     let events = sender.clone();
     Watcher {
         event: Box::new(move |event| {
-            if is_told(event) {
+            if is_told(event, scope) {
                 // What does not fit the screen is in the journal.
                 let _ = events.try_send(Shown::Event(Box::new(event.clone())));
             }
@@ -84,9 +84,13 @@ fn pass_on(mut tap: TapReceiver, sender: SyncSender<Shown>) {
     let _ = std::thread::Builder::new().name("lines".to_owned()).spawn(pass);
 }
 
-/// What a person at the terminal wants to hear; the rest is in the journal.
-fn is_told(event: &Event) -> bool {
-    event.kind != "forgotten"
+/// What a person at the terminal wants to hear; the rest is in the journal. Nobody reads along in the background, where only
+/// what concerns the guard itself is told.
+fn is_told(event: &Event, scope: TapScope) -> bool {
+    match scope {
+        TapScope::All => event.kind != "forgotten",
+        TapScope::AlsoStdout => event.service.is_none(),
+    }
 }
 
 struct Screen {

@@ -1,6 +1,6 @@
 //! `menshen up`.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ use crate::output::{self, dim, state_style, styled};
 
 /// How long after the first look at the process in the background the next one comes; then ever later.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// What the guard itself says is little; beyond this a new file is begun at its next start.
+const LOG_BYTES_MAX: u64 = 1 << 20;
 /// A look asks for every service, which is not for every moment.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
@@ -45,7 +47,7 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
         Failure::new(Exit::Failed, format!("going to the background: {}", menshen_os::error::describe(&error)))
     };
     menshen_os::file::create_folder(&folder, 0o750).map_err(unusable)?;
-    let file = OpenOptions::new().create(true).append(true).open(&log).map_err(unusable)?;
+    let file = open_log(&log).map_err(unusable)?;
     let mut command = Command::new(std::env::current_exe().map_err(unusable)?);
     command.args(background_arguments(up, source));
     command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
@@ -74,6 +76,14 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
         let ready = services.iter().all(|service| !up.wait || is_settled_well(service));
         Ok(if ready { Exit::Done } else { Exit::NotReady })
     })
+}
+
+/// The file of what a guard in the background says. One that has grown large is put aside, in the place of the last such.
+fn open_log(path: &Path) -> std::io::Result<File> {
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > LOG_BYTES_MAX) {
+        std::fs::rename(path, path.with_extension("log.old"))?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsString> {
