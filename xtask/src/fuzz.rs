@@ -73,7 +73,7 @@ fn prepare() -> Result<(), String> {
         run(cargo().args(["install", "cargo-fuzz", "--locked"]))?;
     }
     write_examples()?;
-    run(cargo_fuzz("build").arg("--quiet"))
+    run(&mut cargo_fuzz("build"))
 }
 
 /// What counts edges takes the nightly compiler. A sanitizer would find nothing in code that is safe, and takes its time.
