@@ -59,6 +59,22 @@ with_both_trees! {
         bed.menshen(["stop", "--all"]).done();
         assert_eq!(bed.service("flaky").service.state, State::Stopped);
     }
+
+    fn what_left_the_definition_while_no_guard_was_there_is_stopped_as_it_wanted_to_be(trees: Trees) {
+        let old = "[service.old]\ncommand = [\"sh\", \"-c\", \"trap 'echo asked > asked; exit' HUP; while :; do sleep 0.01; done\"]\nstop.signal = \"SIGHUP\"\n";
+        let mut bed = Bed::new(trees, SERVICES).and(old).up();
+        bed.await_ready("old");
+        let (old, web) = (bed.main_process("old"), bed.main_process("web"));
+        bed.kill_guard();
+        bed.write("menshen.toml", SERVICES);
+        bed.start_guard();
+        menshen_tests::wait::until("it is ended", || !old.lives());
+        assert_eq!(bed.await_file("asked"), "asked\n");
+        menshen_tests::wait::until("it is forgotten", || bed.menshen(["status", "old"]).code == 4);
+        let left = bed.home().join(format!("state/{}/services/old.json", bed.instance()));
+        menshen_tests::wait::until("nothing is remembered of it", || !left.exists());
+        assert_eq!(bed.main_process("web"), web);
+    }
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! Taking over from the last guard: what it remembered, and what became of its processes meanwhile.
 
-use menshen_core::{Event, Exit, Memory, MemoryError, Record, RecordKind, RunId, ServiceId, Tree};
+use std::sync::Arc;
+
+use menshen_core::{Event, Exit, MemoryError, Record, RecordKind, RunId, ServiceId, Tree};
 use menshen_os::Place;
 use menshen_os::system::Adopted;
+use menshen_plan::definition::{Rotate, Stop};
+use menshen_plan::{Input, Layer, ServiceName, ServicePlan, Source};
 
 use super::carry_out::role_name;
 use super::status::{exit, tree};
 use super::store::{self, Stored};
 use super::{EndWhen, Guard, GuardError};
+use crate::facts::ThisMachine;
 
 /// What has to be told to the core once it has begun.
 struct Ended {
@@ -30,6 +35,7 @@ impl Guard {
                 Err(error) => self.note(error.to_string()),
             }
         }
+        ended.extend(self.take_over_gone()?);
         for Ended { run, exit, tree } in ended {
             self.feed_later(Event::Exited { run, exit, oom: false, tree });
         }
@@ -48,8 +54,47 @@ impl Guard {
             }
             return Ok(Vec::new());
         }
+        let resumed = self.core.resume(id, stored.memory.clone());
+        let known = self.is_known(name, resumed)?;
+        Ok(known.map(|()| self.look_for_runs(id, name, stored)).unwrap_or_default())
+    }
+
+    /// Services that left the definition while no guard was there: what runs of them ends, and nothing of them is kept.
+    fn take_over_gone(&mut self) -> Result<Vec<Ended>, GuardError> {
+        let mut ended = Vec::new();
+        let memory = self.paths.memory(&self.instance);
+        for name in store::names(&memory) {
+            if self.core.id(&name).is_some() {
+                continue;
+            }
+            match store::read(&memory, &name) {
+                Ok(Some(stored)) if self.may_live(&stored) => ended.extend(self.take_over_one_gone(&name, &stored)?),
+                Ok(_) => self.disk_handle.forget(store::path(&memory, &name)),
+                Err(error) => self.note(error.to_string()),
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Whether something may be left of what a guard began.
+    fn may_live(&self, stored: &Stored) -> bool {
+        !stored.orderly && stored.boot == self.boot && stored.memory.runs().next().is_some()
+    }
+
+    fn take_over_one_gone(&mut self, name: &str, stored: &Stored) -> Result<Vec<Ended>, GuardError> {
+        let Some(plan) = plan_of_gone(stored.memory.service(), &stored.stop) else {
+            self.note(format!("what was remembered of {name} cannot be followed; it may still run"));
+            return Ok(Vec::new());
+        };
+        let resumed = self.core.resume_gone(&plan, stored.memory.clone());
+        let Some(id) = self.is_known(name, resumed)? else { return Ok(Vec::new()) };
+        self.furnish(id, &plan);
+        Ok(self.look_for_runs(id, name, stored))
+    }
+
+    /// Opens what runs of a service, and tells what has ended.
+    fn look_for_runs(&mut self, id: ServiceId, name: &str, stored: &Stored) -> Vec<Ended> {
         let runs: Vec<_> = stored.memory.runs().collect();
-        self.resume(id, name, stored.memory.clone())?;
         let mut ended = Vec::new();
         for (role, number, _) in runs {
             let run = RunId { service: id, role, number };
@@ -76,19 +121,32 @@ impl Guard {
                 }
             }
         }
-        Ok(ended)
+        ended
     }
 
-    fn resume(&mut self, id: ServiceId, name: &str, memory: Memory) -> Result<(), GuardError> {
-        match self.core.resume(id, memory) {
-            Ok(()) => Ok(()),
+    /// What came of handing a memory to the core. One that is another service's is noted, and nothing comes of it.
+    fn is_known<T>(&mut self, name: &str, resumed: Result<T, MemoryError>) -> Result<Option<T>, GuardError> {
+        match resumed {
+            Ok(resumed) => Ok(Some(resumed)),
             Err(error @ MemoryError::Newer { .. }) => {
                 Err(GuardError::NewerMemory { service: name.to_owned(), why: error.to_string() })
             }
             Err(error @ MemoryError::OtherService { .. }) => {
                 self.note(format!("what was remembered of {name}: {error}"));
-                Ok(())
+                Ok(None)
             }
         }
     }
+}
+
+/// A plan for a service that is gone from the definition: it is stopped as it would have been, and its logs are kept.
+fn plan_of_gone(name: &ServiceName, stop: &Stop) -> Option<Arc<ServicePlan>> {
+    let text = format!("[service.\"{name}\"]\ncommand = [\"gone\"]\n");
+    let files = vec![Source { name: "gone".to_owned(), text }];
+    let input = Input { layers: vec![Layer { files }], ..Input::default() };
+    let plan = menshen_plan::load(&input, &ThisMachine).plan?;
+    let mut plan = ServicePlan::clone(plan.services.get(name)?);
+    plan.stop = stop.clone();
+    plan.log.rotate = Rotate { keep: 0, total: menshen_plan::size::Size(0), ..Rotate::default() };
+    Some(Arc::new(plan))
 }

@@ -6,7 +6,7 @@ use menshen_core::{Effect, Event, Record, RecordKind, Reply, Role, RunId, Servic
 use menshen_os::file::Durability;
 use menshen_os::{Output, Place, Target};
 use menshen_plan::ServicePlan;
-use menshen_plan::definition::ProbeKind;
+use menshen_plan::definition::{ProbeKind, Stop};
 use menshen_plan::plan::ProbeCheck;
 
 use super::alert::{Delivery, Payload};
@@ -67,7 +67,14 @@ impl Guard {
         let processes = memory.runs().filter_map(process).collect();
         let asked = memory.asked();
         let name = memory.service().to_string();
-        let stored = Stored { boot: self.boot.clone(), orderly: orderly == Orderly::Yes, processes, memory };
+        let stop = self.services.get(&id).map_or_else(Stop::default, |local| local.plan.stop.clone());
+        let stored = Stored {
+            boot: self.boot.clone(),
+            orderly: orderly == Orderly::Yes,
+            processes,
+            stop: Stop { command: None, ..stop },
+            memory,
+        };
         let Ok(content) = serde_json::to_vec(&stored) else { return };
         // What an operator asked for has to survive a loss of power; the rest means nothing after one.
         let local = self.services.get_mut(&id);

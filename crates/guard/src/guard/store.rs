@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use menshen_core::{Memory, Role};
 use menshen_os::system::Earlier;
+use menshen_plan::definition::Stop;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -17,6 +18,9 @@ pub(crate) struct Stored {
     pub orderly: bool,
     /// The processes, each with its start time, which tells it from a later one of the same number.
     pub processes: Vec<StoredProcess>,
+    /// How it is stopped, should it be gone from the definition by then; but for the command, which may hold secrets.
+    #[serde(default)]
+    pub stop: Stop,
     /// What the core remembers.
     pub memory: Memory,
 }
@@ -56,6 +60,15 @@ pub(crate) fn folder(memory: &Path) -> PathBuf {
 /// The file of a service.
 pub(crate) fn path(memory: &Path, service: &str) -> PathBuf {
     folder(memory).join(format!("{service}.json"))
+}
+
+/// The names of all services that have a file. None where the folder cannot be read.
+pub(crate) fn names(memory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder(memory)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()));
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    names
 }
 
 /// Reads a service's file; `None` if there is none.
