@@ -120,6 +120,24 @@ fn a_command_with_the_same_key_is_carried_out_once() {
 }
 
 #[test]
+fn a_command_whose_caller_hung_up_is_answered_when_it_is_asked_again_with_its_key() {
+    let service = "command = [\"sh\", \"-c\", \"echo x >> runs; exec sleep 1000\"]\nprobe.readiness = { exec = [\"test\", \"-e\", \"go\"], interval = \"50ms\" }\n";
+    let bed = Bed::new(Trees::Walk, &format!("[service.web]\nstart = \"manual\"\n{service}")).up();
+    let start = request("POST", "/v1/services/web/start?wait=ready", "Idempotency-Key: once\r\n", "");
+    let mut stream = connect(&bed);
+    stream.write_all(start.as_bytes()).unwrap();
+    bed.await_file("runs");
+    drop(stream);
+    bed.write("go", "");
+    let mut answers = Vec::new();
+    menshen_tests::wait::until("it is answered", || {
+        answers.push(ask(&bed, &start));
+        answers.last().is_some_and(|(status, _)| *status == 200)
+    });
+    assert_eq!(bed.await_file("runs"), "x\n", "{answers:?}");
+}
+
+#[test]
 fn lists_are_paged_and_waits_end_when_it_is_so_or_cannot_be() {
     let services: String = (0..25).map(|n| format!("[service.s{n:02}]\ncommand = \"sleep 1000\"\n")).collect();
     let failing =

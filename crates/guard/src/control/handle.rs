@@ -34,14 +34,14 @@ const HISTORY_SHOWN: u32 = 10;
 const LOG_LINES_SHOWN: u32 = 10;
 
 /// A request with who sent it.
-struct Call<'a> {
+struct Call {
     endpoint: Endpoint,
     name: String,
     query: Option<String>,
     headers: HeaderMap,
-    caller: &'a Caller,
+    caller: Caller,
     role: Role,
-    shared: &'a Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 /// Answers a request, or says why not.
@@ -59,15 +59,14 @@ pub(super) async fn handle(
     let query = head.uri.query().map(str::to_owned);
     let key = idempotency_key(endpoint, &head.headers)?;
     let role = role.unwrap_or(Role::Viewer);
-    let call = Call { endpoint, name: name.unwrap_or_default(), query, headers: head.headers, caller, role, shared };
+    let name = name.unwrap_or_default();
+    let (caller, shared) = (caller.clone(), Arc::clone(shared));
+    let call = Call { endpoint, name, query, headers: head.headers, caller, role, shared };
     let Some(key) = key else { return call.answer(incoming).await };
     let identity = format!("{} {path}?{}", head.method, call.query.as_deref().unwrap_or_default());
-    match idempotency.look(caller.uid, &key, &identity)? {
+    match idempotency.look(call.caller.uid, &key, &identity)? {
         Verdict::Answered(status, answer) => Ok(whole(status, "application/json", answer)),
-        Verdict::New => {
-            let answer = call.answer(incoming).await;
-            remember(idempotency, caller.uid, &key, answer).await
-        }
+        Verdict::New => answer_once(call, incoming, idempotency.clone(), key).await,
     }
 }
 
@@ -108,6 +107,15 @@ fn idempotency_key(endpoint: Endpoint, headers: &HeaderMap) -> Result<Option<Str
     }
 }
 
+/// Answers a request with a key, also when the caller hangs up meanwhile: it will ask again with the same key.
+async fn answer_once(call: Call, incoming: Incoming, idempotency: Idempotency, key: String) -> Result<Answer, Problem> {
+    let answered = tokio::spawn(async move {
+        let answer = call.answer(incoming).await;
+        remember(&idempotency, call.caller.uid, &key, answer).await
+    });
+    answered.await.unwrap_or_else(|error| Err(Problem::new(ProblemCode::Internal, error.to_string())))
+}
+
 /// Keeps an answer for the next request with its key. What failed may be tried again.
 async fn remember(
     idempotency: &Idempotency,
@@ -127,7 +135,7 @@ async fn remember(
     Ok(whole(status, "application/json", bytes))
 }
 
-impl Call<'_> {
+impl Call {
     async fn answer(&self, incoming: Incoming) -> Result<Answer, Problem> {
         match self.endpoint {
             Endpoint::GetGuard => self.guard().await,
@@ -142,10 +150,10 @@ impl Call<'_> {
             Endpoint::ReloadService => self.command(Command::Reload).await,
             Endpoint::SignalService => self.signal(body(incoming).await?).await,
             Endpoint::GetLogs => {
-                logs::answer(self.shared, &self.name, query::read::<LogQuery>(self.query.as_deref())?).await
+                logs::answer(&self.shared, &self.name, query::read::<LogQuery>(self.query.as_deref())?).await
             }
             Endpoint::ListEvents => {
-                events::list(self.shared, query::read::<EventQuery>(self.query.as_deref())?, &self.headers).await
+                events::list(&self.shared, query::read::<EventQuery>(self.query.as_deref())?, &self.headers).await
             }
             Endpoint::Reload => self.reload().await,
             Endpoint::GetPlan => self.plan().await,
@@ -230,8 +238,8 @@ impl Call<'_> {
                 tasks: usage.tasks,
                 files: usage.files,
             }),
-            history: events::read(self.shared, filter).await?,
-            log: logs::last_lines(self.shared, &self.name, log).await?,
+            history: events::read(&self.shared, filter).await?,
+            log: logs::last_lines(&self.shared, &self.name, log).await?,
             log_folder: folder.display().to_string(),
             service,
         }))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,9 +13,9 @@ const KEYS_MAX: usize = 1024;
 /// The longest key, in bytes.
 pub(super) const KEY_BYTES_MAX: usize = 255;
 
-/// Answers by who asked with which key.
-#[derive(Debug, Default)]
-pub(super) struct Idempotency(Mutex<Known>);
+/// Answers by who asked with which key; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Idempotency(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
