@@ -117,7 +117,7 @@ impl Page<'_> {
                 format!("{{ {} }}", keys.join(", "))
             }
             Json::String(kind_name) => kind(kind_name).to_owned(),
-            _ => String::new(),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => String::new(),
         }
     }
 
