@@ -3,6 +3,7 @@
 mod adopt;
 mod alert;
 mod carry_out;
+mod complaints;
 mod happen;
 pub(crate) mod input;
 mod jobs;

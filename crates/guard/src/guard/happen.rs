@@ -9,12 +9,12 @@ use menshen_os::notify_socket::Datagram;
 use menshen_os::{Exit, Place, Target, Token, TreeState};
 use menshen_plan::plan::AlertRoute;
 
-use super::Guard;
 use super::alert::Delivery;
 use super::input::Input;
 use super::jobs::{AlertJob, Job};
 use super::local::{log_id, pattern_kind};
 use super::status::{exit, tree};
+use super::{Guard, now};
 use crate::disk::DiskReport;
 use crate::logs::Report;
 use crate::notify::{self, Descriptors};
@@ -137,26 +137,31 @@ impl Guard {
                 "a notify message from process {} (user {}) was passed over: it is not the service's",
                 datagram.pid, datagram.uid
             );
-            return self.feed(Event::Trouble { service: Some(id), text });
+            return self.complain(id, text);
         }
         if datagram.is_cut {
             // What is left of its last line may say something else than was said.
             let text = format!("a notify message of more than {} bytes was passed over", datagram.bytes.len());
-            return self.feed(Event::Trouble { service: Some(id), text });
+            return self.complain(id, text);
         }
         let message = notify::parse(&datagram.bytes);
         if let Some(pid) = message.main_pid {
             match self.system.set_main(token, pid) {
                 Ok(()) => self.feed(Event::MainChanged { run, pid }),
-                Err(error) => self.feed(Event::Trouble {
-                    service: Some(id),
-                    text: format!("MAINPID={pid} was passed over: {error}"),
-                }),
+                Err(error) => self.complain(id, format!("MAINPID={pid} was passed over: {error}")),
             }
         }
         self.keep_descriptors(id, &message, datagram);
         for notification in message.notifications {
             self.feed(Event::Notified { run, notification });
+        }
+    }
+
+    /// Tells of something that was said and cannot be followed. Anybody on the machine can say something.
+    fn complain(&mut self, id: ServiceId, text: String) {
+        let admitted = self.services.get_mut(&id).and_then(|local| local.complaints.admit(text, now()));
+        if let Some(text) = admitted {
+            self.feed(Event::Trouble { service: Some(id), text });
         }
     }
 
@@ -193,7 +198,7 @@ impl Guard {
                 if lost > 0 {
                     let allowed = local.plan.fd_store;
                     let text = format!("{lost} file descriptors were not kept: `fd_store` allows {allowed}");
-                    self.feed(Event::Trouble { service: Some(id), text });
+                    self.complain(id, text);
                 }
             }
             None => {}

@@ -14,6 +14,7 @@ use menshen_plan::plan::ProbeCheck;
 use regex::bytes::Regex;
 
 use super::Guard;
+use super::complaints::Complaints;
 use crate::logs::{LogId, Pattern, Spec};
 use crate::program;
 
@@ -27,6 +28,8 @@ pub(super) struct Local {
     /// File descriptors the program left for its next start.
     pub descriptors: Vec<(String, Arc<Descriptor>)>,
     pub enforced: Enforced,
+    /// About what is said of it over its notify socket.
+    pub complaints: Complaints,
     /// What an operator had asked for when it was last written with care.
     pub asked: Option<Wanted>,
 }
@@ -48,6 +51,7 @@ impl Guard {
             notify: None,
             descriptors: Vec::new(),
             enforced: Enforced { memory: true, cpu: true, tasks: true },
+            complaints: Complaints::default(),
             asked: None,
         };
         if let Err(error) = self.attach_log(id, &local) {
