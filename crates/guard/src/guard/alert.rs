@@ -86,9 +86,12 @@ impl Alerts {
     }
 
     /// Takes a place for a delivery; `false` if there are too many.
-    pub(crate) fn begin(&mut self) -> bool {
+    pub(crate) fn begin(&mut self, delivery: &Delivery) -> bool {
         let free = self.under_way < DELIVERIES_MAX;
         self.under_way += usize::from(free);
+        if !free {
+            self.was_not_told(delivery);
+        }
         free
     }
 
@@ -97,13 +100,18 @@ impl Alerts {
         self.under_way > 0
     }
 
-    /// Gives the place back. What nobody heard was not told: the next time comes without waiting.
+    /// Gives the place back.
     pub(crate) fn end(&mut self, delivery: &Delivery, got_through: bool) {
         self.under_way = self.under_way.saturating_sub(1);
         if !got_through {
-            let Payload { service, kind, .. } = &*delivery.payload;
-            self.told.remove(&(delivery.route.clone(), service.clone(), *kind));
+            self.was_not_told(delivery);
         }
+    }
+
+    /// What nobody heard was not told: the next time comes without waiting.
+    fn was_not_told(&mut self, delivery: &Delivery) {
+        let Payload { service, kind, .. } = &*delivery.payload;
+        self.told.remove(&(delivery.route.clone(), service.clone(), *kind));
     }
 }
 

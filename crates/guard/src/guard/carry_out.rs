@@ -267,9 +267,9 @@ impl Guard {
     }
 
     fn deliver(&mut self, delivery: Delivery) {
-        if !self.alerts.begin() {
-            let text = delivery.failure("too many alerts are under way");
-            return self.feed_later(Event::Trouble { service: None, text });
+        if !self.alerts.begin(&delivery) {
+            // Written down, but not alerted: that would go round in circles.
+            return self.note(delivery.failure("too many alerts are under way"));
         }
         match &delivery.plan.route {
             menshen_plan::plan::AlertRoute::Webhook { .. } => delivery.call_webhook(&self.tasks, &self.inputs),
