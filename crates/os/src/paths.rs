@@ -6,6 +6,10 @@ mod platform;
 
 use std::path::{Path, PathBuf};
 
+/// The permission bits of the run folder: whoever has a role must be able to find the guards there are, and programs of any
+/// user their sockets; what they may do is decided at each guard's socket.
+pub const RUN_FOLDER_MODE: u32 = 0o755;
+
 /// Below which folders a guard and its command line work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {

@@ -9,6 +9,7 @@ use menshen_api::types::{Service, State, Wanted};
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::logs::TapScope;
+use menshen_os::paths::RUN_FOLDER_MODE;
 
 use super::foreground;
 use crate::args::{Arguments, Up};
@@ -46,6 +47,8 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("going to the background: {}", menshen_os::error::describe(&error)))
     };
+    // First, so that it is this one that decides who may pass through what is above both.
+    menshen_os::file::create_folder(&paths.run, RUN_FOLDER_MODE).map_err(unusable)?;
     menshen_os::file::create_folder(&folder, 0o750).map_err(unusable)?;
     let file = open_log(&log).map_err(unusable)?;
     let mut command = Command::new(std::env::current_exe().map_err(unusable)?);

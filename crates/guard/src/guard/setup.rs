@@ -7,6 +7,7 @@ use std::sync::Arc;
 use menshen_core::Core;
 use menshen_os::System;
 use menshen_os::file::{Lock, create_folder};
+use menshen_os::paths::RUN_FOLDER_MODE;
 use menshen_os::system::SystemConfig;
 use menshen_plan::Plan;
 use tokio::runtime::Handle;
@@ -27,8 +28,6 @@ use crate::journal::{Bounds, Journal};
 use crate::logs::Logs;
 use crate::program::Identities;
 
-/// Whoever has a role must be able to find the guards there are; what they may do is decided at each guard's socket.
-const RUN_FOLDER_MODE: u32 = 0o755;
 /// Programs of any user must be able to reach their sockets and pipes by path, and nobody needs to list them.
 const PIPES_FOLDER_MODE: u32 = 0o711;
 const PRIVATE_FOLDER_MODE: u32 = 0o750;

@@ -14,12 +14,18 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Creates a folder and what is missing above it, with these permission bits. One that is there is left as it is.
+/// Creates a folder and what is missing above it, with these permission bits whatever the umask. One that is there is left
+/// as it is.
 ///
 /// # Errors
 /// When it cannot be created.
 pub fn create_folder(path: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(context(format!("creating {}", path.display())))
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| fs::symlink_metadata(folder).is_err()).collect();
+    let created = DirBuilder::new().recursive(true).mode(mode).create(path).and_then(|()| {
+        let made = missing.into_iter().filter(|folder| !folder.as_os_str().is_empty());
+        made.into_iter().try_for_each(|folder| fs::set_permissions(folder, Permissions::from_mode(mode)))
+    });
+    created.map_err(context(format!("creating {}", path.display())))
 }
 
 /// Gives a file or socket these permission bits, and to a group if there is one of that name.
@@ -94,6 +100,19 @@ mod tests {
         assert!(Lock::take(&path).unwrap().is_none());
         drop(first);
         assert!(Lock::take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_folder_has_the_permissions_asked_for_and_one_that_was_there_keeps_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        let path = folder.path().join("a/b");
+        // No usual umask lets others write.
+        create_folder(&path, 0o757).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o757, 0o757));
+        create_folder(&path, 0o700).unwrap();
+        create_folder(&path.join("c"), 0o711).unwrap();
+        assert_eq!((mode(&path), mode(&path.join("c"))), (0o757, 0o711));
     }
 
     #[test]
