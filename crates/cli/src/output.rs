@@ -43,6 +43,12 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     ended_if_broken(&writeln!(anstream::stdout().lock(), "{text}"));
 }
 
+/// A line for whoever reads along, of a command that has more to do than to print. Nobody to tell, or no room to write it
+/// down, is no reason to end.
+pub(crate) fn tell(text: impl std::fmt::Display) {
+    let _ = writeln!(anstream::stdout().lock(), "{text}");
+}
+
 /// A part of the result as it is.
 pub(crate) fn raw(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();

@@ -1,5 +1,7 @@
 //! The guard dies; what it guards does not.
 
+use std::process::Stdio;
+
 use menshen_tests::events::Mark;
 use menshen_tests::{Bed, Signal, State, Trees, with_both_trees};
 
@@ -88,4 +90,41 @@ fn a_second_guard_of_the_same_name_is_refused_and_harms_nothing() {
     assert!(ran.stderr.contains("running already"), "{}", ran.stderr);
     assert!(web.lives());
     assert!(bed.service("web").service.ready);
+}
+
+#[test]
+fn a_guard_nobody_reads_along_with_guards_on() {
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    for screen in [Stdio::piped(), full()] {
+        let bed = Bed::new(Trees::Walk, SERVICES);
+        let mut command = bed.command();
+        command.args(["up", "--set", &format!("guard.name={}", bed.instance())]).stdout(screen).stderr(Stdio::null());
+        let mut guard = command.spawn().unwrap();
+        // Closes the reading end of a pipe.
+        drop(guard.stdout.take());
+        menshen_tests::wait::until("it guards", || bed.menshen(["status", "--json"]).code == 0);
+        bed.menshen(["restart", "flaky"]).done();
+        bed.menshen(["restart", "flaky"]).done();
+        assert_eq!(bed.service("flaky").service.state, State::Running);
+        bed.menshen(["down"]).done();
+        assert_eq!(guard.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_guard_whose_screen_stands_still_ends_all_the_same() {
+    let bed =
+        Bed::new(Trees::Walk, "[service.web]\ncommand = [\"sh\", \"-c\", \"yes | head -c 500000; exec sleep 1000\"]\n");
+    let mut command = bed.command();
+    command
+        .args(["up", "--set", &format!("guard.name={}", bed.instance())])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut guard = command.spawn().unwrap();
+    menshen_tests::wait::until("it guards", || bed.menshen(["status", "--json"]).code == 0);
+    let written = || bed.menshen(["logs", "web", "-n", "all"]).text().len() >= 500_000;
+    menshen_tests::wait::until("more is written than a pipe holds", written);
+    bed.menshen(["down"]).done();
+    // Nothing of its output was read.
+    assert_eq!(menshen_tests::wait::until_some("it ends", || guard.try_wait().unwrap()).code(), Some(0));
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use menshen_api::types::{Event, Stream};
@@ -19,6 +20,8 @@ use crate::output::{self, dim, styled};
 
 /// How many lines may wait for the terminal; a terminal that takes no more must not hold up the guard.
 const LINES_MAX: usize = 4096;
+/// How long the end waits for the terminal to take what is left.
+const SCREEN_AT_END_MAX: Duration = Duration::from_secs(2);
 /// Services' names are told apart by these colours, in turn.
 const COLORS: [AnsiColor; 6] =
     [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Blue, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::BrightCyan];
@@ -35,13 +38,17 @@ enum Shown {
 pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen, scope: TapScope) -> Result<Exit, Failure> {
     let width = plan.services.keys().map(|name| name.as_str().len()).chain([GUARD.len()]).max().unwrap_or(0);
     let (sender, receiver) = sync_channel(LINES_MAX);
-    let screen =
-        std::thread::Builder::new().name("screen".to_owned()).spawn(move || Screen::new(width).show_all(&receiver));
-    let screen = screen.map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
+    let (shows, shown) = sync_channel::<()>(0);
+    let show = move || {
+        Screen::new(width).show_all(&receiver);
+        drop(shows);
+    };
+    let screen = std::thread::Builder::new().name("screen".to_owned()).spawn(show);
+    screen.map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
     let options = Options { source, plan, paths: paths(), trees: trees()?, end, watcher: Some(watcher(sender, scope)) };
     let ended = menshen_guard::run(options);
-    // The sender went with the guard, so the screen ends when it has shown what was left.
-    let _ = screen.join();
+    // The sender went with the guard, so the screen ends when it has shown what was left, if anybody reads it.
+    let _ = shown.recv_timeout(SCREEN_AT_END_MAX);
     ended.map(Exit::Guard).map_err(|error| failure(&error))
 }
 
@@ -107,7 +114,7 @@ impl Screen {
         for shown in receiver {
             match shown {
                 Shown::Event(event) => {
-                    output::line(format_args!("{} {}", self.name(GUARD, Style::new().bold()), sentence(&event)));
+                    output::tell(format_args!("{} {}", self.name(GUARD, Style::new().bold()), sentence(&event)));
                 }
                 Shown::Line(line) => self.show_line(&line),
             }
@@ -117,14 +124,14 @@ impl Screen {
     fn show_line(&mut self, line: &TapLine) {
         if line.dropped > 0 {
             let text = format!("{} lines were too many to show; `menshen logs` has them", line.dropped);
-            output::line(format_args!("{} {}", self.name(GUARD, Style::new().bold()), dim(text)));
+            output::tell(format_args!("{} {}", self.name(GUARD, Style::new().bold()), dim(text)));
         }
         let count = self.colors.len();
         let style =
             *self.colors.entry(Arc::clone(&line.service)).or_insert_with(|| COLORS[count % COLORS.len()].on_default());
         let text = output::printable(&String::from_utf8_lossy(&line.bytes));
         let text = if line.stream == Stream::Stderr { styled(text, AnsiColor::Red.on_default()) } else { text };
-        output::line(format_args!("{} {text}", self.name(&line.service, style)));
+        output::tell(format_args!("{} {text}", self.name(&line.service, style)));
     }
 
     fn name(&self, name: &str, style: Style) -> String {
