@@ -162,8 +162,10 @@ fn fork_and_enter(birth: &Birth<'_>, folder: Option<BorrowedFd<'_>>) -> io::Resu
     };
     let pid = u32::try_from(pid).unwrap_or(0);
     // It is our child and nobody else reaps it, so the number is still its own.
-    let pidfd =
-        super::process::open(pid).ok_or_else(|| io::Error::other("opening a descriptor for the new process"))?;
+    let Some(pidfd) = super::process::open(pid) else {
+        super::reap::end(pid);
+        return Err(io::Error::other("opening a descriptor for the new process"));
+    };
     Ok((pid, pidfd))
 }
 

@@ -201,6 +201,11 @@ impl Process {
         self.tree_watch.is_some()
     }
 
+    /// Has the tree looked at, because its file cannot be watched.
+    pub(super) fn look_at_tree(&mut self) {
+        self.tree_watch = None;
+    }
+
     /// Reads the file, so that it tells of the next change.
     pub(super) fn clear_tree_watch(&self) {
         if let Some(watch) = &self.tree_watch {

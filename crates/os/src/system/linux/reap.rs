@@ -42,6 +42,14 @@ pub(super) fn discard(pid: u32) {
     let _ = waitid(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG);
 }
 
+/// Kills a child that nobody has reaped, and that nobody could look after. Its end is reaped as an orphan's.
+pub(super) fn end(pid: u32) {
+    if let Some(child) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+        // If it has ended already, that is what was wanted.
+        let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
+    }
+}
+
 struct Ended {
     pid: u32,
     exit: Exit,

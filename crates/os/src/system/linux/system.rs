@@ -142,6 +142,18 @@ impl System {
         tree.planted(mark, born.pid);
         let oom_kills = self.forest.oom_kills(&place.service);
         let process = Process::new(token, place.clone(), tree, born, prepared.into_tail(), oom_kills);
+        if let Err(error) = self.watch_new(token, &process) {
+            // Nobody would look after it; as an orphan it is reaped.
+            process.tree.kill();
+            return Err(error);
+        }
+        let pid = process.pid;
+        self.by_pid.insert(pid, token);
+        self.processes.insert(token, process);
+        Ok(pid)
+    }
+
+    fn watch_new(&self, token: Token, process: &Process) -> io::Result<()> {
         self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
         if let Some(pipe) = process.exec_pipe() {
             self.watch(pipe, Source::Exec, token, epoll::EventFlags::IN)?;
@@ -149,10 +161,7 @@ impl System {
         if let Some(tail) = process.tail() {
             self.watch(tail, Source::Tail, token, epoll::EventFlags::IN)?;
         }
-        let pid = process.pid;
-        self.by_pid.insert(pid, token);
-        self.processes.insert(token, process);
-        Ok(pid)
+        Ok(())
     }
 
     /// Looks after a process that an earlier guard started.
@@ -173,7 +182,7 @@ impl System {
             let empty = process.tree.is_empty();
             if !empty {
                 self.processes.insert(token, process);
-                self.await_empty(token)?;
+                self.await_empty(token);
             }
             return Ok(Adopted::Ended { exit, tree: if empty { TreeState::Empty } else { TreeState::Alive } });
         }
@@ -223,7 +232,8 @@ impl System {
         let process = self.processes.get_mut(&token).ok_or(io::ErrorKind::NotFound)?;
         process.tree.freeze(true)?;
         process.awaits_frost = true;
-        self.await_tree(token)
+        self.await_tree(token);
+        Ok(())
     }
 
     /// Thaws a tree: when this returns, its processes may run.
@@ -416,29 +426,33 @@ impl System {
         let tail = process.take_tail();
         let tree = if empty { TreeState::Empty } else { TreeState::Alive };
         events.push(OsEvent::Exited { token, exit, oom, tree, tail });
-        // A tree that cannot be watched is looked at again and again.
-        if empty || self.await_empty(token).is_err() {
+        if empty {
             self.processes.remove(&token);
+        } else {
+            self.await_empty(token);
         }
     }
 
-    fn await_empty(&mut self, token: Token) -> io::Result<()> {
+    fn await_empty(&mut self, token: Token) {
         if let Some(process) = self.processes.get_mut(&token) {
             process.awaits_empty = true;
         }
-        self.await_tree(token)
+        self.await_tree(token);
     }
 
-    /// Watches a tree for becoming empty or frozen.
-    fn await_tree(&mut self, token: Token) -> io::Result<()> {
-        let Some(process) = self.processes.get_mut(&token) else { return Ok(()) };
+    /// Watches a tree for becoming empty or frozen. One that cannot be watched is looked at again and again.
+    fn await_tree(&mut self, token: Token) {
+        let Some(process) = self.processes.get_mut(&token) else { return };
         if process.watch_tree() {
             let process = &self.processes[&token];
-            if let Some(watch) = process.tree_watch() {
-                self.watch(watch, Source::Tree, token, epoll::EventFlags::PRI)?;
+            let watched =
+                process.tree_watch().map(|watch| self.watch(watch, Source::Tree, token, epoll::EventFlags::PRI));
+            if matches!(watched, Some(Err(_)))
+                && let Some(process) = self.processes.get_mut(&token)
+            {
+                process.look_at_tree();
             }
         }
-        Ok(())
     }
 
     fn tree_changed(&mut self, token: Token, events: &mut Vec<OsEvent>) {
