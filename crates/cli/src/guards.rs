@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use menshen_api::client::Call;
-use menshen_api::types::{ListQuery, Service, ServiceList};
+use menshen_api::types::{GuardInfo, ListQuery, Service, ServiceList};
 use menshen_api::{Client, ClientError, Endpoint};
 use menshen_os::local_socket;
 
@@ -137,6 +137,12 @@ impl Guards {
 }
 
 impl Guard {
+    /// The process of this guard, if it answers.
+    pub(crate) async fn pid(&self) -> Option<u32> {
+        let info: GuardInfo = self.client.call(&Call::new(Endpoint::GetGuard)).await.ok()?;
+        Some(info.pid)
+    }
+
     /// Every service of this guard, page by page.
     pub(crate) async fn services(&self) -> Result<Vec<Service>, Failure> {
         let mut services = Vec::new();

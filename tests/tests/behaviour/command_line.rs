@@ -136,6 +136,8 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
     let bed = Bed::new(Trees::Walk, SHOP);
     let name = format!("guard.name={}", bed.instance());
     let ran = bed.menshen(["up", "--detach", "--wait", "--set", &name]).ended_with(0);
+    let second = bed.menshen(["up", "--detach", "--set", &name]).ended_with(1);
+    assert!(second.stderr.contains("running already"), "{}", second.stderr);
     assert!(ran.text().contains("web: running"), "{}{}", ran.text(), ran.stderr);
     let web = bed.main_process("web");
     bed.menshen(["down"]).done();

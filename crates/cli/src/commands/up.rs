@@ -120,7 +120,9 @@ async fn await_guard(
             return Err(Failure::new(Exit::Guard(code), "the guard has ended")
                 .help(format!("what it said is in {}", log.display())));
         }
-        if let Ok(services) = guard.services().await
+        // Another guard of the name may run already; then the one that was started ends.
+        if guard.pid().await == Some(child.id())
+            && let Ok(services) = guard.services().await
             && timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled))
         {
             return Ok(services);
