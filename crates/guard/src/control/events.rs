@@ -64,13 +64,12 @@ pub(super) async fn read(shared: &Shared, filter: Filter) -> Result<Vec<Event>, 
 fn follow(shared: &Arc<Shared>, filter: Filter) -> Answer {
     let (sender, body) = Channel::new(PIECES_MAX);
     // Subscribed before the journal is read: what happens in between comes twice and is told once.
-    let happening = shared.hub.subscribe();
-    let follower = Follower {
-        shared: Arc::clone(shared),
-        service: filter.service.clone(),
-        after: filter.after.unwrap_or(0),
-        sender,
-    };
+    let (newest, happening) = shared.hub.subscribe();
+    // Without a place to begin, the past is not asked for, also when the follower falls behind later.
+    let wants_past = filter.after.is_some() || filter.since_ms.is_some();
+    let after = if wants_past { filter.after.unwrap_or(0) } else { newest };
+    let follower = Follower { shared: Arc::clone(shared), service: filter.service.clone(), after, sender };
+    let filter = Some(filter).filter(|_| wants_past);
     tokio::spawn(follower.run(filter, happening));
     stream("text/event-stream", body)
 }
@@ -84,10 +83,11 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(mut self, filter: Filter, mut happening: Receiver<Arc<Event>>) {
-        // Without a place to begin, the past is not asked for.
-        let wants_past = filter.after.is_some() || filter.since_ms.is_some();
-        if wants_past && self.catch_up(filter).await.is_err() {
+    /// Tells of the past, if that is wanted, and then of what happens.
+    async fn run(mut self, past: Option<Filter>, mut happening: Receiver<Arc<Event>>) {
+        if let Some(past) = past
+            && self.catch_up(past).await.is_err()
+        {
             return;
         }
         loop {

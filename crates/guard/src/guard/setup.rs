@@ -48,7 +48,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         let lines = std::mem::replace(&mut watcher.lines, Box::new(drop));
         lines(logs.tap(watcher.scope));
     }
-    let hub = Hub::new();
+    let hub = Hub::new(next_sequence - 1);
     let shared = Shared {
         instance: instance.clone(),
         source: source.clone(),
