@@ -9,9 +9,12 @@ use crate::{codegen, tidy};
 const REAL_PROGRAMS: [(&str, &str, &str); 4] = [
     ("nginx", "-v", "nginx-light"),
     ("redis-server", "--version", "redis-server"),
-    ("/usr/lib/postgresql/15/bin/postgres", "--version", "postgresql-15"),
+    (POSTGRES, "--version", "postgresql"),
     ("python3", "--version", "python3"),
 ];
+const POSTGRES: &str = "postgres";
+/// Where Debian and its like keep each version of PostgreSQL; every release has another.
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
 
 type Step = Box<dyn Fn() -> Result<(), String>>;
 
@@ -56,6 +59,14 @@ fn tests(ci: bool, filter: Option<&str>) -> Result<(), String> {
     run(&mut nextest)
 }
 
+/// Whether a real program is there, be it in a folder that is not in `PATH`.
+fn is_installed(program: &str, argument: &str) -> bool {
+    let versions = std::fs::read_dir(POSTGRES_VERSIONS).into_iter().flatten().flatten();
+    let mut folders = versions.map(|version| version.path().join("bin").join(program));
+    is_there(program, argument)
+        || program == POSTGRES && folders.any(|path| is_there(&path.to_string_lossy(), argument))
+}
+
 /// Sees to what the tests need. In CI as root it is installed; elsewhere what is missing is named, and the tests that need
 /// it say that they are skipped.
 fn prepare(ci: bool) -> Result<(), String> {
@@ -64,7 +75,7 @@ fn prepare(ci: bool) -> Result<(), String> {
     }
     let missing: Vec<&str> = REAL_PROGRAMS
         .iter()
-        .filter(|(program, argument, _)| !is_there(program, argument))
+        .filter(|(program, argument, _)| !is_installed(program, argument))
         .map(|(.., package)| *package)
         .collect();
     if missing.is_empty() {
