@@ -116,7 +116,7 @@ impl Builder<'_> {
 
     fn service(&mut self, name: &ServiceName, service: &Service) -> ServicePlan {
         let mut secrets = Secrets::default();
-        self.collect_expanded_secrets(name, &mut secrets);
+        self.collect_expanded_secrets(&["service", name.as_str()], &mut secrets);
         let folder = &self.input.folder;
         let directory = service.directory.as_ref().map_or_else(|| folder.clone(), |directory| folder.join(directory));
         let command = service.command.clone().unwrap_or_default();
@@ -154,8 +154,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Values that came from a placeholder whose name looks like that of a secret.
-    fn collect_expanded_secrets(&self, name: &ServiceName, secrets: &mut Secrets) {
+    /// Values of a service or an alert that came from a placeholder whose name looks like that of a secret.
+    fn collect_expanded_secrets(&self, path: &[&str], secrets: &mut Secrets) {
         fn walk(node: &Node, values: &mut dyn FnMut(&str)) {
             let is_secret = node.expansions.iter().any(|expansion| looks_secret(&expansion.name));
             match &node.value {
@@ -169,7 +169,7 @@ impl Builder<'_> {
                 | crate::value::Value::Datetime(_) => {}
             }
         }
-        if let Some(node) = self.places.tree.at(["service", name.as_str()]) {
+        if let Some(node) = self.places.tree.at(path.iter().copied()) {
             walk(node, &mut |value| secrets.add(value));
         }
     }
@@ -444,6 +444,7 @@ impl Builder<'_> {
     fn alert(&mut self, name: &ServiceName, alert: &Alert) -> Option<AlertPlan> {
         let path = ["alert", name.as_str()];
         let mut secrets = Secrets::default();
+        self.collect_expanded_secrets(&path, &mut secrets);
         let folder = self.input.folder.clone();
         let route = match (&alert.webhook, &alert.exec) {
             (Some(url), None) => {

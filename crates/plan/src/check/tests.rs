@@ -262,6 +262,14 @@ fn a_secret_does_not_show_in_a_finding() {
 }
 
 #[test]
+fn a_secret_of_an_alert_does_not_show_in_the_plan() {
+    let text = "[service.web]\ncommand = \"./shop-web\"\n[alert.ops]\nwebhook = \"https://hooks.example/${API_TOKEN}\"\n[alert.night]\nexec = [\"./page\", \"${API_TOKEN}\"]\n";
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let shown = crate::config::masked_plan(&loaded.plan.unwrap()).to_string();
+    assert!(shown.contains("./page") && !shown.contains("topsecret"), "{shown}");
+}
+
+#[test]
 fn a_secret_does_not_show_as_a_name() {
     let text = "[service.web]\ncommand = \"./shop-web\"\ndepends_on = [\"${API_TOKEN}\"]\n";
     let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
