@@ -196,6 +196,8 @@ pub struct Probe {
     pub kind: String,
     /// What it asks: `http http://127.0.0.1:8080/healthz`.
     pub check: String,
+    /// Successes in a row.
+    pub successes: u16,
     /// Failures in a row.
     pub failures: u16,
     /// What was wrong the last time.

@@ -66,6 +66,8 @@ pub struct BreakerStatus {
 pub struct ProbeStatus {
     /// Which.
     pub kind: ProbeKind,
+    /// Successes in a row.
+    pub successes: u16,
     /// Failures in a row.
     pub failures: u16,
     /// What was wrong the last time.
@@ -103,7 +105,8 @@ fn probes(plan: &ServicePlan, service: &Service) -> Vec<ProbeStatus> {
     let planned = ProbeKind::ALL.into_iter().filter(|kind| plan.probes.get(*kind).is_some());
     let status = |kind| {
         let last_error = service.probes.last_error(kind).map(str::to_owned);
-        ProbeStatus { kind, failures: service.probes.get(kind).failures(), last_error }
+        let probing = service.probes.get(kind);
+        ProbeStatus { kind, successes: probing.successes(), failures: probing.failures(), last_error }
     };
     planned.map(status).collect()
 }

@@ -15,6 +15,8 @@ mod reload;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod screens;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod survival;

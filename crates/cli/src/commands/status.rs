@@ -3,7 +3,7 @@
 use anstyle::AnsiColor;
 use jiff::Timestamp;
 use menshen_api::client::Call;
-use menshen_api::types::{BreakerState, LogLine, Service, ServiceDetail, State, Wanted};
+use menshen_api::types::{BreakerState, LogLine, Probe, Service, ServiceDetail, State, Wanted};
 use menshen_api::{Endpoint, Time};
 
 use super::events::sentence;
@@ -194,10 +194,21 @@ fn print_probes(detail: &ServiceDetail) {
                 format!("failed {} times: {}", probe.failures, output::printable(error)),
                 AnsiColor::Red.on_default(),
             ),
-            None => styled("ok", AnsiColor::Green.on_default()),
+            None if passes(&detail.service, probe) => styled("ok", AnsiColor::Green.on_default()),
+            None => dim("no answer yet"),
         };
         output::line(format_args!("  {:<9} {}: {result}", probe.kind, output::printable(&probe.check)));
     }
+}
+
+/// Whether a probe is known to succeed. One that only listens, for a notification or a line, counts no successes.
+fn passes(service: &Service, probe: &Probe) -> bool {
+    let heard = match probe.kind.as_str() {
+        "readiness" => service.ready,
+        "liveness" => service.healthy == Some(true),
+        _ => service.state == State::Running,
+    };
+    service.pid.is_some() && (heard || probe.successes > 0)
 }
 
 fn print_log(detail: &ServiceDetail) {

@@ -67,6 +67,11 @@ impl Probing {
     pub(crate) const fn failures(&self) -> u16 {
         self.failures
     }
+
+    /// Successes in a row.
+    pub(crate) const fn successes(&self) -> u16 {
+        self.successes
+    }
 }
 
 const fn index(kind: ProbeKind) -> usize {

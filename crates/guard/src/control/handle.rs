@@ -250,6 +250,7 @@ impl Call {
         Probe {
             kind: status.kind.to_string(),
             check: check.unwrap_or_default(),
+            successes: status.successes,
             failures: status.failures,
             last_error: status.last_error,
         }
