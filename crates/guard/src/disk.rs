@@ -195,6 +195,9 @@ impl Writer {
         if let Err(error) = self.write_events(&mut batch) {
             failure.get_or_insert(error);
         }
+        if failure.is_none() {
+            self.journal.settle();
+        }
         // Callers hear back also when the disk does not take it: what they asked for is done, only not remembered yet.
         for job in batch.jobs {
             match job {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use menshen_api::Time;
 use menshen_api::types::Event;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OpenFlags, Row, params};
 use thiserror::Error;
 
 /// So many events are looked at for age and size between two prunings.
@@ -16,6 +16,12 @@ const PRUNE_EVERY: u32 = 1000;
 const PRUNE_PARTS: u64 = 10;
 /// Memory SQLite may use for pages, in KiB: the journal is written far more than read.
 const CACHE_KIB: u32 = 256;
+
+/// The most a journal takes that has no file, in bytes.
+const IN_MEMORY_BYTES_MAX: u64 = 4 << 20;
+
+/// The most events a file may have that cannot be seen without writing beside it: those of a few prunings.
+const NOT_SEEN_MAX: u64 = 100_000;
 
 /// Why the journal cannot be used.
 #[derive(Debug, Error)]
@@ -37,6 +43,17 @@ pub struct Bounds {
     pub keep: Duration,
     /// When the file is larger, the oldest events go.
     pub bytes: u64,
+}
+
+/// What became of the journal that was there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// It goes on, or is the first.
+    Whole,
+    /// It was damaged and put aside; a new one has begun.
+    Anew,
+    /// The disk does not take one now, for this reason: until it does, it is kept in memory.
+    InMemory(String),
 }
 
 /// Which events.
@@ -61,27 +78,42 @@ pub struct Journal {
     path: PathBuf,
     bounds: Bounds,
     since_pruning: u32,
+    /// Numbers up to this one are taken by events that are elsewhere.
+    taken: u64,
 }
 
 impl Journal {
     /// Opens the journal, and makes it where there is none. One that is damaged is put aside, with `.damaged` added to its
-    /// name, and a new one begun: history must not keep a guard from guarding. Says whether that was so.
+    /// name, and a new one begun; where the disk is full, it is kept in memory: history must not keep a guard from guarding.
     ///
     /// # Errors
     /// When not even a new one can be made.
-    pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, bool), JournalError> {
-        match Self::try_open(path, bounds) {
-            Ok(journal) => Ok((journal, false)),
-            Err(error) if is_damage(&error) => {
-                put_aside(path);
-                Self::try_open(path, bounds).map(|journal| (journal, true)).map_err(|source| at(path, source))
+    pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, Opened), JournalError> {
+        let mut opened = Opened::Whole;
+        let mut journal = Self::try_open(path, bounds);
+        if journal.as_ref().is_err_and(is_damage) {
+            put_aside(path);
+            opened = Opened::Anew;
+            journal = Self::try_open(path, bounds);
+        }
+        match journal {
+            Ok(journal) => Ok((journal, opened)),
+            Err(error) if is_of_disk(&error) => {
+                let mut journal = Connection::open_in_memory()
+                    .and_then(|connection| Self::on(connection, path, bounds))
+                    .map_err(|source| at(path, source))?;
+                journal.taken = newest_as_it_lies(path).map_or(0, |newest| newest + NOT_SEEN_MAX);
+                Ok((journal, Opened::InMemory(at(path, error).to_string())))
             }
             Err(error) => Err(at(path, error)),
         }
     }
 
     fn try_open(path: &Path, bounds: Bounds) -> Result<Self, rusqlite::Error> {
-        let connection = Connection::open(path)?;
+        Self::on(Connection::open(path)?, path, bounds)
+    }
+
+    fn on(connection: Connection, path: &Path, bounds: Bounds) -> Result<Self, rusqlite::Error> {
         connection.pragma_update(None, "auto_vacuum", "incremental")?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
@@ -99,7 +131,7 @@ impl Journal {
             CREATE INDEX IF NOT EXISTS event_of_service ON event (service, sequence);
             CREATE INDEX IF NOT EXISTS event_at_time ON event (time_ms);",
         )?;
-        let mut journal = Self { connection, path: path.to_owned(), bounds, since_pruning: 0 };
+        let mut journal = Self { connection, path: path.to_owned(), bounds, since_pruning: 0, taken: 0 };
         journal.prune()?;
         Ok(journal)
     }
@@ -111,7 +143,24 @@ impl Journal {
     pub fn newest(&self) -> Result<u64, JournalError> {
         let newest =
             self.connection.query_row("SELECT max(sequence) FROM event", [], |row| row.get::<_, Option<i64>>(0));
-        newest.map(|number| number.map_or(0, i64::unsigned_abs)).map_err(|source| at(&self.path, source))
+        let newest = newest.map(|number| number.map_or(0, i64::unsigned_abs));
+        newest.map(|newest| newest.max(self.taken)).map_err(|source| at(&self.path, source))
+    }
+
+    /// Moves a journal that is kept in memory into its file, once the disk takes it.
+    pub(crate) fn settle(&mut self) {
+        if self.has_file() {
+            return;
+        }
+        let all = Filter { limit: u32::MAX, ..Filter::default() };
+        let Ok(mut in_file) = Self::try_open(&self.path, self.bounds) else { return };
+        if self.query(&all).and_then(|events| in_file.append(&events)).is_ok() {
+            *self = in_file;
+        }
+    }
+
+    fn has_file(&self) -> bool {
+        self.connection.path().is_some_and(|path| !path.is_empty())
     }
 
     /// Changes how much is kept.
@@ -187,8 +236,9 @@ impl Journal {
         let keep_ms = i64::try_from(self.bounds.keep.as_millis()).unwrap_or(i64::MAX);
         let oldest_ms = menshen_os::clock::wall_ms().saturating_sub(keep_ms);
         self.connection.execute("DELETE FROM event WHERE time_ms < ?1", [oldest_ms])?;
-        if self.size()? > self.bounds.bytes {
-            let enough = self.bounds.bytes / PRUNE_PARTS * (PRUNE_PARTS - 1);
+        let most = if self.has_file() { self.bounds.bytes } else { self.bounds.bytes.min(IN_MEMORY_BYTES_MAX) };
+        if self.size()? > most {
+            let enough = most / PRUNE_PARTS * (PRUNE_PARTS - 1);
             let mut count: i64 = self.connection.query_row("SELECT count(*) FROM event", [], |row| row.get(0))?;
             while count > 0 && self.size()? > enough {
                 let surplus = i64::try_from(count.unsigned_abs().div_ceil(PRUNE_PARTS)).unwrap_or(count);
@@ -232,6 +282,23 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
         // A table of another shape is not our journal either.
         || matches!(error, rusqlite::Error::SqliteFailure(_, Some(text)) if text.contains("no such column"))
+}
+
+/// Whether it is the disk that does not take it, rather than who asks.
+fn is_of_disk(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(DiskFull | ReadOnly | SystemIoFailure))
+}
+
+/// The number of the newest event in a file, as far as that can be told without writing anything.
+fn newest_as_it_lies(path: &Path) -> Option<u64> {
+    let path = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).ok()?;
+    connection
+        .query_row("SELECT max(sequence) FROM event", [], |row| row.get::<_, Option<i64>>(0))
+        .ok()?
+        .map(i64::unsigned_abs)
 }
 
 fn put_aside(path: &Path) {
@@ -301,6 +368,35 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_in_memory_stays_small_whatever_a_file_may_take() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut journal = Journal::on(connection, Path::new("journal.db"), GENEROUS).unwrap();
+        for batch in 0..80_u64 {
+            journal.append(&(0..500).map(|number| event(batch * 500 + number + 1, "a")).collect::<Vec<_>>()).unwrap();
+        }
+        assert!(journal.size().unwrap() <= IN_MEMORY_BYTES_MAX);
+        assert_eq!(journal.newest().unwrap(), 40_000, "the newest are kept");
+    }
+
+    #[test]
+    fn a_journal_in_memory_goes_on_in_its_file_when_that_can_be_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("100%?#/journal.db");
+        let connection = Connection::open_in_memory().unwrap();
+        let mut journal = Journal::on(connection, &path, GENEROUS).unwrap();
+        journal.append([&event(6, "a")]).unwrap();
+        journal.settle();
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        Journal::open(&path, GENEROUS).unwrap().0.append([&event(5, "a")]).unwrap();
+        assert_eq!(newest_as_it_lies(&path), Some(5));
+        journal.settle();
+        drop(journal);
+        let journal = Journal::open(&path, GENEROUS).unwrap().0;
+        let events = journal.query(&Filter { limit: 9, ..Filter::default() }).unwrap();
+        assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [5, 6]);
+    }
+
+    #[test]
     fn what_is_too_old_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
@@ -316,8 +412,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
-        let (mut journal, damaged) = Journal::open(&path, GENEROUS).unwrap();
-        assert!(damaged);
+        let (mut journal, opened) = Journal::open(&path, GENEROUS).unwrap();
+        assert_eq!(opened, Opened::Anew);
         journal.append([&event(1, "a")]).unwrap();
         assert!(folder.path().join("journal.db.damaged").exists());
     }

@@ -24,7 +24,7 @@ use super::{Guard, GuardError, Options, now, store};
 use crate::control::{Control, Shared};
 use crate::disk::Disk;
 use crate::hub::Hub;
-use crate::journal::{Bounds, Journal};
+use crate::journal::{Bounds, Journal, Opened};
 use crate::logs::Logs;
 use crate::program::Identities;
 
@@ -41,7 +41,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         .map_err(failed("setting up process control"))?;
     let (inputs, waiting) = Inputs::channel(system.waker());
     let tasks = Tasks::start().map_err(failed("starting the task thread"))?;
-    let (disk, next_sequence, damaged) = open_disk(&paths.memory(&instance), &plan, &inputs)?;
+    let (disk, next_sequence, opened) = open_disk(&paths.memory(&instance), &plan, &inputs)?;
     let log_reports = LogReports::default();
     let logs = start_logs(&inputs, &log_reports).map_err(failed("starting the log thread"))?;
     if let Some(watcher) = &mut watcher {
@@ -94,8 +94,10 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         watcher,
     };
     guard.furnish_all(&plan);
-    if damaged {
-        guard.note("the journal was damaged; it was put aside and a new one begun".to_owned());
+    match opened {
+        Opened::Whole => {}
+        Opened::Anew => guard.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
+        Opened::InMemory(why) => guard.note(format!("{why}; until it can be, events are kept in memory only")),
     }
     guard.take_over()?;
     Ok(guard)
@@ -150,13 +152,13 @@ fn claim(paths: &menshen_os::paths::Paths, instance: &str) -> Result<Lock, Guard
     lock.ok_or_else(|| GuardError::AlreadyRunning { instance: instance.to_owned() })
 }
 
-fn open_disk(memory: &Path, plan: &Plan, inputs: &Inputs) -> Result<(Disk, u64, bool), GuardError> {
+fn open_disk(memory: &Path, plan: &Plan, inputs: &Inputs) -> Result<(Disk, u64, Opened), GuardError> {
     let bounds = Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 };
-    let (journal, damaged) = Journal::open(&memory.join("journal.db"), bounds)?;
+    let (journal, opened) = Journal::open(&memory.join("journal.db"), bounds)?;
     let next_sequence = journal.newest()? + 1;
     let inputs = inputs.clone();
     let disk = Disk::start(journal, move |report| inputs.send_blocking(Input::Disk(report)));
-    Ok((disk.map_err(failed("starting the disk thread"))?, next_sequence, damaged))
+    Ok((disk.map_err(failed("starting the disk thread"))?, next_sequence, opened))
 }
 
 fn start_logs(inputs: &Inputs, reports: &LogReports) -> std::io::Result<Logs> {
