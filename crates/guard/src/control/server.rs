@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use super::idempotency::Idempotency;
 const CONNECTIONS_MAX: usize = 512;
 /// How many of them one process may have, so that it cannot keep others out.
 const CONNECTIONS_PER_PROCESS_MAX: usize = 64;
+/// How many more may be open to be told so. Those beyond are not even told.
+const REFUSALS_MAX: usize = 512;
 /// How long a caller may take to send the head of a request, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The wait after a connection could not be accepted (no descriptors left).
@@ -33,12 +36,15 @@ struct Server {
     shared: Arc<Shared>,
     access: Arc<RwLock<Access>>,
     open: Mutex<HashMap<u32, usize>>,
+    refusals: AtomicUsize,
     idempotency: Idempotency,
 }
 
 /// Accepts until it is ended.
 pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, access: Arc<RwLock<Access>>) {
-    let server = Arc::new(Server { shared, access, open: Mutex::default(), idempotency: Idempotency::default() });
+    let idempotency = Idempotency::default();
+    let server = Server { shared, access, open: Mutex::default(), refusals: AtomicUsize::new(0), idempotency };
+    let server = Arc::new(server);
     loop {
         match listener.accept().await {
             Ok((stream, caller)) => {
@@ -53,7 +59,19 @@ pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, access: Arc<R
 impl Server {
     async fn connection(&self, stream: ServerStream, caller: Caller) {
         let admitted = self.admit(caller.pid);
-        let service = service_fn(|request| self.answer(request, &caller, admitted));
+        let refused_before = if admitted { 0 } else { self.refusals.fetch_add(1, Ordering::Relaxed) };
+        if refused_before < REFUSALS_MAX {
+            self.speak(stream, &caller, admitted).await;
+        }
+        if admitted {
+            self.leave(caller.pid);
+        } else {
+            self.refusals.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn speak(&self, stream: ServerStream, caller: &Caller, admitted: bool) {
+        let service = service_fn(|request| self.answer(request, caller, admitted));
         let mut connection = http1::Builder::new();
         connection
             .timer(TokioTimer::new())
@@ -62,9 +80,6 @@ impl Server {
             .max_buf_size(64 << 10);
         // What goes wrong with a connection is the caller's to notice.
         let _ = connection.serve_connection(TokioIo::new(stream), service).await;
-        if admitted {
-            self.leave(caller.pid);
-        }
     }
 
     /// Whether there is room for one more connection of this process.
