@@ -140,8 +140,7 @@ fn a_command_whose_caller_hung_up_is_answered_when_it_is_asked_again_with_its_ke
 #[test]
 fn lists_are_paged_and_waits_end_when_it_is_so_or_cannot_be() {
     let services: String = (0..25).map(|n| format!("[service.s{n:02}]\ncommand = \"sleep 1000\"\n")).collect();
-    let failing =
-        "[service.failing]\ncommand = [\"sh\", \"-c\", \"exit 1\"]\nstart = \"manual\"\nrestart.policy = \"never\"\n";
+    let failing = "[service.failing]\ncommand = [\"sh\", \"-c\", \"exit 1\"]\nstart = \"manual\"\nrestart.policy = \"never\"\nprobe.readiness = { exec = [\"false\"] }\n";
     let bed = Bed::new(Trees::Walk, &format!("{services}{failing}")).up();
     let mut names = Vec::new();
     let mut cursor = String::new();
