@@ -121,14 +121,15 @@ fn service_diff(old: &ServicePlan, new: &ServicePlan) -> Option<ServiceDiff> {
         // The program learns of the notify socket and the watchdog from its environment, so it must start anew.
         if protocol_changes && field.starts_with("probes") { Cost::Restart } else { cost }
     };
-    let mask = |value: &Json| mask(value, old, new);
+    let mask_text = |text: &str| new.secrets.mask(&old.secrets.mask(text));
+    let mask = |value: &Json| map_texts(value, &mask_text);
     let changes: Vec<Change> = changed_fields(&fields(old), &fields(new))
         .into_iter()
         .map(|(field, old, new)| {
             let secret = field.split('.').next_back().is_some_and(looks_secret);
             let shown =
                 |value: Json| if secret && !value.is_null() { Json::String(MASK.to_owned()) } else { mask(&value) };
-            Change { cost: cost(&field), field, old: shown(old), new: shown(new) }
+            Change { cost: cost(&field), old: shown(old), new: shown(new), field: mask_text(&field) }
         })
         .collect();
     let highest = changes.iter().map(|change| change.cost).max()?;
@@ -199,17 +200,13 @@ fn is_below(field: &str, start: &str) -> bool {
     field.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-fn mask(value: &Json, old: &ServicePlan, new: &ServicePlan) -> Json {
-    map_texts(value, &|text| new.secrets.mask(&old.secrets.mask(text)))
-}
-
-/// The value with every text in it replaced.
+/// The value with every text in it replaced, and every key: a file's path is one.
 pub(crate) fn map_texts(value: &Json, replace: &dyn Fn(&str) -> String) -> Json {
     match value {
         Json::String(text) => Json::String(replace(text)),
         Json::Array(items) => Json::Array(items.iter().map(|item| map_texts(item, replace)).collect()),
         Json::Object(table) => {
-            Json::Object(table.iter().map(|(key, value)| (key.clone(), map_texts(value, replace))).collect())
+            Json::Object(table.iter().map(|(key, value)| (replace(key), map_texts(value, replace))).collect())
         }
         Json::Null | Json::Bool(_) | Json::Number(_) => value.clone(),
     }

@@ -270,6 +270,18 @@ fn a_secret_of_an_alert_does_not_show_in_the_plan() {
 }
 
 #[test]
+fn a_secret_in_the_path_of_a_file_does_not_show() {
+    let text =
+        "[service.web]\ncommand = \"./shop-web\"\nreload = { signal = \"HUP\", files = [\"${API_TOKEN}.conf\"] }\n";
+    let load = |token: &str| load(&input(&[("menshen.toml", text)], &[token]), &Machine).plan.unwrap();
+    let (old, new) = (load("API_TOKEN=topsecret"), load("API_TOKEN=nextsecret"));
+    let plan = crate::config::masked_plan(&new).to_string();
+    let changes = crate::diff::diff(&old, &new);
+    let shown = format!("{plan} {changes:?}");
+    assert!(!shown.contains("topsecret") && !shown.contains("nextsecret"), "{shown}");
+}
+
+#[test]
 fn a_secret_does_not_show_as_a_name() {
     let text = "[service.web]\ncommand = \"./shop-web\"\ndepends_on = [\"${API_TOKEN}\"]\n";
     let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
