@@ -8,6 +8,8 @@ mod platform;
 
 pub use platform::{System, Waker, exists, leave_terminal};
 
+use std::path::PathBuf;
+
 use crate::event::{Exit, TreeState};
 
 /// How to set the system up.
@@ -43,7 +45,7 @@ pub enum Target {
 }
 
 /// A main process an earlier guard looked after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Earlier {
     /// Its number.
     pub pid: u32,
@@ -51,6 +53,9 @@ pub struct Earlier {
     pub start_time: u64,
     /// The process the program was started as, with its start time, if that one has named another main process.
     pub first: Option<(u32, u64)>,
+    /// The folder of its tree, where it has one. It need not be where this guard would make it: an earlier guard may have
+    /// been started from elsewhere.
+    pub folder: Option<PathBuf>,
 }
 
 /// What became of a process an earlier guard started.

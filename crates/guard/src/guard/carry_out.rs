@@ -62,7 +62,8 @@ impl Guard {
         let process = |(role, number, pid): (Role, u64, Option<u32>)| {
             let token = self.jobs.token_of(RunId { service: id, role, number })?;
             let (start_time, first) = (self.system.start_time(token)?, self.system.first(token));
-            Some(StoredProcess { role, number, pid: pid?, start_time, first })
+            let folder = self.system.folder(token);
+            Some(StoredProcess { role, number, pid: pid?, start_time, first, folder })
         };
         let processes = memory.runs().filter_map(process).collect();
         let asked = memory.asked();

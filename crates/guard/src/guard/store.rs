@@ -26,7 +26,7 @@ pub(crate) struct Stored {
 }
 
 /// One process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredProcess {
     pub role: Role,
     pub number: u64,
@@ -35,12 +35,15 @@ pub(crate) struct StoredProcess {
     /// What it was started as, with its start time, if it has named another main process (`MAINPID=`).
     #[serde(default)]
     pub first: Option<(u32, u64)>,
+    /// The folder of its tree, where it has one.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
 }
 
 impl StoredProcess {
     /// As the system takes it.
-    pub(crate) const fn earlier(&self) -> Earlier {
-        Earlier { pid: self.pid, start_time: self.start_time, first: self.first }
+    pub(crate) fn earlier(&self) -> Earlier {
+        Earlier { pid: self.pid, start_time: self.start_time, first: self.first, folder: self.folder.clone() }
     }
 }
 

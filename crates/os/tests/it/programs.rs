@@ -236,13 +236,17 @@ fn an_adopted_process_is_looked_after_like_one_of_our_own() {
     let pid: u32 = line.trim().parse().unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let start: u64 = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
-    let adopted =
-        bed.system.adopt(Token(50), &Bed::place("main"), &Earlier { pid, start_time: start, first: None }).unwrap();
+    let adopted = bed
+        .system
+        .adopt(Token(50), &Bed::place("main"), &Earlier { pid, start_time: start, first: None, folder: None })
+        .unwrap();
     assert_eq!(adopted, menshen_os::system::Adopted::Alive);
     assert_eq!(bed.end_of(Token(50)).exit, Exit::Code(3), "the kernel remembers the exit of what others reaped");
     bed.until("its parent has reaped it", |_| !std::path::Path::new(&format!("/proc/{pid}")).exists());
-    let gone =
-        bed.system.adopt(Token(51), &Bed::place("main"), &Earlier { pid, start_time: start, first: None }).unwrap();
+    let gone = bed
+        .system
+        .adopt(Token(51), &Bed::place("main"), &Earlier { pid, start_time: start, first: None, folder: None })
+        .unwrap();
     assert_eq!(gone, menshen_os::system::Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Empty });
     // The system reaps every child of this process, so there may be nothing left to wait for.
     let _ = parent.wait();
@@ -252,8 +256,10 @@ fn an_adopted_process_is_looked_after_like_one_of_our_own() {
 fn a_recycled_number_is_never_adopted() {
     let mut bed = Bed::new(TreeMode::Walk);
     let me = std::process::id();
-    let adopted =
-        bed.system.adopt(Token(50), &Bed::place("main"), &Earlier { pid: me, start_time: 1, first: None }).unwrap();
+    let adopted = bed
+        .system
+        .adopt(Token(50), &Bed::place("main"), &Earlier { pid: me, start_time: 1, first: None, folder: None })
+        .unwrap();
     assert!(matches!(adopted, menshen_os::system::Adopted::Ended { .. }));
     bed.system.kill(Token(50), Target::Tree);
 }

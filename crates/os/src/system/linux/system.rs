@@ -9,6 +9,7 @@ mod signals;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,8 +170,8 @@ impl System {
     /// # Errors
     /// When the system has no descriptors left.
     pub fn adopt(&mut self, token: Token, place: &Place, earlier: &Earlier) -> io::Result<Adopted> {
-        let Earlier { pid, start_time, first } = *earlier;
-        let tree = Rc::new(self.forest.tree_of_earlier(place, earlier)?);
+        let Earlier { pid, start_time, first, folder: _ } = *earlier;
+        let tree = Rc::new(self.forest.tree_of_earlier(place, earlier));
         self.trees.insert(place.clone(), Rc::clone(&tree));
         let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
         let exit = alive.is_none().then_some(Exit::Unknown);
@@ -196,6 +197,12 @@ impl System {
     #[must_use]
     pub fn first(&self, token: Token) -> Option<(u32, u64)> {
         self.processes.get(&token)?.first
+    }
+
+    /// The folder of a program's tree, where it has one.
+    #[must_use]
+    pub fn folder(&self, token: Token) -> Option<PathBuf> {
+        self.processes.get(&token)?.tree.path().map(Path::to_owned)
     }
 
     /// When a process started: with its number, what tells it from all others of this boot.

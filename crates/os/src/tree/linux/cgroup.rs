@@ -19,6 +19,8 @@ use crate::usage::{Enforced, Limits};
 /// The folders of one guard.
 #[derive(Debug)]
 pub(crate) struct Hierarchy {
+    /// Where the kernel shows all of them.
+    mount: PathBuf,
     /// The guard's folder for its services.
     root: PathBuf,
     /// The same as the kernel shows it in `/proc/PID/cgroup`.
@@ -39,6 +41,8 @@ pub(crate) struct Leaf {
     folder: OwnedFd,
     entry: Entry,
     spent: Cell<bool>,
+    /// It is not below this guard's own folder: an earlier one made it elsewhere.
+    elsewhere: bool,
 }
 
 /// How a program gets into its tree's folder.
@@ -75,18 +79,25 @@ impl Hierarchy {
             .into_iter()
             .filter_map(|controller| Some((controller, old_folder(&mounts, controller, &folder)?)))
             .collect();
-        Some(Self { root, root_name, old })
+        Some(Self { mount, root, root_name, old })
     }
 
     /// The folder of a tree, made if it is not there.
     pub(crate) fn leaf(&self, service: &str, role: &str) -> io::Result<Leaf> {
         let path = self.root.join(service).join(role);
         let entry = make_anew(&path).map_err(context(format!("creating {}", path.display())))?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from);
-        let folder = folder.map_err(context(format!("opening {}", path.display())))?;
+        let folder = open(&path)?;
         let name = format!("{}/{service}/{role}", self.root_name);
-        Ok(Leaf { name, path, folder, entry, spent: Cell::new(false) })
+        Ok(Leaf { name, path, folder, entry, spent: Cell::new(false), elsewhere: false })
+    }
+
+    /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it.
+    /// Nothing is born in it any more: nobody knows what has happened there.
+    pub(crate) fn leaf_of_earlier(&self, path: &Path) -> Option<Leaf> {
+        let name = format!("/{}", path.strip_prefix(&self.mount).ok()?.to_str()?);
+        let elsewhere = !path.starts_with(&self.root);
+        let (path, folder) = (path.to_owned(), open(path).ok()?);
+        Some(Leaf { name, path, folder, entry: Entry::Walks, spent: Cell::new(true), elsewhere })
     }
 
     /// Sets what a service may use. Says what the kernel enforces.
@@ -182,7 +193,25 @@ impl Hierarchy {
     }
 }
 
+impl Drop for Leaf {
+    /// Nobody else removes what an earlier guard made elsewhere: the tree's folder, its service's and that guard's own.
+    fn drop(&mut self) {
+        const OWN_FOLDERS: usize = 3;
+        let folders = self.path.ancestors().take(if self.elsewhere { OWN_FOLDERS } else { 0 });
+        for folder in folders {
+            // One that is in use stays, and so do those above it.
+            if fs::remove_dir(folder).is_err() {
+                return;
+            }
+        }
+    }
+}
+
 impl Leaf {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn folder(&self) -> (BorrowedFd<'_>, Entry) {
         (self.folder.as_fd(), self.entry)
     }
@@ -258,6 +287,12 @@ impl Leaf {
             OpenOptions::new().write(true).open(&path).map_err(context(format!("opening {}", path.display())))?;
         file.write_all(if frozen { b"1" } else { b"0" }).map_err(context(format!("writing {}", path.display())))
     }
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
+    folder.map_err(context(format!("opening {}", path.display())))
 }
 
 /// Makes a folder that has no past.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use super::cgroup::{Entry, Hierarchy, Leaf};
@@ -59,10 +60,11 @@ impl Forest {
     }
 
     /// The tree of a run that an earlier guard began, whose processes may be gone. The first of them leads it, even where the
-    /// main process is another one by now.
-    pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> io::Result<Tree> {
-        if self.hierarchy.is_some() {
-            return self.tree(place);
+    /// main process is another one by now. What had no folder, or one that cannot be used, is known by its marks.
+    pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> Tree {
+        let folder = self.hierarchy.as_ref().zip(earlier.folder.as_ref());
+        if let Some(leaf) = folder.and_then(|(hierarchy, folder)| hierarchy.leaf_of_earlier(folder)) {
+            return Tree::Cgroup(leaf);
         }
         let main = (earlier.pid, earlier.start_time);
         let (leader, leader_start) = earlier.first.unwrap_or(main);
@@ -70,7 +72,7 @@ impl Forest {
             [(leader, leader_start), main].into_iter().find(|(pid, start)| procfs::start_time(*pid) == Some(*start));
         let environment = known.and_then(|(pid, _)| procfs::environment(pid));
         let mark = Mark::of_earlier(&self.instance, place, environment.as_deref());
-        Ok(Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start))))))
+        Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start)))))
     }
 
     pub(crate) fn limit(&self, service: &str, limits: &Limits) -> Enforced {
@@ -135,6 +137,14 @@ impl Tree {
     pub(crate) fn folder(&self) -> Option<(BorrowedFd<'_>, Entry)> {
         match self {
             Self::Cgroup(leaf) => Some(leaf.folder()),
+            Self::Walked(_) => None,
+        }
+    }
+
+    /// Its folder.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Cgroup(leaf) => Some(leaf.path()),
             Self::Walked(_) => None,
         }
     }
