@@ -9,7 +9,7 @@ use menshen_tests::{Bed, Signal, State, Trees, with_both_trees};
 
 const SERVICES: &str = r#"
     [service.web]
-    command = ["sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; echo $n > last; sleep 0.01; done"]
+    command = ["sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; echo $n > next; mv next last; sleep 0.01; done"]
     [service.flaky]
     command = ["sh", "-c", "exec sleep 1000"]
     restart.delay = "20ms"
