@@ -1,7 +1,8 @@
 //! Whole trees: nothing survives that is to end, nothing ends that is somebody else's. With cgroups and without.
 
+use menshen_os::system::Earlier;
 use menshen_os::usage::Limits;
-use menshen_os::{Exit, OsEvent, Target, TreeMode, TreeState};
+use menshen_os::{Exit, OsEvent, Target, Token, TreeMode, TreeState};
 
 use crate::bed::{BOTH, Bed, is_root, lives};
 
@@ -23,6 +24,27 @@ fn a_daemon_child_keeps_the_tree_alive_after_its_parent() {
         bed.wait_empty(token);
         assert!(!lives(daemon), "{mode:?}");
     }
+}
+
+#[test]
+fn a_tree_that_an_earlier_guard_made_elsewhere_is_taken_over_whole() {
+    let mut earlier = Bed::new(TreeMode::Auto);
+    let (token, pid) = earlier.start(&earlier.shell(&format!("{DAEMON} while :; do sleep 0.1; done")));
+    let daemon: u32 = earlier.await_file("daemon").parse().unwrap();
+    let (start_time, folder) = (earlier.system.start_time(token).unwrap(), earlier.system.folder(token));
+    // Of another name, it has its folders elsewhere, as one has that was started in another cgroup.
+    let mut bed = Bed::new(TreeMode::Auto);
+    let adopted = Earlier { pid, start_time, first: earlier.system.first(token), folder: folder.clone() };
+    bed.system.adopt(Token(50), &Bed::place("main"), &adopted).unwrap();
+    if folder.is_some() {
+        assert!(bed.system.is_member(Token(50), daemon));
+    }
+    bed.system.kill(Token(50), Target::Tree);
+    bed.until("nothing lives", |_| !lives(pid) && (folder.is_none() || !lives(daemon)));
+    drop(earlier);
+    bed.until("nothing is left of it", |bed| bed.system.folder(Token(50)).is_none());
+    bed.system.forget("web");
+    assert!(folder.is_none_or(|folder| !folder.exists()), "its folder is left");
 }
 
 #[test]
