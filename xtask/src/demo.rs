@@ -6,13 +6,15 @@ use std::sync::atomic::AtomicBool;
 use crate::shell::{cargo, command, root, run, say};
 
 pub(crate) fn demo() -> Result<(), String> {
-    run(cargo().args(["build", "--release", "--quiet", "--package", "menshen-cli", "--package", "menshen-shop"]))?;
+    say("building everything first, which takes some minutes");
+    run(cargo().args(["build", "--release", "--package", "menshen-cli", "--package", "menshen-shop"]))?;
     say(INTRODUCTION);
     let menshen = root().join("target/release/menshen");
     let shop = root().join("examples/shop/menshen.toml");
     let programs = root().join("target/release");
     let mut guard = command(&menshen);
     guard.arg("up").arg("--file").arg(shop).arg("--set").arg(format!("BIN={}", programs.display()));
+    guard.arg("--set").arg(format!("STATE={}", root().join("target/demo/shop").display()));
     // Everything the demo makes stays in the repository's own target folder.
     guard.env("MENSHEN_HOME", root().join("target/demo"));
     // Ctrl-C is for the guard, which closes the shop; this waits until it has.

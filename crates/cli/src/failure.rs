@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Done,
     /// It failed.
     Failed,
+    /// What was typed makes no sense.
+    Usage,
     /// The definition is refused.
     Refused,
     /// There is no such service.
@@ -34,6 +36,7 @@ impl From<Exit> for ExitCode {
         let code = match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
+            Exit::Usage => 2,
             Exit::Refused | Exit::NotRunning => 3,
             Exit::NoSuchService | Exit::Unknown => 4,
             Exit::NotPermitted => 5,
@@ -86,8 +89,9 @@ impl From<ClientError> for Failure {
                     ProblemCode::NotPermitted => Exit::NotPermitted,
                     ProblemCode::DefinitionRefused => Exit::Refused,
                     ProblemCode::WaitFailed | ProblemCode::WaitTimeout => Exit::NotReady,
-                    ProblemCode::BadRequest
-                    | ProblemCode::NotFound
+                    // The command only passes on what was typed.
+                    ProblemCode::BadRequest => Exit::Usage,
+                    ProblemCode::NotFound
                     | ProblemCode::MethodNotAllowed
                     | ProblemCode::Disabled
                     | ProblemCode::NotRunning

@@ -1,6 +1,7 @@
 //! Finding running guards and speaking to them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, ListQuery, Service, ServiceList};
@@ -10,6 +11,9 @@ use menshen_os::local_socket;
 use crate::args::Arguments;
 use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
+
+/// A guard that works answers at once, whatever its services do.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A guard that may be running.
 pub(crate) struct Guard {
@@ -22,6 +26,8 @@ pub(crate) struct Guards {
     pub all: Vec<Guard>,
     /// Guards that are there but may not be spoken to.
     denied: Vec<String>,
+    /// Guards that are there and do not answer.
+    silent: Vec<String>,
     looked_in: Vec<PathBuf>,
     wanted: Option<String>,
 }
@@ -45,8 +51,13 @@ pub(crate) fn client(socket: PathBuf) -> Client {
 impl Guards {
     /// Looks for guards and asks each whether it is there.
     pub(crate) async fn find(arguments: &Arguments) -> Self {
-        let mut guards =
-            Self { all: Vec::new(), denied: Vec::new(), looked_in: Vec::new(), wanted: arguments.instance.clone() };
+        let mut guards = Self {
+            all: Vec::new(),
+            denied: Vec::new(),
+            silent: Vec::new(),
+            looked_in: Vec::new(),
+            wanted: arguments.instance.clone(),
+        };
         for paths in all_paths() {
             let instances = instances_in(&paths.run);
             for instance in instances
@@ -54,14 +65,18 @@ impl Guards {
                 .filter(|instance| arguments.instance.as_ref().is_none_or(|wanted| wanted == instance))
             {
                 let client = client(paths.control(&instance));
-                let call: Result<serde_json::Value, ClientError> = client.call(&Call::new(Endpoint::GetHealth)).await;
+                let health = Call::new(Endpoint::GetHealth);
+                let call = tokio::time::timeout(ANSWER_WITHIN, client.call::<serde_json::Value>(&health)).await;
                 match call {
-                    Ok(_) => guards.all.push(Guard { instance, client }),
-                    Err(ClientError::Unreachable(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    Ok(Ok(_)) => guards.all.push(Guard { instance, client }),
+                    Ok(Err(ClientError::Unreachable(error)))
+                        if error.kind() == std::io::ErrorKind::PermissionDenied =>
+                    {
                         guards.denied.push(instance);
                     }
                     // A socket nobody listens on was left by a guard that was killed.
-                    Err(_) => {}
+                    Ok(Err(_)) => {}
+                    Err(_) => guards.silent.push(instance),
                 }
             }
             guards.looked_in.push(paths.run);
@@ -91,6 +106,10 @@ impl Guards {
             let message = format!("you may not speak to the guard '{}'", self.denied.join("', '"));
             return Failure::new(Exit::NotPermitted, message)
                 .help("root, the guard's own user and the group 'menshen' may; see [guard.access]");
+        }
+        if !self.silent.is_empty() {
+            let message = format!("the guard '{}' does not answer", self.silent.join("', '"));
+            return Failure::new(Exit::NoGuard, message).help("it is stopped (SIGSTOP), or the machine is very busy");
         }
         let folders: Vec<String> = self.looked_in.iter().map(|path| path.display().to_string()).collect();
         let name = self.wanted.as_ref().map(|name| format!(" named '{name}'")).unwrap_or_default();

@@ -59,8 +59,12 @@ impl Control {
     }
 
     /// From now on these may do that.
-    pub(crate) fn set_access(&self, access: Access) {
-        *self.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+    ///
+    /// # Errors
+    /// When the socket's permissions cannot be changed; the roles hold all the same.
+    pub(crate) fn set_access(&self, plan: &AccessPlan) -> std::io::Result<()> {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access::new(plan);
+        menshen_os::file::set_group_access(&self.path, Access::socket_mode(plan), Some(access::GROUP))
     }
 
     /// Answers nobody new, and removes the socket.

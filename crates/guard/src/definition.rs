@@ -51,6 +51,9 @@ pub enum DefinitionError {
     /// A folder with more files than a definition can sensibly have.
     #[error("the folder {} has more than {FILES_MAX} *.toml files", .0.display())]
     TooManyFiles(PathBuf),
+    /// The profile cannot be part of a file's name.
+    #[error("'{0}' cannot be a profile: it takes letters, digits, '.', '_' and '-'")]
+    BadProfile(String),
     /// The profile has no file.
     #[error("the profile '{profile}' has no file: {} is not there", .file.display())]
     NoProfile {
@@ -74,6 +77,13 @@ impl DefinitionSource {
     /// # Errors
     /// When there is none, or the profile has none.
     pub fn files(&self) -> Result<Vec<Vec<PathBuf>>, DefinitionError> {
+        let is_name = |profile: &String| {
+            let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+            !profile.is_empty() && !profile.starts_with('.') && profile.chars().all(is_part)
+        };
+        if let Some(profile) = self.profile.as_ref().filter(|profile| !is_name(profile)) {
+            return Err(DefinitionError::BadProfile(profile.clone()));
+        }
         match (&self.text, self.path.is_dir()) {
             (Some(_), _) => Ok(Vec::new()),
             (None, true) => self.files_of_folder(),

@@ -77,6 +77,20 @@ fn roles_from_the_definition_bound_what_a_user_may_do() {
 }
 
 #[test]
+fn a_role_given_by_a_reload_holds_at_once() {
+    if !require::root() {
+        return;
+    }
+    let bed = Bed::new(Trees::Walk, SERVICE).up();
+    bed.await_ready("web");
+    drop(as_nobody(&bed, &["status"]).ended_with(5));
+    bed.write("menshen.toml", format!("{SERVICE}\n[guard.access]\nusers = {{ nobody = \"viewer\" }}\n"));
+    bed.menshen(["reload"]).done();
+    as_nobody(&bed, &["status"]).done();
+    drop(as_nobody(&bed, &["stop", "web"]).ended_with(5));
+}
+
+#[test]
 fn the_control_socket_and_what_is_remembered_are_closed_to_strangers() {
     let bed = Bed::new(Trees::Walk, SERVICE).up();
     bed.await_ready("web");

@@ -25,6 +25,8 @@ fn exit_codes_tell_what_happened() {
         (&["check", "--file", "bad.toml"], 3),
         (&["up", "--file", "bad.toml"], 3),
         (&["check", "--file", "missing.toml"], 3),
+        (&["check", "--profile", "a/b"], 3),
+        (&["check", "--profile", "../../etc"], 3),
         (&["status", "--instance", "nope"], 6),
         (&["pause", "web"], 0),
         (&["pause", "web"], 0),
@@ -127,7 +129,7 @@ fn what_is_piped_is_what_was_written() {
     assert_eq!(bed.menshen(["logs", "web", "--stderr"]).ended_with(0).stdout, b"err\n");
     let found = bed.menshen(["logs", "web", "--grep", "^o"]).ended_with(0);
     assert_eq!(found.stdout, b"one\n");
-    let wrong = bed.menshen(["logs", "web", "--grep", "("]).ended_with(1);
+    let wrong = bed.menshen(["logs", "web", "--grep", "("]).ended_with(2);
     assert!(wrong.stderr.contains("regular expression"), "{}", wrong.stderr);
 }
 
@@ -156,4 +158,59 @@ fn a_service_that_never_becomes_ready_ends_the_wait_with_7() {
     assert!(ran.text().contains("web"), "{}", ran.text());
     bed.menshen(["start", "web", "--timeout", "200ms"]).ended_with(7);
     bed.menshen(["down"]).done();
+}
+
+#[test]
+fn more_services_than_a_guard_takes_connections_are_acted_on_at_once() {
+    let services: String = (0..90).map(|n| format!("[service.s{n:02}]\ncommand = \"sleep 1000\"\n")).collect();
+    let bed = Bed::new(Trees::Walk, &services).up();
+    bed.menshen(["restart", "--all"]).done();
+    bed.menshen(["stop", "--all"]).done();
+    let list: serde_json::Value = bed.menshen(["status", "--json"]).json();
+    let states: Vec<&str> =
+        list["services"].as_array().unwrap().iter().filter_map(|service| service["state"].as_str()).collect();
+    assert_eq!(states, ["stopped"; 90]);
+}
+
+#[test]
+fn a_guard_that_has_been_ended_can_be_started_again_at_once() {
+    let bed = Bed::new(Trees::Walk, SHOP);
+    let name = format!("guard.name={}", bed.instance());
+    for _ in 0..10 {
+        bed.menshen(["up", "--detach", "--set", &name]).done();
+        bed.menshen(["down"]).done();
+    }
+}
+
+#[test]
+fn a_frozen_guard_is_told_of_instead_of_waited_for() {
+    let bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    bed.guard().signal(menshen_tests::Signal::STOP);
+    let ran = bed.menshen(["status"]).ended_with(6);
+    bed.guard().signal(menshen_tests::Signal::CONT);
+    assert!(ran.stderr.contains("does not answer"), "{}", ran.stderr);
+}
+
+#[test]
+fn following_events_since_a_moment_ago_tells_nothing_older() {
+    let bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    let mut follow = bed.command();
+    follow.args(["events", "--follow", "--json", "--since", "1ms"]).stdout(std::process::Stdio::piped());
+    let mut follow = follow.spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
+    let mark = bed.mark();
+    let first = std::thread::scope(|scope| {
+        let first = scope.spawn(move || lines.next().unwrap().unwrap());
+        // Until the follower is there, nothing tells when it is: something keeps happening.
+        while !first.is_finished() {
+            bed.menshen(["restart", "web"]).done();
+        }
+        first.join().unwrap()
+    });
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+    let first: menshen_tests::Event = serde_json::from_str(&first).unwrap();
+    assert!(first.sequence > mark.sequence(), "{first:?} is not after {mark:?}");
 }

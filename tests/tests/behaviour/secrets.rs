@@ -54,6 +54,11 @@ fn a_secret_given_as_a_setting_is_masked_where_the_plan_is_shown() {
     let ran =
         bed.menshen(["config", "--file", file.to_str().unwrap(), "--set", &format!("TOKEN={SECRET}")]).ended_with(0);
     assert!(ran.text().contains("shown") && !ran.text().contains(SECRET), "{}", ran.text());
+    let plain = format!("[service.web]\ncommand = \"sleep 1000\"\nenvironment = {{ DB_PASSWORD = \"{SECRET}\" }}\n");
+    bed.write("plain.toml", plain);
+    let ran = bed.menshen(["check", "--file", "plain.toml"]).ended_with(0);
+    let shown = format!("{}{}", ran.text(), ran.stderr);
+    assert!(shown.contains("plain text") && !shown.contains(SECRET), "{shown}");
     let plan = bed.menshen(["status", "web", "--json"]);
     assert!(!plan.text().contains(SECRET));
 }

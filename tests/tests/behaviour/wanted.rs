@@ -129,7 +129,7 @@ fn a_signal_reaches_the_main_process() {
     bed.await_file("up");
     bed.menshen(["signal", "USR1", "web"]).done();
     assert_eq!(bed.await_file("usr"), "got\n");
-    let ran = bed.menshen(["signal", "NOPE", "web"]).ended_with(1);
+    let ran = bed.menshen(["signal", "NOPE", "web"]).ended_with(2);
     assert!(ran.stderr.contains("NOPE"), "{}", ran.stderr);
 }
 

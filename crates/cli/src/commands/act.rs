@@ -60,7 +60,7 @@ impl Verb {
 
 pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, Failure> {
     // Told here, a mistake in the time-out does not stop half of the services first.
-    menshen_plan::duration::parse(&act.timeout).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    menshen_plan::duration::parse(&act.timeout).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let query = WaitQuery { wait: verb.wait().filter(|_| !act.no_wait), timeout: Some(act.timeout.clone()) };
     wait_for(async {
         let guards = Guards::find(arguments).await;
@@ -91,7 +91,9 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
 async fn in_order<'a>(guards: &'a Guards, names: &[String], verb: Verb) -> Result<Vec<(&'a Guard, Service)>, Failure> {
     let mut services = Vec::new();
     if names.is_empty() {
-        services = guards.services().await?;
+        // Every service of one guard: what another project runs is not meant by `--all`.
+        let guard = guards.one()?;
+        services.extend(guard.services().await?.into_iter().map(|service| (guard, service)));
     }
     for name in names {
         services.push(guards.find_service(name).await?);
@@ -107,14 +109,22 @@ async fn call(guard: &Guard, verb: Verb, name: &str, query: &WaitQuery) -> Resul
     guard.client.call(&Call::about(verb.endpoint(), name).query(query)?).await
 }
 
-/// Every call is sent before any answer is waited for: they belong together.
+/// How many calls wait for their answers at once; a guard takes only so many connections.
+const CALLS_AT_ONCE: usize = 32;
+
+/// Many calls are sent before the first answer is waited for: they belong together. The others follow in order.
 async fn all_at_once<T>(calls: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     let mut pending: Vec<_> = calls.map(Box::pin).collect();
     let mut answers: Vec<Option<T>> = pending.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {
+        let mut waiting = 0;
         for (call, answer) in pending.iter_mut().zip(&mut answers).filter(|(_, answer)| answer.is_none()) {
-            if let std::task::Poll::Ready(value) = call.as_mut().poll(context) {
-                *answer = Some(value);
+            match call.as_mut().poll(context) {
+                std::task::Poll::Ready(value) => *answer = Some(value),
+                std::task::Poll::Pending => waiting += 1,
+            }
+            if waiting == CALLS_AT_ONCE {
+                break;
             }
         }
         if answers.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }

@@ -27,8 +27,11 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
         if !events.follow {
             return Ok(Exit::Done);
         }
-        query.since = None;
-        query.after = Some(past.last().map_or(0, |event| event.sequence));
+        // Without anything to go on from, what comes is found by its time.
+        if let Some(last) = past.last() {
+            query.since = None;
+            query.after = Some(last.sequence);
+        }
         let mut happening = guard.client.events(&Call::new(Endpoint::ListEvents).query(&query)?).await?;
         while let Some(event) = happening.next().await? {
             show(arguments, &event);

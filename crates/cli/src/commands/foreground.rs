@@ -59,7 +59,7 @@ fn trees() -> Result<TreeMode, Failure> {
         Ok("cgroup") => Ok(TreeMode::Cgroup),
         Ok("walk") => Ok(TreeMode::Walk),
         Ok(other) => {
-            Err(Failure::new(Exit::Failed, format!("MENSHEN_TREES is '{other}'; it can be auto, cgroup or walk")))
+            Err(Failure::new(Exit::Usage, format!("MENSHEN_TREES is '{other}'; it can be auto, cgroup or walk")))
         }
     }
 }

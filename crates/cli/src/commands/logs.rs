@@ -36,7 +36,7 @@ fn query(logs: &Logs) -> Result<LogQuery, Failure> {
         Some("all") => None,
         Some(lines) => {
             let wrong = || {
-                Failure::new(Exit::Failed, format!("'{lines}' is not a number of lines")).help("write -n 100 or -n all")
+                Failure::new(Exit::Usage, format!("'{lines}' is not a number of lines")).help("write -n 100 or -n all")
             };
             Some(lines.parse().map_err(|_| wrong())?)
         }

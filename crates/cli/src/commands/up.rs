@@ -57,7 +57,7 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     let mut child = command.spawn().map_err(unusable)?;
     let guard = Guard { instance: instance.to_owned(), client: client(paths.control(instance)) };
     let timeout = menshen_plan::duration::parse(&up.timeout)
-        .map_err(|error| Failure::new(Exit::Failed, format!("--timeout: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     wait_for(async {
         let services = await_guard(&guard, &mut child, &log, up.wait.then_some(timeout)).await?;
         if arguments.json {

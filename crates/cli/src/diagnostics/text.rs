@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use menshen_plan::{Diagnostic, Loaded, Severity};
+use menshen_plan::source::Source;
+use menshen_plan::{Code, Diagnostic, Loaded, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, ThemeCharacters, ThemeStyles};
 
 /// Every finding, one below the other.
@@ -36,7 +37,10 @@ impl<'a> Shown<'a> {
     fn new(diagnostic: &'a Diagnostic, loaded: &Loaded) -> Self {
         let id = diagnostic.span.map(|span| span.source);
         let source = id.and_then(|id| loaded.sources.get(id));
-        let source = source.map(|source| NamedSource::new(&source.name, source.text.clone()).with_language("TOML"));
+        let shown = |source: &Source| {
+            NamedSource::new(&source.name, without_secrets(loaded, diagnostic, &source.text)).with_language("TOML")
+        };
+        let source = source.map(shown);
         let mut labels = Vec::new();
         let mut elsewhere = Vec::new();
         if let Some(span) = diagnostic.span {
@@ -55,6 +59,20 @@ impl<'a> Shown<'a> {
         }
         Self { diagnostic, source, labels, elsewhere }
     }
+}
+
+/// The text of a finding's source with what was found to be a secret made unreadable; every place stays where it is.
+fn without_secrets(loaded: &Loaded, diagnostic: &Diagnostic, text: &str) -> String {
+    let mut text = text.to_owned();
+    let id = diagnostic.span.map(|span| span.source);
+    let secrets = loaded.diagnostics.iter().filter(|other| other.code == Code::PlainSecret);
+    for span in secrets.filter_map(|secret| secret.span).filter(|span| Some(span.source) == id) {
+        if let Some(secret) = text.get(span.start..span.end) {
+            let masked = "*".repeat(secret.len());
+            text.replace_range(span.start..span.end, &masked);
+        }
+    }
+    text
 }
 
 impl fmt::Debug for Shown<'_> {

@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 use super::input::{Detail, Info, Input, Measured, Request};
 use super::status::{Clock, service};
 use super::{EndWhen, Guard};
-use crate::control::access::Access;
 use crate::journal::Bounds;
 
 /// Commands that wait for their answer.
@@ -171,7 +170,9 @@ impl Guard {
     /// Follows another plan.
     pub(super) fn follow(&mut self, plan: Arc<Plan>, by: String) {
         self.identities.forget();
-        self.control.set_access(Access::new(&plan.access));
+        if let Err(error) = self.control.set_access(&plan.access) {
+            self.note(format!("the control socket's permissions: {}", menshen_os::error::describe(&error)));
+        }
         self.disk_handle.set_bounds(Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 });
         self.feed(Event::Reload { plan, by });
     }
