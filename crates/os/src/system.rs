@@ -58,6 +58,12 @@ pub struct Earlier {
     pub folder: Option<PathBuf>,
 }
 
+impl Earlier {
+    /// A program that was being started when the guard died: nobody knows its process, or whether there is one. What is found
+    /// of it is what its tree tells.
+    pub const UNKNOWN: Self = Self { pid: 0, start_time: 0, first: None, folder: None };
+}
+
 /// What became of a process an earlier guard started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adopted {

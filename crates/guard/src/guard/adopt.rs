@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use menshen_core::{Event, Exit, MemoryError, Record, RecordKind, RunId, ServiceId, Tree};
 use menshen_os::Place;
-use menshen_os::system::Adopted;
+use menshen_os::system::{Adopted, Earlier};
 use menshen_plan::definition::{Rotate, Stop};
 use menshen_plan::{Input, Layer, ServiceName, ServicePlan, Source};
 
 use super::carry_out::role_name;
 use super::status::{exit, tree};
-use super::store::{self, Stored};
+use super::store::{self, Stored, StoredProcess};
 use super::{EndWhen, Guard, GuardError};
 use crate::facts::ThisMachine;
 
@@ -100,15 +100,13 @@ impl Guard {
             let run = RunId { service: id, role, number };
             let process = stored.processes.iter().find(|process| process.role == role && process.number == number);
             let place = Place { service: name.to_owned(), role: role_name(role).to_owned() };
-            let Some(process) = process else {
-                ended.push(Ended { run, exit: Exit::Unknown, tree: Tree::Empty });
-                continue;
-            };
+            // The guard may have died between a start and its note of it: what was born meanwhile must not get a twin.
+            let earlier = process.map_or(Earlier::UNKNOWN, StoredProcess::earlier);
             let token = self.jobs.token();
             self.jobs.add_run(token, run);
-            match self.system.adopt(token, &place, &process.earlier()) {
+            match self.system.adopt(token, &place, &earlier) {
                 Ok(Adopted::Alive) => {
-                    let reason = format!("process {} runs on", process.pid);
+                    let reason = format!("process {} runs on", earlier.pid);
                     let service = self.core.name(id).cloned();
                     self.write_record(Record { service, kind: RecordKind::Adopted, reason, by: None });
                 }
@@ -116,7 +114,7 @@ impl Guard {
                     ended.push(Ended { run, exit: exit(how), tree: tree(left) });
                 }
                 Err(error) => {
-                    self.note(format!("process {} of {name} cannot be looked after: {error}", process.pid));
+                    self.note(format!("process {} of {name} cannot be looked after: {error}", earlier.pid));
                     ended.push(Ended { run, exit: Exit::Unknown, tree: Tree::Empty });
                 }
             }

@@ -1,6 +1,6 @@
 //! Whole trees: nothing survives that is to end, nothing ends that is somebody else's. With cgroups and without.
 
-use menshen_os::system::Earlier;
+use menshen_os::system::{Adopted, Earlier};
 use menshen_os::usage::Limits;
 use menshen_os::{Exit, OsEvent, Target, Token, TreeMode, TreeState};
 
@@ -45,6 +45,23 @@ fn a_tree_that_an_earlier_guard_made_elsewhere_is_taken_over_whole() {
     bed.until("nothing is left of it", |bed| bed.system.folder(Token(50)).is_none());
     bed.system.forget("web");
     assert!(folder.is_none_or(|folder| !folder.exists()), "its folder is left");
+}
+
+#[test]
+fn a_program_whose_process_nobody_noted_is_found_by_its_tree() {
+    for mode in BOTH {
+        let mut bed = Bed::new(mode);
+        let (token, pid) = bed.start(&bed.shell("echo up > up; while :; do sleep 0.1; done"));
+        bed.await_file("up");
+        // As after a guard that died between the start and its note of it; where nothing was started, nothing is found.
+        let nothing = bed.system.adopt(Token(50), &Bed::place("stop"), &Earlier::UNKNOWN).unwrap();
+        assert_eq!(nothing, Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Empty });
+        let found = bed.system.adopt(Token(51), &Bed::place("main"), &Earlier::UNKNOWN).unwrap();
+        assert_eq!(found, Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Alive }, "{mode:?}");
+        bed.system.kill(Token(51), Target::Tree);
+        bed.until("it is gone", |_| !lives(pid));
+        drop(token);
+    }
 }
 
 #[test]

@@ -84,11 +84,16 @@ impl Hierarchy {
 
     /// The folder of a tree, made if it is not there.
     pub(crate) fn leaf(&self, service: &str, role: &str) -> io::Result<Leaf> {
-        let path = self.root.join(service).join(role);
+        let path = self.path(service, role);
         let entry = make_anew(&path).map_err(context(format!("creating {}", path.display())))?;
         let folder = open(&path)?;
         let name = format!("{}/{service}/{role}", self.root_name);
         Ok(Leaf { name, path, folder, entry, spent: Cell::new(false), elsewhere: false })
+    }
+
+    /// Where the folder of a tree is, or would be.
+    pub(crate) fn path(&self, service: &str, role: &str) -> PathBuf {
+        self.root.join(service).join(role)
     }
 
     /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it.

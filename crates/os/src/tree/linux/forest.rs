@@ -62,9 +62,12 @@ impl Forest {
     /// The tree of a run that an earlier guard began, whose processes may be gone. The first of them leads it, even where the
     /// main process is another one by now. What had no folder, or one that cannot be used, is known by its marks.
     pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> Tree {
-        let folder = self.hierarchy.as_ref().zip(earlier.folder.as_ref());
-        if let Some(leaf) = folder.and_then(|(hierarchy, folder)| hierarchy.leaf_of_earlier(folder)) {
-            return Tree::Cgroup(leaf);
+        if let Some(hierarchy) = &self.hierarchy {
+            // Where nobody noted its folder, it is the one this guard would make.
+            let folder = earlier.folder.clone().unwrap_or_else(|| hierarchy.path(&place.service, &place.role));
+            if let Some(leaf) = hierarchy.leaf_of_earlier(&folder) {
+                return Tree::Cgroup(leaf);
+            }
         }
         let main = (earlier.pid, earlier.start_time);
         let (leader, leader_start) = earlier.first.unwrap_or(main);

@@ -50,11 +50,12 @@ impl Mark {
         self.limit
     }
 
-    /// Whether this limit is the mark of the run with this main process; `None` if it is nobody's mark.
+    /// Whether this limit is the mark of the run with this main process, or of any run of the program where that process is
+    /// not known (0); `None` if it is nobody's mark.
     pub(crate) fn is_limit(&self, limit: Option<u64>, leader: u32) -> Option<bool> {
-        limit
-            .filter(|limit| (LIMIT_BASE..LIMIT_BASE << 1).contains(limit))
-            .map(|limit| limit == self.limit + u64::from(leader))
+        let limit = limit.filter(|limit| (LIMIT_BASE..LIMIT_BASE << 1).contains(limit))?;
+        let of_any = limit >> PID_BITS << PID_BITS == self.limit;
+        Some(if leader == 0 { of_any } else { limit == self.limit + u64::from(leader) })
     }
 }
 
@@ -81,6 +82,8 @@ mod tests {
         assert_eq!(web.is_limit(Some(web.limit() + 12), 13), Some(false));
         assert_eq!(Mark::new("shop", &place("db"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
         assert_eq!(Mark::new("other", &place("web"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
+        assert_eq!(web.is_limit(Some(web.limit() + 12), 0), Some(true), "any run of it");
+        assert_eq!(Mark::new("shop", &place("db"), 1).is_limit(Some(web.limit() + 12), 0), Some(false));
         for no_mark in [None, Some(u64::MAX), Some(200_000)] {
             assert_eq!(web.is_limit(no_mark, 12), None);
         }
