@@ -51,7 +51,7 @@ fn a_tree_that_an_earlier_guard_made_elsewhere_is_taken_over_whole() {
 fn a_program_whose_process_nobody_noted_is_found_by_its_tree() {
     for mode in BOTH {
         let mut bed = Bed::new(mode);
-        let (token, pid) = bed.start(&bed.shell("echo up > up; while :; do sleep 0.1; done"));
+        let (_, pid) = bed.start(&bed.shell("echo up > up; while :; do sleep 0.1; done"));
         bed.await_file("up");
         // As after a guard that died between the start and its note of it; where nothing was started, nothing is found.
         let nothing = bed.system.adopt(Token(50), &Bed::place("stop"), &Earlier::UNKNOWN).unwrap();
@@ -60,7 +60,6 @@ fn a_program_whose_process_nobody_noted_is_found_by_its_tree() {
         assert_eq!(found, Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Alive }, "{mode:?}");
         bed.system.kill(Token(51), Target::Tree);
         bed.until("it is gone", |_| !lives(pid));
-        drop(token);
     }
 }
 
