@@ -27,6 +27,9 @@ use crate::hub::Hub;
 use crate::logs::Logs;
 use access::Access;
 
+/// What is said where no answer comes.
+const NO_ANSWER: &str = "the guard is ending, or its disk does not keep up; what was asked may have been done";
+
 /// What requests are answered with.
 pub(crate) struct Shared {
     pub instance: String,

@@ -15,6 +15,8 @@ use crate::journal::{Bounds, Filter, Journal, JournalError};
 
 /// Events that wait for a disk that does not take them; beyond this the oldest go, and the journal says how many.
 const EVENTS_MAX: usize = 10_000;
+/// Answers and questions that wait for a disk that does not answer; their callers may be gone long since.
+const JOBS_MAX: usize = 4096;
 /// After a failed write, this long until the next try.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -121,17 +123,22 @@ impl DiskHandle {
         self.wake(queue);
     }
 
-    /// Calls back when everything given so far is written.
+    /// Calls back when everything given so far is written, or drops the call where too many wait already.
     pub(crate) fn then(&self, job: impl FnOnce() + Send + 'static) {
-        let mut queue = lock(&self.0);
-        queue.jobs.push_back(Job::Then(Box::new(job)));
-        self.wake(queue);
+        self.add_job(Job::Then(Box::new(job)));
     }
 
     /// Reads the journal, after everything given so far is written.
     pub(crate) fn query(&self, filter: Filter, answer: impl FnOnce(Result<Vec<Event>, JournalError>) + Send + 'static) {
+        self.add_job(Job::Query(filter, Box::new(answer)));
+    }
+
+    /// A job for which there is no room is dropped, and so is what it holds: whoever waits for its answer sees that none comes.
+    fn add_job(&self, job: Job) {
         let mut queue = lock(&self.0);
-        queue.jobs.push_back(Job::Query(filter, Box::new(answer)));
+        if queue.jobs.len() < JOBS_MAX {
+            queue.jobs.push_back(job);
+        }
         self.wake(queue);
     }
 
@@ -324,6 +331,22 @@ mod tests {
             by: None,
             details: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn answers_that_wait_for_a_disk_that_hangs_are_bounded() {
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
+        let handle = DiskHandle(shared);
+        // Nobody takes them, as nobody does while the disk hangs.
+        let receivers: Vec<mpsc::Receiver<()>> = (0..JOBS_MAX + 3)
+            .map(|_| {
+                let (sender, receiver) = mpsc::channel();
+                handle.then(move || sender.send(()).unwrap());
+                receiver
+            })
+            .collect();
+        let dropped = receivers.iter().filter(|receiver| receiver.try_recv() == Err(mpsc::TryRecvError::Disconnected));
+        assert_eq!(dropped.count(), 3);
     }
 
     #[test]

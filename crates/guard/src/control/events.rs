@@ -12,9 +12,9 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
 
-use super::Shared;
 use super::answer::{Answer, json, stream};
 use super::body::bad;
+use super::{NO_ANSWER, Shared};
 use crate::journal::Filter;
 use crate::since;
 
@@ -58,7 +58,8 @@ pub(super) async fn read(shared: &Shared, filter: Filter) -> Result<Vec<Event>, 
     let (sender, answer) = oneshot::channel();
     shared.disk.query(filter, move |events| drop(sender.send(events)));
     let internal = |error: String| Problem::new(ProblemCode::Internal, error);
-    answer.await.map_err(|_| internal("the guard has ended".to_owned()))?.map_err(|error| internal(error.to_string()))
+    let no_answer = |_| Problem::new(ProblemCode::ShuttingDown, NO_ANSWER);
+    answer.await.map_err(no_answer)?.map_err(|error| internal(error.to_string()))
 }
 
 fn follow(shared: &Arc<Shared>, filter: Filter) -> Answer {

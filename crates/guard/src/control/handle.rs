@@ -17,10 +17,10 @@ use menshen_os::local_socket::Caller;
 use menshen_plan::diff::diff;
 use menshen_plan::plan::{ProbeCheck, ServicePlan};
 
-use super::Shared;
 use super::answer::{Answer, json, json_with, text, whole};
 use super::body::{bad, body, duration};
 use super::idempotency::{Idempotency, KEY_BYTES_MAX, Verdict};
+use super::{NO_ANSWER, Shared};
 use super::{events, logs, metrics, reload};
 use crate::guard::input::{Detail, Request as LoopRequest};
 use crate::journal::Filter;
@@ -171,11 +171,7 @@ impl Call {
     }
 
     async fn ask<T>(&self, request: impl FnOnce(tokio::sync::oneshot::Sender<T>) -> LoopRequest) -> Result<T, Problem> {
-        self.shared
-            .inputs
-            .ask(request)
-            .await
-            .ok_or_else(|| Problem::new(ProblemCode::ShuttingDown, "the guard has ended"))
+        self.shared.inputs.ask(request).await.ok_or_else(|| Problem::new(ProblemCode::ShuttingDown, NO_ANSWER))
     }
 
     async fn services(&self) -> Result<Vec<Service>, Problem> {
