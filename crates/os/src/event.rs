@@ -94,4 +94,6 @@ pub enum Ask {
     Interrupt,
     /// To read its definition again (SIGHUP).
     Reload,
+    /// To end, because the terminal it was started in is gone (SIGHUP, too).
+    Hangup,
 }

@@ -187,3 +187,35 @@ fn a_guard_takes_over_and_guards_on_although_the_disk_is_full() {
     drop(bed);
     drop(disk);
 }
+
+#[test]
+fn a_guard_whose_terminal_is_closed_stops_all_in_order() {
+    let Some(python) = menshen_tests::require::program("python3") else { return };
+    let bed = Bed::new(Trees::Walk, SERVICES);
+    // A terminal of its own, closed once the guard is at work; the exit code is the guard's.
+    bed.write(
+        "terminal.py",
+        "import os, pty, sys, time\n\
+         pid, terminal = pty.fork()\n\
+         if pid == 0:\n    os.execvp(sys.argv[1], sys.argv[1:])\n\
+         while not os.path.exists('last'):\n    os.read(terminal, 1000)\n\
+         os.close(terminal)\n\
+         sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n",
+    );
+    let mut command = bed.command();
+    let name = format!("guard.name={}", bed.instance());
+    let menshen = command.get_program().to_owned();
+    let mut in_terminal = Command::new(python);
+    in_terminal.arg(bed.path("terminal.py")).arg(menshen).args(["up", "--set", &name]);
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => in_terminal.env(name, value),
+            None => in_terminal.env_remove(name),
+        };
+    }
+    in_terminal.current_dir(bed.folder());
+    drop(menshen_tests::command::Ran::of(&in_terminal).ended_with(0));
+    assert_eq!(bed.processes(), []);
+    command.args(["status"]);
+    drop(menshen_tests::command::Ran::of(&command).ended_with(6));
+}

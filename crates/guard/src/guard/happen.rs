@@ -214,6 +214,8 @@ impl Guard {
                 self.feed(Event::Shutdown { reason: "interrupted".to_owned(), hurry: self.shutting_down });
             }
             Ask::Reload => self.reload_from_disk(),
+            // As with every program in a terminal; `--detach` is for those that are to stay.
+            Ask::Hangup => self.feed(Event::Shutdown { reason: "its terminal was closed".to_owned(), hurry: false }),
         }
     }
 

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::{Mode, OFlags};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::event::Ask;
@@ -16,6 +17,8 @@ pub(super) struct Signals {
     readable: UnixStream,
     child: Arc<AtomicBool>,
     asks: Vec<(Arc<AtomicBool>, Ask)>,
+    /// Whether the guard was started in a terminal.
+    in_terminal: bool,
 }
 
 /// What was read.
@@ -41,8 +44,10 @@ impl Signals {
         };
         let asks =
             [(SIGTERM, Ask::Terminate), (SIGINT, Ask::Interrupt), (SIGQUIT, Ask::Interrupt), (SIGHUP, Ask::Reload)];
-        let asks = asks.into_iter().map(|(signal, ask)| Ok((take(signal)?, ask))).collect::<io::Result<_>>()?;
-        Ok(Self { readable, child: take(SIGCHLD)?, asks })
+        // `nohup` asks not to be told of a terminal that goes.
+        let asks = asks.into_iter().filter(|(signal, _)| *signal != SIGHUP || !is_ignored(SIGHUP));
+        let asks = asks.map(|(signal, ask)| Ok((take(signal)?, ask))).collect::<io::Result<_>>()?;
+        Ok(Self { readable, child: take(SIGCHLD)?, asks, in_terminal: has_terminal() })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -53,7 +58,25 @@ impl Signals {
         let mut buffer = [0; 64];
         while rustix::io::read(&self.readable, &mut buffer).is_ok_and(|count| count == buffer.len()) {}
         let took = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
-        let asked = self.asks.iter().filter(|(flag, _)| took(flag)).map(|(_, ask)| *ask).collect();
+        let asked = self.asks.iter().filter(|(flag, _)| took(flag)).map(|(_, ask)| self.meant(*ask)).collect();
         Taken { child: took(&self.child), asked }
     }
+
+    /// The same signal tells of a terminal that is gone and asks for a reload.
+    fn meant(&self, ask: Ask) -> Ask {
+        if ask == Ask::Reload && self.in_terminal && !has_terminal() { Ask::Hangup } else { ask }
+    }
+}
+
+/// Whether this process has a terminal that controls it.
+fn has_terminal() -> bool {
+    rustix::fs::open("/dev/tty", OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).is_ok()
+}
+
+/// Whether whoever started this process has it ignore a signal.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored & 1 << (signal - 1) != 0
 }
