@@ -253,7 +253,7 @@ pub(crate) struct Logs {
     #[arg(long, short)]
     pub follow: bool,
 
-    /// Only what was written since: a duration (10m) or a time.
+    /// Only what was written since: a duration (10m) or a time (2026-01-31 12:00:00).
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
 
@@ -280,7 +280,7 @@ pub(crate) struct Events {
     #[arg(long, short)]
     pub follow: bool,
 
-    /// Only since: a duration (1h) or a time.
+    /// Only since: a duration (1h) or a time (2026-01-31 12:00:00).
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
 
