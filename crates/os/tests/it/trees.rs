@@ -144,6 +144,27 @@ fn a_frozen_tree_does_nothing_until_it_is_thawed() {
 }
 
 #[test]
+fn a_parent_that_waits_for_a_stopped_child_to_execute_counts_as_frozen() {
+    let mut bed = Bed::new(TreeMode::Walk);
+    // The parent is held in the kernel until its child executes something, and the child waits for a writer before that.
+    let script = "import os, time\nos.mkfifo('gate')\nopen('up', 'w').write('up\\n')\nos.posix_spawn('/bin/sleep', ['sleep', '1000'], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, 'gate', os.O_RDONLY, 0)])\ntime.sleep(1000)";
+    let (token, pid) = bed.start(&bed.program(&["python3", "-c", script]));
+    bed.await_file("up");
+    bed.until("the parent waits in the kernel", |_| state_of(pid) == Some('D'));
+    bed.system.freeze(token).unwrap();
+    bed.wait_for(|event| matches!(event, OsEvent::Frozen { token: frozen } if *frozen == token).then_some(()));
+    bed.system.thaw(token).unwrap();
+    let gate = bed.folder.path().join("gate");
+    let _writer = std::fs::OpenOptions::new().write(true).open(gate).unwrap();
+    bed.until("it goes on", |_| state_of(pid) == Some('S'));
+}
+
+fn state_of(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat[stat.rfind(')')? + 2..].chars().next()
+}
+
+#[test]
 fn a_frozen_tree_can_be_killed() {
     for mode in BOTH {
         let mut bed = Bed::new(mode);

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -214,9 +215,19 @@ impl Process {
         }
     }
 
-    /// Whether its tree has to be looked at because the kernel does not tell.
-    pub(super) const fn is_looked_at(&self) -> bool {
-        (self.awaits_empty || self.awaits_frost) && self.tree_watch.is_none()
+    /// Whether something is to happen to its tree.
+    pub(super) const fn awaits_tree(&self) -> bool {
+        self.awaits_empty || self.awaits_frost
+    }
+
+    /// How long its tree may go without being looked at while something is to happen to it; `None` if nothing is.
+    pub(super) fn look_interval(&self) -> Option<Duration> {
+        /// The kernel does not tell.
+        const UNWATCHED: Duration = Duration::from_millis(50);
+        /// The kernel tells, but not of a folder that somebody else removes within ten milliseconds of the change: it
+        /// holds changes back for so long, and forgets them with the folder.
+        const WATCHED: Duration = Duration::from_millis(500);
+        self.awaits_tree().then_some(if self.tree_watch.is_some() { WATCHED } else { UNWATCHED })
     }
 }
 

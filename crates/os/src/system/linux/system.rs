@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
@@ -44,6 +44,8 @@ pub struct System {
     put_off: HashSet<(Source, Token)>,
     /// Not every child that has ended was looked at.
     orphans_wait: bool,
+    /// When the trees to which something is to happen were last looked at.
+    looked_at: Instant,
     /// Numbers the marks of runs.
     runs: u64,
     /// What the guard itself was given, for the programs it starts.
@@ -80,8 +82,6 @@ const TOKEN_BITS: u32 = 56;
 const READY_MAX: usize = 256;
 /// How many messages one socket may deliver in a wait, so that a chatty program does not keep others waiting.
 const MESSAGES_MAX: usize = 32;
-/// Where the kernel does not tell that a tree is empty or frozen, it is looked at this often while that is awaited.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl System {
     /// Sets everything up, once for each process: its signals and its orphans are the system's from then on.
@@ -109,6 +109,7 @@ impl System {
             sockets: HashMap::new(),
             put_off: HashSet::new(),
             orphans_wait: false,
+            looked_at: Instant::now(),
             runs: 0,
             inherited,
         };
@@ -338,8 +339,10 @@ impl System {
     /// # Errors
     /// When the system cannot wait.
     pub fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> io::Result<()> {
-        let looks = self.processes.values().any(Process::is_looked_at);
-        let timeout = if looks { Some(timeout.map_or(LOOK_AGAIN, |timeout| timeout.min(LOOK_AGAIN))) } else { timeout };
+        let look =
+            self.processes.values().filter_map(Process::look_interval).min().map(|interval| self.looked_at + interval);
+        let until_look = look.map(|look| look.saturating_duration_since(Instant::now()));
+        let timeout = timeout.into_iter().chain(until_look).min();
         let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(LONGEST));
         let mut ready = Vec::with_capacity(READY_MAX);
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref()) {
@@ -358,7 +361,7 @@ impl System {
         if orphans_wait {
             self.reap_orphans(events);
         }
-        if looks {
+        if look.is_some_and(|look| look <= Instant::now()) {
             self.look_again(events);
         }
         Ok(())
@@ -475,11 +478,12 @@ impl System {
         }
     }
 
-    /// Looks at the trees the kernel does not tell of.
+    /// Looks at the trees to which something is to happen.
     fn look_again(&mut self, events: &mut Vec<OsEvent>) {
         let mut tokens: Vec<Token> =
-            self.processes.values().filter(|process| process.is_looked_at()).map(|process| process.token).collect();
+            self.processes.values().filter(|process| process.awaits_tree()).map(|process| process.token).collect();
         tokens.sort_unstable();
+        self.looked_at = Instant::now();
         for token in tokens {
             self.tree_changed(token, events);
         }

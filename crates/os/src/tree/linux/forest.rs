@@ -228,8 +228,7 @@ impl Tree {
         match self {
             Self::Cgroup(leaf) => leaf.is_frozen(),
             Self::Walked(_) => {
-                let mut processes = self.members().into_iter().filter_map(procfs::process);
-                let frozen = processes.all(|process| matches!(process.state, 'T' | 't'));
+                let frozen = self.members().into_iter().all(procfs::is_stopped);
                 if !frozen {
                     self.signal(libc::SIGSTOP, None);
                 }

@@ -36,6 +36,24 @@ pub(crate) fn describe_state(pid: u32) -> &'static str {
     }
 }
 
+/// Whether a process does nothing until it is told to go on, or is gone. One that waits in the kernel and has been told to stop
+/// counts: it stops before its next instruction, which may never come, as when the child it waits for was stopped between
+/// `vfork` and `exec`.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    match process(pid).map(|process| process.state) {
+        Some('T' | 't') | None => true,
+        Some('D') => has_pending(pid, libc::SIGSTOP),
+        Some(_) => false,
+    }
+}
+
+/// Whether a signal to a process as a whole waits for it.
+fn has_pending(pid: u32, signal: i32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
+    let pending = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("ShdPnd:")?.trim(), 16).ok());
+    pending.is_some_and(|pending| pending & 1 << (signal - 1) != 0)
+}
+
 /// How a process ended that nobody has reaped yet. The kernel tells it to those who could trace the process; to others it
 /// shows a zero, which must not be taken for an exit code.
 pub(crate) fn zombie_exit(pid: u32) -> Option<Exit> {
