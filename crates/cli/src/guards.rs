@@ -126,31 +126,40 @@ impl Guards {
         Ok(services)
     }
 
-    /// The service a name means: `web`, or `shop/web` where several guards have one.
+    /// The service a name means.
     pub(crate) async fn find_service(&self, name: &str) -> Result<(&Guard, Service), Failure> {
+        find(&self.services().await?, name).cloned()
+    }
+
+    /// The services that names mean.
+    pub(crate) async fn find_services(&self, names: &[String]) -> Result<Vec<(&Guard, Service)>, Failure> {
         let services = self.services().await?;
-        let known: Vec<String> = services.iter().map(|(_, service)| service.name.clone()).collect();
-        let means = |service: &Service| match name.split_once('/') {
-            Some((instance, name)) => service.instance == instance && service.name == name,
-            None => service.name == name,
-        };
-        let mut found: Vec<(&Guard, Service)> = services.into_iter().filter(|(_, service)| means(service)).collect();
-        match found.len() {
-            1 => Ok(found.swap_remove(0)),
-            0 => {
-                let failure = Failure::new(Exit::NoSuchService, format!("there is no service '{name}'"));
-                Err(if known.is_empty() {
-                    failure
-                } else {
-                    failure.help(format!("the services are {}", known.join(", ")))
-                })
-            }
-            _ => {
-                let full: Vec<String> =
-                    found.iter().map(|(_, service)| format!("{}/{}", service.instance, service.name)).collect();
-                Err(Failure::new(Exit::Failed, format!("several guards have a service '{name}'"))
-                    .help(format!("say which: {}", full.join(", "))))
-            }
+        names.iter().map(|name| find(&services, name).cloned()).collect()
+    }
+}
+
+/// The one of these services that a name means: `web`, or `shop/web` where several guards have one.
+pub(crate) fn find<'a, 'g>(
+    services: &'a [(&'g Guard, Service)],
+    name: &str,
+) -> Result<&'a (&'g Guard, Service), Failure> {
+    let means = |service: &Service| match name.split_once('/') {
+        Some((instance, name)) => service.instance == instance && service.name == name,
+        None => service.name == name,
+    };
+    let found: Vec<&(&Guard, Service)> = services.iter().filter(|(_, service)| means(service)).collect();
+    match found[..] {
+        [only] => Ok(only),
+        [] => {
+            let failure = Failure::new(Exit::NoSuchService, format!("there is no service '{name}'"));
+            let known: Vec<&str> = services.iter().map(|(_, service)| service.name.as_str()).collect();
+            Err(if known.is_empty() { failure } else { failure.help(format!("the services are {}", known.join(", "))) })
+        }
+        _ => {
+            let full: Vec<String> =
+                found.iter().map(|(_, service)| format!("{}/{}", service.instance, service.name)).collect();
+            Err(Failure::new(Exit::Failed, format!("several guards have a service '{name}'"))
+                .help(format!("say which: {}", full.join(", "))))
         }
     }
 }

@@ -38,6 +38,7 @@ use jobs::Jobs;
 use local::Local;
 pub(crate) use local::log_id;
 use request::Tickets;
+pub(crate) use request::no_such_service;
 use wait::Waiters;
 
 /// How to guard.
@@ -130,6 +131,8 @@ struct Guard {
     /// What each process and task is there for.
     jobs: Jobs,
     services: HashMap<ServiceId, Local>,
+    /// The group of the start order each service belongs to.
+    order: HashMap<ServiceId, u32>,
     identities: crate::program::Identities,
 
     inputs: Inputs,
@@ -177,11 +180,7 @@ impl Guard {
                 self.settle_alerts(&mut events);
                 return code;
             }
-            let timeout = if self.later.is_empty() {
-                self.core.poll_timeout().map(|at| at.since(now()))
-            } else {
-                Some(Duration::ZERO)
-            };
+            let timeout = self.core.poll_timeout().map(|at| at.since(now()));
             self.take_what_happens(timeout, &mut events);
             if self.core.poll_timeout().is_some_and(|at| at <= now()) {
                 self.feed(Event::Timeout);
@@ -191,6 +190,8 @@ impl Guard {
 
     /// Waits until something happens or the time is over, and sees to it.
     fn take_what_happens(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) {
+        // What is to be taken later does not wait for anything else.
+        let timeout = if self.later.is_empty() { timeout } else { Some(Duration::ZERO) };
         if let Err(error) = self.system.wait(timeout, events) {
             self.trouble(format!("waiting for events: {}", menshen_os::error::describe(&error)));
             // Whatever it is, it must not become a busy loop.

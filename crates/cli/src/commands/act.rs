@@ -9,7 +9,7 @@ use menshen_api::{ClientError, Endpoint};
 
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, wait_for};
+use crate::guards::{Guard, Guards, find, wait_for};
 use crate::output::{self, state_style, styled};
 
 /// What is done to services.
@@ -77,9 +77,10 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
     let request = SignalRequest { signal: signal.signal.clone() };
     wait_for(async {
         let guards = Guards::find(arguments).await;
+        let services = guards.services().await?;
         let mut answers = Vec::new();
         for name in &signal.names {
-            let (guard, service) = guards.find_service(name).await?;
+            let (guard, service) = find(&services, name)?;
             let call = Call::about(Endpoint::SignalService, &service.name).body(&request)?;
             answers.push((name.as_str(), guard.client.call(&call).await));
         }
@@ -89,15 +90,13 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
 
 /// The services, in the order they are started or, to stop them, the other way round.
 async fn in_order<'a>(guards: &'a Guards, names: &[String], verb: Verb) -> Result<Vec<(&'a Guard, Service)>, Failure> {
-    let mut services = Vec::new();
-    if names.is_empty() {
+    let mut services = if names.is_empty() {
         // Every service of one guard: what another project runs is not meant by `--all`.
         let guard = guards.one()?;
-        services.extend(guard.services().await?.into_iter().map(|service| (guard, service)));
-    }
-    for name in names {
-        services.push(guards.find_service(name).await?);
-    }
+        guard.services().await?.into_iter().map(|service| (guard, service)).collect()
+    } else {
+        guards.find_services(names).await?
+    };
     services.sort_by_key(|(_, service)| service.order);
     if verb == Verb::Stop {
         services.reverse();

@@ -36,22 +36,26 @@ fn print_text(loaded: &Loaded) {
 
 fn summary(loaded: &Loaded) -> String {
     let services = loaded.plan.as_ref().map_or(loaded.definition.service.len(), |plan| plan.services.len());
-    let counts = [
-        (Severity::Error, "error", AnsiColor::Red),
-        (Severity::Warning, "warning", AnsiColor::Yellow),
-        (Severity::Advice, "hint", AnsiColor::Cyan),
-    ];
-    let found: Vec<String> = counts
+    let found: Vec<String> = [Severity::Error, Severity::Warning, Severity::Advice]
         .into_iter()
-        .map(|(severity, word, color)| (loaded.count(severity), word, color))
-        .filter(|(count, ..)| *count > 0)
-        .map(|(count, word, color)| styled(plural(count, word), color.on_default()))
+        .map(|severity| (loaded.count(severity), word(severity)))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, (word, color))| styled(plural(count, word), color.on_default()))
         .collect();
     let checked = plural(services, "service");
     if found.is_empty() {
         return format!("{} {checked}, nothing to complain of", styled("ok:", AnsiColor::Green.on_default()));
     }
     format!("{checked}: {}; `menshen check --explain CODE` explains each", found.join(", "))
+}
+
+/// A severity for people.
+const fn word(severity: Severity) -> (&'static str, AnsiColor) {
+    match severity {
+        Severity::Error => ("error", AnsiColor::Red),
+        Severity::Warning => ("warning", AnsiColor::Yellow),
+        Severity::Advice => ("hint", AnsiColor::Cyan),
+    }
 }
 
 fn plural(count: usize, word: &str) -> String {
@@ -85,11 +89,8 @@ fn list_rules(arguments: &Arguments) {
     }
     let mut table = Table::with_heading(&["CODE", "SEVERITY", "NAME", "SUMMARY"]);
     for rule in Code::ALL.iter().map(|code| code.rule()) {
-        let severity = match rule.severity {
-            Severity::Error => Cell::styled("error", AnsiColor::Red.on_default()),
-            Severity::Warning => Cell::styled("warning", AnsiColor::Yellow.on_default()),
-            Severity::Advice => Cell::styled("hint", AnsiColor::Cyan.on_default()),
-        };
+        let (severity, color) = word(rule.severity);
+        let severity = Cell::styled(severity, color.on_default());
         table.add(vec![Cell::new(rule.code.as_str()), severity, Cell::new(rule.name), Cell::new(rule.summary)]);
     }
     table.lines().into_iter().for_each(output::line);

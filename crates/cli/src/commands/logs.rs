@@ -47,13 +47,8 @@ fn query(logs: &Logs) -> Result<LogQuery, Failure> {
 }
 
 async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query: &LogQuery) -> Result<Exit, Failure> {
-    let mut services = Vec::new();
-    if logs.names.is_empty() {
-        services = guards.services().await?;
-    }
-    for name in &logs.names {
-        services.push(guards.find_service(name).await?);
-    }
+    let services =
+        if logs.names.is_empty() { guards.services().await? } else { guards.find_services(&logs.names).await? };
     let several = services.len() > 1;
     let mut sources = Vec::new();
     for (guard, service) in services {

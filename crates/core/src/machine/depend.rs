@@ -97,8 +97,9 @@ impl Core {
             let Some(needed) = self.ids.get(name).and_then(|id| self.services.get(id)) else {
                 return Some(format!("waiting for {name}, which is not defined"));
             };
-            (!holds(needed, dependency.condition))
-                .then(|| format!("waiting for {name} to be {} (it is {})", word(dependency.condition), needed.state()))
+            (!holds(needed, dependency.condition)).then(|| {
+                format!("waiting for {name} to be {} (it is {})", dependency.condition.as_str(), needed.state())
+            })
         })
     }
 
@@ -112,9 +113,12 @@ impl Core {
             |(name, dependency)| {
                 let needed = self.ids.get(name).and_then(|id| self.services.get(id));
                 let lost = needed.is_none_or(|needed| !holds(needed, dependency.condition));
-                let rule = if dependency.on_loss == OnLoss::Stop { "stop" } else { "restart" };
+                let rule = dependency.on_loss.as_str();
                 lost.then(|| {
-                    (dependency.on_loss, format!("{name} is no longer {}: on_loss {rule}", word(dependency.condition)))
+                    (
+                        dependency.on_loss,
+                        format!("{name} is no longer {}: on_loss {rule}", dependency.condition.as_str()),
+                    )
                 })
             },
         )
@@ -259,13 +263,5 @@ fn holds(service: &Service, condition: Condition) -> bool {
         Condition::Started => service.state().is_up() || completed,
         Condition::Ready => service.life.ready || completed,
         Condition::Completed => completed,
-    }
-}
-
-const fn word(condition: Condition) -> &'static str {
-    match condition {
-        Condition::Started => "started",
-        Condition::Ready => "ready",
-        Condition::Completed => "completed",
     }
 }

@@ -57,9 +57,8 @@ pub(super) async fn list(shared: &Arc<Shared>, query: EventQuery, headers: &Head
 pub(super) async fn read(shared: &Shared, filter: Filter) -> Result<Vec<Event>, Problem> {
     let (sender, answer) = oneshot::channel();
     shared.disk.query(filter, move |events| drop(sender.send(events)));
-    let internal = |error: String| Problem::new(ProblemCode::Internal, error);
     let no_answer = |_| Problem::new(ProblemCode::ShuttingDown, NO_ANSWER);
-    answer.await.map_err(no_answer)?.map_err(|error| internal(error.to_string()))
+    answer.await.map_err(no_answer)?.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))
 }
 
 fn follow(shared: &Arc<Shared>, filter: Filter) -> Answer {

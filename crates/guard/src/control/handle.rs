@@ -23,6 +23,8 @@ use super::idempotency::{Idempotency, KEY_BYTES_MAX, Verdict};
 use super::{NO_ANSWER, Shared};
 use super::{events, logs, metrics, reload};
 use crate::guard::input::{Detail, Request as LoopRequest};
+use crate::guard::no_such_service;
+use crate::guard::status::word;
 use crate::journal::Filter;
 
 /// How many services one page has at most.
@@ -215,7 +217,7 @@ impl Call {
     async fn detail(&self) -> Result<Answer, Problem> {
         let name = self.name.clone();
         let detail = self.ask(|reply| LoopRequest::Detail(name, reply)).await?;
-        let Detail { service, plan, probes, depends_on, usage } = *detail.ok_or_else(|| self.no_such_service())?;
+        let Detail { service, plan, probes, depends_on, usage } = *detail.ok_or_else(|| no_such_service(&self.name))?;
         let filter = Filter { service: Some(self.name.clone()), limit: HISTORY_SHOWN, last: true, ..Filter::default() };
         let log = LogQuery { tail: Some(LOG_LINES_SHOWN), ..LogQuery::default() };
         let folder = self.shared.logs_folder.join(&self.name);
@@ -295,9 +297,7 @@ impl Call {
 
     async fn reload(&self) -> Result<Answer, Problem> {
         let query: ReloadQuery = query::read(self.query.as_deref())?;
-        let source = self.shared.source.clone();
-        let loaded = tokio::task::spawn_blocking(move || reload::load(&source)).await;
-        let loaded = loaded.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))??;
+        let loaded = reload::load_aside(&self.shared.source).await?;
         let running = self.ask(LoopRequest::Plan).await?;
         if loaded.plan.name != running.name {
             let detail =
@@ -333,8 +333,8 @@ impl Call {
             .filter(|service| service.wanted == Wanted::Up && !service.ready && service.state != State::Completed);
         let failing =
             failing.map(|service| (service.name.clone(), format!("{}: {}", service.state.as_str(), service.reason)));
-        let health = Health { failing: failing.collect(), ok: true };
-        let health = Health { ok: health.failing.is_empty(), ..health };
+        let failing: std::collections::BTreeMap<_, _> = failing.collect();
+        let health = Health { ok: failing.is_empty(), failing };
         let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         Ok(json_with(status, &health))
     }
@@ -346,15 +346,6 @@ impl Call {
         };
         Ok(text(media_type, metrics::render(&measured)))
     }
-
-    fn no_such_service(&self) -> Problem {
-        Problem::new(ProblemCode::NoSuchService, format!("there is no service '{}'", self.name))
-    }
-}
-
-/// A choice of the definition or the contract as it is written.
-fn word(choice: &impl serde::Serialize) -> String {
-    serde_json::to_value(choice).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn describe(check: &ProbeCheck) -> String {

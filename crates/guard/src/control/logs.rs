@@ -13,7 +13,7 @@ use super::Shared;
 use super::answer::{Answer, stream};
 use super::body::bad;
 use crate::guard::input::Request;
-use crate::guard::log_id;
+use crate::guard::{log_id, no_such_service};
 use crate::logs::read::{Query, Reader};
 use crate::logs::{Change, Follow};
 
@@ -46,7 +46,7 @@ pub(super) async fn last_lines(shared: &Shared, name: &str, query: LogQuery) -> 
 async fn id_of(shared: &Shared, name: &str) -> Result<crate::logs::LogId, Problem> {
     let owned = name.to_owned();
     let found = shared.inputs.ask(|reply| Request::Find(owned, reply)).await.flatten();
-    found.map(log_id).ok_or_else(|| Problem::new(ProblemCode::NoSuchService, format!("there is no service '{name}'")))
+    found.map(log_id).ok_or_else(|| no_such_service(name))
 }
 
 async fn open(shared: &Shared, name: &str, query: &LogQuery) -> Result<Reader, Problem> {

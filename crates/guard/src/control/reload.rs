@@ -5,9 +5,10 @@ use std::sync::Arc;
 use menshen_api::types::{Change, ReloadReport, ServiceChange};
 use menshen_api::{Problem, ProblemCode};
 use menshen_plan::diff::PlanDiff;
-use menshen_plan::{Cost, Diagnostic, Plan, Severity, Sources};
+use menshen_plan::{Diagnostic, Plan, Severity, Sources};
 
 use crate::definition::DefinitionSource;
+use crate::guard::status::word;
 
 /// A definition that can be followed.
 pub(crate) struct Reloaded {
@@ -15,8 +16,14 @@ pub(crate) struct Reloaded {
     pub warnings: Vec<String>,
 }
 
-/// Reads the definition's files; this may take its time.
-pub(crate) fn load(source: &DefinitionSource) -> Result<Reloaded, Problem> {
+/// Reads the definition's files, aside from everything else: this may take its time.
+pub(crate) async fn load_aside(source: &DefinitionSource) -> Result<Reloaded, Problem> {
+    let source = source.clone();
+    let loaded = tokio::task::spawn_blocking(move || load(&source)).await;
+    loaded.unwrap_or_else(|error| Err(Problem::new(ProblemCode::Internal, error.to_string())))
+}
+
+fn load(source: &DefinitionSource) -> Result<Reloaded, Problem> {
     let refused = |detail: String| Problem::new(ProblemCode::DefinitionRefused, detail);
     let loaded = source.load().map_err(|error| refused(error.to_string()))?;
     let lines = |wanted: fn(&Diagnostic) -> bool| -> Vec<String> {
@@ -44,7 +51,7 @@ fn line(diagnostic: &Diagnostic, sources: &Sources) -> String {
 pub(super) fn report(diff: PlanDiff, applied: bool, warnings: Vec<String>) -> ReloadReport {
     let change = |change: menshen_plan::Change| Change {
         field: change.field,
-        cost: word(change.cost),
+        cost: word(&change.cost),
         old: change.old,
         new: change.new,
     };
@@ -56,21 +63,10 @@ pub(super) fn report(diff: PlanDiff, applied: bool, warnings: Vec<String>) -> Re
             .into_iter()
             .map(|service| ServiceChange {
                 name: service.name.to_string(),
-                cost: word(service.cost),
+                cost: word(&service.cost),
                 changes: service.changes.into_iter().map(change).collect(),
             })
             .collect(),
         warnings,
     }
-}
-
-fn word(cost: Cost) -> String {
-    match cost {
-        Cost::Live => "live",
-        Cost::Signal => "signal",
-        Cost::Restart => "restart",
-        Cost::New => "new",
-        Cost::Gone => "gone",
-    }
-    .to_owned()
 }

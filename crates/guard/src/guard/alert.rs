@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::input::{Input, Inputs};
+use super::status::word;
 use crate::http_call::{HttpCall, call_within};
 
 /// How many deliveries may be under way; more than this in one go help nobody.
@@ -136,10 +137,9 @@ impl Delivery {
 
     /// The variables of an alert's command.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
-        let kind = serde_json::to_value(self.payload.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
         let service = self.payload.service.as_ref().map(ToString::to_string);
         [
-            ("MENSHEN_ALERT_KIND", kind.unwrap_or_default()),
+            ("MENSHEN_ALERT_KIND", word(&self.payload.kind)),
             ("MENSHEN_ALERT_SERVICE", service.unwrap_or_default()),
             ("MENSHEN_ALERT_TEXT", self.payload.text.clone()),
             ("MENSHEN_ALERT_INSTANCE", self.payload.instance.clone()),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use menshen_api::types::{Dependency, Service};
 use menshen_api::{Problem, ProblemCode};
 use menshen_core::{Command, Event, Record, RecordKind, Refusal, ServiceId, Ticket};
-use menshen_plan::definition::{Condition, OnLoss};
 use menshen_plan::{Plan, ServicePlan};
 use tokio::sync::oneshot;
 
@@ -86,26 +85,26 @@ impl Guard {
 
     /// A service as the contract shows it.
     pub(super) fn show(&self, id: ServiceId) -> Option<Service> {
-        let order = self.order();
-        self.show_with(id, &order, &Clock::now())
+        self.show_with(id, &Clock::now())
     }
 
-    fn show_with(&self, id: ServiceId, order: &HashMap<&str, u32>, clock: &Clock) -> Option<Service> {
+    fn show_with(&self, id: ServiceId, clock: &Clock) -> Option<Service> {
         let status = self.core.status(id)?;
         let description = self.services.get(&id).and_then(|local| local.plan.description.clone());
-        let level = order.get(status.name.as_str()).copied().unwrap_or(0);
+        let level = self.order.get(&id).copied().unwrap_or(0);
         Some(service(&status, &self.instance, description, level, clock))
     }
 
-    /// The group of the start order each service belongs to.
-    fn order(&self) -> HashMap<&str, u32> {
-        let levels = self.core.plan().start_order();
-        (0..).zip(levels).flat_map(|(level, names)| names.into_iter().map(move |name| (name, level))).collect()
+    /// Finds the group of the start order each service belongs to. Every answer shows it, and only a plan changes it.
+    pub(super) fn put_in_order(&mut self) {
+        let levels = (0..).zip(self.core.plan().start_order());
+        let each = levels.flat_map(|(level, names)| names.into_iter().map(move |name| (name, level)));
+        self.order = each.filter_map(|(name, level)| Some((self.core.id(name)?, level))).collect();
     }
 
     fn list(&self) -> Vec<Service> {
-        let (order, clock) = (self.order(), Clock::now());
-        self.core.services().filter_map(|id| self.show_with(id, &order, &clock)).collect()
+        let clock = Clock::now();
+        self.core.services().filter_map(|id| self.show_with(id, &clock)).collect()
     }
 
     fn detail(&self, name: &str) -> Option<Detail> {
@@ -126,18 +125,8 @@ impl Guard {
         let one =
             |(name, dependency): (&menshen_plan::ServiceName, &menshen_plan::definition::Dependency)| Dependency {
                 name: name.to_string(),
-                condition: match dependency.condition {
-                    Condition::Started => "started",
-                    Condition::Ready => "ready",
-                    Condition::Completed => "completed",
-                }
-                .to_owned(),
-                on_loss: match dependency.on_loss {
-                    OnLoss::Ignore => "ignore",
-                    OnLoss::Stop => "stop",
-                    OnLoss::Restart => "restart",
-                }
-                .to_owned(),
+                condition: dependency.condition.as_str().to_owned(),
+                on_loss: dependency.on_loss.as_str().to_owned(),
                 holds: self.core.dependency_holds(id, name.as_str()),
             };
         plan.depends_on.iter().map(one).collect()
@@ -161,9 +150,8 @@ impl Guard {
     pub(super) fn reload_from_disk(&mut self) {
         let (inputs, source) = (self.inputs.clone(), self.source.clone());
         self.tasks.spawn(async move {
-            let loaded = tokio::task::spawn_blocking(move || crate::control::reload::load(&source)).await;
-            let plan = loaded.unwrap_or_else(|error| Err(Problem::new(ProblemCode::Internal, error.to_string())));
-            inputs.send(Input::Reloaded(plan.map(|loaded| loaded.plan).map_err(|problem| problem.detail))).await;
+            let loaded = crate::control::reload::load_aside(&source).await;
+            inputs.send(Input::Reloaded(loaded.map(|loaded| loaded.plan).map_err(|problem| problem.detail))).await;
         });
     }
 
@@ -175,6 +163,7 @@ impl Guard {
         }
         self.disk_handle.set_bounds(Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 });
         self.feed(Event::Reload { plan, by });
+        self.put_in_order();
     }
 
     /// Writes something down that is the guard's own business.
@@ -193,7 +182,7 @@ impl Guard {
     }
 }
 
-pub(super) fn no_such_service(name: &str) -> Problem {
+pub(crate) fn no_such_service(name: &str) -> Problem {
     Problem::new(ProblemCode::NoSuchService, format!("there is no service '{name}'"))
 }
 

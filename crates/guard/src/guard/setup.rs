@@ -66,6 +66,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         system,
         jobs: Jobs::default(),
         services: HashMap::new(),
+        order: HashMap::new(),
         identities: Identities::default(),
         inputs,
         waiting,
@@ -94,6 +95,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         watcher,
     };
     guard.furnish_all(&plan);
+    guard.put_in_order();
     match opened {
         Opened::Whole => {}
         Opened::Anew => guard.note("the journal was damaged; it was put aside and a new one begun".to_owned()),

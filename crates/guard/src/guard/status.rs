@@ -30,6 +30,11 @@ impl Clock {
     }
 }
 
+/// A choice of the definition or the contract as it is written.
+pub(crate) fn word(choice: &impl serde::Serialize) -> String {
+    serde_json::to_value(choice).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 /// A service as the contract shows it.
 pub(crate) fn service(
     status: &ServiceStatus,

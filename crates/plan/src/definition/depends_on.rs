@@ -37,6 +37,18 @@ pub enum Condition {
     Completed,
 }
 
+impl Condition {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Ready => "ready",
+            Self::Completed => "completed",
+        }
+    }
+}
+
 /// What to do when a dependency no longer meets its condition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +60,18 @@ pub enum OnLoss {
     Stop,
     /// Stop, and start again when the condition holds again.
     Restart,
+}
+
+impl OnLoss {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+        }
+    }
 }
 
 #[derive(Deserialize)]
