@@ -1,26 +1,20 @@
-//! Birth: from the clone to the exec.
+//! What a child does from its birth to the exec.
 //!
-//! Between the two the child shares nothing with the guard but has only one thread of it: it may not allocate, lock or
-//! panic. Everything it needs was made ready in `prepare`; it makes system calls and nothing else.
+//! It has only one thread of the guard, and perhaps the guard's own memory (see `spawn`): it may not allocate, lock or panic,
+//! nor call what keeps something for its thread, as the C library does with `errno`. Everything it needs was made ready in
+//! `prepare`; it makes system calls and nothing else.
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use syscalls::{Errno, Sysno, syscall};
 
 use super::prepare::{OWN_PID_DIGITS, Prepared};
-use crate::error::{context, describe};
-use crate::tree::Entry;
-
-/// A process that has just been born.
-#[derive(Debug)]
-pub(super) struct Born {
-    pub pid: u32,
-    pub pidfd: OwnedFd,
-    /// Ends when the program is executed; brings the reason if it cannot be.
-    pub exec_pipe: OwnedFd,
-    pub failure: ExecFailure,
-}
+use super::window::{SharedTable, table_state};
+use crate::error::describe;
 
 /// How to put the reason why a program could not be executed.
 #[derive(Debug, Clone)]
@@ -72,121 +66,93 @@ impl ExecFailure {
     }
 }
 
-/// Bears a child in the cgroup of `folder` (where there is one), or lets it walk in, and has it execute the program.
-pub(super) fn spawn(prepared: &Prepared, folder: Option<(BorrowedFd<'_>, Entry)>) -> io::Result<Born> {
-    let (exec_pipe, child_end) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
-    let first_free = i32::try_from(prepared.descriptors.len()).unwrap_or(i32::MAX);
-    let child_end = rustix::io::fcntl_dupfd_cloexec(&child_end, first_free)?;
-    let arguments = pointers(&prepared.arguments);
-    let environment = pointers(&prepared.environment);
-    let plan = Birth {
-        prepared,
-        arguments: &arguments,
-        environment: &environment,
-        report: child_end.as_raw_fd(),
-        enter: None,
-    };
-    let (pid, pidfd) = match folder {
-        Some((folder, Entry::Walks)) => fork_and_enter(&plan, Some(folder))?,
-        Some((_, Entry::Born)) | None => {
-            let folder = folder.map(|(folder, _)| folder);
-            match clone_into(&plan, folder) {
-                Err(error) if is_unknown_call(&error) => fork_and_enter(&plan, folder)?,
-                result => result.map_err(context("starting a process"))?,
-            }
-        }
-    };
-    Ok(Born { pid, pidfd, exec_pipe, failure: prepared.failure.clone() })
-}
-
-/// Kernels before 5.7, and containers that do not let `clone3` through.
-fn is_unknown_call(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EINVAL | libc::E2BIG))
-}
-
-/// What the child works with.
-struct Birth<'a> {
-    prepared: &'a Prepared,
-    arguments: &'a [*const libc::c_char],
-    environment: &'a [*const libc::c_char],
-    report: RawFd,
-    /// The folder of its cgroup, if it was not born there.
+/// What a child works with: made by the guard, read by the child, dropped when the child is gone from the guard's memory.
+#[derive(Debug)]
+pub(super) struct Birth {
+    prepared: Prepared,
+    arguments: Vec<*const libc::c_char>,
+    environment: Vec<*const libc::c_char>,
+    /// The descriptors the child is given, under the numbers it finds them: the program's, the files of version-1 cgroups to
+    /// write `0` into, and where to say why the program could not be executed.
+    handed: Vec<RawFd>,
+    /// So many of them become 0, 1, 2, 3, … in the child; all are higher than the last of these.
+    program_descriptors: usize,
+    /// The folder of its cgroup, if it is not born there.
     enter: Option<RawFd>,
+    /// Set where the child begins with the guard's table of descriptors.
+    table: Option<SharedTable>,
+    /// Not 0 while a child in the guard's memory uses this. The kernel makes it 0.
+    user: AtomicU32,
 }
 
-fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
-    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
-}
-
-/// See clone(2); libc's own constants have a type too small for them.
-const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-
-/// `clone3`: born in its cgroup, with a pidfd, in one call.
-#[expect(unsafe_code, reason = "no crate wraps clone3")]
-fn clone_into(birth: &Birth<'_>, folder: Option<BorrowedFd<'_>>) -> io::Result<(u32, OwnedFd)> {
-    let mut pidfd: RawFd = -1;
-    // SAFETY: all bytes zero are valid arguments.
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    // No handler of the guard's runs in the child, whatever signal comes before the exec.
-    arguments.flags = CLONE_CLEAR_SIGHAND | u64::try_from(libc::CLONE_PIDFD).unwrap_or(0);
-    arguments.pidfd = &raw mut pidfd as u64;
-    arguments.exit_signal = u64::try_from(libc::SIGCHLD).unwrap_or(0);
-    if let Some(folder) = folder {
-        arguments.flags |= CLONE_INTO_CGROUP;
-        arguments.cgroup = u64::try_from(folder.as_raw_fd()).unwrap_or(0);
-    }
-    // SAFETY: without CLONE_VM the child has a copy of everything, as after `fork`; it calls `live`, which keeps to what is
-    // allowed there and never returns.
-    unsafe {
-        match libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) {
-            0 => live(birth),
-            -1 => Err(io::Error::last_os_error()),
-            pid => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(pidfd))),
+impl Birth {
+    pub(super) fn new(prepared: Prepared, program_descriptors: usize) -> Self {
+        let pointers = |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect();
+        Self {
+            arguments: pointers(&prepared.arguments),
+            environment: pointers(&prepared.environment),
+            prepared,
+            handed: Vec::new(),
+            program_descriptors,
+            enter: None,
+            table: None,
+            user: AtomicU32::new(0),
         }
     }
-}
 
-/// The child enters its cgroup by itself.
-#[expect(unsafe_code, reason = "fork is unsafe by nature")]
-fn fork_and_enter(birth: &Birth<'_>, folder: Option<BorrowedFd<'_>>) -> io::Result<(u32, OwnedFd)> {
-    let birth = Birth { enter: folder.map(|folder| folder.as_raw_fd()), ..*birth };
-    // SAFETY: the child calls `live`, which keeps to what is allowed after `fork` and never returns.
-    let pid = unsafe {
-        match libc::fork() {
-            0 => live(&birth),
-            -1 => return Err(context("starting a process")(io::Error::last_os_error())),
-            pid => pid,
-        }
-    };
-    let pid = u32::try_from(pid).unwrap_or(0);
-    // It is our child and nobody else reaps it, so the number is still its own.
-    let Some(pidfd) = super::process::open(pid) else {
-        super::reap::end(pid);
-        return Err(io::Error::other("opening a descriptor for the new process"));
-    };
-    Ok((pid, pidfd))
+    /// The child finds its descriptors under these numbers, in the guard's table or in a copy of it.
+    pub(super) fn hand(&mut self, handed: Vec<RawFd>, table: Option<SharedTable>) {
+        self.handed = handed;
+        self.table = table;
+    }
+
+    /// The child enters this folder of a cgroup.
+    pub(super) fn enter(&mut self, folder: Option<BorrowedFd<'_>>) {
+        self.enter = folder.map(|folder| folder.as_raw_fd());
+    }
+
+    pub(super) const fn changes_user(&self) -> bool {
+        self.prepared.identity.is_some()
+    }
+
+    /// A child in the guard's memory is about to use it. Returns what the kernel is to clear when it does so no more.
+    pub(super) fn mark_as_used(&self) -> *const AtomicU32 {
+        self.user.store(1, Ordering::Release);
+        &raw const self.user
+    }
+
+    pub(super) fn mark_as_unused(&self) {
+        self.user.store(0, Ordering::Release);
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.user.load(Ordering::Acquire) != 0
+    }
 }
 
 /// The child's life until the exec.
 ///
 /// # Safety
-/// To be called right after `clone` or `fork` in the child.
+/// To be called right after the birth, in the child.
 #[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
-unsafe fn live(birth: &Birth<'_>) -> ! {
-    // SAFETY: see the functions; all of them make system calls with what was made ready before.
+pub(super) unsafe extern "C" fn live(birth: *const Birth) -> ! {
+    // SAFETY: the guard keeps it until the child is gone from its memory; see the functions: all of them make system calls
+    // with what was made ready before.
     unsafe {
-        let step = become_ready(birth);
-        let (step, error) = match step {
-            Err(step) => (step, *libc::__errno_location()),
-            Ok(()) => (Step::Execute, execute(birth)),
+        let birth = &*birth;
+        let failed = match become_ready(birth) {
+            Err((step, error)) => Some((step, error)),
+            Ok(()) => execute(birth).map(|error| (Step::Execute, error)),
         };
-        let mut message = [0; ExecFailure::MESSAGE_BYTES];
-        message[0] = step as u8;
-        message[1..].copy_from_slice(&error.to_ne_bytes());
-        libc::write(birth.report, message.as_ptr().cast(), message.len());
-        libc::_exit(127)
+        if let (Some((step, error)), Some(report)) = (failed, birth.handed.last()) {
+            let mut message = [0; ExecFailure::MESSAGE_BYTES];
+            message[0] = step as u8;
+            message[1..].copy_from_slice(&error.into_raw().to_ne_bytes());
+            let _ = syscall!(Sysno::write, *report, message.as_ptr(), message.len());
+        }
+        loop {
+            let _ = syscall!(Sysno::exit_group, 127);
+        }
     }
 }
 
@@ -195,44 +161,70 @@ unsafe fn live(birth: &Birth<'_>) -> ! {
 /// # Safety
 /// See [`live`].
 #[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
-unsafe fn become_ready(birth: &Birth<'_>) -> Result<(), Step> {
-    let prepared = birth.prepared;
-    let check = |result: libc::c_long, step: Step| if result < 0 { Err(step) } else { Ok(()) };
+unsafe fn become_ready(birth: &Birth) -> Result<(), (Step, Errno)> {
+    let prepared = &birth.prepared;
+    let at = |step: Step| move |error: Errno| (step, error);
     // SAFETY: all pointers are into memory that was made ready before the birth and that nobody changes.
     unsafe {
+        own_table(birth).map_err(at(Step::Descriptors))?;
         reset_signals(&prepared.ignored_signals);
-        check(libc::setsid().into(), Step::Session)?;
-        enter_cgroups(birth)?;
+        syscall!(Sysno::setsid).map_err(at(Step::Session))?;
+        enter_cgroups(birth).map_err(at(Step::Cgroup))?;
         if let Some(mask) = prepared.umask {
-            libc::umask(mask);
+            let _ = syscall!(Sysno::umask, mask);
         }
-        let limit = libc::rlimit { rlim_cur: prepared.files.0, rlim_max: prepared.files.1 };
-        check(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit).into(), Step::Limits)?;
+        limit(libc::RLIMIT_NOFILE, prepared.files).map_err(at(Step::Limits))?;
         let (mark, highest) = prepared.mark;
-        let mark = mark + libc::getpid().unsigned_abs() as u64;
+        let own_pid = syscall!(Sysno::getpid).map_err(at(Step::Limits))? as u64;
         // Where that is not allowed, the environment has to do.
-        let limit = libc::rlimit { rlim_cur: mark, rlim_max: highest };
-        libc::setrlimit(libc::RLIMIT_RTTIME, &raw const limit);
+        let _ = limit(libc::RLIMIT_RTTIME, (mark + own_pid, highest));
         if let Some(nice) = prepared.nice {
-            check(libc::setpriority(libc::PRIO_PROCESS, 0, nice).into(), Step::Priority)?;
+            syscall!(Sysno::setpriority, libc::PRIO_PROCESS, 0, nice).map_err(at(Step::Priority))?;
         }
         if let Some(identity) = &prepared.identity {
-            // The system calls themselves: the library's functions would look for the guard's other threads.
             let groups = &identity.groups;
-            check(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()), Step::Groups)?;
-            check(libc::syscall(libc::SYS_setresgid, identity.gid, identity.gid, identity.gid), Step::Group)?;
-            check(libc::syscall(libc::SYS_setresuid, identity.uid, identity.uid, identity.uid), Step::User)?;
+            syscall!(Sysno::setgroups, groups.len(), groups.as_ptr()).map_err(at(Step::Groups))?;
+            syscall!(Sysno::setresgid, identity.gid, identity.gid, identity.gid).map_err(at(Step::Group))?;
+            syscall!(Sysno::setresuid, identity.uid, identity.uid, identity.uid).map_err(at(Step::User))?;
         }
-        check(libc::chdir(prepared.directory.as_ptr()).into(), Step::Directory)?;
-        for (number, descriptor) in (0..).zip(&prepared.descriptors) {
-            check(libc::dup2(*descriptor, number).into(), Step::Descriptors)?;
+        syscall!(Sysno::chdir, prepared.directory.as_ptr()).map_err(at(Step::Directory))?;
+        for (number, descriptor) in birth.handed.iter().take(birth.program_descriptors).enumerate() {
+            syscall!(Sysno::dup3, *descriptor, number, 0).map_err(at(Step::Descriptors))?;
         }
         // What the guard itself inherited without the close-on-exec mark is not the program's. Kernels before 5.11 do
         // without.
-        let first = prepared.descriptors.len();
-        libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        let _ = syscall!(Sysno::close_range, birth.program_descriptors, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
     Ok(())
+}
+
+/// Makes a table of its own, of what is needed, where the child began with the guard's: until then nothing in it may be
+/// changed, and the guard waits.
+///
+/// # Safety
+/// See [`live`].
+#[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
+unsafe fn own_table(birth: &Birth) -> Result<(), Errno> {
+    let Some(table) = birth.table else { return Ok(()) };
+    // SAFETY: the guard keeps what it waits for.
+    unsafe {
+        let made = syscall!(Sysno::close_range, table.end, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE)
+            // Kernels before 5.9.
+            .or_else(|_| syscall!(Sysno::unshare, libc::CLONE_FILES));
+        let state = if made.is_ok() { table_state::OWN } else { table_state::REFUSED };
+        (*table.state).store(state, Ordering::Release);
+        let _ = syscall!(Sysno::futex, table.state, libc::FUTEX_WAKE, 1);
+        made.map(|_| ())
+    }
+}
+
+/// # Safety
+/// See [`live`].
+#[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
+unsafe fn limit(resource: libc::__rlimit_resource_t, (current, highest): (u64, u64)) -> Result<(), Errno> {
+    let limit = libc::rlimit64 { rlim_cur: current, rlim_max: highest };
+    // SAFETY: the limit is read, and nothing is written.
+    unsafe { syscall!(Sysno::prlimit64, 0, resource, &raw const limit, ptr::null_mut::<libc::rlimit64>()).map(|_| ()) }
 }
 
 /// A program starts with no signal blocked and none ignored.
@@ -242,35 +234,33 @@ unsafe fn become_ready(birth: &Birth<'_>) -> Result<(), Step> {
 #[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
 unsafe fn reset_signals(ignored: &[i32]) {
     /// The kernel's own `struct sigaction` is at most this long, and all zeros of it mean the default action; its set of
-    /// signals is eight bytes. The system calls themselves are made because the library keeps two signals to itself.
+    /// signals is eight bytes.
     const DEFAULT_ACTION: [u64; 8] = [0; 8];
     const SET_BYTES: usize = 8;
     // SAFETY: the default action and an empty set are valid for every signal that can be ignored.
     unsafe {
         for signal in ignored {
-            libc::syscall(libc::SYS_rt_sigaction, *signal, DEFAULT_ACTION.as_ptr(), ptr::null_mut::<u64>(), SET_BYTES);
+            let _ = syscall!(Sysno::rt_sigaction, *signal, DEFAULT_ACTION.as_ptr(), ptr::null_mut::<u64>(), SET_BYTES);
         }
         let none = 0_u64;
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, ptr::null_mut::<u64>(), SET_BYTES);
+        let _ = syscall!(Sysno::rt_sigprocmask, libc::SIG_SETMASK, &raw const none, ptr::null_mut::<u64>(), SET_BYTES);
     }
 }
 
 /// # Safety
 /// See [`live`].
 #[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
-unsafe fn enter_cgroups(birth: &Birth<'_>) -> Result<(), Step> {
+unsafe fn enter_cgroups(birth: &Birth) -> Result<(), Errno> {
     // SAFETY: the descriptors are open, and one byte is read from a constant.
     unsafe {
         if let Some(folder) = birth.enter {
-            let file = libc::openat(folder, c"cgroup.procs".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-            if file < 0 || libc::write(file, c"0".as_ptr().cast(), 1) != 1 {
-                return Err(Step::Cgroup);
-            }
+            let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+            let file = syscall!(Sysno::openat, folder, c"cgroup.procs".as_ptr(), flags, 0)?;
+            syscall!(Sysno::write, file, c"0".as_ptr(), 1)?;
         }
-        for entry in &birth.prepared.entries {
-            if libc::write(entry.as_raw_fd(), c"0".as_ptr().cast(), 1) != 1 {
-                return Err(Step::Cgroup);
-            }
+        let last = birth.handed.len().saturating_sub(1);
+        for entry in birth.handed.iter().take(last).skip(birth.program_descriptors) {
+            syscall!(Sysno::write, *entry, c"0".as_ptr(), 1)?;
         }
     }
     Ok(())
@@ -281,22 +271,23 @@ unsafe fn enter_cgroups(birth: &Birth<'_>) -> Result<(), Step> {
 /// # Safety
 /// See [`live`].
 #[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
-unsafe fn execute(birth: &Birth<'_>) -> i32 {
-    let prepared = birth.prepared;
+unsafe fn execute(birth: &Birth) -> Option<Errno> {
+    let prepared = &birth.prepared;
     // SAFETY: the arrays end with null, and what they point to outlives the exec.
     unsafe {
         for index in &prepared.own_pid {
             write_own_pid(&prepared.environment[*index]);
         }
-        let mut telling = libc::ENOENT;
+        let mut telling = Errno::ENOENT;
         for candidate in &prepared.candidates {
-            libc::execve(candidate.as_ptr(), birth.arguments.as_ptr(), birth.environment.as_ptr());
-            let error = *libc::__errno_location();
-            if error != libc::ENOENT && error != libc::ENOTDIR && telling == libc::ENOENT {
+            let executed =
+                syscall!(Sysno::execve, candidate.as_ptr(), birth.arguments.as_ptr(), birth.environment.as_ptr());
+            let Err(error) = executed else { return None };
+            if error != Errno::ENOENT && error != Errno::ENOTDIR && telling == Errno::ENOENT {
                 telling = error;
             }
         }
-        telling
+        Some(telling)
     }
 }
 
@@ -304,12 +295,12 @@ unsafe fn execute(birth: &Birth<'_>) -> i32 {
 /// number that does as an octal one.
 ///
 /// # Safety
-/// See [`live`]: the memory is the child's own copy.
+/// See [`live`]: the memory is this birth's, and nobody else looks at it.
 #[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
 unsafe fn write_own_pid(variable: &CStr) {
-    // SAFETY: the variable ends with that many digits, no process has a number of more, and nobody else sees this copy.
+    // SAFETY: the variable ends with that many digits, and no process has a number of more.
     unsafe {
-        let number = libc::getpid();
+        let Ok(number) = syscall!(Sysno::getpid) else { return };
         let mut digits = 1;
         let mut left = number / 10;
         while left > 0 {

@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) struct Inherited {
     pub ignored_signals: Vec<i32>,
     /// The highest limit of real-time computing that may be set.
     realtime_max: u64,
-    null: Arc<OwnedFd>,
+    pub null: Arc<OwnedFd>,
 }
 
 impl Inherited {
@@ -69,29 +69,49 @@ pub(super) struct Prepared {
     /// The mark as a limit, to which the child adds its own number, and the highest such limit.
     pub mark: (u64, u64),
     pub ignored_signals: Vec<i32>,
+    pub failure: ExecFailure,
+}
+
+/// What a child is given beside: open until it is born.
+#[derive(Debug)]
+pub(super) struct Given {
     /// Become 0, 1, 2, 3, … in the child; all of them are higher than the last of these.
-    pub descriptors: Vec<RawFd>,
+    pub descriptors: Vec<Kept>,
     /// Files of version-1 cgroups to write `0` into.
     pub entries: Vec<File>,
-    pub failure: ExecFailure,
-    /// Keep `descriptors` open until the child is born.
-    _kept: Vec<Kept>,
-    tail: Option<OwnedFd>,
+    /// The end from which the tail of its output is read.
+    pub tail: Option<OwnedFd>,
+}
+
+impl Given {
+    /// All that the child is handed, the program's first.
+    pub(super) fn all(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.descriptors.iter().map(AsFd::as_fd).chain(self.entries.iter().map(AsFd::as_fd))
+    }
+
+    /// The first number that is not one of the program's.
+    pub(super) fn first_free(&self) -> RawFd {
+        first_free(self.descriptors.len())
+    }
+}
+
+fn first_free(descriptors: usize) -> RawFd {
+    RawFd::try_from(descriptors).unwrap_or(RawFd::MAX)
 }
 
 #[derive(Debug)]
-enum Kept {
+pub(super) enum Kept {
     Own(OwnedFd),
     Shared(Arc<OwnedFd>),
     Given(Arc<Descriptor>),
 }
 
-impl Kept {
-    fn raw(&self) -> RawFd {
+impl AsFd for Kept {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Own(descriptor) => descriptor.as_raw_fd(),
-            Self::Shared(descriptor) => descriptor.as_raw_fd(),
-            Self::Given(descriptor) => descriptor.0.as_raw_fd(),
+            Self::Own(descriptor) => descriptor.as_fd(),
+            Self::Shared(descriptor) => descriptor.as_fd(),
+            Self::Given(descriptor) => descriptor.0.as_fd(),
         }
     }
 }
@@ -101,20 +121,25 @@ const OWN_PID: &str = "0000000000";
 pub(super) const OWN_PID_DIGITS: usize = OWN_PID.len();
 
 impl Prepared {
-    pub(super) fn new(program: &Program, inherited: &Inherited, mark: &Mark, entries: Vec<File>) -> io::Result<Self> {
+    pub(super) fn new(
+        program: &Program,
+        inherited: &Inherited,
+        mark: &Mark,
+        entries: Vec<File>,
+    ) -> io::Result<(Self, Given)> {
         let name = program
             .command
             .first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
         let (kept, tail) = descriptors(program, inherited)?;
-        let first_free = i32::try_from(kept.len()).unwrap_or(i32::MAX);
-        let kept = kept.into_iter().map(|kept| above(kept, first_free)).collect::<io::Result<Vec<_>>>()?;
+        let first_free = first_free(kept.len());
+        let descriptors = kept.into_iter().map(|kept| kept.above(first_free)).collect::<io::Result<Vec<_>>>()?;
         let (environment, own_pid) = environment(program, mark)?;
         let limit = |limit: Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
         let files = program.files.map_or((limit(inherited.files.current), limit(inherited.files.maximum)), |files| {
             (files, files.max(limit(inherited.files.maximum).min(files)))
         });
-        Ok(Self {
+        let prepared = Self {
             candidates: candidates(name, &program.environment)?,
             arguments: program.command.iter().map(|word| c_string(word)).collect::<io::Result<_>>()?,
             environment,
@@ -126,20 +151,12 @@ impl Prepared {
             files,
             mark: (mark.limit(), inherited.realtime_max),
             ignored_signals: inherited.ignored_signals.clone(),
-            descriptors: kept.iter().map(Kept::raw).collect(),
-            entries,
             failure: ExecFailure {
                 program: name.to_string_lossy().into_owned(),
                 directory: program.directory.display().to_string(),
             },
-            _kept: kept,
-            tail,
-        })
-    }
-
-    /// The end from which the tail of the output is read.
-    pub(super) fn into_tail(self) -> Option<OwnedFd> {
-        self.tail
+        };
+        Ok((prepared, Given { descriptors, entries, tail }))
     }
 }
 
@@ -167,20 +184,20 @@ fn descriptors(program: &Program, inherited: &Inherited) -> io::Result<(Vec<Kept
 }
 
 /// The same descriptor under a number that is not one of the child's.
-fn above(kept: Kept, first_free: i32) -> io::Result<Kept> {
-    if kept.raw() >= first_free {
-        return Ok(kept);
+pub(super) fn above(descriptor: OwnedFd, first_free: RawFd) -> io::Result<OwnedFd> {
+    if descriptor.as_raw_fd() >= first_free {
+        return Ok(descriptor);
     }
-    // SAFETY: duplicating takes any number and returns a new descriptor that is ours.
-    #[expect(unsafe_code, reason = "rustix duplicates borrowed descriptors only; here it is one of several kinds")]
-    let raised = unsafe {
-        let raised = libc::fcntl(kept.raw(), libc::F_DUPFD_CLOEXEC, first_free);
-        if raised < 0 {
-            return Err(io::Error::last_os_error());
+    Ok(rustix::io::fcntl_dupfd_cloexec(&descriptor, first_free)?)
+}
+
+impl Kept {
+    fn above(self, first_free: RawFd) -> io::Result<Self> {
+        if self.as_fd().as_raw_fd() >= first_free {
+            return Ok(self);
         }
-        OwnedFd::from_raw_fd(raised)
-    };
-    Ok(Kept::Own(raised))
+        Ok(Self::Own(rustix::io::fcntl_dupfd_cloexec(&self, first_free)?))
+    }
 }
 
 fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::child::{Born, ExecFailure};
+use super::child::ExecFailure;
+use super::spawn::Born;
 use crate::event::{OsEvent, Token};
 use crate::program::Place;
 use crate::tree::Tree;

@@ -5,6 +5,8 @@ mod prepare;
 mod process;
 mod reap;
 mod signals;
+mod spawn;
+mod window;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -27,6 +29,7 @@ use crate::usage::{Enforced, Limits, Usage};
 use prepare::Prepared;
 use process::{Process, Stage};
 use signals::Signals;
+use spawn::Spawner;
 
 /// Everything the guard has to do with the operating system's processes.
 #[derive(Debug)]
@@ -50,6 +53,7 @@ pub struct System {
     runs: u64,
     /// What the guard itself was given, for the programs it starts.
     inherited: prepare::Inherited,
+    spawner: Spawner,
 }
 
 /// Ends a wait from another thread.
@@ -98,6 +102,7 @@ impl System {
         // Orphans come to the guard instead of to PID 1; as PID 1 it gets them anyway.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let forest = Forest::new(&config.instance, config.trees)?;
+        let spawner = Spawner::new(Arc::clone(&inherited.null));
         let system = Self {
             epoll,
             wake: Arc::new(wake),
@@ -112,6 +117,7 @@ impl System {
             looked_at: Instant::now(),
             runs: 0,
             inherited,
+            spawner,
         };
         system.watch(system.wake.as_fd(), Source::Wake, Token(0), epoll::EventFlags::IN)?;
         system.watch(system.signals.as_fd(), Source::Signals, Token(0), epoll::EventFlags::IN)?;
@@ -139,11 +145,11 @@ impl System {
         self.runs += 1;
         let mark = self.forest.mark(place, self.runs);
         let entries = self.forest.old_entries(&place.service);
-        let prepared = Prepared::new(program, &self.inherited, &mark, entries)?;
-        let born = child::spawn(&prepared, tree.folder())?;
+        let (prepared, given) = Prepared::new(program, &self.inherited, &mark, entries)?;
+        let born = self.spawner.spawn(prepared, &given, tree.folder())?;
         tree.planted(mark, born.pid);
         let oom_kills = self.forest.oom_kills(&place.service);
-        let process = Process::new(token, place.clone(), tree, born, prepared.into_tail(), oom_kills);
+        let process = Process::new(token, place.clone(), tree, born, given.tail, oom_kills);
         if let Err(error) = self.watch_new(token, &process) {
             // Nobody would look after it; as an orphan it is reaped.
             process.tree.kill();
@@ -403,6 +409,7 @@ impl System {
         let Some(process) = self.processes.get_mut(&token) else { return };
         if let Some(started) = process.read_exec_pipe() {
             events.extend(started);
+            self.spawner.collect();
         }
     }
 
