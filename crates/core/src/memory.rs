@@ -9,13 +9,12 @@ use crate::state::{State, Wanted};
 use crate::time::Instant;
 use crate::timer::Timer;
 
-/// The format written today. A format that was ever released is never changed; it gets a successor and a migration.
-pub const FORMAT: u32 = 1;
-
 /// One service as the next guard takes it over. Instants in it mean something during the same boot only.
+///
+/// It is part of the record that the guard keeps of each service, and the version of that record is its version, too: a
+/// change of its shape is a new version of the record, with a migration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    format: u32,
     service: ServiceName,
     life: Life,
     timers: Vec<(Timer, Instant)>,
@@ -24,12 +23,6 @@ pub struct Memory {
 /// A memory that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MemoryError {
-    /// Written by a newer guard.
-    #[error("it has format {found}, and this guard knows formats up to {FORMAT}")]
-    Newer {
-        /// The format it has.
-        found: u32,
-    },
     /// About another service.
     #[error("it is about '{found}'")]
     OtherService {
@@ -40,7 +33,7 @@ pub enum MemoryError {
 
 impl Memory {
     pub(crate) fn new(service: ServiceName, life: Life, timers: Vec<(Timer, Instant)>) -> Self {
-        Self { format: FORMAT, service, life, timers }
+        Self { service, life, timers }
     }
 
     /// Whose it is.
@@ -73,9 +66,6 @@ impl Memory {
     }
 
     pub(crate) fn open(self, service: &ServiceName) -> Result<(Life, Vec<(Timer, Instant)>), MemoryError> {
-        if self.format > FORMAT {
-            return Err(MemoryError::Newer { found: self.format });
-        }
         if self.service != *service {
             return Err(MemoryError::OtherService { found: self.service });
         }

@@ -15,6 +15,7 @@ mod store;
 mod wait;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,13 +86,19 @@ pub enum GuardError {
         /// The name.
         instance: String,
     },
-    /// What was remembered was written by a newer version.
-    #[error("what was remembered of '{service}' was written by a newer version of Menshen: {why}")]
-    NewerMemory {
-        /// Of which service.
-        service: String,
-        /// What does not fit.
-        why: String,
+    /// Something of what is remembered was written by a newer version. Nothing was changed.
+    #[error(
+        "{} was written by a newer version of Menshen: its format has version {found}, and this one ({}) knows those up to {known}",
+        .path.display(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    NewerState {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        found: u32,
+        /// The newest version this Menshen knows.
+        known: u32,
     },
     /// The system refuses something that cannot be done without.
     #[error("{doing}: {}", menshen_os::error::describe(.source))]
@@ -103,7 +110,16 @@ pub enum GuardError {
     },
     /// The journal cannot even be made anew.
     #[error(transparent)]
-    Journal(#[from] crate::journal::JournalError),
+    Journal(crate::journal::JournalError),
+}
+
+impl From<crate::journal::JournalError> for GuardError {
+    fn from(error: crate::journal::JournalError) -> Self {
+        match error {
+            crate::journal::JournalError::Newer { path, found, known } => Self::NewerState { path, found, known },
+            error @ crate::journal::JournalError::Sqlite { .. } => Self::Journal(error),
+        }
+    }
 }
 
 /// Guards until asked to end. The exit code is 0, or 7 if an essential service failed or, with [`EndWhen::AtRest`], any.

@@ -1,4 +1,7 @@
 //! The journal of events: SQLite, bounded by age and size.
+//!
+//! The file's `user_version` is the version of its tables. Each file in `journal/migrations` leads to the version it is named
+//! after; one that was ever released is never edited again.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +20,10 @@ const PRUNE_PARTS: u64 = 10;
 /// Memory SQLite may use for pages, in KiB: the journal is written far more than read.
 const CACHE_KIB: u32 = 256;
 
+/// What leads from each version of the tables to the next; version 0 is a new file, or one from before versions were noted,
+/// whose tables were those of version 1.
+const MIGRATIONS: [&str; 1] = [include_str!("journal/migrations/1.sql")];
+
 /// The most a journal takes that has no file, in bytes.
 const IN_MEMORY_BYTES_MAX: u64 = 4 << 20;
 
@@ -33,6 +40,16 @@ pub enum JournalError {
         path: PathBuf,
         /// Why.
         source: rusqlite::Error,
+    },
+    /// Written by a newer version; nothing was changed.
+    #[error("the journal {} has version {found}, and this guard knows versions up to {known}", .path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest one this guard knows.
+        known: u32,
     },
 }
 
@@ -87,8 +104,9 @@ impl Journal {
     /// name, and a new one begun; where the disk is full, it is kept in memory: history must not keep a guard from guarding.
     ///
     /// # Errors
-    /// When not even a new one can be made.
+    /// When it was written by a newer version, or not even a new one can be made.
     pub fn open(path: &Path, bounds: Bounds) -> Result<(Self, Opened), JournalError> {
+        refuse_newer(path)?;
         let mut opened = Opened::Whole;
         let mut journal = Self::try_open(path, bounds);
         if journal.as_ref().is_err_and(is_damage) {
@@ -113,24 +131,12 @@ impl Journal {
         Self::on(Connection::open(path)?, path, bounds)
     }
 
-    fn on(connection: Connection, path: &Path, bounds: Bounds) -> Result<Self, rusqlite::Error> {
+    fn on(mut connection: Connection, path: &Path, bounds: Bounds) -> Result<Self, rusqlite::Error> {
         connection.pragma_update(None, "auto_vacuum", "incremental")?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
-        connection.execute_batch(
-            "CREATE TABLE IF NOT EXISTS event (
-                sequence INTEGER PRIMARY KEY,
-                time_ms INTEGER NOT NULL,
-                service TEXT,
-                kind TEXT NOT NULL,
-                reason TEXT NOT NULL,
-                asked_by TEXT,
-                details TEXT NOT NULL
-            );
-            CREATE INDEX IF NOT EXISTS event_of_service ON event (service, sequence);
-            CREATE INDEX IF NOT EXISTS event_at_time ON event (time_ms);",
-        )?;
+        migrate(&mut connection)?;
         let mut journal = Self { connection, path: path.to_owned(), bounds, since_pruning: 0, taken: 0 };
         journal.prune()?;
         Ok(journal)
@@ -290,15 +296,44 @@ fn is_of_disk(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DiskFull | ReadOnly | SystemIoFailure))
 }
 
+/// Brings the tables to today's version, step by step: each is done whole or not at all.
+fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (done, step) in (1_u32..).zip(MIGRATIONS).filter(|(done, _)| *done > version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", done)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Refuses a journal whose tables are of a version nobody here knows.
+pub(crate) fn refuse_newer(path: &Path) -> Result<(), JournalError> {
+    let found =
+        read_as_it_lies(path, |connection| connection.pragma_query_value(None, "user_version", |row| row.get(0)));
+    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    match found {
+        Some(found) if found > known => Err(JournalError::Newer { path: path.to_owned(), found, known }),
+        // What cannot be read is somebody else's to find.
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The number of the newest event in a file, as far as that can be told without writing anything.
 fn newest_as_it_lies(path: &Path) -> Option<u64> {
+    let newest = |connection: &Connection| {
+        connection.query_row("SELECT max(sequence) FROM event", [], |row| row.get::<_, Option<i64>>(0))
+    };
+    read_as_it_lies(path, newest)?.map(i64::unsigned_abs)
+}
+
+/// Reads a file without writing anything, not even beside it: what is only in its write-ahead log is not seen.
+fn read_as_it_lies<T>(path: &Path, read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Option<T> {
     let path = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).ok()?;
-    connection
-        .query_row("SELECT max(sequence) FROM event", [], |row| row.get::<_, Option<i64>>(0))
-        .ok()?
-        .map(i64::unsigned_abs)
+    read(&connection).ok()
 }
 
 fn put_aside(path: &Path) {
@@ -405,6 +440,45 @@ mod tests {
         Journal::open(&path, GENEROUS).unwrap().0.append([&old, &event(2, "a")]).unwrap();
         let journal = Journal::open(&path, GENEROUS).unwrap().0;
         assert_eq!(journal.query(&Filter { limit: 10, ..Filter::default() }).unwrap().len(), 1);
+    }
+
+    /// The journal an older version left, as it left it; opened where it may be changed.
+    fn fixture(version: u32, folder: &Path) -> PathBuf {
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/state/{version}/journal.db"));
+        let path = folder.join("journal.db");
+        std::fs::copy(kept, &path).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_an_older_version_wrote_is_read_and_goes_on() {
+        let ages = Bounds { keep: Duration::from_secs(1 << 40), ..GENEROUS };
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&fixture(1, folder.path()), ages).unwrap().0;
+        assert_eq!(journal.newest().unwrap(), 93);
+        journal.append([&event(94, "running")]).unwrap();
+        let all = journal.query(&Filter { limit: 1000, ..Filter::default() }).unwrap();
+        assert_eq!(all.len(), 94);
+        assert_eq!((all[0].kind.as_str(), all[0].reason.as_str()), ("started", "guarding 11 services"));
+        let noted: u32 = journal.connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(noted as usize, MIGRATIONS.len());
+    }
+
+    #[test]
+    fn a_journal_of_a_newer_version_is_refused_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fixture(1, folder.path());
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", i64::try_from(MIGRATIONS.len() + 1).unwrap()).unwrap();
+        drop(connection);
+        let before = std::fs::read(&path).unwrap();
+        let error = Journal::open(&path, GENEROUS).unwrap_err();
+        assert!(
+            matches!(error, JournalError::Newer { found, .. } if found as usize == MIGRATIONS.len() + 1),
+            "{error}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside it");
     }
 
     #[test]

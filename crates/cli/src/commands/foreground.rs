@@ -145,7 +145,9 @@ fn failure(error: &GuardError) -> Failure {
         GuardError::AlreadyRunning { .. } => {
             failure.help("`menshen status` shows it; `menshen reload` has it follow a changed definition")
         }
-        GuardError::NewerMemory { .. } => failure.help("use that version, or remove the file"),
+        GuardError::NewerState { .. } => {
+            failure.help("use the version that wrote it, or a later one; nothing was changed")
+        }
         GuardError::System { .. } | GuardError::Journal(_) => failure,
     }
 }

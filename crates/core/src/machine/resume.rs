@@ -18,7 +18,7 @@ impl Core {
     /// reports what became of its processes.
     ///
     /// # Errors
-    /// When the memory is not this service's or was written by a newer guard; nothing is changed then.
+    /// When the memory is not this service's; nothing is changed then.
     pub fn resume(&mut self, service: ServiceId, memory: Memory) -> Result<(), MemoryError> {
         let Some(known) = self.services.get(&service) else { return Ok(()) };
         let name = known.plan.name.clone();
@@ -30,7 +30,7 @@ impl Core {
     /// called before [`Event::Begin`], for what has processes ([`Memory::runs`]); the rest can simply be dropped.
     ///
     /// # Errors
-    /// When the memory is not about the plan's service or was written by a newer guard; nothing is changed then.
+    /// When the memory is not about the plan's service; nothing is changed then.
     pub fn resume_gone(&mut self, plan: &Arc<ServicePlan>, memory: Memory) -> Result<ServiceId, MemoryError> {
         let remembered = memory.open(&plan.name)?;
         let id = self.add(Arc::clone(plan));

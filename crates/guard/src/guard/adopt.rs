@@ -10,8 +10,8 @@ use menshen_plan::{Input, Layer, ServiceName, ServicePlan, Source};
 
 use super::carry_out::role_name;
 use super::status::{exit, tree};
-use super::store::{self, Stored, StoredProcess};
-use super::{EndWhen, Guard, GuardError};
+use super::store::{self, Remembered, Stored, StoredProcess};
+use super::{EndWhen, Guard};
 use crate::facts::ThisMachine;
 
 /// What has to be told to the core once it has begun.
@@ -22,27 +22,26 @@ struct Ended {
 }
 
 impl Guard {
-    /// Reads what was remembered of each service. To be called before the core begins.
-    pub(super) fn take_over(&mut self) -> Result<(), GuardError> {
+    /// Goes on with what was remembered of each service. To be called before the core begins.
+    pub(super) fn take_over(&mut self, mut remembered: Remembered) {
         let ids: Vec<ServiceId> = self.core.services().collect();
         let mut ended = Vec::new();
         for id in ids {
             let Some(name) = self.core.name(id).map(ToString::to_string) else { continue };
-            match store::read(&self.paths.memory(&self.instance), &name) {
-                Ok(None) => {}
-                Ok(Some(stored)) => ended.extend(self.take_over_one(id, &name, &stored)?),
+            match remembered.remove(&name) {
+                None => {}
+                Some(Ok(stored)) => ended.extend(self.take_over_one(id, &name, &stored)),
                 // A file that was half written or damaged says nothing; the service starts as if it were new.
-                Err(error) => self.note(error.to_string()),
+                Some(Err(error)) => self.note(error.to_string()),
             }
         }
-        ended.extend(self.take_over_gone()?);
+        ended.extend(self.take_over_gone(remembered));
         for Ended { run, exit, tree } in ended {
             self.feed_later(Event::Exited { run, exit, oom: false, tree });
         }
-        Ok(())
     }
 
-    fn take_over_one(&mut self, id: ServiceId, name: &str, stored: &Stored) -> Result<Vec<Ended>, GuardError> {
+    fn take_over_one(&mut self, id: ServiceId, name: &str, stored: &Stored) -> Vec<Ended> {
         let asked = stored.memory.asked();
         if stored.orderly || stored.boot != self.boot {
             // `menshen run` was typed just now, which says more than a stop of an earlier day.
@@ -52,28 +51,25 @@ impl Guard {
                     local.asked = asked;
                 }
             }
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let resumed = self.core.resume(id, stored.memory.clone());
-        let known = self.is_known(name, resumed)?;
-        Ok(known.map(|()| self.look_for_runs(id, name, stored)).unwrap_or_default())
+        let known = self.is_known(name, resumed);
+        known.map(|()| self.look_for_runs(id, name, stored)).unwrap_or_default()
     }
 
     /// Services that left the definition while no guard was there: what runs of them ends, and nothing of them is kept.
-    fn take_over_gone(&mut self) -> Result<Vec<Ended>, GuardError> {
+    fn take_over_gone(&mut self, remembered: Remembered) -> Vec<Ended> {
         let mut ended = Vec::new();
         let memory = self.paths.memory(&self.instance);
-        for name in store::names(&memory) {
-            if self.core.id(&name).is_some() {
-                continue;
-            }
-            match store::read(&memory, &name) {
-                Ok(Some(stored)) if self.may_live(&stored) => ended.extend(self.take_over_one_gone(&name, &stored)?),
+        for (name, stored) in remembered {
+            match stored {
+                Ok(stored) if self.may_live(&stored) => ended.extend(self.take_over_one_gone(&name, &stored)),
                 Ok(_) => self.disk_handle.forget(store::path(&memory, &name)),
                 Err(error) => self.note(error.to_string()),
             }
         }
-        Ok(ended)
+        ended
     }
 
     /// Whether something may be left of what a guard began.
@@ -81,15 +77,15 @@ impl Guard {
         !stored.orderly && stored.boot == self.boot && stored.memory.runs().next().is_some()
     }
 
-    fn take_over_one_gone(&mut self, name: &str, stored: &Stored) -> Result<Vec<Ended>, GuardError> {
+    fn take_over_one_gone(&mut self, name: &str, stored: &Stored) -> Vec<Ended> {
         let Some(plan) = plan_of_gone(stored.memory.service(), &stored.stop) else {
             self.note(format!("what was remembered of {name} cannot be followed; it may still run"));
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let resumed = self.core.resume_gone(&plan, stored.memory.clone());
-        let Some(id) = self.is_known(name, resumed)? else { return Ok(Vec::new()) };
+        let Some(id) = self.is_known(name, resumed) else { return Vec::new() };
         self.furnish(id, &plan);
-        Ok(self.look_for_runs(id, name, stored))
+        self.look_for_runs(id, name, stored)
     }
 
     /// Opens what runs of a service, and tells what has ended.
@@ -123,17 +119,8 @@ impl Guard {
     }
 
     /// What came of handing a memory to the core. One that is another service's is noted, and nothing comes of it.
-    fn is_known<T>(&mut self, name: &str, resumed: Result<T, MemoryError>) -> Result<Option<T>, GuardError> {
-        match resumed {
-            Ok(resumed) => Ok(Some(resumed)),
-            Err(error @ MemoryError::Newer { .. }) => {
-                Err(GuardError::NewerMemory { service: name.to_owned(), why: error.to_string() })
-            }
-            Err(error @ MemoryError::OtherService { .. }) => {
-                self.note(format!("what was remembered of {name}: {error}"));
-                Ok(None)
-            }
-        }
+    fn is_known<T>(&mut self, name: &str, resumed: Result<T, MemoryError>) -> Option<T> {
+        resumed.map_err(|error| self.note(format!("what was remembered of {name}: {error}"))).ok()
     }
 }
 

@@ -70,6 +70,7 @@ impl Guard {
         let name = memory.service().to_string();
         let stop = self.services.get(&id).map_or_else(Stop::default, |local| local.plan.stop.clone());
         let stored = Stored {
+            format: store::VERSION,
             boot: self.boot.clone(),
             orderly: orderly == Orderly::Yes,
             processes,

@@ -19,6 +19,7 @@ use super::input::{Input, Inputs, LogReports};
 use super::jobs::Jobs;
 use super::request::Tickets;
 use super::status::Clock;
+use super::store::Remembered;
 use super::wait::Waiters;
 use super::{Guard, GuardError, Options, now, store};
 use crate::control::{Control, Shared};
@@ -31,12 +32,15 @@ use crate::program::Identities;
 /// Programs of any user must be able to reach their sockets and pipes by path, and nobody needs to list them.
 const PIPES_FOLDER_MODE: u32 = 0o711;
 const PRIVATE_FOLDER_MODE: u32 = 0o750;
+/// The file of the journal, among what is remembered.
+const JOURNAL: &str = "journal.db";
 
 /// Makes everything the loop needs.
 pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let Options { source, plan, paths, trees, end, mut watcher } = options;
     let instance = plan.name.to_string();
     let lock = claim(&paths, &instance)?;
+    let remembered = recall(&paths.memory(&instance))?;
     let system = System::new(&SystemConfig { instance: instance.clone(), trees })
         .map_err(failed("setting up process control"))?;
     let (inputs, waiting) = Inputs::channel(system.waker());
@@ -101,7 +105,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         Opened::Anew => guard.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
         Opened::InMemory(why) => guard.note(format!("{why}; until it can be, events are kept in memory only")),
     }
-    guard.take_over()?;
+    guard.take_over(remembered);
     Ok(guard)
 }
 
@@ -154,9 +158,15 @@ fn claim(paths: &menshen_os::paths::Paths, instance: &str) -> Result<Lock, Guard
     lock.ok_or_else(|| GuardError::AlreadyRunning { instance: instance.to_owned() })
 }
 
+/// What is remembered of every service, if all that is kept can be used by this version. Nothing is changed.
+fn recall(memory: &Path) -> Result<Remembered, GuardError> {
+    crate::journal::refuse_newer(&memory.join(JOURNAL))?;
+    store::read_all(memory)
+}
+
 fn open_disk(memory: &Path, plan: &Plan, inputs: &Inputs) -> Result<(Disk, u64, Opened), GuardError> {
     let bounds = Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 };
-    let (journal, opened) = Journal::open(&memory.join("journal.db"), bounds)?;
+    let (journal, opened) = Journal::open(&memory.join(JOURNAL), bounds)?;
     let next_sequence = journal.newest()? + 1;
     let inputs = inputs.clone();
     let disk = Disk::start(journal, move |report| inputs.send_blocking(Input::Disk(report)));

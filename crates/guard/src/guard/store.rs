@@ -1,5 +1,11 @@
 //! What the guard remembers of each service, for the next guard: one small file each.
+//!
+//! A file says which version of the format it has. `migrate` brings older ones to today's when they are read; the next change
+//! of the service writes them anew.
 
+mod migrate;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +15,14 @@ use menshen_plan::definition::Stop;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::GuardError;
+pub(crate) use migrate::VERSION;
+
 /// A service's file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Stored {
+    /// The version of all of this: [`VERSION`].
+    pub format: u32,
     /// Instants and process numbers mean something during this boot only.
     pub boot: String,
     /// The guard ended in order and nothing was left running: only what operators asked for is taken over.
@@ -19,7 +30,6 @@ pub(crate) struct Stored {
     /// The processes, each with its start time, which tells it from a later one of the same number.
     pub processes: Vec<StoredProcess>,
     /// How it is stopped, should it be gone from the definition by then; but for the command, which may hold secrets.
-    #[serde(default)]
     pub stop: Stop,
     /// What the core remembers.
     pub memory: Memory,
@@ -33,10 +43,8 @@ pub(crate) struct StoredProcess {
     pub pid: u32,
     pub start_time: u64,
     /// What it was started as, with its start time, if it has named another main process (`MAINPID=`).
-    #[serde(default)]
     pub first: Option<(u32, u64)>,
     /// The folder of its tree, where it has one.
-    #[serde(default)]
     pub folder: Option<PathBuf>,
 }
 
@@ -47,13 +55,16 @@ impl StoredProcess {
     }
 }
 
-/// A file that cannot be used.
+/// A file that was half written or damaged.
 #[derive(Debug, Error)]
 #[error("what was remembered in {} cannot be used: {why}", .path.display())]
 pub(crate) struct Unusable {
     pub path: PathBuf,
     pub why: String,
 }
+
+/// What is remembered, by the names of the services.
+pub(crate) type Remembered = BTreeMap<String, Result<Stored, Unusable>>;
 
 /// The folder of the files.
 pub(crate) fn folder(memory: &Path) -> PathBuf {
@@ -65,22 +76,85 @@ pub(crate) fn path(memory: &Path, service: &str) -> PathBuf {
     folder(memory).join(format!("{service}.json"))
 }
 
-/// The names of all services that have a file. None where the folder cannot be read.
-pub(crate) fn names(memory: &Path) -> Vec<String> {
+/// Reads the files of all services. Nothing is changed.
+///
+/// # Errors
+/// When one was written by a newer version.
+pub(crate) fn read_all(memory: &Path) -> Result<Remembered, GuardError> {
+    // A folder that cannot be read remembers nothing.
     let entries = fs::read_dir(folder(memory)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()));
-    let mut names: Vec<String> = names.collect();
-    names.sort_unstable();
-    names
+    names.map(|name| Ok((name.clone(), read(path(memory, &name))?))).collect()
 }
 
-/// Reads a service's file; `None` if there is none.
-pub(crate) fn read(memory: &Path, service: &str) -> Result<Option<Stored>, Unusable> {
-    let path = path(memory, service);
-    let unusable = |why: String| Unusable { path: path.clone(), why };
-    match fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unusable(menshen_os::error::describe(&error))),
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unusable(error.to_string())),
+fn read(path: PathBuf) -> Result<Result<Stored, Unusable>, GuardError> {
+    let migrated = match fs::read(&path) {
+        Ok(bytes) => migrate::migrate(&bytes),
+        Err(error) => Err(migrate::Refused::Damaged(menshen_os::error::describe(&error))),
+    };
+    match migrated {
+        Ok(stored) => Ok(Ok(stored)),
+        Err(migrate::Refused::Damaged(why)) => Ok(Err(Unusable { path, why })),
+        Err(migrate::Refused::Newer(found)) => Err(GuardError::NewerState { path, found, known: VERSION }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The state an older version left, as it left it.
+    fn fixture(version: u32) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/state/{version}"))
+    }
+
+    #[test]
+    fn what_every_older_version_remembered_is_known_whole() {
+        for version in 1..=VERSION {
+            let remembered = read_all(&fixture(version)).unwrap();
+            let of =
+                |name: &str| remembered[name].as_ref().unwrap_or_else(|error| panic!("version {version}: {error}"));
+            assert_eq!(remembered.len(), 11, "version {version}");
+            for name in remembered.keys() {
+                assert_eq!((of(name).memory.service().as_str(), of(name).format), (name.as_str(), VERSION));
+            }
+            let states =
+                ["backoff", "completed", "failed", "paused", "running", "starting", "stopped", "stopping", "tripped"];
+            assert_eq!(states.map(|name| of(name).memory.state().as_str()), states, "version {version}");
+            assert_eq!(of("stopped").memory.asked(), Some(menshen_core::Wanted::Down));
+            assert_eq!(of("running").processes.len(), 1);
+            assert_eq!(of("tripped").processes[0].role, Role::Fallback);
+            assert_eq!(of("stopping").stop.timeout, std::time::Duration::from_secs(3600));
+        }
+    }
+
+    #[test]
+    fn what_is_written_today_has_the_shape_that_was_kept_of_its_version() {
+        for (name, stored) in read_all(&fixture(VERSION)).unwrap() {
+            let kept = fs::read_to_string(path(&fixture(VERSION), &name)).unwrap();
+            let written = serde_json::to_string(&stored.unwrap()).unwrap();
+            assert_eq!(written, kept, "another shape is another version: it needs a migration and a fixture");
+        }
+    }
+
+    #[test]
+    fn what_a_newer_version_remembered_is_refused() {
+        let memory = tempfile::tempdir().unwrap();
+        fs::create_dir(folder(memory.path())).unwrap();
+        fs::write(path(memory.path(), "web"), format!("{{\"format\":{},\"shape\":\"another\"}}", VERSION + 1)).unwrap();
+        let error = read_all(memory.path()).unwrap_err().to_string();
+        assert!(error.contains("web.json") && error.contains(&format!("version {}", VERSION + 1)), "{error}");
+    }
+
+    #[test]
+    fn what_is_half_written_is_passed_over() {
+        let memory = tempfile::tempdir().unwrap();
+        fs::create_dir(folder(memory.path())).unwrap();
+        for damaged in
+            ["", "{", "null", "{}", "{\"format\":\"x\"}", "{\"format\":0}", "{\"format\":1}", "{\"format\":2}"]
+        {
+            fs::write(path(memory.path(), "web"), damaged).unwrap();
+            assert!(read_all(memory.path()).unwrap()["web"].is_err(), "{damaged}");
+        }
     }
 }
