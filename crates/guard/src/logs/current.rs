@@ -50,6 +50,14 @@ impl Current {
         Self { folder, stem, path, sequence: 1, open: None, close_after: None }
     }
 
+    /// Goes on with what another guard left. Where it left nothing, the file is made when there is something to write; that
+    /// its folder is there is seen to now.
+    pub(super) fn resume(&mut self) -> io::Result<()> {
+        menshen_os::file::create_folder(&self.folder, FOLDER_MODE)?;
+        let left = LogFile::look(&self.path)?.is_some() || LogFile::look(&self.stem.index(&self.folder))?.is_some();
+        if left { self.check() } else { Ok(()) }
+    }
+
     /// Makes sure that it is open, is what is found under its name, and that its end is known.
     pub(super) fn check(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return self.open() };

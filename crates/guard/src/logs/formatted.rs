@@ -80,13 +80,12 @@ impl Formatted {
 
     /// Goes on where another guard ended: what it left of a line is a line, and a file of the other format is closed.
     pub(super) fn join(&mut self, now: Now, progress: &mut Progress) -> io::Result<()> {
-        self.current.check()?;
         if self.joined {
             return Ok(());
         }
+        self.current.resume()?;
         if self.current.first_byte().is_some_and(|first| !self.format.begins(first)) {
             Pour { current: &mut self.current, limits: &self.limits, now, progress }.close();
-            self.current.check()?;
         }
         if !self.current.ends_with_line()? {
             self.pending.add().insert(0, b'\n');

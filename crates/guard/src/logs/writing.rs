@@ -57,10 +57,10 @@ impl Writing {
         }
     }
 
-    /// Opens the files where another guard left them.
+    /// Goes on where another guard ended.
     pub(super) fn join(&mut self, now: Now, progress: &mut Progress) -> io::Result<()> {
         match self {
-            Self::Raw(streams) => streams.iter_mut().try_for_each(|raw| raw.current.check()),
+            Self::Raw(streams) => streams.iter_mut().try_for_each(|raw| raw.current.resume()),
             Self::Formatted(formatted) => formatted.join(now, progress),
         }
     }

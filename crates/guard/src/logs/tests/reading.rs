@@ -180,6 +180,7 @@ fn a_follower_goes_on_across_rotation_compression_and_removal() {
 fn a_follower_goes_on_when_an_operator_moves_or_cuts_the_log() {
     let mut bed = Bed::new(plan(LogFormat::Raw, 0));
     let query = || Query { follow: true, tail: Some(0), ..Query::default() };
+    bed.write(STDOUT, b"before\n");
     let mut reader = Reader::open(&bed.logs(), query()).unwrap();
     let log = Stem::Stdout.log(&bed.logs());
     bed.write(STDOUT, b"one\n");
