@@ -149,6 +149,8 @@ struct Guard {
     services: HashMap<ServiceId, Local>,
     /// The group of the start order each service belongs to.
     order: HashMap<ServiceId, u32>,
+    /// When memory is given back that is not needed any more.
+    gives_back_at: Option<Instant>,
     identities: crate::program::Identities,
 
     inputs: Inputs,
@@ -196,8 +198,12 @@ impl Guard {
                 self.settle_alerts(&mut events);
                 return code;
             }
-            let timeout = self.core.poll_timeout().map(|at| at.since(now()));
-            self.take_what_happens(timeout, &mut events);
+            let due = self.core.poll_timeout().into_iter().chain(self.gives_back_at).min();
+            self.take_what_happens(due.map(|at| at.since(now())), &mut events);
+            if self.gives_back_at.is_some_and(|at| at <= now()) {
+                self.gives_back_at = None;
+                menshen_os::memory::give_back();
+            }
             if self.core.poll_timeout().is_some_and(|at| at <= now()) {
                 self.feed(Event::Timeout);
             }

@@ -4,7 +4,7 @@
 //! - `tree`: all processes of one program, told apart from all others.
 //! - [`output`]: what programs write. [`notify_socket`]: what they say about themselves.
 //! - [`local_socket`]: the control socket, with the caller's credentials from the kernel.
-//! - [`account`], [`clock`], [`file`], [`host`], [`paths`], [`signal`]: the small differences.
+//! - [`account`], [`clock`], [`file`], [`host`], [`memory`], [`paths`], [`signal`]: the small differences.
 //!
 //! Files with the same name are the same thing on another system (`unix.rs`, `windows.rs`); `cfg` stands on `mod` lines
 //! only. This is the only crate with `unsafe`.
@@ -16,6 +16,7 @@ pub mod event;
 pub mod file;
 pub mod host;
 pub mod local_socket;
+pub mod memory;
 pub mod notify_socket;
 pub mod output;
 pub mod paths;

@@ -71,6 +71,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         jobs: Jobs::default(),
         services: HashMap::new(),
         order: HashMap::new(),
+        gives_back_at: None,
         identities: Identities::default(),
         inputs,
         waiting,
@@ -99,7 +100,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         watcher,
     };
     guard.furnish_all(&plan);
-    guard.put_in_order();
+    guard.plan_taken_up();
     match opened {
         Opened::Whole => {}
         Opened::Anew => guard.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
