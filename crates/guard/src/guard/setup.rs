@@ -101,13 +101,20 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     };
     guard.furnish_all(&plan);
     guard.plan_taken_up();
-    match opened {
-        Opened::Whole => {}
-        Opened::Anew => guard.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
-        Opened::InMemory(why) => guard.note(format!("{why}; until it can be, events are kept in memory only")),
-    }
+    guard.note_journal(opened);
     guard.take_over(remembered);
     Ok(guard)
+}
+
+impl Guard {
+    /// Says where events could not be kept as they should be.
+    fn note_journal(&mut self, opened: Opened) {
+        match opened {
+            Opened::Whole => {}
+            Opened::Anew => self.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
+            Opened::InMemory(why) => self.note(format!("{why}; until it can be, events are kept in memory only")),
+        }
+    }
 }
 
 /// What the guard holds as long as it lives.

@@ -1,3 +1,5 @@
+//! What Linux takes back.
+
 use std::fs;
 use std::ops::Range;
 
