@@ -95,24 +95,30 @@ impl Disk {
 }
 
 impl DiskHandle {
-    /// Replaces a file.
+    /// Has what was given so far done. Memories and events alone wake nobody: a change of a service's state is several of
+    /// them, and the loop is on its way to the next start, which is not to wait for a processor.
+    pub(crate) fn wake(&self) {
+        let queue = lock(&self.0);
+        if !queue.is_idle() {
+            self.wake_with(queue);
+        }
+    }
+
+    /// Replaces a file, once somebody calls [`Self::wake`].
     pub(crate) fn remember(&self, path: PathBuf, content: Vec<u8>, durability: Durability) {
         let mut queue = lock(&self.0);
         let slot = queue.memories.entry(path).or_insert((None, durability));
         // What had to survive a loss of power still has to.
         let durability = if slot.1 == Durability::Power { Durability::Power } else { durability };
         *slot = (Some(content), durability);
-        self.wake(queue);
     }
 
-    /// Removes a file.
+    /// Removes a file, once somebody calls [`Self::wake`].
     pub(crate) fn forget(&self, path: PathBuf) {
-        let mut queue = lock(&self.0);
-        queue.memories.insert(path, (None, Durability::Guard));
-        self.wake(queue);
+        lock(&self.0).memories.insert(path, (None, Durability::Guard));
     }
 
-    /// Adds an event to the journal.
+    /// Adds an event to the journal, once somebody calls [`Self::wake`].
     pub(crate) fn record(&self, event: Event) {
         let mut queue = lock(&self.0);
         if queue.events.len() >= EVENTS_MAX {
@@ -120,7 +126,6 @@ impl DiskHandle {
             queue.events_dropped += 1;
         }
         queue.events.push_back(event);
-        self.wake(queue);
     }
 
     /// Calls back when everything given so far is written, or drops the call where too many wait already.
@@ -139,19 +144,18 @@ impl DiskHandle {
         if queue.jobs.len() < JOBS_MAX {
             queue.jobs.push_back(job);
         }
-        self.wake(queue);
+        self.wake_with(queue);
     }
 
     /// Changes how much of the journal is kept.
     pub(crate) fn set_bounds(&self, bounds: Bounds) {
         let mut queue = lock(&self.0);
         queue.bounds = Some(bounds);
-        self.wake(queue);
+        self.wake_with(queue);
     }
 
-    /// Wakes the thread if it sleeps, once: a change of a service's state is several pieces of work, and the loop is on
-    /// its way to the next start.
-    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+    /// Wakes the thread if it sleeps.
+    fn wake_with(&self, mut queue: MutexGuard<'_, Queue>) {
         let sleeps = std::mem::take(&mut queue.sleeps);
         drop(queue);
         if sleeps {

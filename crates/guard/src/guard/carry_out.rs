@@ -29,7 +29,10 @@ impl Guard {
     fn carry_out_one(&mut self, effect: Effect) {
         match effect {
             Effect::Remember { service } => self.remember(service, Orderly::No),
-            Effect::Spawn { run, plan, main_pid } => self.spawn(run, &plan, main_pid),
+            Effect::Spawn { run, plan, main_pid } => {
+                self.spawn(run, &plan, main_pid);
+                self.disk_handle.wake();
+            }
             Effect::Signal { run, target, signal } => {
                 if let (Some(token), Some(number)) =
                     (self.jobs.token_of(run), menshen_os::signal::number(&signal.to_string()))
