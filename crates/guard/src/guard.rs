@@ -200,13 +200,22 @@ impl Guard {
             }
             let due = self.core.poll_timeout().into_iter().chain(self.gives_back_at).min();
             self.take_what_happens(due.map(|at| at.since(now())), &mut events);
-            if self.gives_back_at.is_some_and(|at| at <= now()) {
-                self.gives_back_at = None;
-                menshen_os::memory::give_back();
-            }
+            self.give_back();
             if self.core.poll_timeout().is_some_and(|at| at <= now()) {
                 self.feed(Event::Timeout);
             }
+        }
+    }
+
+    /// Gives back the memory that what happened last had needed, once nothing more has happened for a while.
+    fn give_back(&mut self) {
+        /// What happens more often than this needs the same again and again.
+        const REST: Duration = Duration::from_secs(5);
+        if self.gives_back_at.is_some_and(|at| at <= now()) {
+            self.gives_back_at = None;
+            menshen_os::memory::give_back();
+        } else {
+            self.gives_back_at = Some(now() + REST);
         }
     }
 

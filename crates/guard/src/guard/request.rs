@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use menshen_api::types::{Dependency, Service};
 use menshen_api::{Problem, ProblemCode};
@@ -12,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::input::{Detail, Info, Input, Measured, Request};
 use super::status::{Clock, service};
-use super::{EndWhen, Guard, now};
+use super::{EndWhen, Guard};
 use crate::journal::Bounds;
 
 /// Commands that wait for their answer.
@@ -96,12 +95,8 @@ impl Guard {
         Some(service(&status, &self.instance, description, level, clock))
     }
 
-    /// A plan was taken up. Finds the group of the start order each service belongs to, which every answer shows; and what
-    /// reading the plan and starting all that needed of memory is given back when that is over.
-    pub(super) fn plan_taken_up(&mut self) {
-        /// Long enough to have started most of what there is, short enough not to be left for later.
-        const REST: Duration = Duration::from_secs(2);
-        self.gives_back_at = Some(now() + REST);
+    /// Finds the group of the start order each service belongs to. Every answer shows it, and only a plan changes it.
+    pub(super) fn put_in_order(&mut self) {
         let levels = (0..).zip(self.core.plan().start_order());
         let each = levels.flat_map(|(level, names)| names.into_iter().map(move |name| (name, level)));
         self.order = each.filter_map(|(name, level)| Some((self.core.id(name)?, level))).collect();
@@ -168,7 +163,7 @@ impl Guard {
         }
         self.disk_handle.set_bounds(Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 });
         self.feed(Event::Reload { plan, by });
-        self.plan_taken_up();
+        self.put_in_order();
     }
 
     /// Writes something down that is the guard's own business.

@@ -100,7 +100,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         watcher,
     };
     guard.furnish_all(&plan);
-    guard.plan_taken_up();
+    guard.put_in_order();
     guard.note_journal(opened);
     guard.take_over(remembered);
     Ok(guard)

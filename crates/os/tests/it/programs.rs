@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use menshen_os::notify_socket::NotifySocket;
 use menshen_os::output::Descriptor;
 use menshen_os::system::Earlier;
-use menshen_os::{Exit, Input, OsEvent, Target, Token, TreeMode, TreeState};
+use menshen_os::{Exit, Identity, Input, OsEvent, Target, Token, TreeMode, TreeState};
 
 use crate::bed::Bed;
 
@@ -156,6 +156,50 @@ fn passed_descriptors_begin_at_three_and_are_announced() {
     assert_eq!(announced[0].parse::<u32>().unwrap(), announced[1].parse::<u32>().unwrap());
     assert_eq!(&announced[2..], ["2", "first:second"]);
     assert_eq!(&lines[1..], ["one", "two"]);
+}
+
+#[test]
+fn any_number_of_descriptors_arrives_with_and_without_a_user() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let users = if crate::bed::is_root() { vec![None, Some(12_345)] } else { vec![None] };
+    for (user, count) in users.into_iter().flat_map(|user| [0, 1, 9, 40].map(|count| (user, count))) {
+        let script = "opendir D, '/proc/self/fd'; my @own = grep { /[0-9]/ } readdir D; for (1 .. $ENV{LISTEN_FDS} // 0) { open F, '<&=', $_ + 2; print scalar <F> } print scalar @own";
+        let mut program = bed.program(&["perl", "-e", script]);
+        for number in 0..count {
+            let path = bed.folder.path().join(format!("{number}"));
+            std::fs::write(&path, format!("{number}\n")).unwrap();
+            let file = std::fs::File::open(path).unwrap();
+            program.passed.push((format!("n{number}"), std::sync::Arc::new(Descriptor::from_file(file))));
+        }
+        program.identity = user.map(|uid| Identity { uid, gid: uid, groups: vec![] });
+        program.directory = "/".into();
+        let numbers: Vec<u32> = bed.run(&program).tail.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        // Its own three, those it was passed, and the folder it looks into.
+        let expected: Vec<u32> = (0..count).chain([count + 4]).collect();
+        assert_eq!(numbers, expected, "{count} as {user:?}");
+    }
+}
+
+#[test]
+fn a_child_that_is_held_back_from_its_first_step_is_given_up() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
+    let Some(folder) = bed.system.folder(token) else {
+        assert!(std::env::var_os("CI").is_none(), "there are no cgroups here");
+        println!("skipped: there are no cgroups here");
+        return;
+    };
+    bed.system.kill(token, Target::Tree);
+    bed.end_of(token);
+    // Somebody freezes all that the service starts.
+    let freezer = folder.parent().unwrap().join("cgroup.freeze");
+    std::fs::write(&freezer, "1").unwrap();
+    let place = Bed::place("main");
+    let error = bed.system.spawn(Token(77), &place, &bed.program(&["sleep", "1000"])).unwrap_err();
+    assert_eq!(error.to_string(), "the new process was ended before it had descriptors of its own");
+    std::fs::write(&freezer, "0").unwrap();
+    bed.until("nothing of it is left", |bed| bed.system.usage("web").processes == 0);
+    assert_eq!(bed.run(&bed.program(&["true"])).exit, Exit::Code(0));
 }
 
 #[test]
