@@ -8,7 +8,7 @@ use http::{Method, Uri};
 use libfuzzer_sys::fuzz_target;
 use menshen_api::endpoint::Route;
 use menshen_api::types::{
-    EventQuery, ListQuery, LogQuery, ReloadQuery, ShutdownQuery, SignalRequest, Stream, WaitFor, WaitQuery,
+    EventQuery, ListQuery, LogQuery, ReloadQuery, ShutdownQuery, SignalRequest, Stream, UpgradeRequest, WaitFor, WaitQuery,
 };
 use menshen_api::{Endpoint, Problem, ProblemCode, Time, query};
 use menshen_plan::signal::Signal;
@@ -87,6 +87,7 @@ fn read_for(endpoint: Endpoint, question: Option<&str>, body: &[u8]) {
         Endpoint::Reload => drop(read::<ReloadQuery>(question)),
         Endpoint::Shutdown => drop(read::<ShutdownQuery>(question)),
         Endpoint::SignalService => signal(body),
+        Endpoint::Upgrade => drop(serde_json::from_slice::<UpgradeRequest>(body)),
         Endpoint::GetGuard
         | Endpoint::GetService
         | Endpoint::ReloadService

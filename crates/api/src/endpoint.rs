@@ -128,6 +128,7 @@ endpoints! {
     ListEvents = GET "/v1/events" VIEWER, Some(schema::<types::EventQuery>), None, Answer::Events(schema::<types::EventList>, schema::<types::Event>), "What happened; as server-sent events, what happens, too.";
     Reload = POST "/v1/reload" ADMIN, Some(schema::<types::ReloadQuery>), None, Answer::Json(schema::<types::ReloadReport>), "Read the definition again and follow it.";
     GetPlan = GET "/v1/plan" VIEWER, None, None, Answer::AnyJson, "The plan the guard follows, with secrets masked.";
+    Upgrade = POST "/v1/upgrade" ADMIN, None, Some(schema::<types::UpgradeRequest>), Answer::Json(schema::<types::Upgrading>), "Have another binary take the guard's place; its services run on. The answer comes once it is known that it can.";
     Shutdown = POST "/v1/shutdown" ADMIN, Some(schema::<types::ShutdownQuery>), None, Answer::Json(schema::<types::Accepted>), "Stop every service in order, then the guard.";
     GetHealth = GET "/healthz" None, None, None, Answer::Json(schema::<types::Health>), "Whether the guard itself works.";
     GetReadiness = GET "/readyz" None, None, None, Answer::Json(schema::<types::Health>), "Whether every service that is wanted is ready; 503 with the failing ones if not.";

@@ -67,6 +67,8 @@ codes! {
     TooLarge = 413 "Too large";
     /// The new definition cannot be used.
     DefinitionRefused = 422 "The definition is refused";
+    /// The binary cannot take the guard's place.
+    UpgradeRefused = 422 "The upgrade is refused";
     /// Something went wrong in the guard.
     Internal = 500 "Something went wrong in the guard";
     /// The guard is shutting down.

@@ -437,8 +437,47 @@ pub struct GuardInfo {
     pub services: u32,
     /// Whether it is stopping everything.
     pub shutting_down: bool,
+    /// The upgrade this guard came from; null for one that was started.
+    pub upgraded: Option<Upgraded>,
     /// What the caller may do.
     pub role: crate::endpoint::Role,
+}
+
+/// What is to take the guard's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeRequest {
+    /// The path of a `menshen`, from the root.
+    pub binary: String,
+}
+
+/// An upgrade that begins when this has been answered. It is over when the guard answers with an `upgraded` of this number;
+/// connections made meanwhile wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Upgrading {
+    /// The number of the event that tells of it.
+    pub id: u64,
+    /// The version of the guard that answers.
+    pub from: String,
+    /// The version of the one that takes its place.
+    pub to: String,
+}
+
+/// An upgrade that has been done, or could not be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Upgraded {
+    /// The number of the event that told of it.
+    pub id: u64,
+    /// The version of the guard before.
+    pub from: String,
+    /// The path of the binary.
+    pub binary: String,
+    /// Who asked for it.
+    pub by: String,
+    /// How many programs were running and run on.
+    pub adopted: u32,
+    /// Why the binary could not be executed; the guard went on as it was then.
+    pub failure: Option<String>,
 }
 
 /// How to end the guard.

@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Schema,
     /// Have the guard read its definition again; says what each change costs.
     Reload(Reload),
+    /// Have another version take the guard's place; every service runs on.
+    Upgrade(Upgrade),
     /// Show what is going on; with a name, everything about that service.
     Status(Status),
     /// Run services, and keep them running.
@@ -206,6 +208,17 @@ pub(crate) struct Reload {
     /// Only say what would change.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    /// The menshen that is to go on. Without it, the one that is typed.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub binary: Option<PathBuf>,
+
+    /// Wait no longer than this for it to answer.
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub timeout: String,
 }
 
 #[derive(Debug, Args)]

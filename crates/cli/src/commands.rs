@@ -12,6 +12,7 @@ mod reload;
 mod run;
 mod status;
 mod up;
+mod upgrade;
 
 use clap::CommandFactory as _;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
         Command::Reload(reload) => reload::reload(arguments, reload),
+        Command::Upgrade(upgrade) => upgrade::upgrade(arguments, upgrade),
         Command::Status(status) => status::status(arguments, status),
         Command::Start(act) => act::act(arguments, act::Verb::Start, act),
         Command::Stop(act) => act::act(arguments, act::Verb::Stop, act),

@@ -99,6 +99,7 @@ impl From<ClientError> for Failure {
                     | ProblemCode::NoReloadSignal
                     | ProblemCode::IdempotencyMismatch
                     | ProblemCode::TooLarge
+                    | ProblemCode::UpgradeRefused
                     | ProblemCode::Internal
                     | ProblemCode::ShuttingDown
                     | ProblemCode::Busy => Exit::Failed,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, ListQuery, Service, ServiceList};
 use menshen_api::{Client, ClientError, Endpoint};
+use menshen_os::file::Lock;
 use menshen_os::local_socket;
 
 use crate::args::Arguments;
@@ -138,6 +139,13 @@ impl Guards {
     }
 }
 
+/// Whether a guard of this name lives, whether it answers or not.
+pub(crate) fn is_held(instance: &str) -> bool {
+    let locks = all_paths().into_iter().map(|paths| paths.lock(instance)).filter(|path| path.exists());
+    let mut locks = locks.map(|path| Lock::take(&path));
+    locks.any(|lock| matches!(lock, Ok(None)))
+}
+
 /// The one of these services that a name means: `web`, or `shop/web` where several guards have one.
 pub(crate) fn find<'a, 'g>(
     services: &'a [(&'g Guard, Service)],
@@ -167,8 +175,12 @@ pub(crate) fn find<'a, 'g>(
 impl Guard {
     /// The process of this guard, if it answers.
     pub(crate) async fn pid(&self) -> Option<u32> {
-        let info: GuardInfo = self.client.call(&Call::new(Endpoint::GetGuard)).await.ok()?;
-        Some(info.pid)
+        self.info().await.ok().map(|info| info.pid)
+    }
+
+    /// What this guard says of itself.
+    pub(crate) async fn info(&self) -> Result<GuardInfo, ClientError> {
+        self.client.call(&Call::new(Endpoint::GetGuard)).await
     }
 
     /// Every service of this guard, page by page.

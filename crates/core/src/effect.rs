@@ -172,6 +172,10 @@ pub enum RecordKind {
     },
     /// The definition was reloaded.
     Reloaded,
+    /// Another version is about to go on in the guard's place.
+    Upgrading,
+    /// It has.
+    Upgraded,
     /// The guard began to look after its services.
     Started,
     /// The guard is stopping everything.

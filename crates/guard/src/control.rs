@@ -12,6 +12,7 @@ mod metrics;
 pub(crate) mod reload;
 mod server;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -46,19 +47,31 @@ pub(crate) struct Control {
     access: Arc<RwLock<Access>>,
     path: PathBuf,
     server: AbortHandle,
+    /// The socket once more, for a next version.
+    socket: OwnedFd,
 }
 
 impl Control {
-    /// Opens the socket and serves it.
-    pub(crate) fn start(tasks: &Handle, path: &Path, plan: &AccessPlan, shared: Shared) -> std::io::Result<Self> {
+    /// Opens the socket, or goes on with the one of the version before, and serves it.
+    pub(crate) fn start(
+        tasks: &Handle,
+        (path, inherited): (&Path, Option<OwnedFd>),
+        plan: &AccessPlan,
+        shared: Shared,
+    ) -> std::io::Result<Self> {
         let access = Arc::new(RwLock::new(Access::new(plan)));
         // Registering the socket needs the tasks' reactor.
         let listener = {
             let _inside = tasks.enter();
-            Listener::bind(path, Access::socket_mode(plan), Some(access::GROUP))?
+            let mode = Access::socket_mode(plan);
+            match inherited {
+                Some(socket) => Listener::kept(socket, path, mode, Some(access::GROUP))?,
+                None => Listener::bind(path, mode, Some(access::GROUP))?,
+            }
         };
+        let socket = listener.share()?;
         let server = tasks.spawn(server::serve(listener, Arc::new(shared), Arc::clone(&access)));
-        Ok(Self { access, path: path.to_owned(), server: server.abort_handle() })
+        Ok(Self { access, path: path.to_owned(), server: server.abort_handle(), socket })
     }
 
     /// From now on these may do that.
@@ -68,6 +81,12 @@ impl Control {
     pub(crate) fn set_access(&self, plan: &AccessPlan) -> std::io::Result<()> {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access::new(plan);
         menshen_os::file::set_group_access(&self.path, Access::socket_mode(plan), Some(access::GROUP))
+    }
+
+    /// Answers nobody new: who calls from now on waits for the next version, which gets the socket.
+    pub(crate) fn leave(&self) -> &OwnedFd {
+        self.server.abort();
+        &self.socket
     }
 
     /// Answers nobody new, and removes the socket.

@@ -12,6 +12,7 @@ mod request;
 mod setup;
 pub(crate) mod status;
 mod store;
+mod upgrade;
 mod wait;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use tokio::sync::mpsc;
 use crate::control::Control;
 use crate::definition::DefinitionSource;
 use crate::disk::{Disk, DiskHandle};
+use crate::handover::Handover;
 use crate::hub::Hub;
 use crate::logs::{Logs, TapReceiver, TapScope};
 use alert::Alerts;
@@ -40,6 +42,8 @@ use local::Local;
 pub(crate) use local::log_id;
 use request::Tickets;
 pub(crate) use request::no_such_service;
+pub(crate) use setup::recall;
+use upgrade::{Succession, Upgrade};
 use wait::Waiters;
 
 /// How to guard.
@@ -56,6 +60,8 @@ pub struct Options {
     pub end: EndWhen,
     /// Somebody who watches: the foreground of `menshen up`.
     pub watcher: Option<Watcher>,
+    /// What the version before gave to this one, if it goes on in its place.
+    pub takeover: Option<Box<Handover>>,
 }
 
 /// When the guard ends by itself.
@@ -75,6 +81,21 @@ pub struct Watcher {
     pub scope: TapScope,
     /// Gets those lines, once, before anything starts.
     pub lines: Box<dyn FnOnce(TapReceiver)>,
+    /// Is called last of all, and returns when everything has been shown, or not within a time that nobody waits longer for.
+    pub shown: Box<dyn FnOnce()>,
+}
+
+impl Watcher {
+    fn begin(&mut self, logs: &Logs) {
+        let lines = std::mem::replace(&mut self.lines, Box::new(drop));
+        lines(logs.tap(self.scope));
+    }
+
+    fn end(self) {
+        let Self { event, scope: _, lines, shown } = self;
+        drop((event, lines));
+        shown();
+    }
 }
 
 /// Why the guard cannot guard.
@@ -99,6 +120,14 @@ pub enum GuardError {
         found: u32,
         /// The newest version this Menshen knows.
         known: u32,
+    },
+    /// No version can be executed in the guard's place any more. Everything it guarded runs on.
+    #[error("neither {} nor the guard itself can be executed ({}); what was guarded runs on without a guard", .binary.display(), menshen_os::error::describe(.source))]
+    NobodyGoesOn {
+        /// What was to go on.
+        binary: PathBuf,
+        /// Why the guard itself cannot.
+        source: std::io::Error,
     },
     /// The system refuses something that cannot be done without.
     #[error("{doing}: {}", menshen_os::error::describe(.source))]
@@ -128,9 +157,21 @@ impl From<crate::journal::JournalError> for GuardError {
 /// When the guard cannot begin. Once it guards, nothing ends it but being asked.
 pub fn run(options: Options) -> Result<u8, GuardError> {
     let mut guard = setup::begin(options)?;
-    let code = guard.serve();
-    guard.finish();
-    Ok(code)
+    match guard.serve() {
+        Served::Ended(code) => {
+            guard.finish();
+            Ok(code)
+        }
+        Served::MadeRoom(upgrade) => Err(guard.leave(*upgrade)),
+    }
+}
+
+/// How serving ended.
+enum Served {
+    /// With this exit code.
+    Ended(u8),
+    /// Another version is to go on.
+    MadeRoom(Box<Upgrade>),
 }
 
 struct Guard {
@@ -175,6 +216,9 @@ struct Guard {
     /// Whether a service's state or facts changed since waiters were last looked at.
     moved: bool,
     sampling: bool,
+    /// What the guard remembers cannot be written now.
+    disk_in_trouble: bool,
+    succession: Succession,
     shutting_down: bool,
     ended: Option<u8>,
     held: Option<setup::Held>,
@@ -188,22 +232,30 @@ const ALERTS_AT_END_MAX: Duration = Duration::from_secs(3);
 const KILLED_AT_END_MAX: Duration = Duration::from_secs(1);
 
 impl Guard {
-    /// The loop. Returns the exit code.
-    fn serve(&mut self) -> u8 {
+    /// The loop.
+    fn serve(&mut self) -> Served {
         self.feed(Event::Begin);
         let mut events = Vec::new();
         loop {
             self.settle_waiters();
             if let Some(code) = self.ended {
                 self.settle_alerts(&mut events);
-                return code;
+                return Served::Ended(code);
             }
-            let due = self.core.poll_timeout().into_iter().chain(self.gives_back_at).min();
-            self.take_what_happens(due.map(|at| at.since(now())), &mut events);
-            self.give_back();
-            if self.core.poll_timeout().is_some_and(|at| at <= now()) {
-                self.feed(Event::Timeout);
+            if let Some(upgrade) = self.make_room(&mut events) {
+                return Served::MadeRoom(Box::new(upgrade));
             }
+            self.turn(None, &mut events);
+        }
+    }
+
+    /// Waits until something happens, it is time for something, or no longer than this; and sees to it.
+    fn turn(&mut self, at_most: Option<Duration>, events: &mut Vec<OsEvent>) {
+        let due = self.core.poll_timeout().into_iter().chain(self.gives_back_at).min();
+        self.take_what_happens(due.map(|at| at.since(now())).into_iter().chain(at_most).min(), events);
+        self.give_back();
+        if self.core.poll_timeout().is_some_and(|at| at <= now()) {
+            self.feed(Event::Timeout);
         }
     }
 
@@ -247,13 +299,13 @@ impl Guard {
     fn settle_alerts(&mut self, events: &mut Vec<OsEvent>) {
         let end = now() + ALERTS_AT_END_MAX;
         while self.alerts.are_under_way() && now() < end {
-            self.take_what_happens(Some(end.since(now())), events);
+            self.turn(Some(end.since(now())), events);
         }
         let left = self.jobs.alerts();
         left.iter().for_each(|token| self.system.kill(*token, Target::Tree));
         let end = now() + KILLED_AT_END_MAX;
         while left.iter().any(|token| self.jobs.get(*token).is_some()) && now() < end {
-            self.take_what_happens(Some(end.since(now())), events);
+            self.turn(Some(end.since(now())), events);
         }
     }
 

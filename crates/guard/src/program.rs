@@ -76,8 +76,8 @@ pub(crate) fn of_alert(
     variables: Vec<(String, String)>,
     json: Vec<u8>,
 ) -> Program {
-    let own = std::env::vars_os();
-    let environment = own.chain(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+    let environment = crate::handover::own_environment()
+        .chain(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
     Program {
         command: command.0.iter().map(OsString::from).collect(),
         environment: environment.collect(),

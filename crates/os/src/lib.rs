@@ -4,6 +4,7 @@
 //! - `tree`: all processes of one program, told apart from all others.
 //! - [`output`]: what programs write. [`notify_socket`]: what they say about themselves.
 //! - [`local_socket`]: the control socket, with the caller's credentials from the kernel.
+//! - [`handover`]: going on as another program, with what is kept for it.
 //! - [`account`], [`clock`], [`file`], [`host`], [`memory`], [`paths`], [`signal`]: the small differences.
 //!
 //! Files with the same name are the same thing on another system (`unix.rs`, `windows.rs`); `cfg` stands on `mod` lines
@@ -14,6 +15,7 @@ pub mod clock;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod handover;
 pub mod host;
 pub mod local_socket;
 pub mod memory;

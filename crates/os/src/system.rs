@@ -6,7 +6,7 @@
 #[path = "system/linux/system.rs"]
 mod platform;
 
-pub use platform::{System, Waker, exists, leave_terminal};
+pub use platform::{System, Waker, exists, hold_signals, leave_terminal};
 
 use std::path::PathBuf;
 

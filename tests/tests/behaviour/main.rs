@@ -21,4 +21,6 @@ mod secrets;
 #[cfg(test)]
 mod survival;
 #[cfg(test)]
+mod upgrade;
+#[cfg(test)]
 mod wanted;

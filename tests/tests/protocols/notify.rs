@@ -206,6 +206,32 @@ fn a_program_that_asks_for_more_time_to_start_and_to_stop_gets_it() {
     assert_eq!(stopped.service.last_exit.as_deref(), Some("exit 0"));
 }
 
+#[test]
+fn an_upgrade_keeps_what_a_program_left_and_hears_what_it_says_meanwhile() {
+    let Some(bed) = puppet::web(Trees::Walk, "type = \"notify\"\nfd_store = 2") else { return };
+    tell(&bed, "web", "memory = os.memfd_create('state'); os.write(memory, b'what it knew')");
+    tell(&bed, "web", "notify('FDSTORE=1\\nFDNAME=state', memory)");
+    // It becomes ready at some moment of the upgrade, and says so again and again what it has said.
+    tell(
+        &bed,
+        "web",
+        "said = 0\ndef count():\n    global said\n    while said < 400:\n        said += 1\n        notify(f'STATUS={said}')\n        time.sleep(0.001)\n    notify('READY=1')",
+    );
+    tell(&bed, "web", "threading.Thread(target=count).start()");
+    let binary = bed.path("next");
+    std::fs::copy(menshen_tests::command::menshen(), &binary).unwrap();
+    bed.menshen(["upgrade", "--binary", "next"]).done();
+    bed.await_ready("web");
+    assert_eq!(bed.service("web").service.status_text.as_deref(), Some("400"), "nothing it said is lost");
+    assert_eq!(bed.states(Mark::BEGIN, "web"), [State::Starting, State::Running]);
+
+    let first = bed.main_process("web");
+    first.signal(Signal::KILL);
+    bed.await_service("web", "started again", |service| service.restarts == 1);
+    let stored = "[os.environ.get('LISTEN_FDNAMES'), os.pread(3, 100, 0).decode()]";
+    assert_eq!(tell(&bed, "web", stored), json!(["state", "what it knew"]));
+}
+
 with_both_trees! {
     fn the_guard_follows_the_child_that_a_program_names(trees: Trees) {
         let Some(bed) = puppet::bed(trees) else { return };

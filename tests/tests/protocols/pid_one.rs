@@ -115,6 +115,21 @@ with_both_trees! {
         assert_eq!(guard.terminate().code(), Some(0));
     }
 
+    fn an_upgraded_guard_is_still_pid_1_and_reaps_orphans(trees: Trees) {
+        let bed = Bed::new(trees, "[service.web]\ncommand = [\"sh\", \"litters.sh\"]\nstop.timeout = \"500ms\"\n");
+        bed.write("litters.sh", LITTERS);
+        fs::copy(menshen(), bed.path("next")).unwrap();
+        let Some(guard) = PidOne::up(&bed) else { return };
+        let (process, web) = (guard.process(), bed.service("web").service.pid);
+        bed.menshen(["upgrade", "--binary", "next"]).done();
+        assert_eq!((guard.process(), bed.service("web").service.pid), (process, web));
+        assert_eq!(fs::read_link(format!("/proc/{}/exe", process.pid)).unwrap(), bed.path("next"));
+        guard.await_litter();
+        until("no zombie is left", || guard.descendants().iter().all(Process::lives));
+        assert_eq!(guard.descendants().len(), 2, "the program and its daemon");
+        assert_eq!(guard.terminate().code(), Some(0));
+    }
+
     fn a_termination_stops_everything_in_order(trees: Trees) {
         let definition = "[service.db]\ncommand = [\"sh\", \"litters.sh\"]\nstop.timeout = \"500ms\"\n\
                           [service.web]\ncommand = \"sleep 3600\"\ndepends_on = { db = \"started\" }\n";

@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use menshen_api::client::Call;
 use menshen_api::types::{Accepted, GuardInfo, ShutdownQuery};
 use menshen_api::{ClientError, Endpoint};
-use menshen_os::file::Lock;
 
 use crate::args::{Arguments, Down};
-use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, wait_for};
+use crate::guards::{Guard, Guards, is_held, wait_for};
 use crate::output;
 
 /// How often a guard that is ending is asked whether it has ended.
@@ -34,12 +32,7 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
 /// The lock is the last a guard lets go; from then on another one can begin.
 async fn await_lock(instance: &str) {
     let end = Instant::now() + LOCK_WITHIN;
-    let is_held = || {
-        let locks = all_paths().into_iter().map(|paths| paths.lock(instance)).filter(|path| path.exists());
-        let mut locks = locks.map(|path| Lock::take(&path));
-        locks.any(|lock| matches!(lock, Ok(None)))
-    };
-    while is_held() && Instant::now() < end {
+    while is_held(instance) && Instant::now() < end {
         tokio::time::sleep(ASK_AGAIN).await;
     }
 }

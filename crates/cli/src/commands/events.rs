@@ -1,5 +1,7 @@
 //! `menshen events`.
 
+use std::time::Duration;
+
 use menshen_api::Endpoint;
 use menshen_api::client::Call;
 use menshen_api::types::{Event, EventList, EventQuery};
@@ -10,6 +12,8 @@ use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, wait_for};
 use crate::output::{self, bold, dim};
 
+/// How long after the end of a connection the guard is asked whether it is still there.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How many events are shown where nobody says since when.
 const SHOWN_WITHOUT_SINCE: usize = 50;
 
@@ -32,12 +36,20 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
             query.since = None;
             query.after = Some(last.sequence);
         }
-        let mut happening = guard.client.events(&Call::new(Endpoint::ListEvents).query(&query)?).await?;
-        while let Some(event) = happening.next().await? {
-            show(arguments, &event);
+        loop {
+            let mut happening = guard.client.events(&Call::new(Endpoint::ListEvents).query(&query)?).await?;
+            // An upgrade of the guard breaks the connection; the next version goes on where it ended.
+            while let Ok(Some(event)) = happening.next().await {
+                show(arguments, &event);
+                query.since = None;
+                query.after = Some(event.sequence);
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+            if guard.info().await.is_err() {
+                output::note("the guard has ended");
+                return Ok(Exit::Done);
+            }
         }
-        output::note("the guard has ended");
-        Ok(Exit::Done)
     })
 }
 

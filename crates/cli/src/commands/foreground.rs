@@ -8,6 +8,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use menshen_api::types::{Event, Stream};
 use menshen_guard::definition::DefinitionSource;
+use menshen_guard::handover::{Takeover, TakeoverError, WILLING};
 use menshen_guard::logs::{TapLine, TapReceiver, TapScope};
 use menshen_guard::{EndWhen, GuardError, Options, Watcher};
 use menshen_os::TreeMode;
@@ -34,8 +35,21 @@ enum Shown {
     Line(TapLine),
 }
 
-/// Guards until it ends, and shows what happens and what services write, as far as the scope goes.
+/// Guards until it ends, and shows what happens and what services write, as far as the scope goes. Asked by an earlier
+/// version whether this one could go on in its place, only says so.
 pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen, scope: TapScope) -> Result<Exit, Failure> {
+    menshen_os::system::hold_signals();
+    let trees = trees()?;
+    let unable = |error: TakeoverError| Failure::new(Exit::Failed, error.to_string());
+    let takeover = match Takeover::from_environment().map_err(unable)? {
+        Some(Takeover::Question(question)) => {
+            question.answer(&plan, &paths()).map_err(unable)?;
+            output::line(WILLING);
+            return Ok(Exit::Done);
+        }
+        Some(Takeover::Begin(handover)) => Some(handover),
+        None => None,
+    };
     let width = plan.services.keys().map(|name| name.as_str().len()).chain([GUARD.len()]).max().unwrap_or(0);
     let (sender, receiver) = sync_channel(LINES_MAX);
     let (shows, shown) = sync_channel::<()>(0);
@@ -45,11 +59,9 @@ pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen, sco
     };
     let screen = std::thread::Builder::new().name("screen".to_owned()).spawn(show);
     screen.map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
-    let options = Options { source, plan, paths: paths(), trees: trees()?, end, watcher: Some(watcher(sender, scope)) };
-    let ended = menshen_guard::run(options);
-    // The sender went with the guard, so the screen ends when it has shown what was left, if anybody reads it.
-    let _ = shown.recv_timeout(SCREEN_AT_END_MAX);
-    ended.map(Exit::Guard).map_err(|error| failure(&error))
+    let watcher = Some(watcher(sender, scope, shown));
+    let options = Options { source, plan, paths: paths(), trees, end, watcher, takeover };
+    menshen_guard::run(options).map(Exit::Guard).map_err(|error| failure(&error))
 }
 
 /// `MENSHEN_TREES` decides how process trees are told apart; `auto` without it.
@@ -64,7 +76,7 @@ fn trees() -> Result<TreeMode, Failure> {
     }
 }
 
-fn watcher(sender: SyncSender<Shown>, scope: TapScope) -> Watcher {
+fn watcher(sender: SyncSender<Shown>, scope: TapScope, shown: Receiver<()>) -> Watcher {
     let events = sender.clone();
     Watcher {
         event: Box::new(move |event| {
@@ -75,6 +87,8 @@ fn watcher(sender: SyncSender<Shown>, scope: TapScope) -> Watcher {
         }),
         scope,
         lines: Box::new(move |tap| pass_on(tap, sender)),
+        // The sender goes with the guard, so the screen ends when it has shown what was left, if anybody reads it.
+        shown: Box::new(move || _ = shown.recv_timeout(SCREEN_AT_END_MAX)),
     }
 }
 
@@ -148,6 +162,7 @@ fn failure(error: &GuardError) -> Failure {
         GuardError::NewerState { .. } => {
             failure.help("use the version that wrote it, or a later one; nothing was changed")
         }
+        GuardError::NobodyGoesOn { .. } => failure.help("start a guard: it takes over what runs"),
         GuardError::System { .. } | GuardError::Journal(_) => failure,
     }
 }

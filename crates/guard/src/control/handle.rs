@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use menshen_api::endpoint::Route;
 use menshen_api::types::{
     Accepted, EventQuery, GuardInfo, Health, ListQuery, LogQuery, Probe, ReloadQuery, Service, ServiceDetail,
-    ServiceList, ShutdownQuery, SignalRequest, State, Usage, WaitFor, WaitQuery, Wanted,
+    ServiceList, ShutdownQuery, SignalRequest, State, UpgradeRequest, Usage, WaitFor, WaitQuery, Wanted,
 };
 use menshen_api::{Endpoint, Problem, ProblemCode, Role, query};
 use menshen_core::Command;
@@ -20,6 +20,7 @@ use menshen_plan::plan::{ProbeCheck, ServicePlan};
 use super::answer::{Answer, json, json_with, text, whole};
 use super::body::{bad, body, duration};
 use super::idempotency::{Idempotency, KEY_BYTES_MAX, Verdict};
+use super::server::Parting;
 use super::{NO_ANSWER, Shared};
 use super::{events, logs, metrics, reload};
 use crate::guard::input::{Detail, Request as LoopRequest};
@@ -42,6 +43,7 @@ struct Call {
     query: Option<String>,
     headers: HeaderMap,
     caller: Caller,
+    parting: Parting,
     role: Role,
     shared: Arc<Shared>,
 }
@@ -49,7 +51,7 @@ struct Call {
 /// Answers a request, or says why not.
 pub(super) async fn handle(
     request: Request<Incoming>,
-    caller: &Caller,
+    (caller, parting): (&Caller, &Parting),
     role: Option<Role>,
     shared: &Arc<Shared>,
     idempotency: &Idempotency,
@@ -62,8 +64,8 @@ pub(super) async fn handle(
     let key = idempotency_key(endpoint, &head.headers)?;
     let role = role.unwrap_or(Role::Viewer);
     let name = name.unwrap_or_default();
-    let (caller, shared) = (caller.clone(), Arc::clone(shared));
-    let call = Call { endpoint, name, query, headers: head.headers, caller, role, shared };
+    let (caller, parting, shared) = (caller.clone(), parting.clone(), Arc::clone(shared));
+    let call = Call { endpoint, name, query, headers: head.headers, caller, parting, role, shared };
     let Some(key) = key else { return call.answer(incoming).await };
     let identity = format!("{} {path}?{}", head.method, call.query.as_deref().unwrap_or_default());
     match idempotency.look(call.caller.uid, &key, &identity)? {
@@ -159,6 +161,7 @@ impl Call {
             }
             Endpoint::Reload => self.reload().await,
             Endpoint::GetPlan => self.plan().await,
+            Endpoint::Upgrade => self.upgrade(body(incoming).await?).await,
             Endpoint::Shutdown => self.shutdown().await,
             Endpoint::GetHealth => Ok(json(&Health { ok: true, failing: [].into() })),
             Endpoint::GetReadiness => self.readiness().await,
@@ -192,6 +195,7 @@ impl Call {
             definition: files.into_iter().flatten().map(|file| file.display().to_string()).collect(),
             services: u32::try_from(info.services).unwrap_or(u32::MAX),
             shutting_down: info.shutting_down,
+            upgraded: info.upgraded,
             role: self.role,
         }))
     }
@@ -316,6 +320,15 @@ impl Call {
     async fn plan(&self) -> Result<Answer, Problem> {
         let plan = self.ask(LoopRequest::Plan).await?;
         Ok(json(&menshen_plan::config::masked_plan(&plan)))
+    }
+
+    /// The connection ends with the answer, and only then does the guard make room for the next.
+    async fn upgrade(&self, request: UpgradeRequest) -> Result<Answer, Problem> {
+        let (binary, by, answered) = (request.binary.into(), self.by(), self.parting.wait());
+        let upgrading = self.ask(|reply| LoopRequest::Upgrade { binary, by, reply, answered }).await??;
+        let mut answer = json(&upgrading);
+        answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        Ok(answer)
     }
 
     async fn shutdown(&self) -> Result<Answer, Problem> {

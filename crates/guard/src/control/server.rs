@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use menshen_api::{Problem, ProblemCode};
 use menshen_os::local_socket::{Caller, Listener, ServerStream};
+use tokio::sync::oneshot;
 
 use super::Shared;
 use super::access::Access;
@@ -30,6 +31,20 @@ const REFUSALS_MAX: usize = 512;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The wait after a connection could not be accepted (no descriptors left).
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Tells whoever waits for it that a connection is over: everything that was to be said over it has been said.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parting(Arc<Mutex<Option<oneshot::Sender<()>>>>);
+
+impl Parting {
+    /// Ends when the connection does.
+    pub(super) fn wait(&self) -> oneshot::Receiver<()> {
+        let (over, heard) = oneshot::channel();
+        // It is never sent: it is dropped with the connection.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(over);
+        heard
+    }
+}
 
 /// What every connection shares.
 struct Server {
@@ -71,7 +86,8 @@ impl Server {
     }
 
     async fn speak(&self, stream: ServerStream, caller: &Caller, admitted: bool) {
-        let service = service_fn(|request| self.answer(request, caller, admitted));
+        let parting = Parting::default();
+        let service = service_fn(|request| self.answer(request, (caller, &parting), admitted));
         let mut connection = http1::Builder::new();
         connection
             .timer(TokioTimer::new())
@@ -101,11 +117,17 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, caller: &Caller, admitted: bool) -> Result<Answer, Infallible> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        (caller, parting): (&Caller, &Parting),
+        admitted: bool,
+    ) -> Result<Answer, Infallible> {
         if !admitted {
             return Ok(problem(&Problem::new(ProblemCode::Busy, "too many connections are open")));
         }
         let role = self.access.read().unwrap_or_else(PoisonError::into_inner).role_of(caller);
-        Ok(handle(request, caller, role, &self.shared, &self.idempotency).await.unwrap_or_else(|error| problem(&error)))
+        let answer = handle(request, (caller, parting), role, &self.shared, &self.idempotency).await;
+        Ok(answer.unwrap_or_else(|error| problem(&error)))
     }
 }

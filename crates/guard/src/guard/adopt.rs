@@ -102,6 +102,7 @@ impl Guard {
             self.jobs.add_run(token, run);
             match self.system.adopt(token, &place, &earlier) {
                 Ok(Adopted::Alive) => {
+                    self.succession.adopted += 1;
                     let reason = format!("process {} runs on", earlier.pid);
                     let service = self.core.name(id).cloned();
                     self.write_record(Record { service, kind: RecordKind::Adopted, reason, by: None });

@@ -46,6 +46,10 @@ impl Guard {
                 alert.outcome.get_or_insert(Err(error));
                 self.job_over(token);
             }
+            Some(Job::Check(check)) => {
+                check.outcome.get_or_insert(Err(error));
+                self.job_over(token);
+            }
             None => {}
         }
     }
@@ -58,6 +62,10 @@ impl Guard {
             }
             Some(Job::Probe { outcome, .. }) => outcome,
             Some(Job::Alert(alert)) => &mut alert.outcome,
+            Some(Job::Check(check)) => {
+                String::from_utf8_lossy(tail).trim().clone_into(&mut check.said);
+                &mut check.outcome
+            }
             None => return,
         };
         outcome.get_or_insert_with(|| exec_outcome(how, tail));
@@ -79,6 +87,11 @@ impl Guard {
                 self.system.forget(&alert.place.service);
                 self.alert_tried(&alert.delivery, alert.outcome.unwrap_or(Ok(())));
             }
+            Some(Job::Check(check)) => {
+                check.timeout.abort();
+                self.system.forget(&check.place.service);
+                self.checked(check.outcome.unwrap_or(Ok(())), &check.said);
+            }
             Some(Job::Run(_)) | None => {}
         }
     }
@@ -99,7 +112,7 @@ impl Guard {
                 self.jobs.remove(token);
                 self.feed(Event::TreeEmpty { run });
             }
-            Some(Job::Probe { .. } | Job::Alert(_)) => self.job_over(token),
+            Some(Job::Probe { .. } | Job::Alert(_) | Job::Check(_)) => self.job_over(token),
             None => {}
         }
     }
@@ -225,8 +238,12 @@ impl Guard {
             Input::Probed { service, probe, round, outcome } => self.probe_ended(service, probe, round, outcome),
             // They are heard after the inputs.
             Input::Logs => {}
-            Input::Disk(DiskReport::Trouble(text)) => self.trouble(text),
+            Input::Disk(DiskReport::Trouble(text)) => {
+                self.disk_in_trouble = true;
+                self.trouble(text);
+            }
             Input::Disk(DiskReport::TroubleOver) => {
+                self.disk_in_trouble = false;
                 self.feed(Event::TroubleOver {
                     service: None,
                     text: "what the guard remembers can be written again".to_owned(),
@@ -235,6 +252,8 @@ impl Guard {
             Input::RunAlert(delivery) => self.run_alert(delivery),
             Input::AlertTimeout(token) => self.alert_timed_out(token),
             Input::AlertEnded(delivery, result) => self.alert_ended(&delivery, result),
+            Input::CheckTimeout(token) => self.check_timed_out(token),
+            Input::UpgradeAnswered => self.upgrade_answered(),
             Input::Sample => self.sample(),
             Input::Reloaded(Ok(plan)) => self.follow(plan, "SIGHUP".to_owned()),
             Input::Reloaded(Err(text)) => self.trouble(format!("the definition was not reloaded: {text}")),

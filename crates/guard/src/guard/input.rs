@@ -1,8 +1,9 @@
 //! Everything that reaches the loop from elsewhere than the operating system: one closed type.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use menshen_api::types::{Service, WaitFor};
+use menshen_api::types::{Service, Upgraded, Upgrading, WaitFor};
 use menshen_api::{Problem, Time};
 use menshen_core::{Command, ServiceId};
 use menshen_os::{Token, Waker};
@@ -33,6 +34,10 @@ pub(crate) enum Input {
     AlertTimeout(Token),
     /// An alert got through, or was given up.
     AlertEnded(Delivery, Result<(), String>),
+    /// The binary of an upgrade has taken too long to answer.
+    CheckTimeout(Token),
+    /// Whoever asked for an upgrade has been told that it comes.
+    UpgradeAnswered,
     /// It is time to look what services use.
     Sample,
     /// The definition is to be read again (SIGHUP); what came of it.
@@ -55,6 +60,13 @@ pub(crate) enum Request {
     Plan(oneshot::Sender<Arc<Plan>>),
     /// Another plan is to be followed.
     Follow { plan: Arc<Plan>, by: String, reply: oneshot::Sender<()> },
+    /// Another binary is to take the guard's place. `answered` ends when the connection of the caller does.
+    Upgrade {
+        binary: PathBuf,
+        by: String,
+        reply: oneshot::Sender<Result<Upgrading, Problem>>,
+        answered: oneshot::Receiver<()>,
+    },
     /// Everything is to be stopped.
     Shutdown { by: String, now: bool, reply: oneshot::Sender<()> },
     /// The guard itself.
@@ -78,6 +90,7 @@ pub(crate) struct Info {
     pub trees: &'static str,
     pub services: usize,
     pub shutting_down: bool,
+    pub upgraded: Option<Upgraded>,
 }
 
 /// A service with what it uses.

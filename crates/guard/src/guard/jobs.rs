@@ -18,6 +18,21 @@ pub(super) enum Job {
     Probe { service: ServiceId, kind: ProbeKind, round: u64, outcome: Option<Result<(), String>> },
     /// An alert's command.
     Alert(Box<AlertJob>),
+    /// The binary of an upgrade is asked something.
+    Check(Box<CheckJob>),
+}
+
+/// The binary of an upgrade, being asked something.
+#[derive(Debug)]
+pub(super) struct CheckJob {
+    /// Where it runs: alone.
+    pub place: Place,
+    /// Ends its time-out.
+    pub timeout: AbortHandle,
+    /// What came of it, once that is known and only its tree is waited for.
+    pub outcome: Option<Result<(), String>>,
+    /// The last it wrote.
+    pub said: String,
 }
 
 /// An alert's command.
@@ -80,6 +95,17 @@ impl Jobs {
     pub(super) fn alerts(&self) -> Vec<Token> {
         let alerts = self.jobs.iter().filter(|(_, job)| matches!(job, Job::Alert(_)));
         alerts.map(|(token, _)| *token).collect()
+    }
+
+    /// Gives up every probe, because nobody will hear its answer; the commands that still run.
+    pub(super) fn give_up_probes(&mut self) -> Vec<Token> {
+        for (_, (_, asking)) in self.probes.drain() {
+            if let Asking::Task(task) = asking {
+                task.abort();
+            }
+        }
+        let probes = self.jobs.iter().filter(|(_, job)| matches!(job, Job::Probe { .. }));
+        probes.map(|(token, _)| *token).collect()
     }
 
     pub(super) fn token_of(&self, run: RunId) -> Option<Token> {

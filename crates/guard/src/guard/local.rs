@@ -1,5 +1,6 @@
 //! What belongs to a service besides its processes: its pipes and logs, its notify socket, the file descriptors it left.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,12 +45,13 @@ impl Guard {
     pub(super) fn furnish(&mut self, id: ServiceId, plan: &Arc<ServicePlan>) {
         let pipes = self.paths.pipes(&self.instance);
         let name = plan.name.as_str();
+        let inherited = self.succession.inherited.services.remove(name).unwrap_or_default();
         let local = Local {
             plan: Arc::clone(plan),
             stdout: pipes.join(format!("{name}.out")),
             stderr: pipes.join(format!("{name}.err")),
             notify: None,
-            descriptors: Vec::new(),
+            descriptors: inherited.descriptors,
             enforced: Enforced { memory: true, cpu: true, tasks: true },
             complaints: Complaints::default(),
             asked: None,
@@ -58,7 +60,7 @@ impl Guard {
             self.trouble(format!("the log of {name} cannot be kept: {error}"));
         }
         self.services.insert(id, local);
-        self.open_notify_socket(id);
+        self.open_notify_socket(id, inherited.notify);
     }
 
     fn attach_log(&mut self, id: ServiceId, local: &Local) -> std::io::Result<()> {
@@ -77,15 +79,16 @@ impl Guard {
         self.logs.attach(log_id(id), spec)
     }
 
-    /// A socket for a service that may speak of itself.
-    fn open_notify_socket(&mut self, id: ServiceId) {
+    /// A socket for a service that may speak of itself: the one of the version before, if there is one.
+    fn open_notify_socket(&mut self, id: ServiceId, inherited: Option<OwnedFd>) {
         let Some(local) = self.services.get(&id).filter(|local| local.notify.is_none() && local.plan.uses_notify())
         else {
             return;
         };
         let path = self.paths.pipes(&self.instance).join(format!("{}.notify", local.plan.name));
         let token = self.jobs.token();
-        let opened = NotifySocket::bind(&path).and_then(|socket| self.system.add_socket(token, socket));
+        let socket = inherited.map_or_else(|| NotifySocket::bind(&path), NotifySocket::kept);
+        let opened = socket.and_then(|socket| self.system.add_socket(token, socket));
         if let Err(error) = opened {
             return self.trouble(format!("{}: {error}", self.services[&id].plan.name));
         }
@@ -100,7 +103,7 @@ impl Guard {
         let Some(local) = self.services.get_mut(&id) else { return self.furnish(id, plan) };
         local.plan = Arc::clone(plan);
         self.logs.replan(log_id(id), plan.log.clone(), patterns(plan));
-        self.open_notify_socket(id);
+        self.open_notify_socket(id, None);
         self.apply_limits(id);
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::input::{Detail, Info, Input, Measured, Request};
 use super::status::{Clock, service};
+use super::upgrade::Asker;
 use super::{EndWhen, Guard};
 use crate::journal::Bounds;
 
@@ -57,6 +58,7 @@ impl Guard {
                     let _ = reply.send(());
                 });
             }
+            Request::Upgrade { binary, by, reply, answered } => self.upgrade(binary, by, Asker { reply, answered }),
             Request::Shutdown { by, now, reply } => {
                 self.feed(Event::Shutdown { reason: format!("asked by {by}"), hurry: now });
                 self.disk_handle.then(move || {
@@ -143,6 +145,7 @@ impl Guard {
             trees: self.system.describe_trees(),
             services: self.services.len(),
             shutting_down: self.shutting_down,
+            upgraded: self.succession.upgraded.clone(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Beginning and ending: everything the loop needs is made before it runs, and let go in order after.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use menshen_core::Core;
+use menshen_api::types::Upgraded;
+use menshen_core::{Core, Record, RecordKind};
 use menshen_os::System;
 use menshen_os::file::{Lock, create_folder};
 use menshen_os::paths::RUN_FOLDER_MODE;
@@ -20,10 +22,12 @@ use super::jobs::Jobs;
 use super::request::Tickets;
 use super::status::Clock;
 use super::store::Remembered;
+use super::upgrade::Succession;
 use super::wait::Waiters;
 use super::{Guard, GuardError, Options, now, store};
 use crate::control::{Control, Shared};
 use crate::disk::Disk;
+use crate::handover::{Handover, Inherited};
 use crate::hub::Hub;
 use crate::journal::{Bounds, Journal, Opened};
 use crate::logs::Logs;
@@ -37,9 +41,10 @@ const JOURNAL: &str = "journal.db";
 
 /// Makes everything the loop needs.
 pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
-    let Options { source, plan, paths, trees, end, mut watcher } = options;
+    let Options { source, plan, paths, trees, end, mut watcher, takeover } = options;
     let instance = plan.name.to_string();
-    let lock = claim(&paths, &instance)?;
+    let mut inherited = takeover.as_ref().map(|takeover| takeover.open()).unwrap_or_default();
+    let lock = claim(&paths, &instance, inherited.lock.take())?;
     let remembered = recall(&paths.memory(&instance))?;
     let system = System::new(&SystemConfig { instance: instance.clone(), trees })
         .map_err(failed("setting up process control"))?;
@@ -48,10 +53,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let (disk, next_sequence, opened) = open_disk(&paths.memory(&instance), &plan, &inputs)?;
     let log_reports = LogReports::default();
     let logs = start_logs(&inputs, &log_reports).map_err(failed("starting the log thread"))?;
-    if let Some(watcher) = &mut watcher {
-        let lines = std::mem::replace(&mut watcher.lines, Box::new(drop));
-        lines(logs.tap(watcher.scope));
-    }
+    watcher.iter_mut().for_each(|watcher| watcher.begin(&logs));
     let hub = Hub::new(next_sequence - 1);
     let shared = Shared {
         instance: instance.clone(),
@@ -62,7 +64,8 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         logs: logs.clone(),
         logs_folder: paths.logs.join(&instance),
     };
-    let control = Control::start(&tasks.handle, &paths.control(&instance), &plan.access, shared);
+    let socket = (&*paths.control(&instance), inherited.control.take());
+    let control = Control::start(&tasks.handle, socket, &plan.access, shared);
     let control = control.map_err(failed("opening the control socket"))?;
     let mut guard = Guard {
         boot: menshen_os::clock::boot_id(),
@@ -89,6 +92,8 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         waiters: Waiters::default(),
         moved: true,
         sampling: false,
+        disk_in_trouble: false,
+        succession: Succession { inherited, ..Succession::default() },
         shutting_down: false,
         ended: None,
         started: Clock::now().wall(),
@@ -102,7 +107,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     guard.furnish_all(&plan);
     guard.put_in_order();
     guard.note_journal(opened);
-    guard.take_over(remembered);
+    guard.succeed(remembered, takeover);
     Ok(guard)
 }
 
@@ -119,12 +124,12 @@ impl Guard {
 
 /// What the guard holds as long as it lives.
 pub(super) struct Held {
-    lock: Lock,
-    tasks: Tasks,
+    pub lock: Lock,
+    pub tasks: Tasks,
 }
 
 /// The thread of all tasks: probes, webhooks, the control socket.
-struct Tasks {
+pub(super) struct Tasks {
     handle: Handle,
     stop: oneshot::Sender<()>,
     thread: std::thread::JoinHandle<()>,
@@ -144,15 +149,15 @@ impl Tasks {
         Ok(Self { handle, stop, thread })
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         // A thread that has ended already needs no telling.
         let _ = self.stop.send(());
         let _ = self.thread.join();
     }
 }
 
-/// Makes the folders and takes the lock of the instance.
-fn claim(paths: &menshen_os::paths::Paths, instance: &str) -> Result<Lock, GuardError> {
+/// Makes the folders and takes the lock of the instance, if the version before did not hand it over.
+fn claim(paths: &menshen_os::paths::Paths, instance: &str, inherited: Option<OwnedFd>) -> Result<Lock, GuardError> {
     let folders = [
         (paths.run.clone(), RUN_FOLDER_MODE),
         (paths.pipes(instance), PIPES_FOLDER_MODE),
@@ -162,12 +167,15 @@ fn claim(paths: &menshen_os::paths::Paths, instance: &str) -> Result<Lock, Guard
     for (folder, mode) in folders {
         create_folder(&folder, mode).map_err(failed("making its folders"))?;
     }
+    if let Some(lock) = inherited {
+        return Ok(Lock::kept(lock));
+    }
     let lock = Lock::take(&paths.lock(instance)).map_err(failed("taking its lock"))?;
     lock.ok_or_else(|| GuardError::AlreadyRunning { instance: instance.to_owned() })
 }
 
 /// What is remembered of every service, if all that is kept can be used by this version. Nothing is changed.
-fn recall(memory: &Path) -> Result<Remembered, GuardError> {
+pub(crate) fn recall(memory: &Path) -> Result<Remembered, GuardError> {
     crate::journal::refuse_newer(&memory.join(JOURNAL))?;
     store::read_all(memory)
 }
@@ -204,6 +212,28 @@ impl Guard {
         }
     }
 
+    /// Goes on where a guard before this one ended, be it that it was killed or made room.
+    fn succeed(&mut self, remembered: Remembered, takeover: Option<Box<Handover>>) {
+        self.take_over(remembered);
+        // What is left is of services that are gone.
+        self.succession.inherited = Inherited::default();
+        if let Some(takeover) = takeover {
+            self.tell_of_upgrade(*takeover);
+        }
+    }
+
+    fn tell_of_upgrade(&mut self, takeover: Handover) {
+        let Handover { id, from, binary, by, failure, .. } = takeover;
+        let adopted = self.succession.adopted;
+        if let Some(why) = &failure {
+            self.note(format!("{binary} could not be executed: {why}; version {from} goes on"));
+        }
+        let to = env!("CARGO_PKG_VERSION");
+        let reason = format!("{from} → {to}; {adopted} programs run on");
+        self.write_record(Record { service: None, kind: RecordKind::Upgraded, reason, by: Some(by.clone()) });
+        self.succession.upgraded = Some(Upgraded { id, from, binary, by, adopted, failure });
+    }
+
     /// After the loop: what was asked for is remembered, what services wrote last is on disk, and the sockets are gone.
     pub(super) fn finish(mut self) {
         let ids: Vec<_> = self.core.services().collect();
@@ -221,6 +251,9 @@ impl Guard {
         if let Some(Held { lock, tasks }) = self.held.take() {
             tasks.stop();
             drop(lock);
+        }
+        if let Some(watcher) = self.watcher.take() {
+            watcher.end();
         }
     }
 }

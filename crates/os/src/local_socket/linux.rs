@@ -1,7 +1,7 @@
 //! A Unix stream socket.
 
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -36,6 +36,27 @@ impl Listener {
         let listener = UnixListener::bind(path).map_err(what())?;
         crate::file::set_group_access(path, mode, group).map_err(what())?;
         Ok(Self { listener })
+    }
+
+    /// Goes on listening where the program before this one did, in the same process: whoever has connected since waits there.
+    ///
+    /// # Errors
+    /// When it is no listening socket, or the permissions cannot be set.
+    pub fn kept(descriptor: OwnedFd, path: &Path, mode: u32, group: Option<&str>) -> io::Result<Self> {
+        let what = || context(format!("going on listening on {}", path.display()));
+        let listener = std::os::unix::net::UnixListener::from(descriptor);
+        listener.set_nonblocking(true).map_err(what())?;
+        let listener = UnixListener::from_std(listener).map_err(what())?;
+        crate::file::set_group_access(path, mode, group).map_err(what())?;
+        Ok(Self { listener })
+    }
+
+    /// The same socket once more, to be kept for the next program.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        self.listener.as_fd().try_clone_to_owned()
     }
 
     /// The next connection, with who is at its other end.

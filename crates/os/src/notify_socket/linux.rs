@@ -44,6 +44,17 @@ impl NotifySocket {
         Ok(Self { socket })
     }
 
+    /// The socket that the program before this one had, in the same process: what was said since waits there.
+    ///
+    /// # Errors
+    /// When it is no socket.
+    pub fn kept(descriptor: OwnedFd) -> io::Result<Self> {
+        let socket = UnixDatagram::from(descriptor);
+        sockopt::set_socket_passcred(&socket, true).map_err(io::Error::from)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket })
+    }
+
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }

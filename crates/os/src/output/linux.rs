@@ -8,7 +8,7 @@ mod journal;
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +29,18 @@ const PIPE_BYTES: usize = 1024 * 1024;
 /// An open file, pipe or socket.
 #[derive(Debug)]
 pub struct Descriptor(pub(crate) OwnedFd);
+
+impl From<OwnedFd> for Descriptor {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Descriptor {
     /// The descriptor of an open file.

@@ -39,6 +39,8 @@ impl Checker {
             | RecordKind::Adopted
             | RecordKind::Trouble { .. }
             | RecordKind::Reloaded
+            | RecordKind::Upgrading
+            | RecordKind::Upgraded
             | RecordKind::Started
             | RecordKind::ShuttingDown => {}
         }

@@ -379,6 +379,8 @@ impl Model {
             | RecordKind::Adopted
             | RecordKind::Trouble { .. }
             | RecordKind::Reloaded
+            | RecordKind::Upgrading
+            | RecordKind::Upgraded
             | RecordKind::Started
             | RecordKind::ShuttingDown => {}
         }

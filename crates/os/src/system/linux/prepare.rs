@@ -32,15 +32,28 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// Looks, and asks for as many open files as the guard may have: it needs a handful for each service.
+    /// Looks, and asks for more open files: the guard needs a handful for each service.
     pub(super) fn take() -> io::Result<Self> {
         let files = getrlimit(Resource::Nofile);
-        // Less is enough for fewer services.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum });
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
         let null = null.map_err(io::Error::from).map_err(context("opening /dev/null"))?;
         let realtime_max = getrlimit(Resource::Rttime).maximum.unwrap_or(libc::RLIM_INFINITY);
-        Ok(Self { files, ignored_signals: ignored_signals(), realtime_max, null: Arc::new(null) })
+        let inherited = Self { files, ignored_signals: ignored_signals(), realtime_max, null: Arc::new(null) };
+        inherited.ask_for_more();
+        Ok(inherited)
+    }
+
+    /// Asks for as many open files as the guard may have.
+    pub(super) fn ask_for_more(&self) {
+        // Less is enough for fewer services.
+        let Rlimit { maximum, .. } = self.files;
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+
+    /// Takes back what was asked for, for the next program of this process.
+    pub(super) fn give_back(&self) {
+        // It was so before, so it can be so again.
+        let _ = setrlimit(Resource::Nofile, self.files);
     }
 }
 
@@ -228,7 +241,7 @@ fn environment(program: &Program, mark: &Mark) -> io::Result<(Vec<CString>, Vec<
     Ok((environment, own_pid))
 }
 
-fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
+pub(super) fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
     let mut text = OsString::from(name);
     text.push("=");
     text.push(value);
@@ -248,7 +261,7 @@ fn candidates(name: &OsStr, environment: &[(OsString, OsString)]) -> io::Result<
         .collect()
 }
 
-fn c_string(text: &OsStr) -> io::Result<CString> {
+pub(super) fn c_string(text: &OsStr) -> io::Result<CString> {
     let bytes = text.to_owned().into_vec();
     CString::new(bytes).map_err(|_| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("'{}' contains a NUL byte", text.to_string_lossy()))

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::{Mode, OFlags};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
@@ -19,6 +20,23 @@ pub(super) struct Signals {
     asks: Vec<(Arc<AtomicBool>, Ask)>,
     /// Whether the guard was started in a terminal.
     in_terminal: bool,
+}
+
+/// The signals that ask something of the guard.
+fn asking() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP].into_iter().collect()
+}
+
+/// From now on, signals that ask something of the guard wait until [`System::wait`](super::System::wait) lets them through.
+/// To be called before the first thread is started: the others inherit it, and never take a signal that is the loop's.
+pub fn hold_signals() {
+    // The set is valid, and that is all that could be wrong with it.
+    let _ = asking().thread_block();
+}
+
+/// Lets them through in this thread.
+pub(super) fn let_through() {
+    let _ = asking().thread_unblock();
 }
 
 /// What was read.

@@ -1,6 +1,7 @@
 //! One epoll for everything: pidfds, the pipes that tell of a successful exec, trees, notify sockets, signals.
 
 mod child;
+mod exec;
 mod prepare;
 mod process;
 mod reap;
@@ -9,6 +10,7 @@ mod spawn;
 mod window;
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
 use super::{Adopted, Earlier, SystemConfig, Target};
 use crate::error::context;
-use crate::event::{Exit, OsEvent, Token, TreeState};
+use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
 use crate::tree::{Forest, Tree};
@@ -29,6 +31,8 @@ use crate::usage::{Enforced, Limits, Usage};
 use prepare::Prepared;
 use process::{Process, Stage};
 use signals::Signals;
+
+pub use signals::hold_signals;
 use spawn::Spawner;
 
 /// Everything the guard has to do with the operating system's processes.
@@ -47,6 +51,8 @@ pub struct System {
     put_off: HashSet<(Source, Token)>,
     /// Not every child that has ended was looked at.
     orphans_wait: bool,
+    /// Signals that ask something of the guard are let through.
+    listens: bool,
     /// When the trees to which something is to happen were last looked at.
     looked_at: Instant,
     /// Numbers the marks of runs.
@@ -113,7 +119,9 @@ impl System {
             by_pid: HashMap::new(),
             sockets: HashMap::new(),
             put_off: HashSet::new(),
-            orphans_wait: false,
+            // Those of a program that was this process before, if there was one.
+            orphans_wait: true,
+            listens: false,
             looked_at: Instant::now(),
             runs: 0,
             inherited,
@@ -121,7 +129,37 @@ impl System {
         };
         system.watch(system.wake.as_fd(), Source::Wake, Token(0), epoll::EventFlags::IN)?;
         system.watch(system.signals.as_fd(), Source::Signals, Token(0), epoll::EventFlags::IN)?;
+        system.waker().wake();
         Ok(system)
+    }
+
+    /// Has signals that ask something of the guard wait for the next program; what they asked until now.
+    pub fn hold_signals(&mut self) -> Vec<Ask> {
+        hold_signals();
+        self.listens = false;
+        let taken = self.signals.read();
+        self.orphans_wait |= taken.child;
+        taken.asked
+    }
+
+    /// Whether some process was born whose program may or may not be executed yet.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.processes.values().any(|process| process.stage == Stage::Born)
+    }
+
+    /// Goes on as another program. The children, what is kept, and signals that were held go with it. Returns only when that
+    /// program cannot be executed, with the reason.
+    pub fn become_program(
+        &mut self,
+        program: &Path,
+        arguments: &[OsString],
+        environment: &[(OsString, OsString)],
+    ) -> io::Error {
+        self.inherited.give_back();
+        let error = exec::become_program(program, arguments, environment);
+        self.inherited.ask_for_more();
+        error
     }
 
     /// Something to end a wait with.
@@ -334,6 +372,12 @@ impl System {
         Ok(())
     }
 
+    /// The notify socket under this token, to be kept for the next program.
+    #[must_use]
+    pub fn socket(&self, token: Token) -> Option<BorrowedFd<'_>> {
+        self.sockets.get(&token).map(NotifySocket::as_fd)
+    }
+
     /// Listens to it no longer.
     pub fn remove_socket(&mut self, token: Token) {
         // Closing it takes it out of the epoll.
@@ -345,6 +389,9 @@ impl System {
     /// # Errors
     /// When the system cannot wait.
     pub fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> io::Result<()> {
+        if !std::mem::replace(&mut self.listens, true) {
+            signals::let_through();
+        }
         let look =
             self.processes.values().filter_map(Process::look_interval).min().map(|interval| self.looked_at + interval);
         let until_look = look.map(|look| look.saturating_duration_since(Instant::now()));

@@ -1,0 +1,131 @@
+//! `menshen upgrade`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use menshen_api::client::Call;
+use menshen_api::types::{GuardInfo, Service, UpgradeRequest, Upgraded, Upgrading};
+use menshen_api::{ClientError, Endpoint};
+
+use crate::args::{Arguments, Upgrade};
+use crate::failure::{Exit, Failure};
+use crate::guards::{Guard, Guards, is_held, wait_for};
+use crate::output::{self, bold, dim};
+
+/// How often the guard is asked whether it is another version by now.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// A guard that is changing its version has everybody wait for so long at most, before they are asked again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+pub(super) fn upgrade(arguments: &Arguments, upgrade: &Upgrade) -> Result<Exit, Failure> {
+    let binary = binary(upgrade)?;
+    let timeout = menshen_plan::duration::parse(&upgrade.timeout)
+        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
+    wait_for(async {
+        let guards = Guards::find(arguments).await;
+        let guard = guards.one()?;
+        let before = guard.info().await?;
+        let services_before = guard.services().await?;
+        let request = UpgradeRequest { binary: binary.display().to_string() };
+        let asked: Result<Upgrading, ClientError> =
+            guard.client.call(&Call::new(Endpoint::Upgrade).body(&request)?).await;
+        match asked {
+            Ok(_) => {}
+            // The answer may have been lost on its way; whether it was done is seen all the same.
+            Err(ClientError::Broken(_) | ClientError::Unreadable(_)) => {}
+            Err(error @ (ClientError::Unreachable(_) | ClientError::Problem(_))) => {
+                return Err(Failure::from(error).help("nothing was changed"));
+            }
+        }
+        let (now, upgraded) = await_next(guard, &before, timeout).await?;
+        if let Some(why) = &upgraded.failure {
+            let message = format!("{} could not be executed: {why}", upgraded.binary);
+            return Err(Failure::new(Exit::Failed, message)
+                .help(format!("version {} goes on, and every service runs on", now.version)));
+        }
+        let changed = changed(&services_before, &guard.services().await?);
+        report(arguments, (&before, &now), &upgraded, &changed);
+        Ok(Exit::Done)
+    })
+}
+
+/// The binary that is to go on, by its whole path: the guard may work in another folder.
+fn binary(upgrade: &Upgrade) -> Result<PathBuf, Failure> {
+    let path = match &upgrade.binary {
+        Some(path) => std::path::absolute(path),
+        None => std::env::current_exe(),
+    };
+    path.map_err(|error| {
+        Failure::new(Exit::Failed, format!("finding the binary: {}", menshen_os::error::describe(&error)))
+    })
+}
+
+/// Waits until a guard answers that came from a later upgrade than this one.
+async fn await_next(guard: &Guard, before: &GuardInfo, timeout: Duration) -> Result<(GuardInfo, Upgraded), Failure> {
+    let begun = Instant::now();
+    let number = |info: &GuardInfo| info.upgraded.as_ref().map(|upgraded| upgraded.id);
+    loop {
+        let answer = tokio::time::timeout(ANSWER_WITHIN, guard.info()).await;
+        if let Ok(Ok(info)) = &answer {
+            if let Some(upgraded) = info.upgraded.clone().filter(|_| number(info) != number(before)) {
+                return Ok((info.clone(), upgraded));
+            }
+            if info.shutting_down {
+                return Err(Failure::new(Exit::Failed, "the guard was asked to end before it was upgraded"));
+            }
+        }
+        if !is_held(&guard.instance) {
+            return Err(Failure::new(
+                Exit::NoGuard,
+                format!("the guard '{}' has ended; what it guarded runs on", guard.instance),
+            )
+            .help("start it: it takes over what runs"));
+        }
+        if begun.elapsed() >= timeout {
+            let message = format!(
+                "no other version of the guard '{}' answers after {}",
+                guard.instance,
+                menshen_plan::duration::format(timeout)
+            );
+            return Err(Failure::new(Exit::NoGuard, message)
+                .help("every service runs on; `menshen events` says how far it came"));
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// The services whose program is another one than before: they ended meanwhile, upgrade or not.
+fn changed(before: &[Service], after: &[Service]) -> Vec<String> {
+    let after: BTreeMap<&str, &Service> = after.iter().map(|service| (service.name.as_str(), service)).collect();
+    let is_other = |old: &&Service| after.get(old.name.as_str()).is_none_or(|new| new.pid != old.pid);
+    let ran = before.iter().filter(|service| service.pid.is_some());
+    ran.filter(is_other).map(|service| service.name.clone()).collect()
+}
+
+fn report(arguments: &Arguments, (before, now): (&GuardInfo, &GuardInfo), upgraded: &Upgraded, changed: &[String]) {
+    if arguments.json {
+        return output::json(&serde_json::json!({
+            "instance": now.instance,
+            "binary": upgraded.binary,
+            "from": before.version,
+            "to": now.version,
+            "pid": now.pid,
+            "adopted": upgraded.adopted,
+            "changed": changed,
+        }));
+    }
+    let (from, to) = (&before.version, &now.version);
+    let programs = if upgraded.adopted == 1 {
+        "1 program runs on".to_owned()
+    } else {
+        format!("{} programs run on", upgraded.adopted)
+    };
+    let restarted = if changed.is_empty() {
+        "none was restarted".to_owned()
+    } else {
+        format!("other programs than before: {}", changed.join(", "))
+    };
+    output::line(format_args!("{}: {from} → {to}; {programs}, {restarted}", bold(&now.instance)));
+    output::note(dim(format_args!("process {} is {} now", now.pid, upgraded.binary)));
+}

@@ -1,0 +1,233 @@
+//! From one version of the guard to the next, in the same process: what the next one is asked before, and what it is given.
+//!
+//! The guard starts the next version with its own command line and asks it, by a variable of its environment, whether it could
+//! go on from here. Then it executes it in its own place, and the variable names the descriptor of a [`Handover`]. Both belong
+//! to a format that versions share: it grows by fields that may be left out, and anything else is another format.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use menshen_os::handover::{take, take_bytes};
+use menshen_os::output::Descriptor;
+use menshen_os::paths::Paths;
+use menshen_plan::Plan;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::GuardError;
+
+/// The variable by which a guard speaks to the version that is to follow it. No program of a service sees it.
+pub const VARIABLE: &str = "MENSHEN_TAKEOVER";
+/// What the next version says last if it can go on.
+pub const WILLING: &str = "{\"takeover\":1}";
+/// The format of what is handed over.
+const FORMAT: u32 = 1;
+
+/// What the version before wants of this one.
+#[derive(Debug)]
+pub enum Takeover {
+    /// To say whether it could go on.
+    Question(Question),
+    /// To go on.
+    Begin(Box<Handover>),
+}
+
+/// What is asked before an upgrade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    format: u32,
+    instance: String,
+}
+
+/// What one version gives the next: numbers are those of descriptors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Handover {
+    pub(crate) format: u32,
+    /// The number of the event that tells of the upgrade.
+    pub(crate) id: u64,
+    /// The version before.
+    pub(crate) from: String,
+    pub(crate) binary: String,
+    pub(crate) by: String,
+    /// The binary could not be executed, for this reason; this is the version before.
+    pub(crate) failure: Option<String>,
+    pub(crate) lock: Option<i32>,
+    pub(crate) control: Option<i32>,
+    pub(crate) services: BTreeMap<String, OfService>,
+}
+
+/// What is handed over of a service.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct OfService {
+    /// Its notify socket.
+    pub(crate) notify: Option<i32>,
+    /// What its program left for its next start.
+    pub(crate) descriptors: Vec<(String, i32)>,
+}
+
+/// What was handed over, opened.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    pub(crate) lock: Option<OwnedFd>,
+    pub(crate) control: Option<OwnedFd>,
+    pub(crate) services: BTreeMap<String, InheritedOfService>,
+}
+
+/// The same of a service.
+#[derive(Debug, Default)]
+pub(crate) struct InheritedOfService {
+    pub(crate) notify: Option<OwnedFd>,
+    pub(crate) descriptors: Vec<(String, Arc<Descriptor>)>,
+}
+
+/// Why this version cannot go on.
+#[derive(Debug, Error)]
+pub enum TakeoverError {
+    /// The version before speaks otherwise.
+    #[error("this version does not know how to take over from that one (format {found}, known is {FORMAT})")]
+    OtherFormat {
+        /// Its format.
+        found: u32,
+    },
+    /// What it said cannot be read.
+    #[error("what is to be taken over cannot be read: {0}")]
+    Unreadable(String),
+    /// The definition names another guard.
+    #[error("the definition on disk is that of a guard named '{named}', and '{running}' is to be upgraded")]
+    OtherGuard {
+        /// What the definition says.
+        named: String,
+        /// Who asks.
+        running: String,
+    },
+    /// What is kept cannot be used.
+    #[error(transparent)]
+    State(#[from] GuardError),
+}
+
+impl Takeover {
+    /// What the version before wants; `None` if there was none.
+    ///
+    /// # Errors
+    /// When it speaks in a way this one does not know.
+    pub fn from_environment() -> Result<Option<Self>, TakeoverError> {
+        let unreadable = |error: &dyn std::fmt::Display| TakeoverError::Unreadable(error.to_string());
+        let Some(said) = std::env::var_os(VARIABLE) else { return Ok(None) };
+        let said = said.to_string_lossy();
+        if let Some(number) = said.strip_prefix("from:") {
+            let number = number.parse().map_err(|error| unreadable(&error))?;
+            let bytes = take_bytes(number).map_err(|error| unreadable(&error))?;
+            let handover: Handover = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+            return known(handover.format).map(|()| Some(Self::Begin(Box::new(handover))));
+        }
+        serde_json::from_str(&said).map(|question| Some(Self::Question(question))).map_err(|error| unreadable(&error))
+    }
+}
+
+impl Question {
+    pub(crate) fn new(instance: &str) -> Self {
+        Self { format: FORMAT, instance: instance.to_owned() }
+    }
+
+    /// Whether this version can go on in the place of the one that asks. Nothing is changed.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn answer(&self, plan: &Plan, paths: &Paths) -> Result<(), TakeoverError> {
+        known(self.format)?;
+        if plan.name.as_str() != self.instance {
+            let (named, running) = (plan.name.to_string(), self.instance.clone());
+            return Err(TakeoverError::OtherGuard { named, running });
+        }
+        crate::guard::recall(&paths.memory(&self.instance)).map(drop).map_err(TakeoverError::State)
+    }
+}
+
+const fn known(format: u32) -> Result<(), TakeoverError> {
+    if format == FORMAT { Ok(()) } else { Err(TakeoverError::OtherFormat { found: format }) }
+}
+
+impl Handover {
+    /// An upgrade of which nothing is kept yet.
+    pub(crate) fn new(id: u64, binary: String, by: String) -> Self {
+        Self {
+            format: FORMAT,
+            id,
+            from: env!("CARGO_PKG_VERSION").to_owned(),
+            binary,
+            by,
+            failure: None,
+            lock: None,
+            control: None,
+            services: BTreeMap::new(),
+        }
+    }
+
+    /// Opens what was handed over. What is not there is made anew, as after a guard that was killed.
+    pub(crate) fn open(&self) -> Inherited {
+        let opened = |number: Option<i32>| number.and_then(|number| take(number).ok());
+        let descriptor = |(name, number): &(String, i32)| {
+            take(*number).ok().map(|descriptor| (name.clone(), Arc::new(Descriptor::from(descriptor))))
+        };
+        let of_service = |(name, of_service): (&String, &OfService)| {
+            let descriptors = of_service.descriptors.iter().filter_map(descriptor).collect();
+            (name.clone(), InheritedOfService { notify: opened(of_service.notify), descriptors })
+        };
+        Inherited {
+            lock: opened(self.lock),
+            control: opened(self.control),
+            services: self.services.iter().map(of_service).collect(),
+        }
+    }
+}
+
+/// The environment of the guard, with what it has to say to the next version instead of what was said to itself.
+pub(crate) fn environment(said: OsString) -> Vec<(OsString, OsString)> {
+    own_environment().chain([(VARIABLE.into(), said)]).collect()
+}
+
+/// The environment the guard was started with, for commands that run as itself.
+pub(crate) fn own_environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name != VARIABLE)
+}
+
+/// What asks the next version.
+pub(crate) fn question(instance: &str) -> OsString {
+    serde_json::to_string(&Question::new(instance)).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_first_format_said_is_understood() {
+        let question: Question = serde_json::from_str(r#"{"format":1,"instance":"shop"}"#).unwrap();
+        assert_eq!(question, Question::new("shop"));
+        let given = r#"{"format":1,"id":7,"from":"0.1.0","binary":"/usr/bin/menshen","by":"root (pid 1)","failure":null,
+            "lock":5,"control":6,"services":{"web":{"notify":7,"descriptors":[["listen",8]]}},"later":"unknown"}"#;
+        let handover: Handover = serde_json::from_str(given).unwrap();
+        assert_eq!((handover.id, handover.lock, handover.services["web"].notify), (7, Some(5), Some(7)));
+        assert_eq!(handover.services["web"].descriptors, [("listen".to_owned(), 8)]);
+    }
+
+    #[test]
+    fn another_format_or_another_guard_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::of_caller(Some(home.path()), &|_| None);
+        let source = crate::definition::DefinitionSource {
+            path: home.path().to_owned(),
+            text: Some("[guard]\nname = \"shop\"\n[service.web]\ncommand = \"true\"\n".to_owned()),
+            profile: None,
+            settings: Vec::new(),
+            environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+        };
+        let plan = source.load().unwrap().plan.unwrap();
+        assert!(Question::new("shop").answer(&plan, &paths).is_ok());
+        assert!(matches!(Question::new("store").answer(&plan, &paths), Err(TakeoverError::OtherGuard { .. })));
+        let newer = Question { format: FORMAT + 1, ..Question::new("shop") };
+        assert!(matches!(newer.answer(&plan, &paths), Err(TakeoverError::OtherFormat { .. })));
+    }
+}

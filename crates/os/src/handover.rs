@@ -1,0 +1,7 @@
+//! Going on as another program: the process stays, with its number, its children and the descriptors that are kept for it.
+
+#[cfg(target_os = "linux")]
+#[path = "handover/linux.rs"]
+mod platform;
+
+pub use platform::{Keep, take, take_bytes};

@@ -1,0 +1,308 @@
+//! Another version goes on in the guard's place; what it guards does not notice. And what older versions left on disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use menshen_tests::events::Mark;
+use menshen_tests::wait::until;
+use menshen_tests::{Bed, Process, Signal, State, Trees, Wanted, with_both_trees};
+use serde_json::{Value, json};
+
+const LOGGING: &str = r#"
+    [service.web]
+    command = ["sh", "-c", "n=0; while :; do n=$((n+1)); echo line $n; echo $n > next; mv next last; done"]
+"#;
+
+/// A copy of the command, as another version would be.
+fn copy(bed: &Bed, name: &str) -> PathBuf {
+    let path = bed.path(name);
+    fs::copy(menshen_tests::command::menshen(), &path).unwrap();
+    path
+}
+
+/// A program that speaks as Menshen would: for its version, asked whether it can go on, and when it is to.
+fn actor(bed: &Bed, asked: &str, begins: &str) -> PathBuf {
+    let script = format!(
+        "#!/bin/sh\ncase \"$1 $MENSHEN_TAKEOVER\" in\n--version*) echo menshen 9.9.9 ;;\n*from:*) {begins} ;;\n*) {asked} ;;\nesac\n"
+    );
+    let path = bed.write("actor", script);
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path
+}
+
+const WILLING: &str = "echo '{\"takeover\":1}'";
+
+fn state(bed: &Bed) -> PathBuf {
+    bed.home().join("state").join(bed.instance())
+}
+
+/// Every file below a folder, with its bytes.
+fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(content(&entry.path()));
+        } else {
+            files.insert(entry.path(), fs::read(entry.path()).unwrap());
+        }
+    }
+    files
+}
+
+fn executes(process: Process, binary: &Path) -> bool {
+    fs::read_link(format!("/proc/{}/exe", process.pid)).is_ok_and(|path| path == binary)
+}
+
+fn open_files(process: Process) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", process.pid)).unwrap().count()
+}
+
+with_both_trees! {
+    fn an_upgrade_restarts_nothing_and_loses_no_line(trees: Trees) {
+        let bed = Bed::new(trees, LOGGING).up();
+        bed.await_ready("web");
+        let (guard, web) = (bed.guard(), bed.main_process("web"));
+        let mut files = None;
+        for name in ["one", "two", "three"] {
+            let binary = copy(&bed, name);
+            let report: Value = bed.menshen(["upgrade", "--json", "--binary", name]).ended_with(0).json();
+            assert_eq!((&report["adopted"], &report["changed"]), (&json!(1), &json!([])), "{report}");
+            assert_eq!(report["pid"], guard.pid);
+            assert!(executes(guard, &binary), "{name}");
+            assert_eq!((bed.guard(), bed.main_process("web")), (guard, web));
+            // One that just connects is gone in a moment.
+            let most = *files.get_or_insert_with(|| open_files(guard));
+            until("no more files are open than before", || open_files(guard) <= most);
+        }
+        let upgraded = bed.await_event(Mark::BEGIN, "it is told", |event| event.kind == "upgraded");
+        assert!(upgraded.by.is_some() && upgraded.reason.contains("1 programs run on"), "{upgraded:?}");
+        bed.menshen(["stop", "web"]).done();
+        assert_eq!(bed.service("web").service.restarts_total, 0);
+        let last: u64 = bed.await_file("last").trim().parse().unwrap();
+        let logs = bed.menshen(["logs", "web", "-n", "all"]).ended_with(0).text();
+        let mut expected = 0;
+        for line in logs.lines() {
+            expected += 1;
+            assert_eq!(line, format!("line {expected}"));
+        }
+        // It may be killed between the line and the file.
+        assert!((last..=last + 1).contains(&expected), "{expected} of {last}");
+    }
+
+    fn an_upgrade_finds_every_service_in_the_state_it_was(trees: Trees) {
+        let definition = r#"
+            [service.backoff]
+            command = ["sh", "-c", "test -e back && exec sleep 3600; exit 1"]
+            restart = { delay = "3s", max = "4s", jitter = 0.0 }
+            [service.tripped]
+            command = "false"
+            restart.delay = "10ms"
+            breaker = { failures = 2, within = "1m", open_for = "1h", max_open = "2h", fallback = { command = "sleep 3600" } }
+            [service.paused]
+            command = "sleep 3600"
+            [service.stopped]
+            command = "sleep 3600"
+            [service.stopping]
+            command = ["sh", "-c", "trap '' TERM; echo there > there; while :; do sleep 0.1; done"]
+            stop.timeout = "2s"
+        "#;
+        let bed = Bed::new(trees, definition).up();
+        bed.await_file("there");
+        bed.await_service("tripped", "tripped with its fallback", |service| {
+            service.state == State::Tripped && service.fallback_pid.is_some()
+        });
+        bed.menshen(["pause", "paused"]).done();
+        bed.menshen(["stop", "stopped"]).done();
+        let before = bed.mark();
+        bed.menshen(["stop", "stopping", "--no-wait"]).done();
+        bed.await_state("stopping", State::Stopping);
+        bed.await_state("backoff", State::Backoff);
+        bed.write("back", "");
+        let facts = |name: &str| {
+            let service = bed.service(name).service;
+            (service.pid, service.fallback_pid, service.wanted, service.breaker, service.reason)
+        };
+        let names = ["tripped", "paused", "stopped", "stopping"];
+        let (guard, facts_before) = (bed.guard(), names.map(facts));
+        copy(&bed, "next");
+        bed.menshen(["upgrade", "--binary", "next"]).done();
+        assert_eq!(bed.guard(), guard);
+        assert_eq!(names.map(facts), facts_before);
+
+        // Each goes on from there.
+        bed.await_ready("backoff");
+        assert_eq!(bed.service("backoff").service.restarts, 1);
+        bed.await_state("stopping", State::Stopped);
+        assert_eq!(bed.states(before, "stopping"), [State::Stopping, State::Stopped]);
+        assert_eq!(bed.service("stopping").service.last_exit.as_deref(), Some("killed by SIGKILL"));
+        bed.menshen(["continue", "paused"]).done();
+        bed.await_state("paused", State::Running);
+        assert_eq!(bed.service("stopped").service.wanted, Wanted::Down);
+    }
+
+    fn a_probe_that_is_asked_during_an_upgrade_neither_fails_nor_stays_behind(trees: Trees) {
+        let definition = "[service.web]\ncommand = \"sleep 3600\"\n\
+            probe.liveness = { exec = [\"sh\", \"-c\", \"echo $$$$ > probe; exec sleep 3000\"], timeout = \"50m\", interval = \"1h\", failure = 1 }\n";
+        let bed = Bed::new(trees, definition).up();
+        let (probe, web) = (bed.await_process("probe"), bed.main_process("web"));
+        copy(&bed, "next");
+        bed.menshen(["upgrade", "--binary", "next"]).done();
+        until("the probe has ended", || !probe.lives());
+        assert_eq!(bed.main_process("web"), web);
+        assert_eq!(bed.states(Mark::BEGIN, "web"), [State::Starting, State::Running]);
+    }
+
+    fn a_binary_that_cannot_take_over_is_refused_and_nothing_is_changed(trees: Trees) {
+        let bed = Bed::new(trees, "[service.web]\ncommand = \"sleep 3600\"\n").up();
+        bed.await_ready("web");
+        let (guard, web) = (bed.guard(), bed.main_process("web"));
+        let newer = state(&bed).join("services/other.json");
+        let refused = |binary: &Path, why: &str| {
+            let before = content(&state(&bed).join("services"));
+            let ran = bed.menshen(["upgrade", "--binary", binary.to_str().unwrap()]).ended_with(1);
+            assert!(ran.stderr.contains(why) && ran.stderr.contains("nothing was changed"), "{why}: {}", ran.stderr);
+            assert_eq!(content(&state(&bed).join("services")), before, "{why}");
+            assert_eq!((bed.guard(), bed.main_process("web")), (guard, web), "{why}");
+            assert!(executes(guard, &menshen_tests::command::menshen()), "{why}");
+        };
+        refused(Path::new("/bin/true"), "is not Menshen");
+        refused(&bed.path("nowhere"), "there is no");
+        refused(bed.folder(), "is a folder");
+        refused(&bed.write("plain", "x"), "is not executable");
+        let broken = bed.write("broken", "\x7fELF");
+        fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        refused(&broken, "is not Menshen, or not for this machine");
+        refused(&actor(&bed, "exit 0", "exit 1"), "does not say whether it can take over");
+        refused(&actor(&bed, "echo no room; exit 1", "exit 1"), "cannot take over: no room");
+
+        // To a version that knows less, what a later one has written is unknown.
+        let next = copy(&bed, "next");
+        fs::write(&newer, "{\"format\":99}").unwrap();
+        refused(&next, "its format has version 99");
+        fs::remove_file(&newer).unwrap();
+        bed.write("menshen.toml", "[service.web]\ncommand = 7\n");
+        refused(&next, "the definition is refused");
+        bed.write("menshen.toml", "[service.web]\ncommand = \"sleep 3600\"\n");
+        assert!(!bed.events().iter().any(|event| event.kind == "upgrading"));
+        bed.menshen(["upgrade", "--binary", "next"]).done();
+        assert!(executes(guard, &next));
+    }
+
+    fn a_binary_that_is_gone_at_the_last_moment_leaves_the_guard_as_it_was(trees: Trees) {
+        let bed = Bed::new(trees, LOGGING).up();
+        bed.await_ready("web");
+        let (guard, web) = (bed.guard(), bed.main_process("web"));
+        let actor = actor(&bed, &format!("rm \"$0\"; {WILLING}"), "exit 1");
+        let ran = bed.menshen(["upgrade", "--binary", actor.to_str().unwrap()]).ended_with(1);
+        assert!(ran.stderr.contains("could not be executed") && ran.stderr.contains("runs on"), "{}", ran.stderr);
+        assert_eq!((bed.guard(), bed.main_process("web")), (guard, web));
+        assert!(executes(guard, &menshen_tests::command::menshen()));
+        bed.await_event(Mark::BEGIN, "it is told", |event| event.kind == "trouble" && event.reason.contains("goes on"));
+        bed.menshen(["restart", "web"]).done();
+    }
+
+    fn a_version_that_dies_at_once_harms_nothing(trees: Trees) {
+        let mut bed = Bed::new(trees, LOGGING).up();
+        bed.await_ready("web");
+        let web = bed.main_process("web");
+        let actor = actor(&bed, WILLING, "exit 1");
+        let ran = bed.menshen(["upgrade", "--binary", actor.to_str().unwrap()]).ended_with(6);
+        assert!(ran.stderr.contains("has ended") && ran.stderr.contains("runs on"), "{}", ran.stderr);
+        assert_eq!(bed.await_guard_end().code(), Some(1));
+        assert!(web.lives());
+        bed.start_guard();
+        assert_eq!(bed.main_process("web"), web);
+        assert_eq!(bed.service("web").service.restarts_total, 0);
+    }
+
+    fn a_guard_of_one_program_is_upgraded_as_any_other(trees: Trees) {
+        let bed = Bed::new(trees, "");
+        copy(&bed, "next");
+        let mut run = bed.command();
+        run.args(["run", "--name", bed.instance(), "--", "sh", "-c", "echo $$ > pid; sleep 3600"]);
+        let mut guard = run.spawn().unwrap();
+        let program = bed.await_process("pid");
+        bed.menshen(["upgrade", "--binary", "next"]).done();
+        assert!(program.lives() && executes(Process::of(guard.id()), &bed.path("next")));
+        Process::of(guard.id()).signal(Signal::TERM);
+        assert_eq!(guard.wait().unwrap().code(), Some(0));
+        assert!(!program.lives());
+    }
+
+    fn what_a_guard_of_the_first_format_remembered_is_taken_over(trees: Trees) {
+        let definition = "[service.web]\ncommand = \"sleep 3600\"\n[service.idle]\ncommand = \"sleep 3600\"\n";
+        let mut bed = Bed::new(trees, definition).up();
+        bed.await_ready("web");
+        bed.menshen(["stop", "idle"]).done();
+        let web = bed.main_process("web");
+        bed.kill_guard();
+        for path in content(&state(&bed).join("services")).keys() {
+            // Turned back into what the first format was.
+            let mut record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+            record.as_object_mut().unwrap().remove("format");
+            record["memory"]["format"] = json!(1);
+            fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
+        }
+        bed.start_guard();
+        assert_eq!(bed.main_process("web"), web);
+        assert_eq!(bed.service("idle").service.wanted, Wanted::Down);
+        bed.menshen(["restart", "web"]).done();
+        let written = fs::read_to_string(state(&bed).join("services/web.json")).unwrap();
+        assert!(written.starts_with("{\"format\":2,"), "{written}");
+    }
+}
+
+/// Starts a guard on a state it does not know.
+fn refuses_to_start(bed: &Bed) {
+    let before = content(&state(bed));
+    let name = format!("guard.name={}", bed.instance());
+    let ran = bed.menshen(["up", "--set", &name]).ended_with(1);
+    assert!(
+        ran.stderr.contains("written by a newer version") && ran.stderr.contains("nothing was changed"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(content(&state(bed)), before);
+}
+
+#[test]
+fn a_state_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 3600\"\n").up();
+    bed.await_ready("web");
+    bed.menshen(["down"]).done();
+    bed.await_guard_end();
+    let record = state(&bed).join("services/web.json");
+    let kept = fs::read(&record).unwrap();
+    fs::write(&record, "{\"format\":3,\"all\":\"different\"}").unwrap();
+    refuses_to_start(&bed);
+    fs::write(&record, kept).unwrap();
+
+    // Where SQLite keeps the `user_version` of a file.
+    let journal = state(&bed).join("journal.db");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[60..64].copy_from_slice(&2_u32.to_be_bytes());
+    fs::write(&journal, &bytes).unwrap();
+    refuses_to_start(&bed);
+    bytes[60..64].copy_from_slice(&1_u32.to_be_bytes());
+    fs::write(&journal, &bytes).unwrap();
+    bed.start_guard();
+    bed.await_ready("web");
+}
+
+#[test]
+fn what_an_operator_asked_of_a_guard_of_the_first_format_still_holds() {
+    let bed = Bed::new(
+        Trees::Walk,
+        "[service.stopped]\ncommand = \"sleep 3600\"\n[service.running]\ncommand = \"sleep 3600\"\n",
+    );
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/guard/fixtures/state/1");
+    fs::create_dir_all(state(&bed).join("services")).unwrap();
+    for file in ["journal.db", "services/stopped.json", "services/running.json"] {
+        fs::copy(old.join(file), state(&bed).join(file)).unwrap();
+    }
+    let bed = bed.up();
+    bed.await_ready("running");
+    let stopped = bed.service("stopped").service;
+    assert_eq!((stopped.state, stopped.wanted), (State::Stopped, Wanted::Down));
+}
