@@ -10,11 +10,15 @@ mod idle;
 mod logs;
 mod machine;
 mod memory;
+mod peers;
 mod program;
 mod restart;
+mod soak;
 mod start;
 mod status;
 mod stop;
+
+pub(crate) use soak::{Arguments as SoakArguments, soak};
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -37,6 +41,10 @@ pub(crate) struct Arguments {
     /// A look instead of a measurement: everything once, and little of it.
     #[arg(long)]
     quick: bool,
+    /// Measure Menshen beside its peers instead, all or those named, and write docs/benchmarks.md. What is not there is
+    /// installed: from Debian as root, or below ~/.cache/menshen-peers.
+    #[arg(long, value_name = "NAME,…", num_args = 0.., require_equals = true, value_delimiter = ',', conflicts_with_all = ["rows", "json"])]
+    peers: Option<Vec<peers::Who>>,
     /// Write the figures to this file as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -93,6 +101,9 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<(), String> {
     let effort = if arguments.quick { Effort::Quick } else { Effort::Full { rounds: arguments.rounds } };
     let rows = if arguments.rows.is_empty() { Row::value_variants() } else { &arguments.rows };
     run(cargo().args(["build", "--release", "--quiet", "--package", "menshen-cli"]))?;
+    if let Some(who) = &arguments.peers {
+        return peers::bench(who, effort);
+    }
     let program = Program::new(program::build()?)?;
     let menshen = Menshen { command: root().join("target/release/menshen"), program, homes: RefCell::default() };
     let facts = machine::facts(&std::env::temp_dir());

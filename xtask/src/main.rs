@@ -4,6 +4,7 @@ mod bench;
 mod codegen;
 mod demo;
 mod fuzz;
+mod lines;
 mod shell;
 mod test;
 mod tidy;
@@ -30,6 +31,8 @@ enum Chore {
     },
     /// Measure how quick and how small the guard is.
     Bench(bench::Arguments),
+    /// Guard 200 programs that crash, write, are probed and commanded at random, and see whether the guard grows.
+    Soak(bench::SoakArguments),
     /// Feed every reader of outside input with what nobody would write, for a while.
     Fuzz(fuzz::Arguments),
     /// Write the generated files anew.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Demo => demo::demo(),
         Chore::Test { filter } => test::test(filter.as_deref()),
         Chore::Bench(arguments) => bench::bench(&arguments),
+        Chore::Soak(arguments) => bench::soak(&arguments),
         Chore::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Chore::Codegen { check: true } => codegen::check(),
         Chore::Codegen { check: false } => codegen::write(),

@@ -40,11 +40,11 @@ impl Spread {
         (self.values.len() >= VALUES_FOR_P99).then(|| self.values[rank - 1])
     }
 
-    fn min(&self) -> f64 {
+    pub(super) fn min(&self) -> f64 {
         self.values[0]
     }
 
-    fn max(&self) -> f64 {
+    pub(super) fn max(&self) -> f64 {
         self.values[self.values.len() - 1]
     }
 
@@ -93,7 +93,7 @@ fn shown(spread: &Spread) -> String {
 }
 
 /// With three digits that say something.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         ..1.0 => format!("{value:.3}"),

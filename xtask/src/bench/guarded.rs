@@ -1,5 +1,6 @@
 //! A guard: the real `menshen`, in the background, with a folder of its own for everything it makes.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
@@ -44,22 +45,28 @@ pub(super) struct Service<'a> {
     pub name: String,
     pub command: Vec<String>,
     /// Lines of TOML, in the service's own table.
-    pub more: &'a str,
+    pub more: Cow<'a, str>,
 }
 
 impl Menshen {
     /// So many services that stay, on their own.
     pub(super) fn staying(&self, count: usize) -> Vec<Service<'static>> {
-        let service = |number| Service { name: format!("s{number}"), command: self.program.words(&["stay"]), more: "" };
+        let service =
+            |number| Service { name: format!("s{number}"), command: self.program.words(&["stay"]), more: "".into() };
         (0..count).map(service).collect()
     }
 
     /// Writes a definition and has it guarded. Returns when the guard answers.
     pub(super) fn guard(&self, services: &[Service<'_>]) -> Result<Guarded<'_>, String> {
+        self.guard_with("", services)
+    }
+
+    /// The same, with lines of TOML about the guard itself.
+    pub(super) fn guard_with(&self, about: &str, services: &[Service<'_>]) -> Result<Guarded<'_>, String> {
         let failed = |error: std::io::Error| format!("a folder for the guard: {error}");
         self.program.forget()?;
         let home = tempfile::Builder::new().prefix("menshen-bench-").tempdir().map_err(failed)?;
-        fs::write(home.path().join("menshen.toml"), definition(services)).map_err(failed)?;
+        fs::write(home.path().join("menshen.toml"), definition(about, services)).map_err(failed)?;
         let mut up = self.command(home.path());
         up.args(["up", "--detach", "--json", "--file", "menshen.toml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let up = up.output().map_err(|error| format!("menshen up: {error}"))?;
@@ -87,8 +94,8 @@ impl Menshen {
 /// The programs run as whoever measures, and nobody asks about their health.
 const ALLOWED: &str = r#"["M028"]"#;
 
-fn definition(services: &[Service<'_>]) -> String {
-    let mut text = format!("[guard]\nname = \"bench-{}\"\n[check]\nallow = {ALLOWED}\n", std::process::id());
+fn definition(about: &str, services: &[Service<'_>]) -> String {
+    let mut text = format!("[guard]\nname = \"bench-{}\"\n{about}\n[check]\nallow = {ALLOWED}\n", std::process::id());
     for Service { name, command, more } in services {
         // An array of strings is written in JSON as it is in TOML. Writing to memory cannot fail.
         let _ = write!(text, "\n[service.{name}]\ncommand = {}\n{more}\n", Json::from(command.as_slice()));

@@ -12,12 +12,13 @@ use super::Effort;
 use super::figures::{Figure, Spread};
 use super::guarded::{Guarded, Menshen, Service};
 use super::program::{ms_between, now_ns, wait_until};
+use crate::lines;
 
-const LINE_BYTES: u64 = 100;
+const LINE_BYTES: u64 = lines::LINE_BYTES as u64;
 /// A whole number of what the program writes at once.
 const BYTES: u64 = 4096 * BLOCK_BYTES;
 const BYTES_QUICK: u64 = 512 * BLOCK_BYTES;
-const BLOCK_BYTES: u64 = 64_000;
+const BLOCK_BYTES: u64 = lines::BLOCK_BYTES as u64;
 
 /// Each format, its file, and what is written around each line.
 const FORMATS: [(&str, &str, &str); 3] = [
@@ -54,7 +55,7 @@ fn services(menshen: &Menshen, bytes: u64) -> Vec<Service<'static>> {
     let service = |name: &str, more: &'static str| Service {
         name: name.to_owned(),
         command: menshen.program.words(&["write", &bytes.to_string()]),
-        more,
+        more: more.into(),
     };
     vec![service("raw", RAW), service("text", TEXT), service("json", JSON)]
 }

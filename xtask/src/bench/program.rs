@@ -103,6 +103,11 @@ impl Program {
         File::create(self.records()).map(drop).map_err(|error| format!("making a file for records: {error}"))
     }
 
+    /// Whether a process is the program.
+    pub(super) fn is(&self, pid: u32) -> bool {
+        fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == self.path)
+    }
+
     /// Ends whatever is left of it, by its records.
     pub(super) fn end_all(&self) {
         for life in self.lives().unwrap_or_default() {
@@ -114,7 +119,7 @@ impl Program {
                 continue;
             };
             // The descriptor means one process from here on; whether it is the program is looked up after.
-            if fs::read_link(format!("/proc/{}/exe", life.pid)).is_ok_and(|exe| exe == self.path) {
+            if self.is(life.pid) {
                 // One that ends by itself meanwhile needs no more.
                 let _ = pidfd_send_signal(pidfd, Signal::KILL);
             }

@@ -35,7 +35,7 @@ fn guarded_deaths(menshen: &Menshen, deaths: usize) -> Result<Vec<f64>, String> 
     let service = Service {
         name: "mortal".to_owned(),
         command: menshen.program.words(&["live", LIFE_MS]),
-        more: "restart = { policy = \"always\", delay = \"0s\", jitter = 0 }\nbreaker = { failures = 0 }",
+        more: "restart = { policy = \"always\", delay = \"0s\", jitter = 0 }\nbreaker = { failures = 0 }".into(),
     };
     let guard = menshen.guard(&[service])?;
     let lives = menshen.program.await_lives(WARM_UP + deaths + 1)?;

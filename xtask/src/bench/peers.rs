@@ -1,0 +1,184 @@
+//! Menshen beside its peers: the same work for all, in turn, on one machine.
+//!
+//! What is measured is in [`results::Row`]; how is in `restart`, `many` and `logs`; each peer is a file that implements
+//! [`peer::Peer`]. The page is written by `page`.
+
+mod horust;
+mod install;
+mod logs;
+mod many;
+mod menshen;
+mod page;
+mod peer;
+mod pitchfork;
+mod pm2;
+mod restart;
+mod results;
+mod runit;
+mod s6;
+mod session;
+mod supervisor;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::program::{self, Program};
+use super::{Effort, machine};
+use crate::shell::{root, say};
+use page::Circumstances;
+use peer::Peer;
+use results::{Results, Row};
+use session::Place;
+
+/// Where the page is.
+const PAGE: &str = "docs/benchmarks.md";
+const ROUNDS: usize = 3;
+/// Deaths in each round; the supervisor that waits longest takes some seconds for each.
+const DEATHS: usize = 8;
+const WATCHED: Duration = Duration::from_secs(60);
+
+/// Whom to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Who {
+    Menshen,
+    S6,
+    Runit,
+    Supervisord,
+    Pm2,
+    Pitchfork,
+    Horust,
+}
+
+impl Who {
+    fn peer(self) -> Box<dyn Peer> {
+        match self {
+            Self::Menshen => Box::new(menshen::Menshen { path: root().join("target/release/menshen") }),
+            Self::S6 => Box::new(s6::S6),
+            Self::Runit => Box::new(runit::Runit),
+            Self::Supervisord => Box::new(supervisor::Supervisor),
+            Self::Pm2 => Box::new(pm2::Pm2),
+            Self::Pitchfork => Box::new(pitchfork::Pitchfork::new()),
+            Self::Horust => Box::new(horust::Horust::new()),
+        }
+    }
+}
+
+/// What of the work to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Extent {
+    rounds: usize,
+    deaths: usize,
+    watched: Duration,
+    programs: &'static [usize],
+}
+
+impl From<Effort> for Extent {
+    fn from(effort: Effort) -> Self {
+        match effort {
+            Effort::Full { .. } => {
+                Self { rounds: effort.rounds(ROUNDS), deaths: DEATHS, watched: WATCHED, programs: &[0, 100, 1000] }
+            }
+            Effort::Quick => Self { rounds: 1, deaths: 2, watched: Duration::from_secs(5), programs: &[0, 100] },
+        }
+    }
+}
+
+/// Measures those who are named, or all. The page of a measurement is written; that of a look is shown.
+pub(super) fn bench(who: &[Who], effort: Effort) -> Result<(), String> {
+    let command = command(who);
+    let who = if who.is_empty() { Who::value_variants() } else { who };
+    let Found { peers, absent } = find(who);
+    raise_descriptors()?;
+    let place = Place::new(Program::new(program::build()?)?);
+    let extent = Extent::from(effort);
+    let versions = peers.iter().map(|peer| Ok((peer.name(), peer.version()?))).collect::<Result<_, String>>()?;
+    let first = machine::load();
+    let results = measure(&place, &peers, extent)?;
+    let circumstances = Circumstances {
+        command,
+        rounds: extent.rounds,
+        facts: machine::facts(&std::env::temp_dir()),
+        loads: [first, machine::load()],
+        versions,
+        absent,
+    };
+    let page = page::page(&circumstances, &peers, &results)?;
+    if effort == Effort::Quick {
+        say(&page);
+        return Ok(());
+    }
+    say(&format!("written: {PAGE}"));
+    std::fs::write(root().join(PAGE), page).map_err(|error| format!("{PAGE}: {error}"))
+}
+
+/// As it was given.
+fn command(who: &[Who]) -> String {
+    let names = who.iter().filter_map(|who| Some(who.to_possible_value()?.get_name().to_owned()));
+    let names = names.collect::<Vec<_>>().join(",");
+    let all = "cargo xtask bench --peers";
+    if names.is_empty() { all.to_owned() } else { format!("{all}={names}") }
+}
+
+/// Those that can be had, and those that cannot with the reason.
+#[derive(Default)]
+struct Found {
+    peers: Vec<Box<dyn Peer>>,
+    absent: Vec<(&'static str, String)>,
+}
+
+fn find(who: &[Who]) -> Found {
+    let mut found = Found::default();
+    for mut peer in who.iter().map(|who| who.peer()) {
+        match peer.install() {
+            Ok(()) => found.peers.push(peer),
+            Err(why) => {
+                say(&format!("{}: {why}", peer.name()));
+                found.absent.push((peer.name(), why));
+            }
+        }
+    }
+    found
+}
+
+/// Some supervisors hold several descriptors for each program, and 1,000 programs are watched here.
+fn raise_descriptors() -> Result<(), String> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).map_err(|error| format!("raising the limit of open files: {error}"))
+}
+
+fn measure(place: &Place, peers: &[Box<dyn Peer>], extent: Extent) -> Result<Results, String> {
+    let mut results = Results::default();
+    let expected = logs::expected();
+    for round in 1..=extent.rounds {
+        for peer in peers.iter().map(AsRef::as_ref) {
+            let tell = |what: &str| {
+                say(&format!(
+                    "round {round} of {}: {}, {what}; load average {}",
+                    extent.rounds,
+                    peer.name(),
+                    machine::load()
+                ));
+            };
+            tell("restarts");
+            restart::measure(place, peer, extent.deaths, &mut results);
+            tell("logs");
+            logs::measure(place, peer, &expected, &mut results);
+            for count in extent.programs {
+                tell(&format!("{count} programs"));
+                let watched = (round == 1 && *count == 100).then_some(extent.watched);
+                many::measure(place, peer, *count, watched, &mut results);
+            }
+            if peer.name() == "Menshen" {
+                logs::measure_formats(place, peer, &mut results);
+            }
+        }
+        logs::measure_cat(place, &mut results);
+    }
+    for peer in peers {
+        results.add(Row::Installed, peer.name(), many::megabytes(&peer.files()?));
+    }
+    Ok(results)
+}

@@ -1,0 +1,127 @@
+//! Many programs that stay: how quickly they start, what supervising them takes, how quickly one is told of them, what it
+//! costs when nothing happens, and how quickly all are stopped.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::super::guarded::settle;
+use super::super::program::ms_between;
+use super::peer::{Job, Life, Log, Peer};
+use super::results::{Results, Row};
+use super::session::{Place, Session};
+
+/// How often one asks for the state of all.
+const LISTS: usize = 10;
+/// So often the kernel counts processor time in a second (`USER_HZ`, the same on every Linux).
+const TICK_MS: f64 = 10.0;
+
+/// How long an idle supervisor is watched, if at all.
+pub(super) type Watched = Option<Duration>;
+
+/// So many programs, and what is asked of their supervisor.
+pub(super) fn measure(place: &Place, peer: &dyn Peer, count: usize, watched: Watched, results: &mut Results) {
+    let who = peer.name();
+    let job = |number| Job {
+        name: format!("s{number}"),
+        command: place.program.words(&["stay"]),
+        life: Life::Stays,
+        log: Log::Usual,
+    };
+    let jobs: Vec<Job> = (0..count).map(job).collect();
+    let session = match started(place, peer, &jobs) {
+        Ok((session, took)) => {
+            if count > 0 {
+                results.add(Row::Start(count), who, took);
+            }
+            session
+        }
+        Err(why) => {
+            let rows = [Row::Start(count), Row::Memory(count), Row::List(count), Row::Stop(count)];
+            let rows = rows.into_iter().filter(|row| Row::ALL.contains(row));
+            return rows.for_each(|row| results.fail(row, who, why.clone()));
+        }
+    };
+    settle();
+    results.take(Row::Memory(count), who, memory(&session));
+    if Row::ALL.contains(&Row::List(count)) {
+        for _ in 0..LISTS {
+            results.take(Row::List(count), who, session.list());
+        }
+    }
+    if let Some(watched) = watched {
+        idle(&session, who, watched, results);
+        results.take(Row::Executables, who, executables(&session));
+    }
+    let stopped = session.stop();
+    if Row::ALL.contains(&Row::Stop(count)) {
+        results.take(Row::Stop(count), who, stopped);
+    }
+}
+
+/// A supervisor whose programs all run, and how long that took.
+fn started<'a>(place: &'a Place, peer: &'a dyn Peer, jobs: &[Job]) -> Result<(Session<'a>, f64), String> {
+    let session = place.start(peer, jobs)?;
+    let lives = place.program.await_lives(jobs.len())?;
+    let last = lives.iter().map(|life| life.began).max().unwrap_or(session.begun);
+    let took = ms_between(session.begun, last);
+    Ok((session, took))
+}
+
+/// PSS of all supervising processes, in millions of bytes.
+fn memory(session: &Session<'_>) -> Result<f64, String> {
+    let pss = |pid: u32| {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<f64>().ok()
+    };
+    // One that has just ended takes nothing.
+    let kib: Vec<f64> = session.supervisors().into_iter().filter_map(pss).collect();
+    if kib.is_empty() { Err("no process supervises".to_owned()) } else { Ok(kib.iter().sum::<f64>() * 1.024e-3) }
+}
+
+fn idle(session: &Session<'_>, who: &str, watched: Duration, results: &mut Results) {
+    let supervisors = session.supervisors();
+    let (before, begun) = (spent(&supervisors), Instant::now());
+    std::thread::sleep(watched);
+    let (after, took) = (spent(&supervisors), begun.elapsed());
+    let per_minute = Duration::from_secs(60).as_secs_f64() / took.as_secs_f64();
+    results.add(Row::IdleWakeUps, who, f64::from(after.0.saturating_sub(before.0)) * per_minute);
+    results.add(Row::IdleCpu, who, f64::from(after.1.saturating_sub(before.1)) * TICK_MS * per_minute);
+}
+
+/// Context switches of all threads, and ticks of processor time.
+fn spent(pids: &[u32]) -> (u32, u32) {
+    let spent = pids.iter().map(|pid| (switches(*pid), ticks(*pid).unwrap_or(0)));
+    spent.fold((0, 0), |(switches, ticks), of_one| (switches + of_one.0, ticks + of_one.1))
+}
+
+fn switches(pid: u32) -> u32 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let of_task = |status: String| -> u32 {
+        let lines = status.lines().filter(|line| line.contains("voluntary_ctxt_switches"));
+        lines.filter_map(|line| line.rsplit('\t').next()?.trim().parse::<u32>().ok()).sum()
+    };
+    tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok()).map(of_task).sum()
+}
+
+/// The 14th and 15th field of `/proc/PID/stat`, behind a name that may hold anything.
+fn ticks(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().skip(11);
+    Some(fields.next()?.parse::<u32>().ok()? + fields.next()?.parse::<u32>().ok()?)
+}
+
+/// What runs as long as programs are supervised, in millions of bytes.
+fn executables(session: &Session<'_>) -> Result<f64, String> {
+    let paths = session.supervisors().into_iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/exe")).ok());
+    Ok(megabytes(&paths.collect::<BTreeSet<PathBuf>>()))
+}
+
+/// Of all files together, in millions of bytes.
+pub(super) fn megabytes<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> f64 {
+    let bytes: u64 = paths.into_iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum();
+    // Whole thousands are exact enough, and fit.
+    f64::from(u32::try_from(bytes / 1000).unwrap_or(u32::MAX)) / 1e3
+}

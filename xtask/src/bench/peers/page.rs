@@ -1,0 +1,175 @@
+//! `docs/benchmarks.md`: all figures, on what machine, of what versions, by which commands.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::super::figures::number;
+use super::logs::LIMIT;
+use super::peer::{Job, Life, Log, Peer, Start, Stop};
+use super::results::{Better, Cell, Results, Row};
+use super::session::shown;
+
+/// Whose figures are held against all others'.
+const OURS: &str = "Menshen";
+
+/// Everything the page tells beside the figures.
+pub(super) struct Circumstances {
+    /// The command that measured this.
+    pub command: String,
+    pub rounds: usize,
+    /// Facts of the machine.
+    pub facts: Vec<(&'static str, String)>,
+    /// At first and in the end.
+    pub loads: [String; 2],
+    /// Of the peers.
+    pub versions: Vec<(&'static str, String)>,
+    /// Peers that could not be had, and why.
+    pub absent: Vec<(&'static str, String)>,
+}
+
+/// The page.
+pub(super) fn page(
+    circumstances: &Circumstances,
+    peers: &[Box<dyn Peer>],
+    results: &Results,
+) -> Result<String, String> {
+    let mut page =
+        format!("<!-- Written by `{}`; do not edit. -->\n\n# Menshen beside its peers\n\n", circumstances.command);
+    page += &introduction(circumstances);
+    page += &summary(results);
+    for row in Row::ALL {
+        page += &table(row, results);
+    }
+    page += &machine(circumstances);
+    page += "\n## How each was told\n\nThe program is the same for all: it writes down when it began and when it ended, and does \
+             nothing else. Here each is told of one program `web`; `$FOLDER` is an empty folder.\n";
+    for peer in peers {
+        page += &configuration(peer.as_ref())?;
+    }
+    Ok(page)
+}
+
+fn introduction(Circumstances { command, rounds, absent, .. }: &Circumstances) -> String {
+    let mut text = format!(
+        "`{command}` installs the peers and measures all of them with the same work on one machine, in turn, in {rounds} rounds. \
+         Each figure is the median, and in brackets the least and the most. Every program's stdout is logged in every row, in \
+         the way that is usual with each, without times before the lines.\n\n"
+    );
+    for (name, why) in absent {
+        // Writing to memory cannot fail.
+        let _ = writeln!(text, "{name} is left out: {why}.\n");
+    }
+    text
+}
+
+/// Where Menshen is first, and where not.
+fn summary(results: &Results) -> String {
+    let mut text = "| row | Menshen | best of the others |\n|---|---|---|\n".to_owned();
+    for row in Row::ALL {
+        let cells: Vec<&Cell> = results.row(row).filter(|cell| cell.who() != LIMIT).collect();
+        let median = |cell: &&Cell| Some((cell.who().to_owned(), cell.spread()?.median()));
+        let ours = cells.iter().filter(|cell| cell.who() == OURS).find_map(median);
+        let others = cells.iter().filter(|cell| !cell.who().starts_with(OURS)).filter_map(median);
+        let best = match row.better() {
+            Better::Less => others.min_by(|one, other| one.1.total_cmp(&other.1)),
+            Better::More => others.max_by(|one, other| one.1.total_cmp(&other.1)),
+        };
+        let value = |value: f64| format!("{} {}", number(value), row.unit());
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            row.title(),
+            ours.map_or_else(|| "–".to_owned(), |(_, ours)| value(ours)),
+            best.map_or_else(|| "–".to_owned(), |(who, best)| format!("{} ({who})", value(best))),
+        );
+    }
+    text
+}
+
+fn table(row: Row, results: &Results) -> String {
+    let mut text = format!("\n## {}\n\n{}\n\n| | {} |\n|---|---|\n", row.title(), row.how(), row.unit());
+    for cell in results.row(row) {
+        let value = cell.spread().map(|spread| match (spread.min(), spread.max()) {
+            (min, max) if min < max => format!("{} ({}–{})", number(spread.median()), number(min), number(max)),
+            _ => number(spread.median()),
+        });
+        let told: Vec<String> = value.into_iter().chain(cell.failed().map(str::to_owned)).collect();
+        let _ = writeln!(text, "| {} | {} |", cell.who(), told.join("; ").replace('|', "\\|"));
+    }
+    if row == Row::LogRate {
+        text += &shares(results);
+    }
+    text
+}
+
+/// Rates as shares of the limit.
+fn shares(results: &Results) -> String {
+    let cells: Vec<&Cell> = results.row(Row::LogRate).collect();
+    let limit = cells.iter().find(|cell| cell.who() == LIMIT).and_then(|cell| cell.spread());
+    let Some(limit) = limit else { return String::new() };
+    let share = |cell: &&Cell| {
+        let spread = cell.spread().filter(|_| cell.who() != LIMIT)?;
+        Some(format!("{} {:.2}", cell.who(), spread.median() / limit.median()))
+    };
+    format!("\nAs shares of the limit: {}.\n", cells.iter().filter_map(share).collect::<Vec<_>>().join(", "))
+}
+
+fn machine(circumstances: &Circumstances) -> String {
+    let mut text = "\n## The machine\n\n| | |\n|---|---|\n".to_owned();
+    for (name, value) in &circumstances.facts {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    let [first, last] = &circumstances.loads;
+    let _ = writeln!(text, "| load average | {first} at first, {last} in the end |");
+    text += "\n## Versions\n\n| | |\n|---|---|\n";
+    for (name, version) in &circumstances.versions {
+        let _ = writeln!(text, "| {name} | {version} |");
+    }
+    text
+}
+
+/// The commands, the files, and what else is to be known.
+fn configuration(peer: &dyn Peer) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("a folder for {}: {error}", peer.name());
+    let folder = tempfile::Builder::new().prefix("menshen-peer-").tempdir().map_err(failed)?;
+    let command = ["program", "records", "stay"].map(str::to_owned).to_vec();
+    let job = Job { name: "web".to_owned(), command, life: Life::Stays, log: Log::Usual };
+    peer.configure(folder.path(), &[job])?;
+    let mut text = format!("\n### {}\n\n", peer.name());
+    for remark in peer.remarks() {
+        let _ = writeln!(text, "- {remark}");
+    }
+    let (Start::Stays(start) | Start::Returns(start)) = peer.start(folder.path());
+    text += "\n```text\n";
+    let _ = writeln!(text, "$ {}", shown(&start));
+    if let Ok(list) = peer.list(folder.path()) {
+        let _ = writeln!(text, "$ {}", shown(&list));
+    }
+    let _ = match peer.stop(folder.path()) {
+        Stop::Command(stop) => writeln!(text, "$ {}", shown(&stop)),
+        Stop::Signal(signal) => writeln!(text, "$ kill -{} SUPERVISOR", signal.as_raw()),
+    };
+    for path in super::install::files_below(folder.path())? {
+        let name = path.strip_prefix(folder.path()).unwrap_or(Path::new("")).display().to_string();
+        let content = fs::read_to_string(&path).map_err(failed)?;
+        let _ = write!(text, "\n{name}:\n{}", indented(&content));
+    }
+    text += "```\n";
+    let text = text.replace(&folder.path().display().to_string(), "$FOLDER");
+    Ok(without_folders(text))
+}
+
+fn indented(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect()
+}
+
+/// Of programs that are not everybody's, the names only.
+fn without_folders(mut text: String) -> String {
+    let ours = crate::shell::root().join("target/release").display().to_string();
+    let cache = super::install::cache().map(|cache| cache.display().to_string());
+    for folder in [Some(ours), cache.ok()].into_iter().flatten() {
+        text = text.replace(&format!("{folder}/"), "");
+    }
+    text.replace("pm2/node_modules/.bin/", "").replace("horust/bin/", "").replace("pitchfork-cli/bin/", "")
+}

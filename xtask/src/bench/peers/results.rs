@@ -1,0 +1,221 @@
+//! What was measured of whom.
+
+use super::super::figures::Spread;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Row {
+    Restart,
+    CrashLoop,
+    /// With so many programs.
+    Start(usize),
+    Memory(usize),
+    List(usize),
+    Stop(usize),
+    LogRate,
+    LogLoss,
+    IdleWakeUps,
+    IdleCpu,
+    Executables,
+    Installed,
+}
+
+/// What is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Better {
+    Less,
+    More,
+}
+
+impl Row {
+    /// Every one, in the order of the page.
+    pub(super) const ALL: [Self; 16] = [
+        Self::Restart,
+        Self::CrashLoop,
+        Self::Start(100),
+        Self::Start(1000),
+        Self::Memory(0),
+        Self::Memory(100),
+        Self::Memory(1000),
+        Self::List(100),
+        Self::Stop(100),
+        Self::Stop(1000),
+        Self::LogRate,
+        Self::LogLoss,
+        Self::IdleWakeUps,
+        Self::IdleCpu,
+        Self::Executables,
+        Self::Installed,
+    ];
+
+    pub(super) fn title(self) -> String {
+        match self {
+            Self::Restart => "Death to the successor's first instruction".to_owned(),
+            Self::CrashLoop => "The same, of a program that dies at once".to_owned(),
+            Self::Start(count) => format!("Start {} programs", grouped(count)),
+            Self::Memory(count) => format!("Memory of all supervising processes, {} programs", grouped(count)),
+            Self::List(count) => format!("State of {} programs", grouped(count)),
+            Self::Stop(count) => format!("Stop {} programs and the supervisor", grouped(count)),
+            Self::LogRate => "Log throughput".to_owned(),
+            Self::LogLoss => "Log loss".to_owned(),
+            Self::IdleWakeUps => "Wake-ups in an idle minute, 100 programs".to_owned(),
+            Self::IdleCpu => "Processor time in an idle minute, 100 programs".to_owned(),
+            Self::Executables => "Size of the executables that supervise".to_owned(),
+            Self::Installed => "Installed size".to_owned(),
+        }
+    }
+
+    pub(super) const fn unit(self) -> &'static str {
+        match self {
+            Self::Restart | Self::CrashLoop | Self::Start(_) | Self::List(_) | Self::Stop(_) | Self::IdleCpu => "ms",
+            Self::Memory(_) | Self::Executables | Self::Installed => "MB",
+            Self::LogRate => "MB/s",
+            Self::LogLoss => "bytes",
+            Self::IdleWakeUps => "switches",
+        }
+    }
+
+    pub(super) const fn better(self) -> Better {
+        match self {
+            Self::LogRate => Better::More,
+            Self::Restart
+            | Self::CrashLoop
+            | Self::Start(_)
+            | Self::Memory(_)
+            | Self::List(_)
+            | Self::Stop(_)
+            | Self::LogLoss
+            | Self::IdleWakeUps
+            | Self::IdleCpu
+            | Self::Executables
+            | Self::Installed => Better::Less,
+        }
+    }
+
+    /// What exactly is measured.
+    pub(super) const fn how(self) -> &'static str {
+        match self {
+            Self::Restart => {
+                "One program lives for 1.1 s and dies, again and again. From the last look at the clock before it writes its \
+                 record and ends, to the first look at the clock of its successor. The smallest delay each allows."
+            }
+            Self::CrashLoop => "The program lives for 10 ms.",
+            Self::Start(_) => {
+                "From the start of the command to the first statement of the last program; reading the configuration is in it."
+            }
+            Self::Memory(_) => {
+                "Proportional set size (PSS) of every process that supervises or logs, without the programs, 3 s after the \
+                 start of the last."
+            }
+            Self::List(_) => "From the start of the command to its end.",
+            Self::Stop(_) => {
+                "From the start of the command to the end of the last process, of programs and supervisor alike."
+            }
+            Self::LogRate => {
+                "One program writes 262,144,000 bytes of lines of 100 bytes, 640 lines at once, as quickly as they are taken; \
+                 from its first statement until its log has them all, in bytes of the program's per second. Logs are not \
+                 rotated meanwhile, and lie in one file system."
+            }
+            Self::LogLoss => {
+                "Of those bytes, how many are not in the log; 0 only if the SHA-256 of the log is that of what was written."
+            }
+            Self::IdleWakeUps => {
+                "Voluntary and involuntary context switches of all threads of all supervising processes."
+            }
+            Self::IdleCpu => "User and system time of the same; the kernel counts it in 10 ms.",
+            Self::Executables => "The executable files of the supervising processes, interpreters included, each once.",
+            Self::Installed => "All files that were installed for it, without an interpreter that others use, too.",
+        }
+    }
+}
+
+/// What one contender did in one row.
+#[derive(Debug)]
+pub(super) struct Cell {
+    row: Row,
+    who: String,
+    values: Vec<f64>,
+    /// Why there is no more.
+    failed: Option<String>,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+pub(super) struct Results(Vec<Cell>);
+
+impl Results {
+    pub(super) fn add(&mut self, row: Row, who: &str, value: f64) {
+        self.cell(row, who).values.push(value);
+    }
+
+    pub(super) fn fail(&mut self, row: Row, who: &str, why: String) {
+        self.cell(row, who).failed = Some(why);
+    }
+
+    /// Takes a value, or why there is none.
+    pub(super) fn take(&mut self, row: Row, who: &str, measured: Result<f64, String>) {
+        match measured {
+            Ok(value) => self.add(row, who, value),
+            Err(why) => self.fail(row, who, why),
+        }
+    }
+
+    fn cell(&mut self, row: Row, who: &str) -> &mut Cell {
+        let found = self.0.iter().position(|cell| cell.row == row && cell.who == who);
+        let index = found.unwrap_or_else(|| {
+            self.0.push(Cell { row, who: who.to_owned(), values: Vec::new(), failed: None });
+            self.0.len() - 1
+        });
+        &mut self.0[index]
+    }
+
+    /// What a row has, in the order of the contenders.
+    pub(super) fn row(&self, row: Row) -> impl Iterator<Item = &Cell> {
+        self.0.iter().filter(move |cell| cell.row == row)
+    }
+}
+
+impl Cell {
+    pub(super) fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// None if there is no value.
+    pub(super) fn spread(&self) -> Option<Spread> {
+        Spread::of(self.values.iter().copied()).ok()
+    }
+
+    pub(super) fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+}
+
+/// A number for people.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&[u8]> = digits.as_bytes().rchunks(3).rev().collect();
+    String::from_utf8_lossy(&groups.join(&b',')).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_keeps_its_contenders_in_order_and_why_one_has_no_value() {
+        let mut results = Results::default();
+        results.add(Row::LogRate, "b", 2.0);
+        results.take(Row::LogRate, "a", Err("no log".to_owned()));
+        results.take(Row::LogRate, "b", Ok(4.0));
+        results.add(Row::LogLoss, "a", 0.0);
+        let row: Vec<&Cell> = results.row(Row::LogRate).collect();
+        assert_eq!(row.iter().map(|cell| cell.who()).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(row[0].spread().map(|spread| spread.median()), Some(3.0));
+        assert_eq!((row[1].spread().is_none(), row[1].failed()), (true, Some("no log")));
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([0, 100, 1000, 262_144_000].map(grouped), ["0", "100", "1,000", "262,144,000"]);
+    }
+}

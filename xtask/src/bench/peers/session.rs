@@ -1,0 +1,210 @@
+//! A supervisor that runs, with everything it has started, told apart by a mark in the environment.
+
+use std::cell::RefCell;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tempfile::TempDir;
+
+use super::peer::{Job, Peer, Start, Stop};
+use crate::bench::program::{Program, ms_between, now_ns};
+
+/// The variable that every process of a session has.
+const MARK: &str = "MENSHEN_BENCH_SESSION";
+/// A supervisor that has not stopped everything after this long is killed.
+const STOP_MAX: Duration = Duration::from_secs(120);
+
+/// What all sessions share.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub program: Program,
+    /// Folders of sessions that have ended. They are removed last: ext4 searches long for a free inode right after many were
+    /// freed, and the next session would seem slow.
+    folders: RefCell<Vec<TempDir>>,
+}
+
+/// See the module. It ends with this, and so does what it runs.
+pub(super) struct Session<'a> {
+    peer: &'a dyn Peer,
+    place: &'a Place,
+    /// None when it was put aside.
+    folder: Option<TempDir>,
+    mark: String,
+    /// The supervisor, where its command stays.
+    root: Option<Child>,
+    /// When its command was run.
+    pub begun: u64,
+}
+
+impl Place {
+    pub(super) fn new(program: Program) -> Self {
+        Self { program, folders: RefCell::default() }
+    }
+
+    /// Configures a supervisor and starts it.
+    pub(super) fn start<'a>(&'a self, peer: &'a dyn Peer, jobs: &[Job]) -> Result<Session<'a>, String> {
+        self.program.forget()?;
+        let folder = tempfile::Builder::new().prefix("menshen-peer-").tempdir();
+        let folder = folder.map_err(|error| format!("a folder for {}: {error}", peer.name()))?;
+        let mark = format!("{MARK}={}", folder.path().display());
+        peer.configure(folder.path(), jobs)?;
+        let start = peer.start(folder.path());
+        let begun = now_ns();
+        let mut session = Session { peer, place: self, folder: Some(folder), mark, root: None, begun };
+        session.run(start)?;
+        Ok(session)
+    }
+}
+
+impl Session<'_> {
+    fn run(&mut self, start: Start) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("starting {}: {error}", self.peer.name());
+        match start {
+            Start::Stays(mut command) => self.root = Some(self.quiet(&mut command)?.spawn().map_err(failed)?),
+            Start::Returns(mut command) => {
+                let status = self.quiet(&mut command)?.status().map_err(failed)?;
+                if !status.success() {
+                    return Err(format!("{} ended with {status}: {}", shown(&command), self.said()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// With the session's mark, and nobody to talk to but a file.
+    fn quiet<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command, String> {
+        let said = fs::File::options().create(true).append(true).open(self.folder().join("said"));
+        let said = said.map_err(|error| format!("a file for what {} says: {error}", self.peer.name()))?;
+        let again = said.try_clone().map_err(|error| format!("a file for what {} says: {error}", self.peer.name()))?;
+        Ok(command.env(MARK, self.folder()).stdin(Stdio::null()).stdout(said).stderr(again))
+    }
+
+    /// The last that it said.
+    fn said(&self) -> String {
+        const LINES: usize = 3;
+        let said = fs::read_to_string(self.folder().join("said")).unwrap_or_default();
+        let lines: Vec<&str> = said.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("; ")
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.as_ref().map_or(Path::new(""), TempDir::path)
+    }
+
+    pub(super) fn log(&self, job: &str) -> PathBuf {
+        self.peer.log(self.folder(), job)
+    }
+
+    /// How long asking for the state of all programs takes, in milliseconds.
+    pub(super) fn list(&self) -> Result<f64, String> {
+        let mut list = self.peer.list(self.folder())?;
+        let begun = now_ns();
+        let status = self.quiet(&mut list)?.status().map_err(|error| format!("{}: {error}", shown(&list)))?;
+        let took = ms_between(begun, now_ns());
+        if status.success() { Ok(took) } else { Err(format!("{} ended with {status}", shown(&list))) }
+    }
+
+    /// The processes that supervise: all of the session's but the programs.
+    pub(super) fn supervisors(&self) -> Vec<u32> {
+        self.processes().into_iter().filter(|pid| !self.place.program.is(*pid)).collect()
+    }
+
+    /// Every process that has the mark.
+    fn processes(&self) -> Vec<u32> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| self.is_marked(*pid)).collect()
+    }
+
+    fn is_marked(&self, pid: u32) -> bool {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == self.mark.as_bytes())
+    }
+
+    /// Has everything stopped. Says how long it took until no process of it was left, in milliseconds.
+    pub(super) fn stop(mut self) -> Result<f64, String> {
+        let lives = self.place.program.lives()?;
+        let pids = self.supervisors().into_iter().chain(lives.iter().map(|life| life.pid));
+        let processes: Vec<OwnedFd> = pids.filter_map(open).collect();
+        let stop = self.peer.stop(self.folder());
+        let begun = now_ns();
+        let mut asking = self.ask(stop)?;
+        let ended = all_end(&processes, STOP_MAX);
+        let took = ms_between(begun, now_ns());
+        if let Some(child) = &mut asking {
+            if !ended {
+                // It may have ended meanwhile.
+                let _ = child.kill();
+            }
+            child.wait().map_err(|error| format!("stopping {}: {error}", self.peer.name()))?;
+        }
+        if !ended {
+            return Err(format!("had not stopped everything after {} s", STOP_MAX.as_secs()));
+        }
+        if let Some(mut root) = self.root.take() {
+            root.wait().map_err(|error| format!("waiting for {}: {error}", self.peer.name()))?;
+        }
+        Ok(took)
+    }
+
+    fn ask(&mut self, stop: Stop) -> Result<Option<Child>, String> {
+        let failed = |error: std::io::Error| format!("stopping: {error}");
+        match stop {
+            Stop::Command(mut command) => self.quiet(&mut command)?.spawn().map(Some).map_err(failed),
+            Stop::Signal(signal) => {
+                let root = self.root.as_ref().and_then(|root| open(root.id())).ok_or("the supervisor is gone")?;
+                pidfd_send_signal(root, signal).map_err(|error| failed(error.into()))?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        // What supervises goes first, or it would start the programs again.
+        const TRIES: usize = 100;
+        for _ in 0..TRIES {
+            let left = self.supervisors();
+            for process in left.iter().copied().filter_map(open) {
+                // One that ends by itself meanwhile needs no more.
+                let _ = pidfd_send_signal(process, Signal::KILL);
+            }
+            if let Some(root) = &mut self.root {
+                let _ = root.try_wait();
+            }
+            if left.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.place.program.end_all();
+        self.place.folders.borrow_mut().extend(self.folder.take());
+    }
+}
+
+/// A command for people.
+pub(super) fn shown(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+fn open(pid: u32) -> Option<OwnedFd> {
+    pidfd_open(i32::try_from(pid).ok().and_then(Pid::from_raw)?, PidfdFlags::empty()).ok()
+}
+
+/// Whether all processes end within a time.
+fn all_end(processes: &[OwnedFd], within: Duration) -> bool {
+    let end = now_ns() + u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
+    processes.iter().all(|process| {
+        let left = Duration::from_nanos(end.saturating_sub(now_ns()));
+        let left =
+            Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
+        poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left)).is_ok_and(|ready| ready > 0)
+    })
+}
