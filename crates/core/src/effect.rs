@@ -54,7 +54,7 @@ pub enum Effect {
         /// Which run's.
         run: RunId,
     },
-    /// Ask a probe; `Probed` answers.
+    /// Ask a probe; `Probed` or `NotProbed` answers.
     Probe {
         /// Of which service.
         service: ServiceId,

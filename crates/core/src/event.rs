@@ -239,6 +239,18 @@ pub enum Event {
         /// Success, or what was wrong.
         outcome: Result<(), String>,
     },
+    /// A probe could not be asked, for want of something that says nothing of the service: the guard has no descriptors left,
+    /// or the machine no processes.
+    NotProbed {
+        /// Of which service.
+        service: ServiceId,
+        /// Which probe.
+        probe: ProbeKind,
+        /// Which round.
+        round: u64,
+        /// What was wanting.
+        why: String,
+    },
     /// A line of output matched the pattern of a `log` probe.
     LogMatched {
         /// Of which run.

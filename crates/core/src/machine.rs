@@ -203,6 +203,9 @@ impl Core {
             Event::Probed { service, probe, round, outcome } => {
                 self.with_service(service, |service, context| service.probed(context, probe, round, outcome));
             }
+            Event::NotProbed { service, probe, round, why } => {
+                self.with_service(service, |service, context| service.not_probed(context, probe, round, &why));
+            }
             Event::LogMatched { run, probe } => {
                 self.with_run(run, |service, context| service.log_matched(context, probe));
             }

@@ -188,12 +188,17 @@ impl Writer {
         }
     }
 
-    /// Waits for work and takes all there is.
+    /// Waits for work and takes all there is. What failed is tried again after a while, or together with what comes sooner.
     fn next_batch(&self) -> Queue {
         let mut queue = lock(&self.shared);
-        while queue.is_idle() {
+        if self.in_trouble && !queue.stop {
             queue.sleeps = true;
-            queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.shared.wake.wait_timeout(queue, RETRY).unwrap_or_else(PoisonError::into_inner).0;
+        } else {
+            while queue.is_idle() {
+                queue.sleeps = true;
+                queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
         }
         std::mem::take(&mut *queue)
     }
@@ -207,23 +212,22 @@ impl Writer {
             failure.get_or_insert(error);
         }
         if failure.is_none() {
-            self.journal.settle();
+            failure = self
+                .journal
+                .settle()
+                .err()
+                .map(|error| format!("{error}; until it can be, events are kept in memory only"));
         }
         // Callers hear back also when the disk does not take it: what they asked for is done, only not remembered yet.
         for job in batch.jobs {
             match job {
                 Job::Then(call) => call(),
-                Job::Query(filter, answer) => answer(self.journal.query(&filter)),
+                Job::Query(filter, answer) => answer(self.query(&filter, &batch.events)),
             }
         }
         self.report_change(failure.as_ref());
         if failure.is_some() && !batch.stop {
             self.put_back(batch.memories, batch.events, batch.events_dropped);
-            let mut queue = lock(&self.shared);
-            if !queue.stop {
-                queue.sleeps = true;
-                drop(self.shared.wake.wait_timeout(queue, RETRY));
-            }
         }
     }
 
@@ -261,6 +265,19 @@ impl Writer {
             batch.events.clear();
         }
         Ok(())
+    }
+
+    /// What the journal has, and after that what it could not take yet.
+    fn query(&self, filter: &Filter, waiting: &VecDeque<Event>) -> Result<Vec<Event>, JournalError> {
+        let mut events = self.journal.query(filter)?;
+        events.extend(waiting.iter().filter(|event| filter.lets_through(event)).cloned());
+        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+        if filter.last {
+            events.drain(..events.len().saturating_sub(limit));
+        } else {
+            events.truncate(limit);
+        }
+        Ok(events)
     }
 
     fn report_change(&mut self, failure: Option<&String>) {
@@ -398,6 +415,34 @@ mod tests {
         std::fs::create_dir(&missing).unwrap();
         assert_eq!(reports.recv_timeout(Duration::from_secs(10)).unwrap(), DiskReport::TroubleOver);
         assert_eq!(std::fs::read(&path).unwrap(), b"1");
+        disk.stop();
+    }
+
+    #[test]
+    fn a_query_sees_also_what_the_disk_does_not_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, reports) = start(folder.path());
+        let handle = disk.handle();
+        let query = |filter: Filter| {
+            let (sender, receiver) = mpsc::channel();
+            handle.query(filter, move |events| sender.send(events.unwrap()).unwrap());
+            receiver.recv().unwrap().iter().map(|event| event.sequence).collect::<Vec<_>>()
+        };
+        (1..=3).for_each(|number| handle.record(event(number)));
+        assert_eq!(query(Filter { limit: 9, ..Filter::default() }), [1, 2, 3]);
+        let other = rusqlite::Connection::open(folder.path().join("journal.db")).unwrap();
+        other
+            .execute_batch("CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(FAIL, 'full'); END")
+            .unwrap();
+        (4..=6).for_each(|number| handle.record(event(number)));
+        assert!(matches!(reports.recv_timeout(Duration::from_secs(60)).unwrap(), DiskReport::Trouble(_)));
+        assert_eq!(query(Filter { limit: 9, ..Filter::default() }), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(query(Filter { limit: 4, ..Filter::default() }), [1, 2, 3, 4]);
+        assert_eq!(query(Filter { limit: 2, after: Some(1), last: true, ..Filter::default() }), [5, 6]);
+        assert!(query(Filter { limit: 9, service: Some("web".to_owned()), ..Filter::default() }).is_empty());
+        other.execute_batch("DROP TRIGGER full").unwrap();
+        assert_eq!(reports.recv_timeout(Duration::from_secs(60)).unwrap(), DiskReport::TroubleOver);
+        assert_eq!(query(Filter { limit: 9, ..Filter::default() }), [1, 2, 3, 4, 5, 6]);
         disk.stop();
     }
 

@@ -15,7 +15,7 @@ mod store;
 mod upgrade;
 mod wait;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,6 +188,8 @@ struct Guard {
     /// What each process and task is there for.
     jobs: Jobs,
     services: HashMap<ServiceId, Local>,
+    /// Services whose logs could not be attached.
+    unattached: BTreeSet<ServiceId>,
     /// The group of the start order each service belongs to.
     order: HashMap<ServiceId, u32>,
     /// When memory is given back that is not needed any more.
@@ -323,7 +325,7 @@ impl Guard {
     fn os_event(&mut self, event: OsEvent) {
         match event {
             OsEvent::Started { token, pid } => self.started(token, pid),
-            OsEvent::StartFailed { token, error } => self.start_failed(token, error),
+            OsEvent::StartFailed { token, error } => self.start_failed(token, &error),
             OsEvent::Exited { token, exit, oom, tree, tail } => self.exited(token, (exit, oom, tree), &tail),
             OsEvent::TreeEmpty { token } => self.tree_empty(token),
             OsEvent::Frozen { token } => self.frozen(token),

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use menshen_os::error::describe;
+use menshen_os::error::{describe, is_shortage};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -57,6 +57,13 @@ pub(crate) enum HttpError {
     Timeout(Duration),
 }
 
+impl HttpError {
+    /// Whether the call was not even made, because something was wanting here.
+    pub(crate) fn is_shortage(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if is_shortage(source))
+    }
+}
+
 /// Makes a call that takes no longer than this.
 pub(crate) async fn call_within(call: &HttpCall, timeout: Duration) -> Result<HttpAnswer, HttpError> {
     tokio::time::timeout(timeout, self::call(call)).await.unwrap_or(Err(HttpError::Timeout(timeout)))
@@ -84,10 +91,19 @@ pub(crate) async fn call(call: &HttpCall) -> Result<HttpAnswer, HttpError> {
 /// Connects, and says where it could not.
 pub(crate) async fn connect(host: &str, port: u16) -> Result<TcpStream, HttpError> {
     let stream = TcpStream::connect((host, port)).await;
-    let stream = stream.map_err(|source| HttpError::Connect { address: format!("{host}:{port}"), source })?;
+    let stream = stream.map_err(|error| {
+        // Whoever looks up a name does not say what it lacked.
+        let source = if error.raw_os_error().is_none() { lacks_descriptors().unwrap_or(error) } else { error };
+        HttpError::Connect { address: format!("{host}:{port}"), source }
+    })?;
     // A connection that closes at once must not linger in TIME_WAIT for each probe; answers are small anyway.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// The error, if no descriptor can be had now.
+fn lacks_descriptors() -> Option<io::Error> {
+    std::fs::File::open("/dev/null").err().filter(is_shortage)
 }
 
 fn request(call: &HttpCall, uri: &Uri) -> Result<Request<Full<Bytes>>, HttpError> {

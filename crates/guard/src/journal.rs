@@ -69,8 +69,8 @@ pub enum Opened {
     Whole,
     /// It was damaged and put aside; a new one has begun.
     Anew,
-    /// The disk does not take one now, for this reason: until it does, it is kept in memory.
-    InMemory(String),
+    /// The disk does not take one now: until it does, it is kept in memory.
+    InMemory,
 }
 
 /// Which events.
@@ -86,6 +86,15 @@ pub struct Filter {
     pub limit: u32,
     /// Whether the last events are wanted.
     pub last: bool,
+}
+
+impl Filter {
+    /// Whether it lets an event through, be it one too many.
+    pub(crate) fn lets_through(&self, event: &Event) -> bool {
+        self.service.as_ref().is_none_or(|service| event.service.as_ref() == Some(service))
+            && self.since_ms.is_none_or(|since_ms| event.time.as_ms() >= since_ms)
+            && self.after.is_none_or(|after| event.sequence > after)
+    }
 }
 
 /// The journal of one guard.
@@ -120,8 +129,10 @@ impl Journal {
                 let mut journal = Connection::open_in_memory()
                     .and_then(|connection| Self::on(connection, path, bounds))
                     .map_err(|source| at(path, source))?;
-                journal.taken = newest_as_it_lies(path).map_or(0, |newest| newest + NOT_SEEN_MAX);
-                Ok((journal, Opened::InMemory(at(path, error).to_string())))
+                // What has been written beside a file that is there is not seen, and may be all there is.
+                let newest = newest_as_it_lies(path).or_else(|| path.exists().then_some(0));
+                journal.taken = newest.map_or(0, |newest| newest + NOT_SEEN_MAX);
+                Ok((journal, Opened::InMemory))
             }
             Err(error) => Err(at(path, error)),
         }
@@ -154,15 +165,18 @@ impl Journal {
     }
 
     /// Moves a journal that is kept in memory into its file, once the disk takes it.
-    pub(crate) fn settle(&mut self) {
+    ///
+    /// # Errors
+    /// When the disk does not take it yet.
+    pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
         if self.has_file() {
-            return;
+            return Ok(());
         }
         let all = Filter { limit: u32::MAX, ..Filter::default() };
-        let Ok(mut in_file) = Self::try_open(&self.path, self.bounds) else { return };
-        if self.query(&all).and_then(|events| in_file.append(&events)).is_ok() {
-            *self = in_file;
-        }
+        let mut in_file = Self::try_open(&self.path, self.bounds).map_err(|source| at(&self.path, source))?;
+        in_file.append(&self.query(&all)?)?;
+        *self = in_file;
+        Ok(())
     }
 
     fn has_file(&self) -> bool {
@@ -292,8 +306,8 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// Whether it is the disk that does not take it, rather than who asks.
 fn is_of_disk(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DiskFull, ReadOnly, SystemIoFailure};
-    matches!(error.sqlite_error_code(), Some(DiskFull | ReadOnly | SystemIoFailure))
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure))
 }
 
 /// Brings the tables to today's version, step by step: each is done whole or not at all.
@@ -420,11 +434,11 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let mut journal = Journal::on(connection, &path, GENEROUS).unwrap();
         journal.append([&event(6, "a")]).unwrap();
-        journal.settle();
+        journal.settle().unwrap_err();
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         Journal::open(&path, GENEROUS).unwrap().0.append([&event(5, "a")]).unwrap();
         assert_eq!(newest_as_it_lies(&path), Some(5));
-        journal.settle();
+        journal.settle().unwrap();
         drop(journal);
         let journal = Journal::open(&path, GENEROUS).unwrap().0;
         let events = journal.query(&Filter { limit: 9, ..Filter::default() }).unwrap();

@@ -48,8 +48,8 @@ pub enum OsEvent {
     StartFailed {
         /// Which.
         token: Token,
-        /// Why, as a lower-case fragment.
-        error: String,
+        /// Why, with what was being done.
+        error: std::io::Error,
     },
     /// A main process ended.
     Exited {

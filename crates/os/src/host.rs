@@ -4,4 +4,4 @@
 #[path = "host/unix.rs"]
 mod platform;
 
-pub use platform::name;
+pub use platform::{descriptors_max, name};

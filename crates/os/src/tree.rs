@@ -4,4 +4,4 @@
 #[path = "tree/linux/mod.rs"]
 mod platform;
 
-pub(crate) use platform::{Entry, Forest, Mark, Tree, describe_state, send, start_time, zombie_exit};
+pub(crate) use platform::{Entry, Forest, Mark, Tree, describe, send, start_time, zombie_exit};

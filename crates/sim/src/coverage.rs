@@ -22,7 +22,7 @@ vocabulary! {
     /// Every event there is.
     EVENTS, event_name, Event {
         Begin, Timeout, Command, Spawned, SpawnFailed, MainChanged, Exited, TreeEmpty, Frozen, FreezeFailed, Thawed,
-        Probed, LogMatched, Notified, LimitExceeded, Unkillable, Trouble, TroubleOver, Reload, Shutdown,
+        Probed, NotProbed, LogMatched, Notified, LimitExceeded, Unkillable, Trouble, TroubleOver, Reload, Shutdown,
     }
 }
 

@@ -108,8 +108,11 @@ impl Core {
 }
 
 impl Service {
-    /// Whether what is left of it has survived every kill so far.
+    /// Whether all that is left of it has survived every kill so far.
     const fn is_unkillable(&self) -> bool {
-        self.life.kills >= UNKILLABLE_KILLS || self.life.fallback.kills >= UNKILLABLE_KILLS
+        let own_survives = self.life.kills >= UNKILLABLE_KILLS;
+        let fallback_survives = self.life.fallback.kills >= UNKILLABLE_KILLS;
+        (own_survives || (self.life.main.is_none() && self.life.stopper.is_none()))
+            && (fallback_survives || self.life.fallback.run.is_none())
     }
 }

@@ -201,7 +201,7 @@ impl Service {
     pub(crate) fn conclude(&mut self, context: &mut Context<'_>, after: After) {
         debug_assert!(self.life.main.is_none() && self.life.stopper.is_none());
         self.life.after = None;
-        self.life.kills = 0;
+        self.forget_kills(context);
         self.adopt_next_plan(context);
         if self.is_going_down(context) {
             let reason = match after {

@@ -37,6 +37,8 @@ pub(crate) struct Probing {
     successes: u16,
     failures: u16,
     last_error: Option<String>,
+    /// It could not be asked the last time.
+    unasked: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +94,8 @@ impl Service {
         let Some(plan) = self.probe_plan(kind) else { return };
         let (asked, delay, window) = (plan.check.is_asked(), plan.delay, plan.window());
         let probing = self.probes.get_mut(kind);
-        let in_flight = probing.in_flight;
-        *probing = Probing { active: true, in_flight, rounds: probing.rounds, ..Probing::default() };
+        let Probing { in_flight, rounds, unasked, .. } = *probing;
+        *probing = Probing { active: true, in_flight, rounds, unasked, ..Probing::default() };
         if asked {
             context.timers.set(self.id, Timer::Probe(kind), context.now + delay);
         } else if kind == ProbeKind::Liveness {
@@ -212,18 +214,48 @@ impl Service {
         round: u64,
         outcome: Result<(), String>,
     ) {
-        let probing = self.probes.get_mut(kind);
-        let Some(flight) = probing.in_flight.filter(|flight| flight.round == round) else { return };
-        probing.in_flight = None;
-        let active = probing.active;
-        context.timers.cancel(self.id, Timer::ProbeTimeout(kind));
-        if active && !flight.cancelled {
+        let Some(flight) = self.end_round(context, kind, round) else { return };
+        if self.probes.get(kind).active && !flight.cancelled {
+            self.asked_again(context, kind);
             self.probe_answered(context, kind, outcome);
         }
-        // The answer may have ended the probe, or begun it anew; and meanwhile the definition may ask in another way.
+        self.go_on_asking(context, kind, flight);
+    }
+
+    /// A round could not be asked, for a reason that says nothing of the service. There is no answer to weigh, as in Kubernetes
+    /// when a prober fails: a program that works is not ended for what its guard lacks.
+    pub(crate) fn not_probed(&mut self, context: &mut Context<'_>, kind: ProbeKind, round: u64, why: &str) {
+        let Some(flight) = self.end_round(context, kind, round) else { return };
+        let probing = self.probes.get_mut(kind);
+        if probing.active && !flight.cancelled && !std::mem::replace(&mut probing.unasked, true) {
+            let text = format!("its {kind} probe cannot be asked, and is passed over until it can be: {why}");
+            self.record(context, RecordKind::Trouble { over: false }, text.clone(), None);
+            self.alert(context, AlertKind::Trouble, text);
+        }
+        self.go_on_asking(context, kind, flight);
+    }
+
+    fn asked_again(&mut self, context: &mut Context<'_>, kind: ProbeKind) {
+        if std::mem::take(&mut self.probes.get_mut(kind).unasked) {
+            let text = format!("its {kind} probe is asked again");
+            self.record(context, RecordKind::Trouble { over: true }, text.clone(), None);
+            self.alert(context, AlertKind::Recovered, text);
+        }
+    }
+
+    /// Ends the round that is in flight, if it is this one.
+    fn end_round(&mut self, context: &mut Context<'_>, kind: ProbeKind, round: u64) -> Option<InFlight> {
+        let probing = self.probes.get_mut(kind);
+        let flight = probing.in_flight.take_if(|flight| flight.round == round)?;
+        context.timers.cancel(self.id, Timer::ProbeTimeout(kind));
+        Some(flight)
+    }
+
+    /// The answer may have ended the probe, or begun it anew; and meanwhile the definition may ask in another way.
+    fn go_on_asking(&mut self, context: &mut Context<'_>, kind: ProbeKind, last: InFlight) {
         let asked = self.probe_plan(kind).is_some_and(|plan| plan.check.is_asked());
         if asked && self.probes.get(kind).active && context.timers.get(self.id, Timer::Probe(kind)).is_none() {
-            self.schedule_round(context, kind, flight.started);
+            self.schedule_round(context, kind, last.started);
         }
     }
 

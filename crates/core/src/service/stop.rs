@@ -166,10 +166,20 @@ impl Service {
         context.timers.cancel(self.id, Timer::Stop);
         context.timers.set(self.id, Timer::Kill, context.now + wait);
         if self.life.kills == KILLS_BEFORE_ALERT {
-            let text =
-                "processes survive SIGKILL (uninterruptible?); it stays in Stopping until they are gone".to_owned();
+            // The last kill has told what is left.
+            let left = &self.life.reason;
+            let text = format!("processes of it survive SIGKILL, and it stays in Stopping until they are gone: {left}");
             self.record(context, RecordKind::Trouble { over: false }, text.clone(), None);
             self.alert(context, AlertKind::Trouble, text);
+        }
+    }
+
+    /// Nothing is left of a tree that had survived being killed.
+    pub(super) fn forget_kills(&mut self, context: &mut Context<'_>) {
+        if std::mem::take(&mut self.life.kills) >= KILLS_BEFORE_ALERT {
+            let text = "the processes that had survived SIGKILL are gone".to_owned();
+            self.record(context, RecordKind::Trouble { over: true }, text.clone(), None);
+            self.alert(context, AlertKind::Recovered, text);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use menshen_core::{Command, Effect, Event, Notification, SignalTarget, State};
+use menshen_core::{Command, Effect, Event, Notification, RecordKind, SignalTarget, State};
+use menshen_plan::definition::AlertKind;
 use menshen_plan::definition::ProbeKind::{Liveness, Readiness, Startup};
 use menshen_plan::signal::Signal;
 
@@ -101,6 +102,31 @@ fn a_probe_that_outlives_its_timeout_is_cancelled_and_the_next_waits_for_its_end
     rig.wait_ms(1);
     assert_eq!(rig.last_round("web", Liveness), Some(first + 1));
     assert_eq!(rig.status("web").probes[0].failures, 1, "the end of a cancelled probe is not a second failure");
+}
+
+#[test]
+fn a_probe_that_cannot_be_asked_says_nothing_of_the_service_and_is_told_of_once() {
+    let mut rig = Rig::one("probe.liveness = { exec = [\"check\"], interval = \"1s\", failure = 2 }");
+    let service = rig.id("web");
+    rig.wait_ms(1);
+    let cannot_ask = |rig: &mut Rig| {
+        let (round, why) = (rig.last_round("web", Liveness).unwrap(), "too many open files".to_owned());
+        rig.send(Event::NotProbed { service, probe: Liveness, round, why });
+        rig.wait_s(1);
+        assert_eq!(rig.last_round("web", Liveness), Some(round + 1), "it is asked again at its interval");
+    };
+    rig.answer("web", Liveness, Err("503"));
+    rig.wait_s(1);
+    (0..10).for_each(|_| cannot_ask(&mut rig));
+    assert_eq!((rig.state("web"), rig.status("web").probes[0].failures), (State::Running, 1));
+    let told = |rig: &Rig, over: bool| {
+        rig.records().into_iter().filter(|record| record.kind == RecordKind::Trouble { over }).count()
+    };
+    assert_eq!((told(&rig, false), told(&rig, true)), (1, 0));
+    rig.answer("web", Liveness, Ok(()));
+    assert_eq!((told(&rig, false), told(&rig, true)), (1, 1));
+    let kinds: Vec<AlertKind> = rig.alerts().into_iter().map(|alert| alert.kind).collect();
+    assert_eq!(kinds, [AlertKind::Trouble, AlertKind::Recovered]);
 }
 
 #[test]

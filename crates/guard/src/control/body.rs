@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 
 /// The longest body taken, in bytes; the largest real one has a few dozen.
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// How long a caller may take to send it: whoever sends half of one must not keep a connection for good.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body as JSON of the contract.
 pub(super) async fn body<T: DeserializeOwned>(body: Incoming) -> Result<T, Problem> {
@@ -18,8 +20,10 @@ pub(super) async fn body<T: DeserializeOwned>(body: Incoming) -> Result<T, Probl
 }
 
 async fn collect(body: Incoming) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(ProblemCode::TooLarge, format!("a body may have {BODY_BYTES_MAX} bytes"));
-    Limited::new(body, BODY_BYTES_MAX).collect().await.map(http_body_util::Collected::to_bytes).map_err(|_| too_large())
+    let too_large = |_| Problem::new(ProblemCode::TooLarge, format!("a body may have {BODY_BYTES_MAX} bytes"));
+    let too_slow = |_| bad(format!("the body did not come within {}", menshen_plan::duration::format(BODY_TIMEOUT)));
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+    collected.map_err(too_slow)?.map(http_body_util::Collected::to_bytes).map_err(too_large)
 }
 
 /// A duration.

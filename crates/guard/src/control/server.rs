@@ -11,7 +11,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use menshen_api::{Problem, ProblemCode};
+use menshen_api::{Problem, ProblemCode, Role};
+use menshen_os::error::{describe, is_shortage};
 use menshen_os::local_socket::{Caller, Listener, ServerStream};
 use tokio::sync::oneshot;
 
@@ -20,13 +21,16 @@ use super::access::Access;
 use super::answer::{Answer, problem};
 use super::handle::handle;
 use super::idempotency::Idempotency;
+use crate::guard::input::Input;
 
 /// How many connections may be open at once. Each costs a descriptor and a few KiB.
 const CONNECTIONS_MAX: usize = 512;
+/// And no more than this part of the descriptors the guard may have: starting and watching programs takes some, too.
+const DESCRIPTORS_SHARE: u64 = 4;
+/// One connection in so many is kept for administrators, however many others come.
+const ADMINISTRATORS_SHARE: usize = 8;
 /// How many of them one process may have, so that it cannot keep others out.
 const CONNECTIONS_PER_PROCESS_MAX: usize = 64;
-/// How many more may be open to be told so. Those beyond are not even told.
-const REFUSALS_MAX: usize = 512;
 /// How long a caller may take to send the head of a request, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The wait after a connection could not be accepted (no descriptors left).
@@ -58,24 +62,44 @@ struct Server {
 /// Accepts until it is ended.
 pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, access: Arc<RwLock<Access>>) {
     let idempotency = Idempotency::default();
-    let server = Server { shared, access, open: Mutex::default(), refusals: AtomicUsize::new(0), idempotency };
-    let server = Arc::new(server);
+    let (open, refusals) = (Mutex::default(), AtomicUsize::new(0));
+    let server = Arc::new(Server { shared, access, open, refusals, idempotency });
+    let mut in_trouble = false;
     loop {
         match listener.accept().await {
             Ok((stream, caller)) => {
+                if std::mem::take(&mut in_trouble) {
+                    let text = "connections to the control socket are accepted again".to_owned();
+                    server.shared.inputs.send(Input::TroubleOver(text)).await;
+                }
                 let server = Arc::clone(&server);
                 tokio::spawn(async move { server.connection(stream, caller).await });
             }
-            Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
+            Err(error) => {
+                // A caller that is gone already is no trouble.
+                if is_shortage(&error) && !std::mem::replace(&mut in_trouble, true) {
+                    let text = format!("no connection to the control socket can be accepted: {}", describe(&error));
+                    server.shared.inputs.send(Input::Trouble(text)).await;
+                }
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
         }
     }
 }
 
+/// How many connections may be open at once, and how many more to be told that there are too many. Those beyond are not even
+/// told.
+fn connections_max() -> usize {
+    let share = menshen_os::host::descriptors_max() / DESCRIPTORS_SHARE;
+    usize::try_from(share).map_or(CONNECTIONS_MAX, |share| share.min(CONNECTIONS_MAX))
+}
+
 impl Server {
     async fn connection(&self, stream: ServerStream, caller: Caller) {
-        let admitted = self.admit(caller.pid);
+        let role = self.access.read().unwrap_or_else(PoisonError::into_inner).role_of(&caller);
+        let admitted = self.admit(caller.pid, role);
         let refused_before = if admitted { 0 } else { self.refusals.fetch_add(1, Ordering::Relaxed) };
-        if refused_before < REFUSALS_MAX {
+        if refused_before < connections_max() {
             self.speak(stream, &caller, admitted).await;
         }
         if admitted {
@@ -99,10 +123,12 @@ impl Server {
     }
 
     /// Whether there is room for one more connection of this process.
-    fn admit(&self, pid: u32) -> bool {
+    fn admit(&self, pid: u32, role: Option<Role>) -> bool {
+        let most = connections_max();
+        let most = if role == Some(Role::Admin) { most } else { most - most / ADMINISTRATORS_SHARE };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of_process = open.get(&pid).copied().unwrap_or(0);
-        let room = open.values().sum::<usize>() < CONNECTIONS_MAX && of_process < CONNECTIONS_PER_PROCESS_MAX;
+        let room = open.values().sum::<usize>() < most && of_process < CONNECTIONS_PER_PROCESS_MAX;
         if room {
             open.insert(pid, of_process + 1);
         }

@@ -16,7 +16,8 @@ use super::local::log_id;
 use super::status::{Clock, event};
 use super::store::{self, Stored, StoredProcess};
 use super::{Guard, now};
-use crate::{probe, program};
+use crate::probe::{self, Miss};
+use crate::program;
 
 impl Guard {
     /// Drains the core. What is carried out may lead to more.
@@ -109,8 +110,10 @@ impl Guard {
         main_pid: Option<u32>,
     ) -> Result<(), String> {
         let identity = self.identities.of(plan).map_err(|error| error.to_string())?;
+        let output = self.output(run.service).map_err(|error| menshen_os::error::describe(&error))?;
+        // It may not have been possible before.
+        self.open_notify_socket(run.service, None);
         let local = self.services.get(&run.service).ok_or("the service is gone")?;
-        let output = local.output().map_err(|error| error.to_string())?;
         let is_main = run.role == Role::Main;
         let around = program::Around {
             instance: &self.instance,
@@ -176,8 +179,11 @@ impl Guard {
         let asking = match &check {
             ProbeCheck::Exec(command) => match self.start_probe(service, kind, round, &plan, command) {
                 Ok(asking) => asking,
-                Err(error) => {
+                Err(Miss::Failed(error)) => {
                     return self.feed_later(Event::Probed { service, probe: kind, round, outcome: Err(error) });
+                }
+                Err(Miss::NotAsked(why)) => {
+                    return self.feed_later(Event::NotProbed { service, probe: kind, round, why });
                 }
             },
             ProbeCheck::Http(_)
@@ -188,7 +194,8 @@ impl Guard {
             | ProbeCheck::Log(_) => {
                 let inputs = self.inputs.clone();
                 let task = self.tasks.spawn(async move {
-                    let outcome = probe::ask(&check).await.map_err(|error| plan.secrets.mask(&error));
+                    let mask = |text: String| plan.secrets.mask(&text);
+                    let outcome = probe::ask(&check).await.map_err(|miss| miss.map(mask));
                     inputs.send(Input::Probed { service, probe: kind, round, outcome }).await;
                 });
                 Asking::Task(task.abort_handle())
@@ -204,7 +211,7 @@ impl Guard {
         round: u64,
         plan: &Arc<ServicePlan>,
         command: &menshen_plan::command_line::CommandLine,
-    ) -> Result<Asking, String> {
+    ) -> Result<Asking, Miss> {
         let identity = self.identities.of(plan).map_err(|error| error.to_string())?;
         let main_pid = self.core.status(service).and_then(|status| status.pid);
         let around = program::Around {
@@ -218,7 +225,7 @@ impl Guard {
         let program = program::of_probe(plan, command, around);
         let place = Place { service: plan.name.to_string(), role: format!("probe-{kind}") };
         let token = self.jobs.token();
-        self.system.spawn(token, &place, &program).map_err(|error| menshen_os::error::describe(&error))?;
+        self.system.spawn(token, &place, &program).map_err(|error| Miss::of(&error))?;
         self.jobs.add(token, Job::Probe { service, kind, round, outcome: None });
         Ok(Asking::Process(token))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_core::{Event, RunId, ServiceId};
+use menshen_os::error::describe;
 use menshen_os::event::Ask;
 use menshen_os::notify_socket::Datagram;
 use menshen_os::{Exit, Place, Target, Token, TreeState};
@@ -18,6 +19,7 @@ use super::{Guard, now};
 use crate::disk::DiskReport;
 use crate::logs::Report;
 use crate::notify::{self, Descriptors};
+use crate::probe::Miss;
 use crate::program;
 
 /// How often what services use is looked at, where the kernel does not enforce a limit.
@@ -31,23 +33,23 @@ impl Guard {
         }
     }
 
-    pub(super) fn start_failed(&mut self, token: Token, error: String) {
+    pub(super) fn start_failed(&mut self, token: Token, error: &std::io::Error) {
         match self.jobs.get_mut(token) {
             Some(Job::Run(run)) => {
                 let run = *run;
                 self.jobs.remove(token);
-                self.feed(Event::SpawnFailed { run, error });
+                self.feed(Event::SpawnFailed { run, error: describe(error) });
             }
             Some(Job::Probe { outcome, .. }) => {
-                outcome.get_or_insert(Err(error));
+                outcome.get_or_insert(Err(Miss::of(error)));
                 self.job_over(token);
             }
             Some(Job::Alert(alert)) => {
-                alert.outcome.get_or_insert(Err(error));
+                alert.outcome.get_or_insert(Err(describe(error)));
                 self.job_over(token);
             }
             Some(Job::Check(check)) => {
-                check.outcome.get_or_insert(Err(error));
+                check.outcome.get_or_insert(Err(describe(error)));
                 self.job_over(token);
             }
             None => {}
@@ -55,20 +57,23 @@ impl Guard {
     }
 
     pub(super) fn exited(&mut self, token: Token, (how, oom, left): (Exit, bool, TreeState), tail: &[u8]) {
-        let outcome = match self.jobs.get_mut(token) {
+        match self.jobs.get_mut(token) {
             Some(Job::Run(run)) => {
                 let run = *run;
                 return self.run_exited(token, run, (how, oom, left));
             }
-            Some(Job::Probe { outcome, .. }) => outcome,
-            Some(Job::Alert(alert)) => &mut alert.outcome,
+            Some(Job::Probe { outcome, .. }) => {
+                outcome.get_or_insert_with(|| exec_outcome(how, tail).map_err(Miss::Failed));
+            }
+            Some(Job::Alert(alert)) => {
+                alert.outcome.get_or_insert_with(|| exec_outcome(how, tail));
+            }
             Some(Job::Check(check)) => {
                 String::from_utf8_lossy(tail).trim().clone_into(&mut check.said);
-                &mut check.outcome
+                check.outcome.get_or_insert_with(|| exec_outcome(how, tail));
             }
             None => return,
-        };
-        outcome.get_or_insert_with(|| exec_outcome(how, tail));
+        }
         match left {
             TreeState::Empty => self.job_over(token),
             // What a probe or an alert leaves behind ends with it; its end is reported when it is gone.
@@ -129,15 +134,19 @@ impl Guard {
         service: ServiceId,
         probe: menshen_plan::definition::ProbeKind,
         round: u64,
-        outcome: Result<(), String>,
+        outcome: Result<(), Miss>,
     ) {
-        if self.jobs.end_probe(service, probe, round) {
-            let mask = |error: String| {
-                self.services.get(&service).map_or_else(String::new, |local| local.plan.secrets.mask(&error))
-            };
-            let outcome = outcome.map_err(mask);
-            self.feed(Event::Probed { service, probe, round, outcome });
+        if !self.jobs.end_probe(service, probe, round) {
+            return;
         }
+        let mask = |error: String| {
+            self.services.get(&service).map_or_else(String::new, |local| local.plan.secrets.mask(&error))
+        };
+        self.feed(match outcome.map_err(|miss| miss.map(mask)) {
+            Ok(()) => Event::Probed { service, probe, round, outcome: Ok(()) },
+            Err(Miss::Failed(error)) => Event::Probed { service, probe, round, outcome: Err(error) },
+            Err(Miss::NotAsked(why)) => Event::NotProbed { service, probe, round, why },
+        });
     }
 
     /// A program said something of itself. Only what comes from the service's own processes counts.
@@ -249,11 +258,14 @@ impl Guard {
                     text: "what the guard remembers can be written again".to_owned(),
                 });
             }
+            Input::Trouble(text) => self.trouble(text),
+            Input::TroubleOver(text) => self.feed(Event::TroubleOver { service: None, text }),
             Input::RunAlert(delivery) => self.run_alert(delivery),
             Input::AlertTimeout(token) => self.alert_timed_out(token),
             Input::AlertEnded(delivery, result) => self.alert_ended(&delivery, result),
             Input::CheckTimeout(token) => self.check_timed_out(token),
             Input::UpgradeAnswered => self.upgrade_answered(),
+            Input::AttachLogs => self.attach_logs(),
             Input::Sample => self.sample(),
             Input::Reloaded(Ok(plan)) => self.follow(plan, "SIGHUP".to_owned()),
             Input::Reloaded(Err(text)) => self.trouble(format!("the definition was not reloaded: {text}")),
@@ -291,7 +303,7 @@ impl Guard {
         let place = Place { service: format!(".alert-{}", token.0), role: delivery.route.to_string() };
         if let Err(error) = self.system.spawn(token, &place, &program) {
             self.system.forget(&place.service);
-            return self.alert_tried(&delivery, Err(menshen_os::error::describe(&error)));
+            return self.alert_tried(&delivery, Err(describe(&error)));
         }
         let (inputs, timeout) = (self.inputs.clone(), delivery.plan.timeout);
         let task = self.tasks.spawn(async move {

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::alert::Delivery;
 use crate::disk::DiskReport;
 use crate::logs::Report;
+use crate::probe::Miss;
 
 /// How many inputs may wait for the loop; whoever has more waits himself.
 const INPUTS_MAX: usize = 1024;
@@ -23,11 +24,15 @@ pub(crate) enum Input {
     /// Somebody asks over the control socket.
     Request(Request),
     /// A probe that was asked outside the loop has an answer.
-    Probed { service: ServiceId, probe: ProbeKind, round: u64, outcome: Result<(), String> },
+    Probed { service: ServiceId, probe: ProbeKind, round: u64, outcome: Result<(), Miss> },
     /// The logs have something to say; see [`LogReports`].
     Logs,
     /// From the disk.
     Disk(DiskReport),
+    /// Something of the guard itself does not work.
+    Trouble(String),
+    /// That works again.
+    TroubleOver(String),
     /// An alert's command is to be run (again).
     RunAlert(Delivery),
     /// An alert's command has taken too long.
@@ -38,6 +43,8 @@ pub(crate) enum Input {
     CheckTimeout(Token),
     /// Whoever asked for an upgrade has been told that it comes.
     UpgradeAnswered,
+    /// It is time to try again to attach the logs that could not be attached.
+    AttachLogs,
     /// It is time to look what services use.
     Sample,
     /// The definition is to be read again (SIGHUP); what came of it.

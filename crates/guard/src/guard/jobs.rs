@@ -8,6 +8,7 @@ use menshen_plan::definition::ProbeKind;
 use tokio::task::AbortHandle;
 
 use super::alert::Delivery;
+use crate::probe::Miss;
 
 /// What a process is there for.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(super) enum Job {
     /// A program of a service.
     Run(RunId),
     /// A probe's command; what came of it, once only what it left behind is waited for.
-    Probe { service: ServiceId, kind: ProbeKind, round: u64, outcome: Option<Result<(), String>> },
+    Probe { service: ServiceId, kind: ProbeKind, round: u64, outcome: Option<Result<(), Miss>> },
     /// An alert's command.
     Alert(Box<AlertJob>),
     /// The binary of an upgrade is asked something.

@@ -3,8 +3,10 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use menshen_core::{ServiceId, Wanted};
+use menshen_core::{Event, ServiceId, Wanted};
+use menshen_os::error::describe;
 use menshen_os::notify_socket::NotifySocket;
 use menshen_os::output::{Descriptor, Pipe, open_program_end};
 use menshen_os::usage::Enforced;
@@ -16,8 +18,12 @@ use regex::bytes::Regex;
 
 use super::Guard;
 use super::complaints::Complaints;
+use super::input::Input;
 use crate::logs::{LogId, Pattern, Spec};
 use crate::program;
+
+/// A log that could not be attached is tried again after this long.
+const ATTACH_AGAIN: Duration = Duration::from_secs(1);
 
 /// One service as the guard holds it.
 #[derive(Debug)]
@@ -56,14 +62,17 @@ impl Guard {
             complaints: Complaints::default(),
             asked: None,
         };
-        if let Err(error) = self.attach_log(id, &local) {
-            self.trouble(format!("the log of {name} cannot be kept: {error}"));
-        }
         self.services.insert(id, local);
+        if let Err(error) = self.attach_log(id) {
+            let text = format!("the log of {name} cannot be kept: {}", describe(&error));
+            self.feed(Event::Trouble { service: Some(id), text });
+            self.attach_later(id);
+        }
         self.open_notify_socket(id, inherited.notify);
     }
 
-    fn attach_log(&mut self, id: ServiceId, local: &Local) -> std::io::Result<()> {
+    fn attach_log(&mut self, id: ServiceId) -> std::io::Result<()> {
+        let local = self.services.get(&id).ok_or(std::io::ErrorKind::NotFound)?;
         let plan = &local.plan;
         let owner = self.identities.of(plan).ok().flatten().map(|identity| (identity.uid, identity.gid));
         let spec = Spec {
@@ -79,8 +88,62 @@ impl Guard {
         self.logs.attach(log_id(id), spec)
     }
 
+    /// The log is attached as soon as that can be done: until then, what the service writes waits in its pipes.
+    fn attach_later(&mut self, id: ServiceId) {
+        let is_first = self.unattached.is_empty();
+        self.unattached.insert(id);
+        if is_first {
+            self.look_at_logs_later();
+        }
+    }
+
+    fn look_at_logs_later(&self) {
+        let inputs = self.inputs.clone();
+        self.tasks.spawn(async move {
+            tokio::time::sleep(ATTACH_AGAIN).await;
+            inputs.send(Input::AttachLogs).await;
+        });
+    }
+
+    /// Tries again to attach the logs that could not be attached.
+    pub(super) fn attach_logs(&mut self) {
+        for id in std::mem::take(&mut self.unattached) {
+            match self.attach_log(id) {
+                Ok(()) => self.log_is_attached(id),
+                Err(_) => drop(self.unattached.insert(id)),
+            }
+        }
+        if !self.unattached.is_empty() {
+            self.look_at_logs_later();
+        }
+    }
+
+    fn log_is_attached(&mut self, id: ServiceId) {
+        let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
+        self.feed(Event::TroubleOver { service: Some(id), text: format!("the log of {name} is kept again") });
+    }
+
+    /// New ends of a service's pipes for a program to write into. Pipes that could not be made before, or that somebody has
+    /// removed, are made anew.
+    pub(super) fn output(&mut self, id: ServiceId) -> std::io::Result<Output> {
+        let local = self.services.get(&id).ok_or(std::io::ErrorKind::NotFound)?;
+        let error = match local.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => error,
+            output => return output,
+        };
+        self.logs.detach(log_id(id));
+        if let Err(error) = self.attach_log(id) {
+            self.attach_later(id);
+            return Err(error);
+        }
+        if self.unattached.remove(&id) {
+            self.log_is_attached(id);
+        }
+        self.services.get(&id).map_or(Err(error), Local::output)
+    }
+
     /// A socket for a service that may speak of itself: the one of the version before, if there is one.
-    fn open_notify_socket(&mut self, id: ServiceId, inherited: Option<OwnedFd>) {
+    pub(super) fn open_notify_socket(&mut self, id: ServiceId, inherited: Option<OwnedFd>) {
         let Some(local) = self.services.get(&id).filter(|local| local.notify.is_none() && local.plan.uses_notify())
         else {
             return;
@@ -126,6 +189,7 @@ impl Guard {
     /// Everything a service had is let go.
     pub(super) fn clear_away(&mut self, id: ServiceId) {
         let Some(local) = self.services.remove(&id) else { return };
+        self.unattached.remove(&id);
         self.logs.detach(log_id(id));
         if let Some((token, path)) = &local.notify {
             self.system.remove_socket(*token);
@@ -141,7 +205,7 @@ impl Guard {
 
 impl Local {
     /// New ends of the service's pipes for a program to write into.
-    pub(super) fn output(&self) -> std::io::Result<Output> {
+    fn output(&self) -> std::io::Result<Output> {
         Ok(Output::To { stdout: open_program_end(&self.stdout)?, stderr: open_program_end(&self.stderr)? })
     }
 }

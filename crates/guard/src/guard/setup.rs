@@ -1,9 +1,10 @@
 //! Beginning and ending: everything the loop needs is made before it runs, and let go in order after.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use menshen_api::types::Upgraded;
 use menshen_core::{Core, Record, RecordKind};
@@ -39,6 +40,11 @@ const PRIVATE_FOLDER_MODE: u32 = 0o750;
 /// The file of the journal, among what is remembered.
 const JOURNAL: &str = "journal.db";
 
+/// How many threads read files and look up names for tasks. They are made when they are needed.
+const HELPERS_MAX: usize = 64;
+/// They stay for good: where the machine has no more threads to give, those there are go on with the work.
+const HELPERS_STAY: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Makes everything the loop needs.
 pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let Options { source, plan, paths, trees, end, mut watcher, takeover } = options;
@@ -73,6 +79,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         system,
         jobs: Jobs::default(),
         services: HashMap::new(),
+        unattached: BTreeSet::new(),
         order: HashMap::new(),
         gives_back_at: None,
         identities: Identities::default(),
@@ -115,9 +122,9 @@ impl Guard {
     /// Says where events could not be kept as they should be.
     fn note_journal(&mut self, opened: Opened) {
         match opened {
-            Opened::Whole => {}
+            // The disk tells of one that it does not take.
+            Opened::Whole | Opened::InMemory => {}
             Opened::Anew => self.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
-            Opened::InMemory(why) => self.note(format!("{why}; until it can be, events are kept in memory only")),
         }
     }
 }
@@ -137,8 +144,14 @@ pub(super) struct Tasks {
 
 impl Tasks {
     fn start() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(HELPERS_MAX)
+            .thread_keep_alive(HELPERS_STAY)
+            .build()?;
         let handle = runtime.handle().clone();
+        // The first is made while threads can be made: with none, the runtime would have to give up what it is asked.
+        drop(handle.spawn_blocking(|| ()));
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             // Either the guard ends or it is gone; both end the tasks.

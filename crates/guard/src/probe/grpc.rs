@@ -5,6 +5,7 @@ use http::{Method, Request, Version};
 use menshen_plan::definition::Target;
 use prost::Message;
 
+use super::Miss;
 use crate::http_call::connect;
 
 /// The messages of `grpc/health/v1/health.proto`.
@@ -27,18 +28,18 @@ const FRAME_HEADER_BYTES: usize = 5;
 const ANSWER_BYTES_MAX: usize = 4096;
 
 /// Asks a server about a service of it, or, with an empty name, about itself.
-pub(super) async fn health(target: &Target, service: &str) -> Result<(), String> {
-    let stream = connect(&target.host, target.port).await.map_err(|error| error.to_string())?;
+pub(super) async fn health(target: &Target, service: &str) -> Result<(), Miss> {
+    let stream = connect(&target.host, target.port).await?;
     let (client, connection) = h2::client::handshake(stream).await.map_err(|error| format!("no HTTP/2: {error}"))?;
     let driver = tokio::spawn(connection);
     let answer = check(client, target, service).await;
     driver.abort();
     match answer? {
         SERVING => Ok(()),
-        0 => Err("it says UNKNOWN".to_owned()),
-        2 => Err("it says NOT_SERVING".to_owned()),
-        3 => Err(format!("it does not know the service '{service}'")),
-        other => Err(format!("it says {other}, which is no health status")),
+        0 => Err("it says UNKNOWN".to_owned().into()),
+        2 => Err("it says NOT_SERVING".to_owned().into()),
+        3 => Err(format!("it does not know the service '{service}'").into()),
+        other => Err(format!("it says {other}, which is no health status").into()),
     }
 }
 

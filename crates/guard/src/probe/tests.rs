@@ -37,12 +37,23 @@ fn target(address: SocketAddr) -> Target {
     Target { host: address.ip().to_string(), port: address.port() }
 }
 
+/// What was wrong with a service that was asked.
+fn text(miss: Miss) -> String {
+    match miss {
+        Miss::Failed(text) => text,
+        Miss::NotAsked(_) => panic!("it was asked: {miss:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_status_from_200_to_399_is_a_success() {
     for (answer, expected) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Ok(())),
         ("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", Ok(())),
-        ("HTTP/1.1 503 Busy\r\ncontent-length: 9\r\n\r\nno\x1bdb left", Err("status 503: no db lef".to_owned())),
+        (
+            "HTTP/1.1 503 Busy\r\ncontent-length: 9\r\n\r\nno\x1bdb left",
+            Err(Miss::Failed("status 503: no db lef".to_owned())),
+        ),
         ("HTTP/1.0 200 OK\r\n\r\n", Ok(())),
     ] {
         let answer = ask(&ProbeCheck::Http(Box::new(check(server(answer).await)))).await;
@@ -58,7 +69,7 @@ async fn the_expected_status_and_body_can_be_said() {
     check.body = Some("state: (fine|good)".into());
     assert_eq!(http(&check).await, Ok(()));
     check.body = Some("bad".into());
-    assert_eq!(http(&check).await, Err("the body does not match 'bad': state: fine".into()));
+    assert_eq!(http(&check).await, Err(Miss::Failed("the body does not match 'bad': state: fine".into())));
 }
 
 #[tokio::test]
@@ -84,11 +95,11 @@ async fn headers_and_method_are_sent_as_planned() {
 #[tokio::test]
 async fn a_server_that_is_not_there_or_talks_nonsense_fails_with_the_reason() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = ask(&ProbeCheck::Http(Box::new(check(free)))).await.unwrap_err();
+    let error = ask(&ProbeCheck::Http(Box::new(check(free)))).await.map_err(text).unwrap_err();
     assert_eq!(error, format!("cannot connect to {free}: connection refused"));
-    let error = ask(&ProbeCheck::Tcp(target(free))).await.unwrap_err();
+    let error = ask(&ProbeCheck::Tcp(target(free))).await.map_err(text).unwrap_err();
     assert!(error.contains("connection refused"), "{error}");
-    let error = http(&check(server("SMTP ready\r\n").await)).await.unwrap_err();
+    let error = http(&check(server("SMTP ready\r\n").await)).await.map_err(text).unwrap_err();
     assert!(error.starts_with("the connection broke"), "{error}");
 }
 
@@ -103,12 +114,14 @@ async fn a_file_must_be_there_and_young() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("beat");
     let probe = |younger_than| ProbeCheck::File { path: path.clone(), younger_than };
-    assert!(ask(&probe(None)).await.unwrap_err().ends_with("no such file or directory"));
+    assert!(ask(&probe(None)).await.map_err(text).unwrap_err().ends_with("no such file or directory"));
     std::fs::write(&path, "").unwrap();
     assert_eq!(ask(&probe(Some(Duration::from_secs(60)))).await, Ok(()));
     let old = SystemTime::now() - Duration::from_secs(3600);
     std::fs::File::open(&path).unwrap().set_modified(old).unwrap();
-    assert!(ask(&probe(Some(Duration::from_secs(60)))).await.unwrap_err().contains("is 1h old, more than 1m"));
+    assert!(
+        ask(&probe(Some(Duration::from_secs(60)))).await.map_err(text).unwrap_err().contains("is 1h old, more than 1m")
+    );
     assert_eq!(ask(&probe(None)).await, Ok(()));
 }
 
@@ -148,7 +161,7 @@ async fn a_grpc_server_must_say_that_it_serves() {
         (None, Err("grpc status 12 unimplemented".to_owned())),
     ] {
         let target = target(grpc_server(status).await);
-        assert_eq!(ask(&ProbeCheck::Grpc { target, service: String::new() }).await, expected);
+        assert_eq!(ask(&ProbeCheck::Grpc { target, service: String::new() }).await.map_err(text), expected);
     }
 }
 

@@ -1,7 +1,15 @@
-//! The name from the kernel.
+//! What the kernel says.
+
+use rustix::process::{Resource, getrlimit};
 
 /// The machine's name, for people.
 #[must_use]
 pub fn name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// How many file descriptors this process may have.
+#[must_use]
+pub fn descriptors_max() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

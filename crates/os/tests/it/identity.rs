@@ -47,7 +47,7 @@ fn a_folder_the_user_may_not_enter_is_the_reason_given() {
     program.identity = Some(Identity { uid: 12_345, gid: 12_345, groups: vec![] });
     let token = bed.spawn(&program);
     let error = bed.wait_for(|event| match event {
-        menshen_os::OsEvent::StartFailed { token: failed, error } if *failed == token => Some(error.clone()),
+        menshen_os::OsEvent::StartFailed { token: failed, error } if *failed == token => Some(error.to_string()),
         _ => None,
     });
     assert!(error.starts_with("changing to its directory") && error.ends_with("permission denied"), "{error}");

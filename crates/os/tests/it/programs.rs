@@ -38,7 +38,7 @@ fn a_program_that_cannot_be_executed_is_reported_with_the_reason() {
     ] {
         let token = bed.spawn(&bed.program(&[command]));
         let error = bed.wait_for(|event| match event {
-            OsEvent::StartFailed { token: failed, error } if *failed == token => Some(error.clone()),
+            OsEvent::StartFailed { token: failed, error } if *failed == token => Some(error.to_string()),
             OsEvent::Started { .. } => panic!("{command} started"),
             _ => None,
         });
@@ -53,7 +53,7 @@ fn a_missing_directory_is_the_reason_given() {
     program.directory = "/no/such/folder".into();
     let token = bed.spawn(&program);
     let error = bed.wait_for(|event| match event {
-        OsEvent::StartFailed { token: failed, error } if *failed == token => Some(error.clone()),
+        OsEvent::StartFailed { token: failed, error } if *failed == token => Some(error.to_string()),
         _ => None,
     });
     assert_eq!(error, "changing to its directory /no/such/folder: no such file or directory");

@@ -17,6 +17,13 @@ use super::{DELAY, Model, verdict, wanted_by};
 /// One `EXTEND_TIMEOUT_USEC` gives at most this much.
 const EXTENSION_MAX: Duration = Duration::from_secs(3600);
 
+/// What the answer of a round is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Counts,
+    IsAwaitedNoMore,
+}
+
 impl Model {
     /// An event is about to be given to the core.
     pub fn event(&mut self, now: Instant, event: &Event) {
@@ -36,6 +43,7 @@ impl Model {
                 }
             }
             Event::Probed { service, probe, round, outcome } => self.probed(*service, *probe, *round, outcome.is_ok()),
+            Event::NotProbed { service, probe, round, .. } => drop(self.round_ends(*service, *probe, *round)),
             Event::LogMatched { run, probe } => self.log_matched(now, *run, *probe),
             Event::Notified { run, notification } => self.notified(now, *run, notification),
             Event::LimitExceeded { run, .. } => self.limit_exceeded(*run),
@@ -169,13 +177,16 @@ impl Model {
     }
 
     fn probed(&mut self, id: ServiceId, kind: ProbeKind, round: u64, well: bool) {
-        let Some(service) = self.services.get_mut(&id) else { return };
-        let flight = service.probes.entry(kind).or_default().round.filter(|(number, ..)| *number == round);
-        let Some((_, _, cancelled)) = flight else { return };
-        service.probes.entry(kind).or_default().round = None;
-        if !cancelled {
+        if self.round_ends(id, kind, round) == Some(Answer::Counts) {
             self.weigh(id, kind, well);
         }
+    }
+
+    /// A round that is in flight ends.
+    fn round_ends(&mut self, id: ServiceId, kind: ProbeKind, round: u64) -> Option<Answer> {
+        let probe = self.services.get_mut(&id)?.probes.entry(kind).or_default();
+        let (_, _, cancelled) = probe.round.take_if(|(number, ..)| *number == round)?;
+        Some(if cancelled { Answer::IsAwaitedNoMore } else { Answer::Counts })
     }
 
     /// An answer, or none in time.

@@ -29,6 +29,7 @@ pub(super) enum News {
     Limit,
     Unkillable(u32),
     Probed { service: ServiceId, probe: ProbeKind, round: u64, outcome: Result<(), &'static str> },
+    NotProbed { service: ServiceId, probe: ProbeKind, round: u64 },
 }
 
 impl News {
@@ -46,7 +47,8 @@ impl News {
             | Self::Thawed
             | Self::Limit
             | Self::Unkillable(_)
-            | Self::Probed { .. } => false,
+            | Self::Probed { .. }
+            | Self::NotProbed { .. } => false,
         }
     }
 }
@@ -63,6 +65,10 @@ impl World {
         if let News::Probed { service, probe, round, outcome } = report.news {
             self.rounds.remove(&(service, probe))?;
             return Some(Event::Probed { service, probe, round, outcome: outcome.map_err(str::to_owned) });
+        }
+        if let News::NotProbed { service, probe, round } = report.news {
+            self.rounds.remove(&(service, probe))?;
+            return Some(Event::NotProbed { service, probe, round, why: "too many open files".to_owned() });
         }
         self.event(report)
     }
@@ -98,7 +104,7 @@ impl World {
             News::Line(probe) => Event::LogMatched { run, probe },
             News::Limit if tree.is_alive() => Event::LimitExceeded { run, what: what() },
             News::Unkillable(pid) => Event::Unkillable { run, what: format!("pid {pid} (uninterruptible)") },
-            News::Limit | News::Probed { .. } => return None,
+            News::Limit | News::Probed { .. } | News::NotProbed { .. } => return None,
         };
         Some(event)
     }

@@ -14,7 +14,7 @@ use syscalls::{Errno, Sysno, syscall};
 
 use super::prepare::{OWN_PID_DIGITS, Prepared};
 use super::window::{SharedTable, table_state};
-use crate::error::describe;
+use crate::error::context;
 
 /// How to put the reason why a program could not be executed.
 #[derive(Debug, Clone)]
@@ -43,9 +43,8 @@ impl ExecFailure {
     /// The step in one byte, the error's number in four.
     pub(super) const MESSAGE_BYTES: usize = 5;
 
-    pub(super) fn describe(&self, message: [u8; Self::MESSAGE_BYTES]) -> String {
+    pub(super) fn error(&self, message: [u8; Self::MESSAGE_BYTES]) -> io::Error {
         let [step, number @ ..] = message;
-        let error = describe(&io::Error::from_raw_os_error(i32::from_ne_bytes(number)));
         let steps = [
             (Step::Session, "beginning a session"),
             (Step::Cgroup, "entering its cgroup"),
@@ -56,13 +55,12 @@ impl ExecFailure {
             (Step::User, "changing to its user"),
             (Step::Descriptors, "passing its file descriptors"),
         ];
-        if let Some((_, doing)) = steps.iter().find(|(known, _)| *known as u8 == step) {
-            return format!("{doing}: {error}");
-        }
-        if step == Step::Directory as u8 {
-            return format!("changing to its directory {}: {error}", self.directory);
-        }
-        format!("executing {}: {error}", self.program)
+        let doing = match steps.iter().find(|(known, _)| *known as u8 == step) {
+            Some((_, doing)) => (*doing).to_owned(),
+            None if step == Step::Directory as u8 => format!("changing to its directory {}", self.directory),
+            None => format!("executing {}", self.program),
+        };
+        context(doing)(io::Error::from_raw_os_error(i32::from_ne_bytes(number)))
     }
 }
 

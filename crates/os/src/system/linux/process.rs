@@ -1,7 +1,7 @@
 //! One process the guard looks after, with its tree.
 
 use std::cell::Cell;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(super) struct Process {
     /// When the main process started, once that was asked for.
     start_time: Cell<Option<u64>>,
     exec_pipe: Option<OwnedFd>,
-    start_error: Option<String>,
+    start_error: Option<io::Error>,
     /// What the program is called in the error.
     failure: Option<ExecFailure>,
     tail_pipe: Option<std::fs::File>,
@@ -149,7 +149,7 @@ impl Process {
         match rustix::io::read(pipe, &mut message) {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => None,
             Ok(ExecFailure::MESSAGE_BYTES) => {
-                self.start_error = self.failure.take().map(|failure| failure.describe(message));
+                self.start_error = self.failure.take().map(|failure| failure.error(message));
                 self.exec_pipe = None;
                 Some(None)
             }
@@ -163,7 +163,7 @@ impl Process {
         }
     }
 
-    pub(super) fn take_start_error(&mut self) -> Option<String> {
+    pub(super) fn take_start_error(&mut self) -> Option<io::Error> {
         self.start_error.take()
     }
 
@@ -244,7 +244,7 @@ pub(super) fn describe_members(tree: &Tree) -> String {
     const NAMED_MAX: usize = 5;
     let members = tree.members();
     let named: Vec<String> =
-        members.iter().take(NAMED_MAX).map(|pid| format!("pid {pid}{}", crate::tree::describe_state(*pid))).collect();
+        members.iter().take(NAMED_MAX).map(|pid| format!("pid {pid} ({})", crate::tree::describe(*pid))).collect();
     let rest = members.len().saturating_sub(NAMED_MAX);
     if rest == 0 { named.join(", ") } else { format!("{} and {rest} more", named.join(", ")) }
 }

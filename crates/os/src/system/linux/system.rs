@@ -332,7 +332,7 @@ impl System {
         self.processes.get(&token).is_some_and(|process| process.pid == pid || process.tree.contains(pid))
     }
 
-    /// What is left of a tree, for people: `pid 12 (D), pid 13 (S)`.
+    /// What is left of a tree, for people: `pid 12 (cat, uninterruptible in request_wait_answer), pid 13 (sh)`.
     #[must_use]
     pub fn describe_members(&self, token: Token) -> String {
         self.processes.get(&token).map(|process| process::describe_members(&process.tree)).unwrap_or_default()

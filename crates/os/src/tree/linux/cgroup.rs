@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::procfs;
 use super::send::send;
-use crate::error::context;
+use crate::error::{context, is_shortage};
 use crate::usage::{Enforced, Limits};
 
 /// The folders of one guard.
@@ -231,16 +231,20 @@ impl Leaf {
         Ok(File::open(self.path.join("cgroup.events"))?.into())
     }
 
+    /// Nothing lives in it. What cannot be looked at now is not empty; what somebody has removed is.
     pub(crate) fn is_empty(&self) -> bool {
-        self.event("populated") != Some(1)
+        self.event("populated").is_ok_and(|populated| populated != Some(1))
     }
 
     pub(crate) fn is_frozen(&self) -> bool {
-        self.event("frozen") == Some(1)
+        self.event("frozen").is_ok_and(|frozen| frozen == Some(1))
     }
 
-    fn event(&self, key: &str) -> Option<u64> {
-        keyed(&fs::read_to_string(self.path.join("cgroup.events")).ok()?, key)
+    fn event(&self, key: &str) -> io::Result<Option<u64>> {
+        match fs::read_to_string(self.path.join("cgroup.events")) {
+            Err(error) if is_shortage(&error) => Err(error),
+            read => Ok(read.ok().and_then(|text| keyed(&text, key))),
+        }
     }
 
     /// Every process in it, also in folders the program made below.

@@ -10,5 +10,5 @@ mod walk;
 pub(crate) use cgroup::Entry;
 pub(crate) use forest::{Forest, Tree};
 pub(crate) use mark::Mark;
-pub(crate) use procfs::{describe_state, start_time, zombie_exit};
+pub(crate) use procfs::{describe, start_time, zombie_exit};
 pub(crate) use send::send;

@@ -1,8 +1,9 @@
 //! What `/proc` tells of a process.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::{fs, io};
 
+use crate::error::is_shortage;
 use crate::event::Exit;
 
 /// A process at one instant.
@@ -18,7 +19,22 @@ pub(crate) struct Process {
 
 /// A process, if it is there.
 pub(crate) fn process(pid: u32) -> Option<Process> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    look(pid).ok().flatten()
+}
+
+/// A process, if it is there. An error if one cannot look now.
+fn look(pid: u32) -> io::Result<Option<Process>> {
+    let stat = read(pid, "stat")?;
+    Ok(stat.and_then(|stat| parse_stat(&String::from_utf8_lossy(&stat))))
+}
+
+/// What a file of a process says; nothing if it is gone, or keeps that to itself. An error if one cannot look now: that must
+/// not be taken for its being gone.
+fn read(pid: u32, file: &str) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(format!("/proc/{pid}/{file}")) {
+        Err(error) if is_shortage(&error) => Err(error),
+        read => Ok(read.ok()),
+    }
 }
 
 /// When a process started.
@@ -26,14 +42,20 @@ pub(crate) fn start_time(pid: u32) -> Option<u64> {
     process(pid).map(|process| process.start)
 }
 
-/// What a process is doing, for people, where that is worth saying.
-pub(crate) fn describe_state(pid: u32) -> &'static str {
-    match process(pid).map(|process| process.state) {
-        Some('D') => " (uninterruptible)",
-        Some('T' | 't') => " (stopped)",
-        Some('Z') => " (zombie)",
-        Some(_) | None => "",
-    }
+/// What a process is and does, for people: `cat, uninterruptible in request_wait_answer`. Where it hangs is told to those who
+/// may know.
+pub(crate) fn describe(pid: u32) -> String {
+    let text = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default().trim().to_owned();
+    let doing = match process(pid).map(|process| process.state) {
+        Some('D') => match text("wchan").as_str() {
+            "" | "0" => ", uninterruptible".to_owned(),
+            function => format!(", uninterruptible in {function}"),
+        },
+        Some('T' | 't') => ", stopped".to_owned(),
+        Some('Z') => ", zombie".to_owned(),
+        Some(_) | None => String::new(),
+    };
+    format!("{}{doing}", text("comm"))
 }
 
 /// Whether a process does nothing until it is told to go on, or is gone. One that waits in the kernel and has been told to stop
@@ -64,11 +86,11 @@ pub(crate) fn zombie_exit(pid: u32) -> Option<Exit> {
     (is_zombie && (status != 0 || may_see)).then(|| Exit::from_wait_status(status))
 }
 
-/// Every process there is.
-pub(crate) fn snapshot() -> BTreeMap<u32, Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| process(pid).map(|process| (pid, process))).collect()
+/// Every process there is. An error if one cannot look now.
+pub(crate) fn snapshot() -> io::Result<BTreeMap<u32, Process>> {
+    let entries: Vec<fs::DirEntry> = fs::read_dir("/proc")?.collect::<io::Result<_>>()?;
+    let pids = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| look(pid).map(|process| Some((pid, process?))).transpose()).collect()
 }
 
 /// `pid (name) state parent group session …`; the name may hold anything, so what counts comes after the last `)`.
@@ -82,19 +104,25 @@ fn parse_stat(stat: &str) -> Option<Process> {
     Some(Process { parent, session, start, state, threads })
 }
 
-/// Whether the environment a process was started with has this variable; `None` if it cannot be read.
-pub(crate) fn has_variable(pid: u32, variable: &[u8]) -> Option<bool> {
-    Some(environment(pid)?.split(|byte| *byte == 0).any(|entry| entry == variable))
+/// Whether the environment a process was started with has this variable, as far as that may be read. An error if one cannot
+/// look now.
+pub(crate) fn has_variable(pid: u32, variable: &[u8]) -> io::Result<bool> {
+    let environment = read(pid, "environ")?.unwrap_or_default();
+    Ok(environment.split(|byte| *byte == 0).any(|entry| entry == variable))
 }
 
 /// The environment a process was started with, as far as it has not written over it; `None` if it cannot be read.
 pub(crate) fn environment(pid: u32) -> Option<Vec<u8>> {
-    fs::read(format!("/proc/{pid}/environ")).ok()
+    read(pid, "environ").ok().flatten()
 }
 
-/// The limit that carries the mark of a run (see `mark`), in microseconds; `None` if there is no limit.
-pub(crate) fn realtime_limit(pid: u32) -> Option<u64> {
-    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+/// The limit that carries the mark of a run (see `mark`), in microseconds; nothing if there is no limit. An error if one
+/// cannot look now.
+pub(crate) fn realtime_limit(pid: u32) -> io::Result<Option<u64>> {
+    Ok(read(pid, "limits")?.and_then(|limits| parse_realtime_limit(&String::from_utf8_lossy(&limits))))
+}
+
+fn parse_realtime_limit(limits: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
@@ -138,7 +166,7 @@ mod tests {
     #[test]
     fn this_very_process_is_in_the_snapshot() {
         let me = std::process::id();
-        let found = snapshot()[&me];
+        let found = snapshot().unwrap()[&me];
         assert_eq!(Some(found.start), start_time(me));
         assert!(resident_bytes(me) > 0 && files(me) >= 3 && cpu_ns(me) > 0);
     }

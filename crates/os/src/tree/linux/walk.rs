@@ -3,6 +3,7 @@
 //! process that merely has the same number.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::fd::AsFd as _;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -28,11 +29,20 @@ impl WalkedTree {
         Self { mark, leader, leader_start, known }
     }
 
-    /// Every live member with its start time. Zombies are not alive.
+    /// Every live member with its start time. Zombies are not alive. While one cannot look, it is those seen last: what
+    /// cannot be seen is not gone.
     pub(crate) fn members(&mut self) -> BTreeMap<u32, u64> {
-        let all = procfs::snapshot();
-        let mut members: BTreeSet<u32> =
-            all.iter().filter(|(pid, process)| self.is_member(**pid, process)).map(|(pid, _)| *pid).collect();
+        self.look().unwrap_or_else(|_| self.known.clone())
+    }
+
+    fn look(&mut self) -> io::Result<BTreeMap<u32, u64>> {
+        let all = procfs::snapshot()?;
+        let mut members = BTreeSet::new();
+        for (pid, process) in &all {
+            if self.is_member(*pid, process)? {
+                members.insert(*pid);
+            }
+        }
         loop {
             let children: Vec<u32> = all
                 .iter()
@@ -46,7 +56,7 @@ impl WalkedTree {
         }
         self.known = members.iter().filter_map(|pid| all.get(pid).map(|process| (*pid, process.start))).collect();
         let lives = |pid: &u32| all.get(pid).is_some_and(|process| !matches!(process.state, 'Z' | 'X'));
-        self.known.iter().filter(|(pid, _)| lives(pid)).map(|(pid, start)| (*pid, *start)).collect()
+        Ok(self.known.iter().filter(|(pid, _)| lives(pid)).map(|(pid, start)| (*pid, *start)).collect())
     }
 
     /// Whether a process belongs to it, be it a zombie that nobody has reaped yet.
@@ -55,19 +65,21 @@ impl WalkedTree {
         self.known.contains_key(&pid)
     }
 
-    fn is_member(&self, pid: u32, process: &Process) -> bool {
+    fn is_member(&self, pid: u32, process: &Process) -> io::Result<bool> {
         if self.known.get(&pid) == Some(&process.start) {
-            return true;
+            return Ok(true);
         }
         if process.start < self.leader_start {
-            return false;
+            return Ok(false);
         }
-        if let Some(is_ours) = self.mark.is_limit(procfs::realtime_limit(pid), self.leader) {
-            return is_ours;
+        if let Some(is_ours) = self.mark.is_limit(procfs::realtime_limit(pid)?, self.leader) {
+            return Ok(is_ours);
         }
         // The limit could not be set, or the program has set it for itself.
-        let is_marked = || self.mark.variable().and_then(|variable| procfs::has_variable(pid, variable.as_bytes()));
-        (process.session == self.leader && self.leader != 0) || is_marked() == Some(true)
+        if process.session == self.leader && self.leader != 0 {
+            return Ok(true);
+        }
+        self.mark.variable().map_or(Ok(false), |variable| procfs::has_variable(pid, variable.as_bytes()))
     }
 
     /// Sends a signal to every member but one. How many were reached.
