@@ -11,8 +11,10 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::command::{Ran, menshen};
+use crate::disk::{Disk, Mount};
 use crate::events::{Follower, History, Mark, entered, mark, tell};
 use crate::process::{self, Process};
+use crate::stuck::Stuck;
 use crate::trees::{self, Trees};
 use crate::wait::{until, until_some, within};
 
@@ -25,6 +27,8 @@ const ACCEPTED: &str = "check.allow=[\"M024\", \"M028\"]";
 /// See the module.
 #[derive(Debug)]
 pub struct Bed {
+    /// Before the folder, which could not be removed with them in it.
+    mounts: Vec<Mount>,
     folder: TempDir,
     instance: String,
     trees: Trees,
@@ -52,7 +56,15 @@ impl Bed {
         // Programs that run as somebody else have to come through.
         fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let instance = format!("test-{}-{}", std::process::id(), BEDS.fetch_add(1, Ordering::Relaxed));
-        let bed = Self { folder, instance, trees, settings: Vec::new(), history: History::default(), guard: None };
+        let bed = Self {
+            mounts: Vec::new(),
+            folder,
+            instance,
+            trees,
+            settings: Vec::new(),
+            history: History::default(),
+            guard: None,
+        };
         bed.write("menshen.toml", definition);
         bed
     }
@@ -71,6 +83,26 @@ impl Bed {
     pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.settings.push(format!("{key}={value}"));
         self
+    }
+
+    /// Puts a small file system in the place of a folder of the bed; the options are those of a tmpfs.
+    ///
+    /// # Panics
+    /// When it cannot be mounted.
+    pub fn mount(&mut self, name: &str, options: &str) -> Disk {
+        let (disk, mount) = Disk::mount(&self.path(name), options);
+        self.mounts.push(mount);
+        disk
+    }
+
+    /// Puts a file system that hangs in the place of a folder of the bed.
+    ///
+    /// # Panics
+    /// When it cannot be mounted.
+    pub fn mount_stuck(&mut self, name: &str) -> Stuck {
+        let stuck = Stuck::mount(&self.path(name));
+        self.mounts.push(Mount::at(&self.path(name)));
+        stuck
     }
 
     /// Starts the guard and waits until it answers.
@@ -181,6 +213,12 @@ impl Bed {
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.path("home")
+    }
+
+    /// Where the bed's guard is asked.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.home().join(format!("run/{}.sock", self.instance))
     }
 
     /// The name of the bed's guard.

@@ -5,6 +5,10 @@
 //! - [`events`]: what happened, as `menshen events --follow` tells it.
 //! - [`process`]: processes told apart by their start times.
 //! - [`servers`]: nginx, Redis and PostgreSQL in a bed.
+//! - [`worker`]: a program that works, whatever is wrong with its guard.
+//! - [`control_group`]: less memory and fewer processes than a guard needs.
+//! - [`disk`]: disks that fill up and turn read-only.
+//! - [`stuck`]: a file system that hangs.
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`port`], [`wait`]: ports nobody else has, and conditions with deadlines.
 
@@ -14,16 +18,25 @@
 
 pub mod bed;
 pub mod command;
+pub mod control_group;
+pub mod disk;
 pub mod events;
 pub mod port;
 pub mod process;
 pub mod require;
 pub mod servers;
+pub mod stuck;
 pub mod trees;
 pub mod wait;
+pub mod worker;
 
 pub use bed::Bed;
+pub use control_group::ControlGroup;
+pub use disk::Disk;
+pub use events::Mark;
 pub use menshen_api::types::{BreakerState, Event, LogLine, Service, ServiceDetail, State, Stream, Wanted};
 pub use process::Process;
 pub use rustix::process::Signal;
+pub use stuck::Stuck;
 pub use trees::Trees;
+pub use worker::{WORKER, Worker};

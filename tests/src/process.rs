@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -13,6 +14,15 @@ pub struct Process {
     /// Its number.
     pub pid: u32,
     start: u64,
+}
+
+/// What the threads of a process that live have done so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// How often they were woken after they had waited for something.
+    pub wake_ups: u64,
+    /// How long they have been on a processor.
+    pub computed: Duration,
 }
 
 /// What `/proc/PID/stat` says.
@@ -48,6 +58,26 @@ impl Process {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stat().is_some_and(|stat| stat.state == 'T')
+    }
+
+    /// What it has done so far.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[must_use]
+    pub fn effort(&self) -> Effort {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap().flatten().map(|entry| entry.path());
+        let mut effort = Effort { wake_ups: 0, computed: Duration::ZERO };
+        for thread in threads {
+            // A thread may end while it is looked at.
+            let status = fs::read_to_string(thread.join("status")).unwrap_or_default();
+            let wake_ups = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            effort.wake_ups += wake_ups.map_or(0, |count| count.trim().parse::<u64>().unwrap());
+            let computed = fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+            let computed = computed.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0);
+            effort.computed += Duration::from_nanos(computed);
+        }
+        effort
     }
 
     /// Sends it a signal; `false` if it is gone.

@@ -42,6 +42,38 @@ pub fn cgroup() -> bool {
     can
 }
 
+/// Whether a file system of a test's own can be served (FUSE).
+#[must_use]
+pub fn fuse() -> bool {
+    let can = fs::File::options().read(true).write(true).open("/dev/fuse").is_ok() && is_root();
+    if !can {
+        skip("it needs root and /dev/fuse");
+    }
+    can
+}
+
+/// The folder of a version-1 controller in which the tests are, where they may make more.
+#[must_use]
+pub fn controller(name: &str) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let has = |names: &str| names.split(',').any(|known| known == name);
+    let mount = mounts
+        .lines()
+        .find(|line| line.split_once(" - cgroup ").is_some_and(|(_, rest)| rest.split(' ').nth(1).is_some_and(has)));
+    let mount = mount.and_then(|line| line.split(' ').nth(4));
+    let own = own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        parts.next().is_some_and(has).then(|| parts.next())?
+    });
+    let folder = mount.zip(own).map(|(mount, own)| Path::new(mount).join(own.trim_start_matches('/')));
+    let folder = folder.filter(|folder| is_root() && folder.is_dir());
+    if folder.is_none() {
+        skip(&format!("it needs root and the control group controller '{name}' of version 1"));
+    }
+    folder
+}
+
 pub(crate) fn is_root() -> bool {
     menshen_os::account::current().uid == 0
 }

@@ -1,7 +1,5 @@
 //! The guard dies; what it guards does not.
 
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use menshen_tests::events::Mark;
@@ -131,43 +129,13 @@ fn a_guard_whose_screen_stands_still_ends_all_the_same() {
     assert_eq!(menshen_tests::wait::until_some("it ends", || guard.try_wait().unwrap()).code(), Some(0));
 }
 
-/// A small file system in the place of a bed's home, for as long as this lives.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(bed: &Bed) -> Self {
-        let path = bed.home();
-        std::fs::create_dir(&path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "menshen-test"]).arg(&path);
-        assert!(mount.status().unwrap().success());
-        Self(path)
-    }
-
-    fn fill(&self) {
-        let mut ballast = std::fs::File::create(self.0.join("ballast")).unwrap();
-        while ballast.write_all(&[1; 4096]).is_ok() {}
-    }
-
-    fn make_room(&self) {
-        std::fs::remove_file(self.0.join("ballast")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
-    }
-}
-
 #[test]
 fn a_guard_takes_over_and_guards_on_although_the_disk_is_full() {
     if !menshen_tests::require::root() {
         return;
     }
-    let bed = Bed::new(Trees::Walk, "[service.flaky]\ncommand = \"sleep 1000\"\n");
-    let disk = SmallDisk::mount(&bed);
+    let mut bed = Bed::new(Trees::Walk, "[service.flaky]\ncommand = \"sleep 1000\"\n");
+    let disk = bed.mount("home", "size=4m");
     let mut bed = bed.up();
     bed.await_ready("flaky");
     let flaky = bed.main_process("flaky");
@@ -183,9 +151,6 @@ fn a_guard_takes_over_and_guards_on_although_the_disk_is_full() {
     menshen_tests::wait::until("the stop is remembered", || {
         std::fs::read_to_string(&remembered).is_ok_and(|text| text.contains("\"wanted\":\"down\""))
     });
-    // Before its folder goes.
-    drop(bed);
-    drop(disk);
 }
 
 #[test]

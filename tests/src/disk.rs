@@ -1,0 +1,89 @@
+//! File systems that fill up and turn read-only, in the places of folders of a bed. They need root.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::command::Ran;
+
+/// A small file system in the place of a folder. The bed unmounts it at its end.
+#[derive(Debug)]
+pub struct Disk(PathBuf);
+
+/// What keeps a file system mounted.
+#[derive(Debug)]
+pub(crate) struct Mount(PathBuf);
+
+impl Disk {
+    pub(crate) fn mount(path: &Path, options: &str) -> (Self, Mount) {
+        fs::create_dir_all(path).unwrap();
+        Ran::of(Command::new("mount").args(["-t", "tmpfs", "-o", options, "menshen-test"]).arg(path)).done();
+        (Self(path.to_owned()), Mount::at(path))
+    }
+
+    /// Leaves no byte free.
+    ///
+    /// # Panics
+    /// When it cannot be written to at all.
+    pub fn fill(&self) {
+        let mut ballast = File::create(self.ballast()).unwrap();
+        while ballast.write_all(&[1; 4096]).is_ok() {}
+    }
+
+    /// Leaves no room for one more file.
+    ///
+    /// # Panics
+    /// When no folder can be made in it.
+    pub fn fill_inodes(&self) {
+        fs::create_dir(self.ballast()).unwrap();
+        let mut names = (0_u32..).map(|number| self.ballast().join(number.to_string()));
+        while names.next().is_some_and(|name| File::create(name).is_ok()) {}
+    }
+
+    /// Takes away what it was filled with.
+    ///
+    /// # Panics
+    /// When it was not filled.
+    pub fn make_room(&self) {
+        let ballast = self.ballast();
+        if ballast.is_dir() { fs::remove_dir_all(ballast) } else { fs::remove_file(ballast) }.unwrap();
+    }
+
+    /// Lets nobody write any more. The kernel refuses that while somebody has a file open for writing.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn make_read_only(&self) {
+        self.remount("remount,ro");
+    }
+
+    /// Lets everybody write again.
+    ///
+    /// # Panics
+    /// When that is refused.
+    pub fn make_writable(&self) {
+        self.remount("remount,rw");
+    }
+
+    fn remount(&self, options: &str) {
+        Ran::of(Command::new("mount").args(["-o", options]).arg(&self.0)).done();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+}
+
+impl Mount {
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}

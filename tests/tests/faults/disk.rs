@@ -1,0 +1,211 @@
+//! Disks that are full, have no room for files, or are read-only: the one of what is remembered, the one of the logs and the
+//! one of sockets and pipes, each by itself.
+
+use menshen_tests::{Bed, Disk, Signal, State, WORKER, Worker, require, wait, with_both_trees};
+
+use crate::told::{ALERTS, begun, over};
+
+const FLAKY: &str = "[service.flaky]\ncommand = \"sleep 1000\"\nrestart.delay = \"20ms\"\n";
+
+/// A way for a disk to have no room.
+type Fill = fn(&Disk);
+
+/// A service that writes numbered lines until there is a file `enough`, and then the last number into `last`. Its log is
+/// closed again and again, and nothing of it goes.
+fn counter(format: &str) -> String {
+    let script = "n=0; while [ ! -e enough ]; do n=$$((n+1)); echo line $$n; [ $$((n % 100)) = 0 ] && sleep 0.01; done; \
+                  echo $$n > last; exec sleep 1000";
+    format!(
+        "[service.counter]\ncommand = [\"sh\", \"-c\", '{script}']\n\
+         log = {{ format = \"{format}\", rotate = {{ size = \"256KiB\", keep = 0, total = \"0B\", compress = \"none\" }} }}\n"
+    )
+}
+
+/// The numbers of the lines in the log.
+fn counted(bed: &Bed) -> Vec<u64> {
+    let text = bed.menshen(["logs", "counter", "-n", "all"]).ended_with(0).text();
+    let number = |line: &str| line.strip_prefix("line ").and_then(|number| number.parse().ok());
+    text.lines().map(|line| number(line).unwrap_or_else(|| panic!("{line}"))).collect()
+}
+
+/// What the file of a service says that an operator asked for.
+fn remembers(bed: &Bed, service: &str, wanted: &str) -> bool {
+    let file = bed.home().join(format!("state/{}/services/{service}.json", bed.instance()));
+    std::fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("\"wanted\":\"{wanted}\"")))
+}
+
+/// That no event is missing or comes twice.
+fn events_are_whole(bed: &Bed) {
+    let sequences: Vec<u64> = bed.events().iter().map(|event| event.sequence).collect();
+    assert!(sequences.is_sorted_by(|before, next| before + 1 == *next), "{sequences:?}");
+}
+
+with_both_trees! {
+    fn what_is_remembered_has_no_room(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        for fill in [Disk::fill as Fill, Disk::fill_inodes] {
+            let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(ALERTS);
+            let disk = bed.mount("home/state", "size=2m,nr_inodes=60");
+            let bed = bed.up();
+            bed.await_ready("flaky");
+            let worker = Worker::of(&bed);
+            let before = bed.mark();
+            fill(&disk);
+            bed.menshen(["stop", "flaky"]).done();
+            begun(&bed, before, "no space left");
+            // What happens meanwhile happens, and can be asked for.
+            bed.menshen(["restart", "flaky"]).done();
+            bed.main_process("flaky").signal(Signal::KILL);
+            bed.await_entry(before, "flaky", State::Backoff);
+            bed.await_ready("flaky");
+            bed.menshen(["stop", "flaky"]).done();
+            assert_eq!(bed.events().last().map(|event| event.reason.clone()), bed.history_after(before).last().map(|event| event.reason.clone()));
+            worker.works_undisturbed(&bed);
+            disk.make_room();
+            over(&bed, before, "can be written again");
+            wait::until("the last stop is remembered", || remembers(&bed, "flaky", "down"));
+            events_are_whole(&bed);
+            worker.works_undisturbed(&bed);
+        }
+    }
+
+    fn what_is_remembered_is_read_only_when_a_guard_takes_over(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(ALERTS);
+        let disk = bed.mount("home/state", "size=2m");
+        let mut bed = bed.up();
+        bed.await_ready("flaky");
+        let (worker, before) = (Worker::of(&bed), bed.mark());
+        bed.kill_guard();
+        // Nobody has a file of it open now, without which the kernel would refuse this.
+        disk.make_read_only();
+        bed.start_guard();
+        begun(&bed, before, "read");
+        bed.menshen(["stop", "flaky"]).done();
+        worker.works_undisturbed(&bed);
+        disk.make_writable();
+        over(&bed, before, "can be written again");
+        wait::until("the stop is remembered", || remembers(&bed, "flaky", "down"));
+        worker.works_undisturbed(&bed);
+        bed.kill_guard();
+        bed.start_guard();
+        assert_eq!(bed.service("flaky").service.state, State::Stopped);
+        worker.works_undisturbed(&bed);
+    }
+
+    fn logs_have_no_room(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        for (fill, format) in [(Disk::fill as Fill, "raw"), (Disk::fill, "json"), (Disk::fill_inodes, "raw")] {
+            let mut bed = Bed::new(trees, WORKER).and(&counter(format)).and(ALERTS);
+            let disk = bed.mount("home/logs", "size=8m,nr_inodes=60");
+            let bed = bed.up();
+            bed.await_ready("counter");
+            let (worker, counter, before) = (Worker::of(&bed), bed.main_process("counter"), bed.mark());
+            fill(&disk);
+            begun(&bed, before, "no space left");
+            worker.works_undisturbed(&bed);
+            // It waits for room, if it has to wait at all.
+            assert!(counter.lives());
+            disk.make_room();
+            over(&bed, before, "again");
+            bed.write("enough", "");
+            let last: u64 = bed.await_file("last").trim().parse().unwrap();
+            wait::until("the last line is there", || counted(&bed).last() == Some(&last));
+            // Every line once, and in order.
+            assert!(counted(&bed).into_iter().eq(1..=last), "{format}");
+            assert_eq!(bed.service("counter").service.restarts_total, 0);
+        }
+    }
+
+    fn logs_are_read_only_when_a_guard_takes_over(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        let mut bed = Bed::new(trees, WORKER).and(&counter("raw")).and(ALERTS);
+        let disk = bed.mount("home/logs", "size=8m");
+        let mut bed = bed.up();
+        bed.await_ready("counter");
+        let (worker, counter, before) = (Worker::of(&bed), bed.main_process("counter"), bed.mark());
+        bed.kill_guard();
+        disk.make_read_only();
+        bed.start_guard();
+        begun(&bed, before, "read-only");
+        worker.works_undisturbed(&bed);
+        disk.make_writable();
+        over(&bed, before, "again");
+        assert!(counter.lives());
+        bed.write("enough", "");
+        let last: u64 = bed.await_file("last").trim().parse().unwrap();
+        wait::until("the last line is there", || counted(&bed).last() == Some(&last));
+        assert!(counted(&bed).into_iter().eq(1..=last));
+    }
+
+    fn a_service_comes_to_be_while_there_is_no_room_for_its_pipes(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(ALERTS);
+        let disk = bed.mount("home/run", "size=1m,nr_inodes=60");
+        let bed = bed.up();
+        bed.await_ready("flaky");
+        let (worker, before) = (Worker::of(&bed), bed.mark());
+        disk.fill_inodes();
+        let bed = bed.and("[service.late]\ncommand = [\"sh\", \"-c\", \"echo here I am; exec sleep 1000\"]\nrestart.max = \"1s\"\nbreaker.failures = 0\n");
+        bed.menshen(["reload"]).done();
+        begun(&bed, before, "the log of late cannot be kept");
+        let failed = bed.await_entry(before, "late", State::Backoff);
+        assert!(failed.reason.contains("no space left"), "{failed:?}");
+        // What is there goes on as ever.
+        bed.menshen(["restart", "flaky"]).done();
+        worker.works_undisturbed(&bed);
+        disk.make_room();
+        over(&bed, before, "the log of late is kept again");
+        bed.await_ready("late");
+        wait::until("what it says is kept", || {
+            bed.menshen(["logs", "late", "-n", "all"]).text().contains("here I am")
+        });
+        worker.works_undisturbed(&bed);
+    }
+
+    fn pipes_that_somebody_removed_are_made_anew_for_the_next_start(trees: Trees) {
+        let bed = Bed::new(trees, "[service.web]\ncommand = [\"sh\", \"-c\", \"echo here I am; exec sleep 1000\"]\n").up();
+        bed.await_ready("web");
+        std::fs::remove_dir_all(bed.home().join("run").join(bed.instance())).unwrap();
+        std::fs::create_dir(bed.home().join("run").join(bed.instance())).unwrap();
+        let said = || bed.menshen(["logs", "web", "-n", "all"]).text().matches("here I am").count();
+        wait::until("what it said first is kept", || said() == 1);
+        bed.menshen(["restart", "web"]).done();
+        wait::until("what it says then is kept, too", || said() == 2);
+    }
+
+    fn sockets_and_pipes_are_on_a_disk_that_is_read_only(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        let mut bed = Bed::new(trees, WORKER).and(&counter("raw"));
+        let disk = bed.mount("home/run", "size=1m");
+        let mut bed = bed.up();
+        bed.await_ready("counter");
+        let (worker, counter) = (Worker::of(&bed), bed.main_process("counter"));
+        bed.kill_guard();
+        disk.make_read_only();
+        let name = format!("guard.name={}", bed.instance());
+        let refused = bed.menshen(["up", "--set", &name]).ended_with(1);
+        assert!(refused.stderr.contains("read-only"), "{}", refused.stderr);
+        worker.works(&bed);
+        assert!(counter.lives());
+        disk.make_writable();
+        bed.start_guard();
+        worker.works(&bed);
+        bed.write("enough", "");
+        let last: u64 = bed.await_file("last").trim().parse().unwrap();
+        wait::until("the last line is there", || counted(&bed).last() == Some(&last));
+        assert!(counted(&bed).into_iter().eq(1..=last));
+    }
+}

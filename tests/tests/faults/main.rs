@@ -1,0 +1,15 @@
+//! Things go wrong around the guard. Programs live on, the guard goes on when the fault goes, and events and alerts tell of
+//! its begin and its end.
+
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod descriptors;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod processes;
+#[cfg(test)]
+mod told;
