@@ -17,9 +17,9 @@ pub const WORKER: &str = r#"
 
 /// So many rounds show that it works: some two seconds of them.
 const ROUNDS: u64 = 150;
-/// A guard that waits for something to get better looks a few times a second. One that spins is woken, or computes, without
-/// a pause.
-const WAKE_UPS_MAX: u64 = 500;
+/// A guard that waits for something to get better looks a few times a second, and asks its probes. One that spins is woken,
+/// or computes, without a pause.
+const WAKE_UPS_PER_SECOND_MAX: u64 = 1000;
 
 /// The worker of a bed, as it was before anything was wrong.
 #[derive(Debug)]
@@ -50,7 +50,10 @@ impl Worker {
         self.works(bed);
         let (elapsed, after) = (begin.elapsed(), guard.effort());
         let (wake_ups, computed) = (after.wake_ups - before.wake_ups, after.computed - before.computed);
-        assert!(wake_ups < WAKE_UPS_MAX, "the guard was woken {wake_ups} times within {elapsed:?}");
+        assert!(
+            wake_ups < WAKE_UPS_PER_SECOND_MAX * (elapsed.as_secs() + 1),
+            "the guard was woken {wake_ups} times within {elapsed:?}"
+        );
         assert!(computed * 2 < elapsed, "the guard computed for {computed:?} of {elapsed:?}");
         let done: Vec<_> = bed.history_after(self.mark).into_iter().filter(is_about_worker).collect();
         assert!(done.is_empty(), "something was done to the worker: {done:#?}");

@@ -71,10 +71,13 @@ pub(crate) enum DiskReport {
 }
 
 impl Disk {
-    /// Starts the thread with an opened journal. `report` is called in it when writing fails and when it works again.
+    /// Starts the thread with an opened journal. `report` is called in it when writing fails and when it works again, be it for
+    /// a journal that was opened in memory.
     pub(crate) fn start(journal: Journal, report: impl Fn(DiskReport) + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
-        let writer = Writer { shared: Arc::clone(&shared), journal, report: Box::new(report), in_trouble: false };
+        // Whoever opened a journal that has no file has told of it.
+        let in_trouble = !journal.has_file();
+        let writer = Writer { shared: Arc::clone(&shared), journal, report: Box::new(report), in_trouble };
         let thread = std::thread::Builder::new().name("disk".to_owned()).spawn(move || writer.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -212,11 +215,7 @@ impl Writer {
             failure.get_or_insert(error);
         }
         if failure.is_none() {
-            failure = self
-                .journal
-                .settle()
-                .err()
-                .map(|error| format!("{error}; until it can be, events are kept in memory only"));
+            failure = self.journal.settle().err().map(|error| error.to_string());
         }
         // Callers hear back also when the disk does not take it: what they asked for is done, only not remembered yet.
         for job in batch.jobs {
@@ -435,6 +434,7 @@ mod tests {
             .execute_batch("CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(FAIL, 'full'); END")
             .unwrap();
         (4..=6).for_each(|number| handle.record(event(number)));
+        handle.wake();
         assert!(matches!(reports.recv_timeout(Duration::from_secs(60)).unwrap(), DiskReport::Trouble(_)));
         assert_eq!(query(Filter { limit: 9, ..Filter::default() }), [1, 2, 3, 4, 5, 6]);
         assert_eq!(query(Filter { limit: 4, ..Filter::default() }), [1, 2, 3, 4]);

@@ -69,8 +69,8 @@ pub enum Opened {
     Whole,
     /// It was damaged and put aside; a new one has begun.
     Anew,
-    /// The disk does not take one now: until it does, it is kept in memory.
-    InMemory,
+    /// The disk does not take one now, for this reason: until it does, it is kept in memory.
+    InMemory(String),
 }
 
 /// Which events.
@@ -132,7 +132,7 @@ impl Journal {
                 // What has been written beside a file that is there is not seen, and may be all there is.
                 let newest = newest_as_it_lies(path).or_else(|| path.exists().then_some(0));
                 journal.taken = newest.map_or(0, |newest| newest + NOT_SEEN_MAX);
-                Ok((journal, Opened::InMemory))
+                Ok((journal, Opened::InMemory(at(path, error).to_string())))
             }
             Err(error) => Err(at(path, error)),
         }
@@ -179,7 +179,8 @@ impl Journal {
         Ok(())
     }
 
-    fn has_file(&self) -> bool {
+    /// Whether it is kept in its file, and not in memory.
+    pub(crate) fn has_file(&self) -> bool {
         self.connection.path().is_some_and(|path| !path.is_empty())
     }
 

@@ -73,10 +73,12 @@ impl Guard {
         let asked = memory.asked();
         let name = memory.service().to_string();
         let stop = self.services.get(&id).map_or_else(Stop::default, |local| local.plan.stop.clone());
+        // What survived being killed is still there: the next guard must not start its twin.
+        let orderly = orderly == Orderly::Yes && memory.runs().next().is_none();
         let stored = Stored {
             format: store::VERSION,
             boot: self.boot.clone(),
-            orderly: orderly == Orderly::Yes,
+            orderly,
             processes,
             stop: Stop { command: None, ..stop },
             memory,

@@ -122,9 +122,13 @@ impl Guard {
     /// Says where events could not be kept as they should be.
     fn note_journal(&mut self, opened: Opened) {
         match opened {
-            // The disk tells of one that it does not take.
-            Opened::Whole | Opened::InMemory => {}
+            Opened::Whole => {}
             Opened::Anew => self.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
+            // The disk tells when it is over.
+            Opened::InMemory(why) => {
+                self.disk_in_trouble = true;
+                self.trouble(format!("{why}; until it can be, events are kept in memory only"));
+            }
         }
     }
 }
