@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use menshen_api::types::Event;
+use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Durability, replace};
 
 use crate::journal::{Bounds, Filter, Journal, JournalError};
@@ -220,7 +221,10 @@ impl Writer {
         // Callers hear back also when the disk does not take it: what they asked for is done, only not remembered yet.
         for job in batch.jobs {
             match job {
-                Job::Then(call) => call(),
+                Job::Then(call) => {
+                    reach(FailPoint::AnswerReady);
+                    call();
+                }
                 Job::Query(filter, answer) => answer(self.query(&filter, &batch.events)),
             }
         }
@@ -319,8 +323,12 @@ impl Queue {
 
 fn remove(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => {
+            reach(FailPoint::RecordRemoved);
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

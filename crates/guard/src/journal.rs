@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use menshen_api::Time;
 use menshen_api::types::Event;
+use menshen_os::fail_point::{FailPoint, reach};
 use rusqlite::{Connection, OpenFlags, Row, params};
 use thiserror::Error;
 
@@ -217,9 +218,11 @@ impl Journal {
                     count += 1;
                 }
             }
+            reach(FailPoint::JournalInserted);
             transaction.commit()
         };
         write().map_err(|source| at(&path, source))?;
+        reach(FailPoint::JournalCommitted);
         self.since_pruning = self.since_pruning.saturating_add(count);
         if self.since_pruning >= PRUNE_EVERY {
             self.prune().map_err(|source| at(&path, source))?;
@@ -257,6 +260,7 @@ impl Journal {
         let keep_ms = i64::try_from(self.bounds.keep.as_millis()).unwrap_or(i64::MAX);
         let oldest_ms = menshen_os::clock::wall_ms().saturating_sub(keep_ms);
         self.connection.execute("DELETE FROM event WHERE time_ms < ?1", [oldest_ms])?;
+        reach(FailPoint::JournalPruned);
         let most = if self.has_file() { self.bounds.bytes } else { self.bounds.bytes.min(IN_MEMORY_BYTES_MAX) };
         if self.size()? > most {
             let enough = most / PRUNE_PARTS * (PRUNE_PARTS - 1);

@@ -11,6 +11,7 @@ use std::path::Path;
 pub use platform::{Lock, create_folder, look, set_group_access};
 
 use crate::error::context;
+use crate::fail_point::{FailPoint, reach};
 
 /// Whether a write has to survive a loss of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,19 +36,24 @@ pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Resul
         let _ = fs::remove_file(beside);
     }
     written.map_err(context(format!("writing {}", path.display())))?;
+    reach(FailPoint::RecordRenamed);
     if durability == Durability::Power
         && let Some(folder) = path.parent()
     {
         File::open(folder)?.sync_all().map_err(context(format!("writing {}", folder.display())))?;
+        reach(FailPoint::RecordFolderSynced);
     }
     Ok(())
 }
 
 fn write_beside(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let mut file = platform::create_private(path)?;
+    reach(FailPoint::RecordCreated);
     file.write_all(content)?;
+    reach(FailPoint::RecordWritten);
     if durability == Durability::Power {
         file.sync_data()?;
+        reach(FailPoint::RecordSynced);
     }
     Ok(())
 }

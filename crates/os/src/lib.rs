@@ -6,6 +6,7 @@
 //! - [`local_socket`]: the control socket, with the caller's credentials from the kernel.
 //! - [`handover`]: going on as another program, with what is kept for it.
 //! - [`account`], [`clock`], [`file`], [`host`], [`memory`], [`paths`], [`signal`]: the small differences.
+//! - [`fail_point`]: where tests have the guard die.
 //!
 //! Files with the same name are the same thing on another system (`unix.rs`, `windows.rs`); `cfg` stands on `mod` lines
 //! only. This is the only crate with `unsafe`.
@@ -14,6 +15,7 @@ pub mod account;
 pub mod clock;
 pub mod error;
 pub mod event;
+pub mod fail_point;
 pub mod file;
 pub mod handover;
 pub mod host;

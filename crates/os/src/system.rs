@@ -6,7 +6,7 @@
 #[path = "system/linux/system.rs"]
 mod platform;
 
-pub use platform::{System, Waker, exists, hold_signals, leave_terminal};
+pub use platform::{Running, System, Waker, exists, hold_signals, leave_terminal};
 
 use std::path::PathBuf;
 
@@ -17,6 +17,8 @@ use crate::event::{Exit, TreeState};
 pub struct SystemConfig {
     /// The guard's name: its trees carry it.
     pub instance: String,
+    /// The folder of its sockets, which tells it from guards of the same name elsewhere.
+    pub run_folder: PathBuf,
     /// How trees are told apart.
     pub trees: TreeMode,
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod adoption;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod control;

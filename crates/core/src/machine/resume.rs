@@ -42,6 +42,13 @@ impl Core {
         Ok(id)
     }
 
+    /// Takes over a program that was found running and of which the memory does not know, because the last guard died before
+    /// it could note it, or the memory is older. It is the service's run from now on; where only something is left of it, its
+    /// process is `None` and its end is yet to be told. To be called before [`Event::Begin`].
+    pub fn resume_found(&mut self, service: ServiceId, pid: Option<u32>) {
+        self.with_service(service, |service, context| service.found(context, pid));
+    }
+
     fn take_over(&mut self, service: ServiceId, (life, timers): (Life, Vec<(Timer, Instant)>)) {
         let Some(known) = self.services.get_mut(&service) else { return };
         known.life = life;

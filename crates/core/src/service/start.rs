@@ -8,7 +8,7 @@ use menshen_plan::plan::ProbeCheck;
 
 use super::{BreakerState, Context, Service};
 use crate::effect::Effect;
-use crate::event::Role;
+use crate::event::{Role, RunId};
 use crate::state::{State, Wanted};
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -39,6 +39,13 @@ impl Service {
             self.life.breaker.state = BreakerState::HalfOpen;
         }
         let reason = std::mem::take(&mut self.life.due_reason);
+        let id = self.begin_run(context, reason);
+        let plan = std::sync::Arc::clone(&self.plan);
+        context.effects.push(Effect::Spawn { run: id, plan, main_pid: None });
+    }
+
+    /// A run begins: nothing that was known of the last one holds for it.
+    fn begin_run(&mut self, context: &mut Context<'_>, reason: String) -> RunId {
         self.enter(context, Trigger::Start, reason);
         self.life.stopped_by_rule = false;
         self.life.delayed = false;
@@ -55,8 +62,34 @@ impl Service {
         if let Some(deadline) = self.start_deadline(context.now) {
             context.timers.set(self.id, Timer::Start, deadline);
         }
-        let plan = std::sync::Arc::clone(&self.plan);
-        context.effects.push(Effect::Spawn { run: id, plan, main_pid: None });
+        id
+    }
+
+    /// Its program runs, and nobody had noted that. Somebody must have wanted it.
+    pub(crate) fn found(&mut self, context: &mut Context<'_>, pid: Option<u32>) {
+        // Another process than the one that was noted: that one has died.
+        let earlier = self.life.main.take_if(|run| run.pid.is_some() && run.pid != pid);
+        if self.life.main.is_some() {
+            // The run that was noted, perhaps before anybody knew its process.
+        } else if let Some(run) = earlier.filter(|_| self.state() != State::Stopping) {
+            // It was started again, and nobody had counted that.
+            self.life.restarts = self.life.restarts.saturating_add(1);
+            self.life.restarts_total = self.life.restarts_total.saturating_add(1);
+            self.life.main = Some(run);
+        } else {
+            if self.life.breaker.state == BreakerState::Open {
+                self.life.breaker.state = BreakerState::HalfOpen;
+            }
+            if self.life.wanted == Wanted::Down && !self.gone {
+                self.life.wanted = Wanted::Up;
+                self.life.wanted_by_operator = true;
+            }
+            self.begin_run(context, "found running".to_owned());
+        }
+        if let Some(run) = &mut self.life.main {
+            run.pid = pid;
+            run.main_ended = false;
+        }
     }
 
     /// The program runs.

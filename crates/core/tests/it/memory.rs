@@ -234,3 +234,60 @@ fn what_left_the_definition_and_came_back_is_never_there_twice() {
     next.send(Event::Exited { run, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
     assert_eq!((next.state("web"), next.starts("web")), (State::Running, 1));
 }
+
+#[test]
+fn a_program_that_was_found_running_is_the_services_run_and_is_not_started_again() {
+    // Nothing was written of it yet: as after a guard that died right after its first start.
+    let mut next = Rig::idle(WEB);
+    let id = next.id("web");
+    next.core.resume_found(id, Some(77));
+    next.send(Event::Begin);
+    assert_eq!((next.state("web"), next.starts("web")), (State::Running, 0));
+    assert_eq!((next.status("web").pid, next.status("web").restarts), (Some(77), 0));
+}
+
+#[test]
+fn another_program_than_the_one_that_was_noted_is_the_next_run_and_the_death_between_counts() {
+    let rig = Rig::new(WEB);
+    let mut next = Rig::idle(WEB);
+    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
+    next.core.resume(id, memory).unwrap();
+    next.core.resume_found(id, Some(77));
+    next.send(Event::Begin);
+    assert_eq!((next.state("web"), next.starts("web")), (State::Running, 0));
+    assert_eq!((next.status("web").pid, next.status("web").restarts_total), (Some(77), 1));
+    // The same process as was noted is no other.
+    let mut after = Rig::idle(WEB);
+    let (id, memory) = (after.id("web"), next.core.memory(next.id("web")).unwrap());
+    after.core.resume(id, memory).unwrap();
+    after.core.resume_found(id, Some(77));
+    after.send(Event::Begin);
+    assert_eq!((after.state("web"), after.status("web").restarts_total), (State::Running, 1));
+}
+
+#[test]
+fn a_start_the_last_guard_did_not_live_to_note_is_not_taken_back() {
+    let mut rig = Rig::new(WEB);
+    rig.command("web", Command::Stop).unwrap();
+    rig.exit("web", 0);
+    let mut next = Rig::idle(WEB);
+    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
+    next.core.resume(id, memory).unwrap();
+    next.core.resume_found(id, Some(77));
+    next.send(Event::Begin);
+    assert_eq!((next.state("web"), next.starts("web")), (State::Running, 0));
+}
+
+#[test]
+fn what_was_started_after_a_stop_that_was_not_noted_as_over_is_not_stopped() {
+    let mut rig = Rig::new(WEB);
+    rig.command("web", Command::Restart).unwrap();
+    assert_eq!(rig.state("web"), State::Stopping);
+    let mut next = Rig::idle(WEB);
+    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
+    next.core.resume(id, memory).unwrap();
+    next.core.resume_found(id, Some(77));
+    next.send(Event::Begin);
+    assert_eq!((next.state("web"), next.starts("web"), next.signals("web").len()), (State::Running, 0, 0));
+    assert_eq!(next.status("web").restarts_total, 0, "it did not die");
+}

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use menshen_core::{Event, Exit, MemoryError, Record, RecordKind, RunId, ServiceId, Tree};
+use menshen_core::{Event, Exit, Memory, MemoryError, Record, RecordKind, Role, RunId, ServiceId, Tree};
 use menshen_os::Place;
-use menshen_os::system::{Adopted, Earlier};
-use menshen_plan::definition::{Rotate, Stop};
+use menshen_os::fail_point::{FailPoint, reach};
+use menshen_os::system::{Adopted, Earlier, Running};
+use menshen_plan::definition::{ProbeKind, Rotate, Stop};
 use menshen_plan::{Input, Layer, ServiceName, ServicePlan, Source};
 
-use super::carry_out::role_name;
+use super::carry_out::{probe_role, role_name};
 use super::status::{exit, tree};
 use super::store::{self, Remembered, Stored, StoredProcess};
 use super::{EndWhen, Guard};
@@ -21,27 +22,45 @@ struct Ended {
     tree: Tree,
 }
 
+/// What there was before this guard, as far as the machine has been up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// No guard of this name: nothing can run.
+    Nothing,
+    /// One at least.
+    AGuard,
+}
+
 impl Guard {
     /// Goes on with what was remembered of each service. To be called before the core begins.
-    pub(super) fn take_over(&mut self, mut remembered: Remembered) {
+    ///
+    /// What runs is what runs, whatever was remembered: a guard may have died between a start and its note of it, a note may
+    /// be damaged, and the folder of all notes may be that of another day. Nothing that runs gets a twin.
+    pub(super) fn take_over(&mut self, mut remembered: Remembered, before: Before) {
+        let running = (before == Before::AGuard).then(|| self.system.running());
         let ids: Vec<ServiceId> = self.core.services().collect();
         let mut ended = Vec::new();
         for id in ids {
             let Some(name) = self.core.name(id).map(ToString::to_string) else { continue };
-            match remembered.remove(&name) {
-                None => {}
-                Some(Ok(stored)) => ended.extend(self.take_over_one(id, &name, &stored)),
-                // A file that was half written or damaged says nothing; the service starts as if it were new.
-                Some(Err(error)) => self.note(error.to_string()),
-            }
+            let noted = match remembered.remove(&name) {
+                None => Vec::new(),
+                Some(Ok(stored)) => self.resume(id, &name, stored),
+                Some(Err(error)) => {
+                    self.note(error.to_string());
+                    Vec::new()
+                }
+            };
+            ended.extend(self.look_for_runs(id, &name, &noted, running.as_ref()));
+            reach(FailPoint::TakenOver);
         }
-        ended.extend(self.take_over_gone(remembered));
+        ended.extend(self.take_over_gone(remembered, running.as_ref()));
         for Ended { run, exit, tree } in ended {
             self.feed_later(Event::Exited { run, exit, oom: false, tree });
         }
     }
 
-    fn take_over_one(&mut self, id: ServiceId, name: &str, stored: &Stored) -> Vec<Ended> {
+    /// Hands what was remembered of a service to the core, and says which processes were noted.
+    fn resume(&mut self, id: ServiceId, name: &str, stored: Stored) -> Vec<StoredProcess> {
         let asked = stored.memory.asked();
         if stored.orderly || stored.boot != self.boot {
             // `menshen run` was typed just now, which says more than a stop of an earlier day.
@@ -53,18 +72,19 @@ impl Guard {
             }
             return Vec::new();
         }
-        let resumed = self.core.resume(id, stored.memory.clone());
-        let known = self.is_known(name, resumed);
-        known.map(|()| self.look_for_runs(id, name, stored)).unwrap_or_default()
+        let resumed = self.core.resume(id, stored.memory);
+        self.is_known(name, resumed).map_or_else(Vec::new, |()| stored.processes)
     }
 
     /// Services that left the definition while no guard was there: what runs of them ends, and nothing of them is kept.
-    fn take_over_gone(&mut self, remembered: Remembered) -> Vec<Ended> {
+    fn take_over_gone(&mut self, remembered: Remembered, running: Option<&Running>) -> Vec<Ended> {
         let mut ended = Vec::new();
         let memory = self.paths.memory(&self.instance);
         for (name, stored) in remembered {
             match stored {
-                Ok(stored) if self.may_live(&stored) => ended.extend(self.take_over_one_gone(&name, &stored)),
+                Ok(stored) if self.may_live(&name, &stored, running) => {
+                    ended.extend(self.take_over_one_gone(&name, stored, running));
+                }
                 Ok(_) => self.disk_handle.forget(store::path(&memory, &name)),
                 Err(error) => self.note(error.to_string()),
             }
@@ -73,31 +93,40 @@ impl Guard {
     }
 
     /// Whether something may be left of what a guard began.
-    fn may_live(&self, stored: &Stored) -> bool {
-        !stored.orderly && stored.boot == self.boot && stored.memory.runs().next().is_some()
+    fn may_live(&self, name: &str, stored: &Stored, running: Option<&Running>) -> bool {
+        let is_noted = !stored.orderly && stored.memory.runs().next().is_some();
+        let runs = running.is_some_and(|running| self.system.has(running, &place(name, Role::Main)));
+        stored.boot == self.boot && (is_noted || runs)
     }
 
-    fn take_over_one_gone(&mut self, name: &str, stored: &Stored) -> Vec<Ended> {
+    fn take_over_one_gone(&mut self, name: &str, stored: Stored, running: Option<&Running>) -> Vec<Ended> {
         let Some(plan) = plan_of_gone(stored.memory.service(), &stored.stop) else {
             self.note(format!("what was remembered of {name} cannot be followed; it may still run"));
             return Vec::new();
         };
-        let resumed = self.core.resume_gone(&plan, stored.memory.clone());
+        let resumed = self.core.resume_gone(&plan, stored.memory);
         let Some(id) = self.is_known(name, resumed) else { return Vec::new() };
         self.furnish(id, &plan);
-        self.look_for_runs(id, name, stored)
+        self.look_for_runs(id, name, &stored.processes, running)
     }
 
     /// Opens what runs of a service, and tells what has ended.
-    fn look_for_runs(&mut self, id: ServiceId, name: &str, stored: &Stored) -> Vec<Ended> {
-        let runs: Vec<_> = stored.memory.runs().collect();
+    fn look_for_runs(
+        &mut self,
+        id: ServiceId,
+        name: &str,
+        noted: &[StoredProcess],
+        running: Option<&Running>,
+    ) -> Vec<Ended> {
+        if let Some(running) = running {
+            self.take_in_what_runs(id, name, noted, running);
+        }
+        let runs: Vec<_> = self.core.memory(id).iter().flat_map(Memory::runs).collect();
         let mut ended = Vec::new();
         for (role, number, _) in runs {
             let run = RunId { service: id, role, number };
-            let process = stored.processes.iter().find(|process| process.role == role && process.number == number);
-            let place = Place { service: name.to_owned(), role: role_name(role).to_owned() };
-            // The guard may have died between a start and its note of it: what was born meanwhile must not get a twin.
-            let earlier = process.map_or(Earlier::UNKNOWN, StoredProcess::earlier);
+            let place = place(name, role);
+            let earlier = self.earlier(&place, run, noted, running);
             let token = self.jobs.token();
             self.jobs.add_run(token, run);
             match self.system.adopt(token, &place, &earlier) {
@@ -119,10 +148,60 @@ impl Guard {
         ended
     }
 
+    /// Tells the core of a program that runs and that was not noted. Commands of probes are nobody's: they are ended.
+    fn take_in_what_runs(&mut self, id: ServiceId, name: &str, noted: &[StoredProcess], running: &Running) {
+        for kind in ProbeKind::ALL {
+            let place = Place { service: name.to_owned(), role: probe_role(kind) };
+            if self.system.has(running, &place) {
+                self.system.kill_left(&place);
+            }
+        }
+        let main = self.core.main_run(id);
+        let noted = main.and_then(|run| noted_as(noted, run));
+        if noted.as_ref().is_some_and(|noted| self.system.lives(noted)) {
+            return;
+        }
+        let place = place(name, Role::Main);
+        if let Some(found) = self.system.main_of(running, &place) {
+            // What has named another main process is still the run that was noted.
+            let first = noted.and_then(|noted| noted.first);
+            if first != Some((found.pid, found.start_time)) {
+                self.core.resume_found(id, Some(found.pid));
+            }
+        } else if main.is_none() && self.system.has(running, &place) && self.ends_whole(id) {
+            self.core.resume_found(id, None);
+        }
+    }
+
+    /// Whether nothing a program started may be left when it has ended.
+    fn ends_whole(&self, id: ServiceId) -> bool {
+        self.services.get(&id).is_none_or(|local| local.plan.stop.tree)
+    }
+
+    /// The process of a run: the one that was noted, or, where that is gone or there is none, the one that was found.
+    fn earlier(&self, place: &Place, run: RunId, noted: &[StoredProcess], running: Option<&Running>) -> Earlier {
+        let noted = noted_as(noted, run);
+        if let Some(noted) = noted.as_ref().filter(|noted| self.system.lives(noted)) {
+            return noted.clone();
+        }
+        let found = running.filter(|_| run.role == Role::Main);
+        let found = found.and_then(|running| self.system.main_of(running, place));
+        found.or(noted).unwrap_or(Earlier::UNKNOWN)
+    }
+
     /// What came of handing a memory to the core. One that is another service's is noted, and nothing comes of it.
     fn is_known<T>(&mut self, name: &str, resumed: Result<T, MemoryError>) -> Option<T> {
         resumed.map_err(|error| self.note(format!("what was remembered of {name}: {error}"))).ok()
     }
+}
+
+/// The process that was noted of a run.
+fn noted_as(noted: &[StoredProcess], run: RunId) -> Option<Earlier> {
+    noted.iter().find(|process| process.role == run.role && process.number == run.number).map(StoredProcess::earlier)
+}
+
+fn place(service: &str, role: Role) -> Place {
+    Place { service: service.to_owned(), role: role_name(role).to_owned() }
 }
 
 /// A plan for a service that is gone from the definition: it is stopped as it would have been, and its logs are kept.

@@ -225,7 +225,7 @@ impl Guard {
             passed: Vec::new(),
         };
         let program = program::of_probe(plan, command, around);
-        let place = Place { service: plan.name.to_string(), role: format!("probe-{kind}") };
+        let place = Place { service: plan.name.to_string(), role: probe_role(kind) };
         let token = self.jobs.token();
         self.system.spawn(token, &place, &program).map_err(|error| Miss::of(&error))?;
         self.jobs.add(token, Job::Probe { service, kind, round, outcome: None });
@@ -318,6 +318,11 @@ const fn of(target: SignalTarget) -> Target {
         SignalTarget::Rest => Target::Rest,
         SignalTarget::Tree => Target::Tree,
     }
+}
+
+/// The role of a probe's command.
+pub(super) fn probe_role(kind: ProbeKind) -> String {
+    format!("probe-{kind}")
 }
 
 pub(super) const fn role_name(role: Role) -> &'static str {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use menshen_api::types::Upgraded;
 use menshen_core::{Core, Record, RecordKind};
 use menshen_os::System;
+use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Lock, create_folder};
 use menshen_os::paths::RUN_FOLDER_MODE;
 use menshen_os::system::SystemConfig;
@@ -16,6 +17,7 @@ use menshen_plan::Plan;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::adopt::Before;
 use super::alert::Alerts;
 use super::carry_out::Orderly;
 use super::input::{Input, Inputs, LogReports};
@@ -50,9 +52,11 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let Options { source, plan, paths, trees, end, mut watcher, takeover } = options;
     let instance = plan.name.to_string();
     let mut inherited = takeover.as_ref().map(|takeover| takeover.open()).unwrap_or_default();
+    // The folder of its pipes is gone after a boot.
+    let before = if paths.pipes(&instance).exists() { Before::AGuard } else { Before::Nothing };
     let lock = claim(&paths, &instance, inherited.lock.take())?;
     let remembered = recall(&paths.memory(&instance))?;
-    let system = System::new(&SystemConfig { instance: instance.clone(), trees })
+    let system = System::new(&SystemConfig { instance: instance.clone(), run_folder: paths.run.clone(), trees })
         .map_err(failed("setting up process control"))?;
     let (inputs, waiting) = Inputs::channel(system.waker());
     let tasks = Tasks::start().map_err(failed("starting the task thread"))?;
@@ -114,7 +118,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     guard.furnish_all(&plan);
     guard.put_in_order();
     guard.note_journal(opened);
-    guard.succeed(remembered, takeover);
+    guard.succeed(remembered, before, takeover);
     Ok(guard)
 }
 
@@ -230,8 +234,8 @@ impl Guard {
     }
 
     /// Goes on where a guard before this one ended, be it that it was killed or made room.
-    fn succeed(&mut self, remembered: Remembered, takeover: Option<Box<Handover>>) {
-        self.take_over(remembered);
+    fn succeed(&mut self, remembered: Remembered, before: Before, takeover: Option<Box<Handover>>) {
+        self.take_over(remembered, before);
         // What is left is of services that are gone.
         self.succession.inherited = Inherited::default();
         if let Some(takeover) = takeover {
@@ -263,6 +267,7 @@ impl Guard {
         if let Some(disk) = self.disk.take() {
             disk.stop();
         }
+        reach(FailPoint::EndRemembered);
         self.system.close();
         // Last, so that a next guard of this name finds everything let go.
         if let Some(Held { lock, tasks }) = self.held.take() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use menshen_os::error::describe;
+use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::output::{FileId, LogFile};
 
 use super::index::IndexWriter;
@@ -86,6 +87,7 @@ impl Current {
             self.finish_close(&listing);
         }
         let file = LogFile::open(&self.path)?;
+        reach(FailPoint::LogOpened);
         let state = file.state()?;
         let index = IndexWriter::open(&self.stem.index(&self.folder), state.length);
         let started_ms = match state.length {
@@ -135,9 +137,11 @@ impl Current {
     ) -> io::Result<T> {
         let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotConnected.into()) };
         open.index.note(open.length, now.wall_ms);
+        reach(FailPoint::LogTimeNoted);
         let written = put(&open.file, open.length);
         let (count, result) = written.map_err(|error| about("writing", &self.path, &error))?;
         if count > 0 {
+            reach(FailPoint::LogWritten);
             open.length += count as u64;
             open.started_ms.get_or_insert(now.wall_ms);
         }
@@ -166,8 +170,10 @@ impl Current {
             closed.sequence = closed.sequence.saturating_add(1);
         }
         fs::rename(&self.path, closed.path(&self.folder, Part::Plain))?;
+        reach(FailPoint::LogClosed);
         // Without it, times are unknown; nothing else depends on it.
         let _ = fs::rename(self.stem.index(&self.folder), closed.path(&self.folder, Part::Index));
+        reach(FailPoint::LogTimesClosed);
         self.sequence = closed.sequence.saturating_add(1);
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::write::GzEncoder;
 use menshen_os::error::describe;
+use menshen_os::fail_point::{FailPoint, reach};
 use menshen_plan::definition::{Compression, Rotate};
 use thiserror::Error;
 
@@ -87,7 +88,10 @@ fn compress(folder: &Path, closed: &Closed, part: Part, stop: &AtomicBool) -> io
     }
     written?;
     fs::rename(&unfinished, closed.path(folder, part))?;
-    fs::remove_file(&plain)
+    reach(FailPoint::LogCompressedNamed);
+    fs::remove_file(&plain)?;
+    reach(FailPoint::LogOriginalRemoved);
+    Ok(())
 }
 
 fn compress_beside(plain: &Path, unfinished: &Path, part: Part, stop: &AtomicBool) -> io::Result<()> {
@@ -104,8 +108,11 @@ fn compress_beside(plain: &Path, unfinished: &Path, part: Part, stop: &AtomicBoo
     if let Ok(modified) = metadata.modified() {
         target.set_modified(modified)?;
     }
+    reach(FailPoint::LogCompressed);
     // The original may be on the disk for long; a loss of power must not take both.
-    target.sync_data()
+    target.sync_data()?;
+    reach(FailPoint::LogCompressedSynced);
+    Ok(())
 }
 
 fn copy<W: Write>(mut source: File, mut target: W, stop: &AtomicBool) -> io::Result<W> {
@@ -153,6 +160,7 @@ fn drop_closed(folder: &Path, closed: &Closed, listing: &Listing) -> Result<(), 
     let is_newest = listing.newest(closed.stem) == Some(closed);
     for part in listing.closed[closed].iter().filter(|part| !(is_newest && **part == Part::Index)) {
         remove(&closed.path(folder, *part))?;
+        reach(FailPoint::LogRetired);
     }
     Ok(())
 }

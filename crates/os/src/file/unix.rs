@@ -1,15 +1,17 @@
 //! Files on Unix.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
 use super::Look;
 use crate::error::{context, describe};
+use crate::fail_point::{FailPoint, reach};
 
 pub(super) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
@@ -66,6 +68,11 @@ pub fn look(path: &Path) -> Look {
     }
 }
 
+/// How long a lock is waited for whose guard is gone.
+const LET_GO_WITHIN: Duration = Duration::from_secs(5);
+/// And how often it is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// The lock of an instance: held as long as this lives, and let go by the kernel when the guard dies.
 #[derive(Debug)]
 pub struct Lock {
@@ -73,18 +80,31 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock; `None` if another process holds it.
+    /// Takes the lock; `None` if another guard holds it.
+    ///
+    /// A guard that was killed may leave it to a child that has not executed its program yet, for an instant. So a lock
+    /// whose guard is gone is waited for, for a while.
     ///
     /// # Errors
     /// When the file cannot be opened or locked.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
-        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-        let file = open.map_err(context(format!("opening {}", path.display())))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(context(format!("locking {}", path.display()))(error.into())),
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+        let mut file = open.map_err(context(format!("opening {}", path.display())))?;
+        let end = Instant::now() + LET_GO_WITHIN;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) if holder_lives(&mut file) || Instant::now() >= end => {
+                    return Ok(None);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOOK_AGAIN),
+                Err(error) => return Err(context(format!("locking {}", path.display()))(error.into())),
+            }
         }
+        reach(FailPoint::LockTaken);
+        // A lock that does not say whose it is can be waited for in vain, and nothing worse.
+        let _ = file.set_len(0).and_then(|()| file.write_all_at(std::process::id().to_string().as_bytes(), 0));
+        Ok(Some(Self { file }))
     }
 
     /// The lock that the program before this one held, in the same process.
@@ -100,6 +120,14 @@ impl AsFd for Lock {
     }
 }
 
+/// Whether the guard that says that it holds the lock is there.
+fn holder_lives(file: &mut File) -> bool {
+    let mut text = String::new();
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
+    let pid = read.ok().and_then(|_| text.trim().parse().ok());
+    pid.is_some_and(crate::system::exists)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +141,21 @@ mod tests {
         assert!(Lock::take(&path).unwrap().is_none());
         drop(first);
         assert!(Lock::take(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_guard_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::take(&path).unwrap();
+        // No process has this number: as if the guard had been killed, and a child of it held the lock still.
+        fs::write(&path, "4194305").unwrap();
+        let let_go = std::thread::spawn(move || {
+            std::thread::sleep(LOOK_AGAIN * 4);
+            drop(held);
+        });
+        assert!(Lock::take(&path).unwrap().is_some());
+        let_go.join().unwrap();
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub use journal::JournalSocket;
 
 use crate::error::context;
 use crate::event::Token;
+use crate::fail_point::{FailPoint, reach};
 
 /// How much a pipe holds while nobody reads, in bytes. An unprivileged guard with many services gets less of the system.
 const PIPE_BYTES: usize = 1024 * 1024;
@@ -78,7 +79,8 @@ impl Pipe {
     pub fn open(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Self> {
         let what = || context(format!("opening the pipe {}", path.display()));
         match mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Ok(()) => reach(FailPoint::PipeMade),
+            Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(what()(error.into())),
         }
         let metadata = fs::symlink_metadata(path).map_err(what())?;

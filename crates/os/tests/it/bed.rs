@@ -35,7 +35,8 @@ impl Bed {
     pub(crate) fn new(trees: TreeMode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let instance = format!("test-{}", folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
-        let system = System::new(&SystemConfig { instance, trees }).unwrap();
+        let run_folder = folder.path().to_owned();
+        let system = System::new(&SystemConfig { instance, run_folder, trees }).unwrap();
         Self { system, folder, events: VecDeque::new(), next: 1 }
     }
 

@@ -23,9 +23,10 @@ use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use super::{Adopted, Earlier, SystemConfig, Target};
 use crate::error::context;
 use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
+use crate::fail_point::{FailPoint, reach};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
-use crate::tree::{Forest, Tree};
+use crate::tree::{Census, Forest, Owner, Tree};
 use crate::usage::{Enforced, Limits, Usage};
 
 use prepare::Prepared;
@@ -61,6 +62,10 @@ pub struct System {
     inherited: prepare::Inherited,
     spawner: Spawner,
 }
+
+/// What runs of a guard's programs, whatever was noted of them.
+#[derive(Debug)]
+pub struct Running(Census);
 
 /// Ends a wait from another thread.
 #[derive(Debug, Clone)]
@@ -107,7 +112,8 @@ impl System {
         let inherited = prepare::Inherited::take()?;
         // Orphans come to the guard instead of to PID 1; as PID 1 it gets them anyway.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let forest = Forest::new(&config.instance, config.trees)?;
+        let owner = Owner { instance: config.instance.clone(), run_folder: config.run_folder.clone() };
+        let forest = Forest::new(owner, config.trees)?;
         let spawner = Spawner::new(Arc::clone(&inherited.null));
         let system = Self {
             epoll,
@@ -184,7 +190,9 @@ impl System {
         let mark = self.forest.mark(place, self.runs);
         let entries = self.forest.old_entries(&place.service);
         let (prepared, given) = Prepared::new(program, &self.inherited, &mark, entries)?;
+        reach(FailPoint::TreeMade);
         let born = self.spawner.spawn(prepared, &given, tree.folder())?;
+        reach(FailPoint::ChildBorn);
         tree.planted(mark, born.pid);
         let oom_kills = self.forest.oom_kills(&place.service);
         let process = Process::new(token, place.clone(), tree, born, given.tail, oom_kills);
@@ -208,6 +216,35 @@ impl System {
             self.watch(tail, Source::Tail, token, epoll::EventFlags::IN)?;
         }
         Ok(())
+    }
+
+    /// Looks what runs of this guard's programs now: every process there is tells whose it is.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        Running(Census::take())
+    }
+
+    /// The main process of a program that runs.
+    #[must_use]
+    pub fn main_of(&self, running: &Running, place: &Place) -> Option<Earlier> {
+        self.forest.main_of(&running.0, place)
+    }
+
+    /// Whether anything of a program lives, be it only what its main process has left.
+    #[must_use]
+    pub fn has(&self, running: &Running, place: &Place) -> bool {
+        self.forest.has(&running.0, place)
+    }
+
+    /// Whether a process that an earlier guard looked after is there, and not merely waiting to be reaped.
+    #[must_use]
+    pub fn lives(&self, earlier: &Earlier) -> bool {
+        crate::tree::lives(earlier.pid, earlier.start_time)
+    }
+
+    /// Kills whatever lives of a program that an earlier guard started, and nobody waits for.
+    pub fn kill_left(&self, place: &Place) {
+        self.forest.tree_of_earlier(place, &Earlier::UNKNOWN).kill();
     }
 
     /// Looks after a process that an earlier guard started.
@@ -265,6 +302,7 @@ impl System {
             Target::Rest => drop(process.tree.signal(signal, Some(process.pid))),
             Target::Tree => drop(process.tree.signal(signal, None)),
         }
+        reach(FailPoint::SignalSent);
     }
 
     /// Kills at once.
@@ -274,6 +312,7 @@ impl System {
             (Target::Main | Target::Rest, _) => self.signal(token, target, libc::SIGKILL),
             (Target::Tree, None) => {}
         }
+        reach(FailPoint::TreeKilled);
     }
 
     /// Freezes a tree; `Frozen` follows.
@@ -455,6 +494,7 @@ impl System {
     fn executed(&mut self, token: Token, events: &mut Vec<OsEvent>) {
         let Some(process) = self.processes.get_mut(&token) else { return };
         if let Some(started) = process.read_exec_pipe() {
+            reach(FailPoint::ChildExecuted);
             events.extend(started);
             self.spawner.collect();
         }
@@ -473,6 +513,7 @@ impl System {
             return;
         };
         let Some(exit) = reap::wait_for(process.pidfd(), process.pid) else { return };
+        reach(FailPoint::EndSeen);
         // The pipe may not have been looked at yet.
         events.extend(process.read_exec_pipe().flatten());
         process.read_tail();

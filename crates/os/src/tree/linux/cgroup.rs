@@ -96,6 +96,13 @@ impl Hierarchy {
         self.root.join(service).join(role)
     }
 
+    /// The folder of the tree a process lives in, wherever a guard of this name made it.
+    pub(crate) fn folder_of(&self, pid: u32, service: &str, role: &str) -> Option<PathBuf> {
+        let path = self.mount.join(procfs::cgroup_path(&pid.to_string())?.trim_start_matches('/'));
+        let own = Path::new(self.root.file_name()?).join(service).join(role);
+        path.ancestors().find(|folder| folder.ends_with(&own)).map(Path::to_owned)
+    }
+
     /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it.
     /// Nothing is born in it any more: nobody knows what has happened there.
     pub(crate) fn leaf_of_earlier(&self, path: &Path) -> Option<Leaf> {

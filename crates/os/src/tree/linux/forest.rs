@@ -7,8 +7,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use super::census::Census;
 use super::cgroup::{Entry, Hierarchy, Leaf};
-use super::mark::Mark;
+use super::mark::{Mark, Owner};
 use super::procfs;
 use super::walk::WalkedTree;
 use crate::program::Place;
@@ -19,7 +20,7 @@ use crate::usage::{Enforced, Limits, Usage};
 #[derive(Debug)]
 pub(crate) struct Forest {
     hierarchy: Option<Hierarchy>,
-    instance: String,
+    owner: Owner,
 }
 
 /// One tree.
@@ -31,15 +32,15 @@ pub(crate) enum Tree {
 }
 
 impl Forest {
-    pub(crate) fn new(instance: &str, mode: TreeMode) -> io::Result<Self> {
+    pub(crate) fn new(owner: Owner, mode: TreeMode) -> io::Result<Self> {
         let hierarchy = match mode {
             TreeMode::Walk => None,
-            TreeMode::Auto | TreeMode::Cgroup => Hierarchy::find(instance),
+            TreeMode::Auto | TreeMode::Cgroup => Hierarchy::find(&owner.instance),
         };
         if mode == TreeMode::Cgroup && hierarchy.is_none() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this machine has no writable cgroup v2"));
         }
-        Ok(Self { hierarchy, instance: instance.to_owned() })
+        Ok(Self { hierarchy, owner })
     }
 
     /// How trees are told apart, for people.
@@ -56,7 +57,20 @@ impl Forest {
 
     /// The mark of a run: the how manieth of this guard.
     pub(crate) fn mark(&self, place: &Place, number: u64) -> Mark {
-        Mark::new(&self.instance, place, number)
+        Mark::new(&self.owner, place, number)
+    }
+
+    /// The main process of a program that runs, by a census.
+    pub(crate) fn main_of(&self, census: &Census, place: &Place) -> Option<Earlier> {
+        let (pid, start_time) = census.main_of(&self.owner, place)?;
+        let folder =
+            self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.folder_of(pid, &place.service, &place.role));
+        Some(Earlier { pid, start_time, first: None, folder })
+    }
+
+    /// Whether anything of a program lives, by a census.
+    pub(crate) fn has(&self, census: &Census, place: &Place) -> bool {
+        census.has(&self.owner, place)
     }
 
     /// The tree of a run that an earlier guard began, whose processes may be gone. The first of them leads it, even where the
@@ -70,11 +84,12 @@ impl Forest {
             }
         }
         let main = (earlier.pid, earlier.start_time);
-        let (leader, leader_start) = earlier.first.unwrap_or(main);
-        let known =
-            [(leader, leader_start), main].into_iter().find(|(pid, start)| procfs::start_time(*pid) == Some(*start));
+        let first = earlier.first.unwrap_or(main);
+        let known = [first, main].into_iter().find(|(pid, start)| procfs::lives(*pid, *start));
         let environment = known.and_then(|(pid, _)| procfs::environment(pid));
-        let mark = Mark::of_earlier(&self.instance, place, environment.as_deref());
+        // Where it is gone, what is left may be of a later run that nobody noted: it is that of any run.
+        let (leader, leader_start) = known.map_or((0, 0), |_| first);
+        let mark = Mark::of_earlier(&self.owner, place, environment.as_deref());
         Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start)))))
     }
 

@@ -5,6 +5,8 @@
 //! the one on how long a process with real-time priority may compute without a pause. A value of 2^62 microseconds and more
 //! limits nothing, is inherited by whatever is started, and can be read by anybody in `/proc/PID/limits`.
 
+use std::path::PathBuf;
+
 use crate::program::Place;
 
 /// The variable that marks every process of a run, for people and where the limit cannot be set.
@@ -13,6 +15,33 @@ const VARIABLE: &str = "MENSHEN_RUN";
 const LIMIT_BASE: u64 = 1 << 62;
 /// The number of the main process takes the lowest bits; no kernel has higher ones (see `PID_MAX_LIMIT`).
 const PID_BITS: u32 = 22;
+
+/// Whose marks they are: a guard is known by its name and by where it works, for others elsewhere may have the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub instance: String,
+    /// The folder of its sockets.
+    pub run_folder: PathBuf,
+}
+
+impl Owner {
+    /// The variable of a program's runs, up to the number of the run.
+    fn variable(&self, place: &Place) -> String {
+        format!("{VARIABLE}={}/{}/{}/", self.instance, place.service, place.role)
+    }
+
+    /// The limit of a program's runs, but for the number of the main process.
+    pub(crate) fn limit(&self, place: &Place) -> u64 {
+        limit(&format!("{}/{}/{}/{}", self.run_folder.display(), self.instance, place.service, place.role))
+    }
+}
+
+/// The program a limit marks, as [`Owner::limit`] has it, and the main process of its run; `None` if it is nobody's mark.
+pub(crate) fn read(limit: Option<u64>) -> Option<(u64, u32)> {
+    let limit = limit.filter(|limit| (LIMIT_BASE..LIMIT_BASE << 1).contains(limit))?;
+    let of = limit >> PID_BITS << PID_BITS;
+    Some((of, u32::try_from(limit - of).ok()?))
+}
 
 /// The mark of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,18 +55,16 @@ pub(crate) struct Mark {
 
 impl Mark {
     /// Of a run that is about to begin: the how manieth of this guard.
-    pub(crate) fn new(instance: &str, place: &Place, number: u64) -> Self {
-        let name = format!("{instance}/{}/{}", place.service, place.role);
-        Self { variable: Some(format!("{VARIABLE}={name}/{number}")), limit: limit(&name) }
+    pub(crate) fn new(owner: &Owner, place: &Place, number: u64) -> Self {
+        Self { variable: Some(format!("{}{number}", owner.variable(place))), limit: owner.limit(place) }
     }
 
     /// Of a run that an earlier guard began; `leader` is the environment of its main process, if that is still there.
-    pub(crate) fn of_earlier(instance: &str, place: &Place, leader: Option<&[u8]>) -> Self {
-        let name = format!("{instance}/{}/{}", place.service, place.role);
-        let begin = format!("{VARIABLE}={name}/");
+    pub(crate) fn of_earlier(owner: &Owner, place: &Place, leader: Option<&[u8]>) -> Self {
+        let begin = owner.variable(place);
         let mut entries = leader.unwrap_or_default().split(|byte| *byte == 0);
         let variable = entries.find(|entry| entry.starts_with(begin.as_bytes()));
-        Self { variable: variable.map(|entry| String::from_utf8_lossy(entry).into_owned()), limit: limit(&name) }
+        Self { variable: variable.map(|entry| String::from_utf8_lossy(entry).into_owned()), limit: owner.limit(place) }
     }
 
     /// The variable with its value.
@@ -53,9 +80,8 @@ impl Mark {
     /// Whether this limit is the mark of the run with this main process, or of any run of the program where that process is
     /// not known (0); `None` if it is nobody's mark.
     pub(crate) fn is_limit(&self, limit: Option<u64>, leader: u32) -> Option<bool> {
-        let limit = limit.filter(|limit| (LIMIT_BASE..LIMIT_BASE << 1).contains(limit))?;
-        let of_any = limit >> PID_BITS << PID_BITS == self.limit;
-        Some(if leader == 0 { of_any } else { limit == self.limit + u64::from(leader) })
+        let (of, main) = read(limit)?;
+        Some(of == self.limit && (leader == 0 || main == leader))
     }
 }
 
@@ -75,15 +101,21 @@ mod tests {
         Place { service: service.to_owned(), role: "main".to_owned() }
     }
 
+    fn owner(instance: &str) -> Owner {
+        Owner { instance: instance.to_owned(), run_folder: "/run/menshen".into() }
+    }
+
     #[test]
     fn a_limit_is_the_mark_of_one_run_and_of_no_other() {
-        let web = Mark::new("shop", &place("web"), 1);
+        let web = Mark::new(&owner("shop"), &place("web"), 1);
         assert_eq!(web.is_limit(Some(web.limit() + 4_194_303), 4_194_303), Some(true));
         assert_eq!(web.is_limit(Some(web.limit() + 12), 13), Some(false));
-        assert_eq!(Mark::new("shop", &place("db"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
-        assert_eq!(Mark::new("other", &place("web"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
+        assert_eq!(Mark::new(&owner("shop"), &place("db"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
+        assert_eq!(Mark::new(&owner("other"), &place("web"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
+        let elsewhere = Owner { run_folder: "/run/user/7/menshen".into(), ..owner("shop") };
+        assert_eq!(Mark::new(&elsewhere, &place("web"), 1).is_limit(Some(web.limit() + 12), 0), Some(false));
         assert_eq!(web.is_limit(Some(web.limit() + 12), 0), Some(true), "any run of it");
-        assert_eq!(Mark::new("shop", &place("db"), 1).is_limit(Some(web.limit() + 12), 0), Some(false));
+        assert_eq!(Mark::new(&owner("shop"), &place("db"), 1).is_limit(Some(web.limit() + 12), 0), Some(false));
         for no_mark in [None, Some(u64::MAX), Some(200_000)] {
             assert_eq!(web.is_limit(no_mark, 12), None);
         }
@@ -91,10 +123,10 @@ mod tests {
 
     #[test]
     fn the_mark_of_an_earlier_run_is_known_from_its_main_process() {
-        let mark = Mark::new("shop", &place("web"), 7);
+        let mark = Mark::new(&owner("shop"), &place("web"), 7);
         let environment = format!("PATH=/bin\0{}\0", mark.variable().unwrap());
-        assert_eq!(Mark::of_earlier("shop", &place("web"), Some(environment.as_bytes())), mark);
-        let without = Mark::of_earlier("shop", &place("web"), None);
+        assert_eq!(Mark::of_earlier(&owner("shop"), &place("web"), Some(environment.as_bytes())), mark);
+        let without = Mark::of_earlier(&owner("shop"), &place("web"), None);
         assert_eq!((without.variable(), without.limit()), (None, mark.limit()));
     }
 }

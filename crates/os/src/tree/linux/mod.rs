@@ -1,5 +1,6 @@
 //! Trees on Linux: cgroups, or else walked.
 
+mod census;
 mod cgroup;
 mod forest;
 mod mark;
@@ -7,8 +8,9 @@ mod procfs;
 mod send;
 mod walk;
 
+pub(crate) use census::Census;
 pub(crate) use cgroup::Entry;
 pub(crate) use forest::{Forest, Tree};
-pub(crate) use mark::Mark;
-pub(crate) use procfs::{describe, start_time, zombie_exit};
+pub(crate) use mark::{Mark, Owner};
+pub(crate) use procfs::{describe, lives, start_time, zombie_exit};
 pub(crate) use send::send;

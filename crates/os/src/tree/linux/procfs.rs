@@ -42,6 +42,11 @@ pub(crate) fn start_time(pid: u32) -> Option<u64> {
     process(pid).map(|process| process.start)
 }
 
+/// Whether the process of this number that started then is there, and not merely waiting to be reaped.
+pub(crate) fn lives(pid: u32, start: u64) -> bool {
+    process(pid).is_some_and(|process| process.start == start && !matches!(process.state, 'Z' | 'X'))
+}
+
 /// What a process is and does, for people: `cat, uninterruptible in request_wait_answer`. Where it hangs is told to those who
 /// may know.
 pub(crate) fn describe(pid: u32) -> String {

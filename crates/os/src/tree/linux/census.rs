@@ -1,0 +1,45 @@
+//! What runs of a guard's programs, as the processes themselves tell by their marks. What was noted of them may be older, or
+//! damaged, or was never written.
+
+use std::collections::BTreeMap;
+
+use super::mark::{self, Owner};
+use super::procfs;
+use crate::program::Place;
+
+/// Every marked process at one instant.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    /// By the mark of the program: the main process of its latest run with its start time, if that lives.
+    programs: BTreeMap<u64, Option<(u32, u64)>>,
+}
+
+impl Census {
+    /// Looks at every process there is.
+    pub(crate) fn take() -> Self {
+        let mut census = Self::default();
+        for (pid, process) in procfs::snapshot() {
+            if matches!(process.state, 'Z' | 'X') {
+                continue;
+            }
+            if let Some((program, main)) = mark::read(procfs::realtime_limit(pid)) {
+                let known = census.programs.entry(program).or_default();
+                let is_later = known.is_none_or(|(_, start)| start <= process.start);
+                if main == pid && is_later {
+                    *known = Some((pid, process.start));
+                }
+            }
+        }
+        census
+    }
+
+    /// The main process of a program, with its start time.
+    pub(crate) fn main_of(&self, owner: &Owner, place: &Place) -> Option<(u32, u64)> {
+        self.programs.get(&owner.limit(place)).copied().flatten()
+    }
+
+    /// Whether anything of a program lives.
+    pub(crate) fn has(&self, owner: &Owner, place: &Place) -> bool {
+        self.programs.contains_key(&owner.limit(place))
+    }
+}

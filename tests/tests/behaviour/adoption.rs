@@ -1,0 +1,137 @@
+//! What the next guard finds is not always what the last one meant to leave.
+
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use menshen_tests::events::Mark;
+use menshen_tests::{Bed, Process, Signal, State, with_both_trees};
+use serde_json::Value as Json;
+
+const WEB: &str = "[service.web]\ncommand = \"sleep 1000\"\nrestart.delay = \"20ms\"\n";
+
+/// The file in which a service is remembered.
+fn record(bed: &Bed, service: &str) -> PathBuf {
+    bed.home().join(format!("state/{}/services/{service}.json", bed.instance()))
+}
+
+/// Changes what is remembered of a service.
+fn edit_record(bed: &Bed, service: &str, edit: impl FnOnce(&mut Json)) {
+    let path = record(bed, service);
+    let mut json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    edit(&mut json);
+    std::fs::write(path, json.to_string()).unwrap();
+}
+
+/// A process that has nothing to do with the guard, for as long as this lives.
+struct Stranger(Child);
+
+impl Stranger {
+    fn start() -> Self {
+        Self(Command::new("sleep").arg("1000").spawn().unwrap())
+    }
+
+    fn process(&self) -> Process {
+        Process::of(self.0.id())
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        // It may be gone, which the test has told by then.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The start time of a process as `/proc` has it.
+fn start_time(process: Process) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).unwrap();
+    stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap()
+}
+
+with_both_trees! {
+    fn a_program_whose_record_is_half_written_runs_on_and_gets_no_twin(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).up();
+        bed.await_ready("web");
+        let web = bed.main_process("web");
+        bed.kill_guard();
+        let path = record(&bed, "web");
+        let content = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &content[..content.len() / 2]).unwrap();
+        std::fs::write(path.with_extension("json.new"), &content[..7]).unwrap();
+        bed.start_guard();
+        bed.await_ready("web");
+        assert_eq!(bed.main_process("web"), web);
+        bed.await_event(Mark::BEGIN, "the damage is told", |event| event.reason.contains("web.json cannot be used"));
+        bed.menshen(["stop", "web"]).done();
+        assert!(!web.lives());
+    }
+
+    fn a_program_that_runs_is_found_when_the_state_folder_is_that_of_another_day(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).up();
+        bed.await_ready("web");
+        bed.menshen(["stop", "web"]).done();
+        bed.kill_guard();
+        let (state, backup) = (bed.home().join("state"), bed.path("backup"));
+        let copy = |from: &PathBuf, to: &PathBuf| {
+            assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+        };
+        copy(&state, &backup);
+        bed.start_guard();
+        bed.menshen(["start", "web"]).done();
+        let web = bed.main_process("web");
+        bed.kill_guard();
+        std::fs::remove_dir_all(&state).unwrap();
+        copy(&backup, &state);
+        bed.start_guard();
+        bed.await_ready("web");
+        assert_eq!(bed.main_process("web"), web);
+        bed.menshen(["restart", "web"]).done();
+        assert!(!web.lives());
+        assert_eq!(bed.tree("web").len(), 1);
+    }
+
+    fn a_process_that_merely_has_the_number_of_the_record_is_left_alone(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).up();
+        bed.await_ready("web");
+        let web = bed.main_process("web");
+        bed.kill_guard();
+        web.signal(Signal::KILL);
+        menshen_tests::wait::until("it is dead", || !web.lives());
+        let stranger = Stranger::start();
+        // As if the kernel had come round to the number again.
+        edit_record(&bed, "web", |record| {
+            record["processes"][0]["pid"] = stranger.process().pid.into();
+            record["memory"]["life"]["main"]["pid"] = stranger.process().pid.into();
+        });
+        bed.start_guard();
+        let detail = bed.await_service("web", "back", |service| service.restarts == 1 && service.ready);
+        assert_ne!(detail.service.pid, Some(stranger.process().pid));
+        bed.menshen(["stop", "web"]).done();
+        assert!(stranger.process().lives());
+    }
+
+    fn a_record_of_an_earlier_boot_says_what_was_wanted_and_nothing_of_processes(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).and("[service.idle]\ncommand = \"sleep 1000\"\n").up();
+        bed.await_ready("web");
+        bed.menshen(["stop", "idle"]).done();
+        let web = bed.main_process("web");
+        bed.kill_guard();
+        web.signal(Signal::KILL);
+        let stranger = Stranger::start();
+        // In this boot the number and even the start time may be those of anything.
+        edit_record(&bed, "web", |record| {
+            record["boot"] = "another".into();
+            record["processes"][0]["pid"] = stranger.process().pid.into();
+            record["processes"][0]["start_time"] = start_time(stranger.process()).into();
+        });
+        edit_record(&bed, "idle", |record| record["boot"] = "another".into());
+        bed.start_guard();
+        let detail = bed.await_ready("web");
+        assert_eq!((detail.service.restarts, detail.service.restarts_total), (0, 0), "a new boot, a new count");
+        assert_ne!(detail.service.pid, Some(stranger.process().pid));
+        assert_eq!(bed.service("idle").service.state, State::Stopped);
+        bed.menshen(["stop", "web"]).done();
+        assert!(stranger.process().lives());
+    }
+}
