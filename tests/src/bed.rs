@@ -35,6 +35,8 @@ pub struct Bed {
     settings: Vec<String>,
     history: History,
     guard: Option<Guard>,
+    /// Whether the folder stays if the test fails.
+    keeps: bool,
 }
 
 /// A running `menshen up`.
@@ -64,6 +66,7 @@ impl Bed {
             settings: Vec::new(),
             history: History::default(),
             guard: None,
+            keeps: false,
         };
         bed.write("menshen.toml", definition);
         bed
@@ -122,16 +125,7 @@ impl Bed {
     pub fn start_guard(&mut self) {
         assert!(self.guard.is_none(), "the bed has a guard");
         let said = File::options().create(true).append(true).open(self.path("guard.out")).unwrap();
-        // It ends with the test, even if the test is killed.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "setsid"]).arg(menshen());
-        self.surround(&mut command);
-        command.args(["up", "--file"]).arg(self.path("menshen.toml"));
-        command.args(["--set".to_owned(), format!("guard.name={}", self.instance)]);
-        command.args(["--set", ACCEPTED]);
-        for setting in &self.settings {
-            command.args(["--set", setting]);
-        }
+        let mut command = self.guard_command(&menshen());
         command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
         let mut guard = Guard { child: command.spawn().unwrap(), follower: None };
         until("the guard answers", || {
@@ -141,6 +135,29 @@ impl Bed {
         });
         guard.follower = Some(Follower::start(&mut self.command(), &self.history));
         self.guard = Some(guard);
+    }
+
+    /// A `menshen up` of the bed's definition, by this binary, that has yet to be run. It ends with the test, even if the
+    /// test is killed.
+    #[must_use]
+    pub fn guard_command(&self, menshen: &Path) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "setsid"]).arg(menshen);
+        self.surround(&mut command);
+        command.args(["up", "--file"]).arg(self.path("menshen.toml"));
+        command.args(["--set".to_owned(), format!("guard.name={}", self.instance)]);
+        command.args(["--set", ACCEPTED]);
+        for setting in &self.settings {
+            command.args(["--set", setting]);
+        }
+        command
+    }
+
+    /// Leaves the folder to be looked at if the test fails, and says where it is.
+    #[must_use]
+    pub const fn keep_if_it_fails(mut self) -> Self {
+        self.keeps = true;
+        self
     }
 
     /// The guard's process.
@@ -422,8 +439,13 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("what happened:\n{}", tell(&self.history.after(Mark::BEGIN)));
-            eprintln!("what the guard said:\n{}", self.guard_said());
+            if self.keeps {
+                self.folder.disable_cleanup(true);
+                eprintln!("everything is in {}", self.folder.path().display());
+            } else {
+                eprintln!("what happened:\n{}", tell(&self.history.after(Mark::BEGIN)));
+                eprintln!("what the guard said:\n{}", self.guard_said());
+            }
         }
         self.end_guard();
         within(END_WITHIN, || {

@@ -105,9 +105,15 @@ pub fn menshen() -> PathBuf {
 /// When it was not built.
 #[must_use]
 pub fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    // target/PROFILE/deps/TEST
-    let path = test.ancestors().nth(2).unwrap().join(name);
+    let path = beside(name);
     assert!(path.is_file(), "{} is not there; `cargo build --workspace` makes it", path.display());
     path
+}
+
+/// Where a program of the workspace is that was built together with the tests.
+pub(crate) fn beside(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    // target/PROFILE/PROGRAM, or target/PROFILE/deps/TEST.
+    let folder = own.parent().filter(|folder| !folder.ends_with("deps")).or_else(|| own.ancestors().nth(2)).unwrap();
+    folder.join(name)
 }

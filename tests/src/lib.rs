@@ -10,6 +10,7 @@
 //! - [`disk`]: disks that fill up and turn read-only.
 //! - [`stuck`]: a file system that hangs.
 //! - [`require`]: what a test needs, and the only reason to skip one.
+//! - [`torture`]: a guard that is killed again and again.
 //! - [`port`], [`wait`]: ports nobody else has, and conditions with deadlines.
 
 #![expect(clippy::unwrap_used, reason = "a rig that fails is a test that fails")]
@@ -26,6 +27,7 @@ pub mod process;
 pub mod require;
 pub mod servers;
 pub mod stuck;
+pub mod torture;
 pub mod trees;
 pub mod wait;
 pub mod worker;

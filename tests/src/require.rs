@@ -74,6 +74,16 @@ pub fn controller(name: &str) -> Option<PathBuf> {
     folder
 }
 
+/// Whether a `menshen` with fail-points was built together with the tests, as `cargo xtask test` does.
+#[must_use]
+pub fn fail_points() -> bool {
+    let is_there = crate::command::beside("menshen-with-fail-points").is_file();
+    if !is_there {
+        skip("there is no menshen-with-fail-points; `cargo xtask test` builds it");
+    }
+    is_there
+}
+
 pub(crate) fn is_root() -> bool {
     menshen_os::account::current().uid == 0
 }

@@ -8,6 +8,7 @@ mod lines;
 mod shell;
 mod test;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ enum Chore {
     Soak(bench::SoakArguments),
     /// Feed every reader of outside input with what nobody would write, for a while.
     Fuzz(fuzz::Arguments),
+    /// Kill a guard again and again, and look whether it keeps what it promised.
+    Torture(torture::Arguments),
     /// Write the generated files anew.
     Codegen {
         /// Only say whether they are up to date.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::bench(&arguments),
         Chore::Soak(arguments) => bench::soak(&arguments),
         Chore::Fuzz(arguments) => fuzz::fuzz(&arguments),
+        Chore::Torture(arguments) => torture::torture(&arguments),
         Chore::Codegen { check: true } => codegen::check(),
         Chore::Codegen { check: false } => codegen::write(),
         Chore::Tidy => tidy::tidy(),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::shell::{cargo, command, is_there, run, say};
-use crate::{codegen, tidy};
+use crate::{codegen, tidy, torture};
 
 /// Programs nobody here wrote, guarded in the tests: how to find each, and the Debian package it comes from.
 const REAL_PROGRAMS: [(&str, &str, &str); 4] = [
@@ -48,8 +48,8 @@ pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
 }
 
 fn tests(ci: bool, filter: Option<&str>) -> Result<(), String> {
-    // The tests run the command itself, and the example's programs.
-    run(cargo().args(["build", "--workspace", "--quiet"]))?;
+    // The tests run the command itself, one with fail-points, and the example's programs.
+    torture::build()?;
     let mut nextest = cargo();
     nextest.args(["nextest", "run", "--workspace"]);
     if ci {

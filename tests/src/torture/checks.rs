@@ -1,0 +1,227 @@
+//! What must be so, by what the programs noted, what the kernel knows, and what the log files hold; and what the guard says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use menshen_api::types::{Service, State};
+
+use super::notes::{Life, Notes, counted};
+use super::operator::{Ledger, Operator, Outcome};
+use super::world::{CAST, Cast, Part};
+use crate::Process;
+
+/// What the campaign itself has done to programs: the lives it has killed.
+pub(super) type Killed = BTreeMap<&'static str, BTreeSet<u64>>;
+
+/// What must be so at every instant, guard or no guard.
+///
+/// # Errors
+/// With what is not.
+pub(super) fn always(
+    folder: &Path,
+    cast: &Cast,
+    killed: &Killed,
+    ledger: &Ledger,
+    guards_killed: u64,
+) -> Result<Notes, String> {
+    let notes = Notes::of(folder, cast.name);
+    let name = cast.name;
+    if let Some(twin) = notes.twins.first() {
+        return Err(format!("{name}: two of its processes lived at once: {twin}"));
+    }
+    let starts = notes.starts();
+    let most = match cast.part {
+        Part::Steady => 1,
+        Part::Mortal => u64::MAX,
+        Part::Commanded => 1 + ledger.starts_max,
+        // How one ended while there was no guard is not known to the next, which counts as a failure.
+        Part::Errand => ledger.starts_max + guards_killed,
+    };
+    if starts > most {
+        return Err(format!("{name}: started {starts} times, which is more than the {most} there was reason for"));
+    }
+    let may_die = |life: &u64| killed.get(name).is_some_and(|lives| lives.contains(life));
+    let mut earlier = notes.lives.iter().rev().skip(1);
+    let died_of_nothing = earlier.find(|(life, end)| end.code.is_none() && !may_die(life));
+    match died_of_nothing {
+        Some((life, _)) if cast.part != Part::Commanded => {
+            Err(format!("{name}: life {life} was ended although it had done nothing to deserve it"))
+        }
+        Some(_) | None => Ok(notes),
+    }
+}
+
+/// What must come to be so once a guard guards.
+///
+/// # Errors
+/// With what is not so yet.
+pub(super) fn settled(
+    folder: &Path,
+    cast: &Cast,
+    notes: &Notes,
+    operator: &Operator,
+    guards_killed: u64,
+) -> Result<Service, String> {
+    let name = cast.name;
+    let Outcome::Answered(service) = operator.service(name) else { return Err(format!("{name}: no answer")) };
+    let ledger = operator.ledgers.get(name).cloned().unwrap_or_default();
+    let last = notes.last();
+    let lives = last.is_some_and(|life| lives(folder, name, life));
+    let state = (service.state, service.pid);
+    let wrong = |what: &str| Err(format!("{name}: {what}: {state:?} {:?}; {last:?} lives: {lives}", service.reason));
+    let runs = service.state == State::Running && lives && service.pid == last.map(|life| life.pid);
+    let rests = !lives && service.pid.is_none();
+    let is_as_wanted = match (cast.part, ledger.wanted) {
+        (Part::Steady | Part::Mortal, _) | (Part::Commanded, Some(true)) => runs,
+        (Part::Commanded, Some(false)) => rests && service.state == State::Stopped,
+        (Part::Commanded, None) => runs || (rests && service.state == State::Stopped),
+        (Part::Errand, _) => rests && matches!(service.state, State::Completed | State::Stopped),
+    };
+    if !is_as_wanted {
+        return wrong("it is not as it was wanted");
+    }
+    let counts = match cast.part {
+        Part::Steady => service.restarts_total == 0 && service.restarts == 0,
+        // A life that a guard began and did not live to note may have ended before the next one came.
+        Part::Mortal => {
+            (notes.starts().saturating_sub(1 + guards_killed)..notes.starts()).contains(&service.restarts_total)
+        }
+        Part::Commanded => notes.starts() > ledger.life_after || ledger.wanted != Some(true),
+        Part::Errand => {
+            let since = notes.starts() - ledger.starts_before;
+            (ledger.answered..=ledger.answered + ledger.unclear + guards_killed).contains(&since)
+        }
+    };
+    if !counts {
+        let (deaths, starts) = (service.restarts_total, notes.starts());
+        return wrong(&format!("{starts} starts, {deaths} deaths told and {ledger:?} do not go together"));
+    }
+    match (cast.name, notes.starts(), service.state, service.last_exit.as_deref()) {
+        ("errand", 1.., State::Completed, Some("exit 0")) | ("errand", 0, State::Stopped, None) => Ok(service),
+        ("quest", 1.., State::Stopped, Some("exit 9")) | ("quest", 0, State::Stopped, None) => Ok(service),
+        ("errand" | "quest", ..) => wrong(&format!("how it ended is not what is told ({:?})", service.last_exit)),
+        _ => Ok(service),
+    }
+}
+
+/// Whether the process of a life is there.
+fn lives(folder: &Path, name: &str, life: Life) -> bool {
+    let command = fs::read(format!("/proc/{}/cmdline", life.pid)).unwrap_or_default();
+    let words: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
+    let is_it = words.get(1) == Some(&folder.as_os_str().as_encoded_bytes()) && words.get(2) == Some(&name.as_bytes());
+    is_it && Process::find(life.pid).is_some_and(|process| process.lives())
+}
+
+/// Where a line of a log belongs: the life and who wrote it.
+type Writer = (u64, String);
+
+/// Holds the logs of every service against what was counted. To be called while there is no guard.
+///
+/// # Errors
+/// With the first line that is missing, doubled or out of order. How many lines there are otherwise.
+pub(super) fn logs(logs: &Path, folder: &Path, casts: &[Cast], waiting: Waiting) -> Result<u64, String> {
+    let mut count = 0;
+    for cast in casts {
+        for stream in ["out", "err"] {
+            let bytes = whole(&logs.join(cast.name), &format!("std{stream}"));
+            count += stream_is_whole(&bytes, folder, cast, stream, waiting)?;
+        }
+    }
+    Ok(count)
+}
+
+/// Whether something may still be on its way into the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// In the pipes.
+    Maybe,
+    /// Every writer has ended, and an orderly end has emptied the pipes.
+    Nothing,
+}
+
+fn stream_is_whole(bytes: &[u8], folder: &Path, cast: &Cast, stream: &str, waiting: Waiting) -> Result<u64, String> {
+    let name = cast.name;
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("{name} {stream}: {error}"))?;
+    let mut last: BTreeMap<Writer, u64> = BTreeMap::new();
+    let mut count = 0;
+    for line in text.lines() {
+        let words: Vec<&str> = line.splitn(5, ' ').collect();
+        let parsed = match words[..] {
+            [of, life, writer, number, _] if of == name => {
+                life.parse().ok().zip(number.parse::<u64>().ok()).map(|(life, number)| (life, writer, number))
+            }
+            _ => None,
+        };
+        let Some((life, writer, number)) = parsed else {
+            return Err(format!("{name} {stream}: nobody wrote {line:?}"));
+        };
+        let before = last.insert((life, writer.to_owned()), number);
+        let follows = before.map_or(number == 1 || (!cast.keeps_all && count == 0), |before| number == before + 1);
+        if !follows {
+            return Err(format!("{name} {stream}: life {life} {writer}: line {number} after {before:?}"));
+        }
+        count += 1;
+    }
+    if waiting == Waiting::Nothing {
+        for life in Notes::of(folder, name).lives.keys().filter(|_| cast.keeps_all) {
+            for writer in ["main", "child"] {
+                let written = last.get(&(*life, writer.to_owned())).copied().unwrap_or(0);
+                let counted = counted(folder, name, *life, writer, stream);
+                if written != counted && written != counted + 1 {
+                    return Err(format!("{name} {stream}: life {life} {writer}: {written} lines of {counted}"));
+                }
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// What a stream's log files hold together, oldest first.
+fn whole(folder: &Path, stem: &str) -> Vec<u8> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut closed: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(rest) = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')) else { continue };
+        let Some((number, kind)) = rest.split_once('.').filter(|(number, _)| number.parse::<u64>().is_ok()) else {
+            continue;
+        };
+        let is_plain = kind.ends_with(".log");
+        // The original is the whole of it as long as it is there.
+        if is_plain || ((kind.ends_with(".zst") || kind.ends_with(".gz")) && !closed.contains_key(number)) {
+            closed.insert(number.to_owned(), path);
+        }
+    }
+    let mut bytes = Vec::new();
+    for path in closed.values() {
+        let file = File::open(path).unwrap();
+        let mut reader: Box<dyn Read> = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("zst") => Box::new(zstd::Decoder::new(file).unwrap()),
+            Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
+            Some(_) | None => Box::new(file),
+        };
+        reader.read_to_end(&mut bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    bytes.write_all(&fs::read(folder.join(format!("{stem}.log"))).unwrap_or_default()).unwrap();
+    bytes
+}
+
+/// What must be so of all of them.
+///
+/// # Errors
+/// With everything that is not.
+pub(super) fn all_always(
+    folder: &Path,
+    killed: &Killed,
+    operator: &Operator,
+    guards_killed: u64,
+) -> Result<(), String> {
+    let none = Ledger::default();
+    let wrong = CAST.iter().filter_map(|cast| {
+        always(folder, cast, killed, operator.ledgers.get(cast.name).unwrap_or(&none), guards_killed).err()
+    });
+    let wrong: Vec<String> = wrong.collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}
