@@ -162,7 +162,7 @@ fn asked_for(asked: Asked) {
     assert_reads_back(&WaitQuery { wait: waits[choice % waits.len()], timeout: text.clone() });
     assert_reads_back(&EventQuery { service: text.clone(), since: other.clone(), after: long, limit: number });
     assert_reads_back(&ReloadQuery { dry_run: flag });
-    assert_reads_back(&ShutdownQuery { now: flag });
+    assert_reads_back(&ShutdownQuery { now: flag, leave: !flag });
     let stream = streams[choice % streams.len()];
     assert_reads_back(&LogQuery { follow: flag, since: text, grep: other, stream, tail: number });
 }

@@ -10,6 +10,7 @@
 //! - [`disk`]: disks that fill up and turn read-only.
 //! - [`stuck`]: a file system that hangs.
 //! - [`require`]: what a test needs, and the only reason to skip one.
+//! - [`machine`]: a machine of its own, with a real systemd.
 //! - [`torture`]: a guard that is killed again and again.
 //! - [`port`], [`wait`]: ports nobody else has, and conditions with deadlines.
 
@@ -22,6 +23,7 @@ pub mod command;
 pub mod control_group;
 pub mod disk;
 pub mod events;
+pub mod machine;
 pub mod port;
 pub mod process;
 pub mod require;

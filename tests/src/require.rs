@@ -32,6 +32,20 @@ pub fn root() -> bool {
     is_root
 }
 
+/// A bed that `cargo xtask testbed` makes.
+#[must_use]
+pub fn testbed(name: &str) -> Option<PathBuf> {
+    let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
+    let folder = cache.map(|cache| cache.join("menshen-testbed"));
+    // It is there whole once its recipe is.
+    let found = folder.filter(|folder| folder.join(format!("{name}.recipe")).is_file()).map(|folder| folder.join(name));
+    if found.is_none() {
+        skip(&format!("there is no test bed '{name}'; `cargo xtask testbed` makes it"));
+    }
+    found
+}
+
 /// Whether cgroups (version 2) can be made where the tests run.
 #[must_use]
 pub fn cgroup() -> bool {

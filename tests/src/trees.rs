@@ -31,8 +31,13 @@ impl Trees {
     }
 }
 
-/// The cgroups of a guard that are there: its folder, in every hierarchy, below that of the tests.
+/// The cgroups of a guard that are there.
 pub(crate) fn cgroups(instance: &str) -> Vec<PathBuf> {
+    cgroups_named(&format!("menshen.{instance}"))
+}
+
+/// The folders of this name that are there, in every hierarchy, below those of the tests.
+pub(crate) fn cgroups_named(name: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own: Vec<&str> = own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).collect();
@@ -40,8 +45,7 @@ pub(crate) fn cgroups(instance: &str) -> Vec<PathBuf> {
     let below = |mount: &str| -> Vec<PathBuf> {
         own.iter().map(|path| Path::new(mount).join(path.trim_start_matches('/'))).collect()
     };
-    let mut folders: Vec<PathBuf> =
-        mounts.flat_map(below).map(|folder| folder.join(format!("menshen.{instance}"))).collect();
+    let mut folders: Vec<PathBuf> = mounts.flat_map(below).map(|folder| folder.join(name)).collect();
     folders.retain(|folder| folder.is_dir());
     folders.sort();
     folders.dedup();
@@ -54,7 +58,7 @@ pub(crate) fn remove_cgroups(instance: &str) {
 }
 
 /// Files in these folders are the kernel's.
-fn remove_folders(folder: &Path) {
+pub(crate) fn remove_folders(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_folders(&entry.path());

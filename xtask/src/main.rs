@@ -7,6 +7,7 @@ mod fuzz;
 mod lines;
 mod shell;
 mod test;
+mod testbed;
 mod tidy;
 mod torture;
 
@@ -44,6 +45,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Make what tests need and no package brings ready to use, such as a machine with a real systemd.
+    Testbed,
     /// Hold the source against the project's invariants.
     Tidy,
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Torture(arguments) => torture::torture(&arguments),
         Chore::Codegen { check: true } => codegen::check(),
         Chore::Codegen { check: false } => codegen::write(),
+        Chore::Testbed => testbed::testbed(),
         Chore::Tidy => tidy::tidy(),
     };
     match done {

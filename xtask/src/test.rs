@@ -1,9 +1,10 @@
 //! Everything that has to pass.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use crate::shell::{cargo, command, is_there, run, say};
-use crate::{codegen, tidy, torture};
+use crate::{codegen, testbed, tidy, torture};
 
 /// Programs nobody here wrote, guarded in the tests: how to find each, and the Debian package it comes from.
 const REAL_PROGRAMS: [(&str, &str, &str); 4] = [
@@ -29,7 +30,11 @@ pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
         steps.push(("lints", Box::new(move || run(cargo().args(lints)))));
         steps.push(("generated files", Box::new(codegen::check)));
     }
+    // It is made beside everything else, and waited for before the tests.
+    let bed = Cell::new(ci.then(|| std::thread::spawn(testbed::testbed)));
+    let await_bed = move || bed.take().map_or(Ok(()), |bed| bed.join().map_err(|_| "it was not made".to_owned())?);
     let wanted = filter.map(str::to_owned);
+    steps.push(("test bed", Box::new(await_bed)));
     steps.push(("tests", Box::new(move || tests(ci, wanted.as_deref()))));
     if filter.is_none() {
         steps.push((
@@ -73,11 +78,9 @@ fn prepare(ci: bool) -> Result<(), String> {
     if !is_there("cargo", "nextest") && !is_there("cargo-nextest", "--version") {
         run(cargo().args(["install", "cargo-nextest", "--locked"]))?;
     }
-    let missing: Vec<&str> = REAL_PROGRAMS
-        .iter()
-        .filter(|(program, argument, _)| !is_installed(program, argument))
-        .map(|(.., package)| *package)
-        .collect();
+    let missing = REAL_PROGRAMS.iter().filter(|(program, argument, _)| !is_installed(program, argument));
+    let mut missing: Vec<&str> = missing.map(|(.., package)| *package).collect();
+    missing.extend(testbed::missing_packages());
     if missing.is_empty() {
         return Ok(());
     }

@@ -487,6 +487,9 @@ pub struct ShutdownQuery {
     /// Kill instead of asking.
     #[serde(deserialize_with = "flag")]
     pub now: bool,
+    /// End the guard alone: everything runs on, for the next guard.
+    #[serde(deserialize_with = "flag")]
+    pub leave: bool,
 }
 
 /// That something was taken.

@@ -166,6 +166,14 @@ pub(crate) struct Down {
     /// Kill instead of asking.
     #[arg(long)]
     pub now: bool,
+
+    /// End the guard alone; every service runs on, for the next guard.
+    #[arg(long, conflicts_with = "now")]
+    pub leave: bool,
+
+    /// Be what stops this systemd unit (ExecStop=): in a restart of it, as with --leave.
+    #[arg(long, value_name = "UNIT", conflicts_with_all = ["now", "leave"])]
+    pub unit: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -31,11 +31,9 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The environment as text; what is not text cannot be spoken of in a definition, and what versions of the guard tell each
-/// other is nobody else's.
+/// The environment as text; what is not text cannot be spoken of in a definition.
 pub(crate) fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter(|(name, _)| name != menshen_guard::handover::VARIABLE)
+    menshen_guard::handover::own_environment()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }

@@ -172,6 +172,8 @@ pub enum RecordKind {
     },
     /// The definition was reloaded.
     Reloaded,
+    /// The guard ends alone; what it guards runs on for the next one.
+    Left,
     /// Another version is about to go on in the guard's place.
     Upgrading,
     /// It has.

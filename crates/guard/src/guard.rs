@@ -8,6 +8,7 @@ mod happen;
 pub(crate) mod input;
 mod jobs;
 mod local;
+mod manager;
 mod request;
 mod setup;
 pub(crate) mod status;
@@ -40,6 +41,7 @@ use input::{Input, Inputs};
 use jobs::Jobs;
 use local::Local;
 pub(crate) use local::log_id;
+use manager::Manager;
 use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
@@ -162,6 +164,10 @@ pub fn run(options: Options) -> Result<u8, GuardError> {
             guard.finish();
             Ok(code)
         }
+        Served::Left => {
+            guard.finish_alone();
+            Ok(0)
+        }
         Served::MadeRoom(upgrade) => Err(guard.leave(*upgrade)),
     }
 }
@@ -170,6 +176,8 @@ pub fn run(options: Options) -> Result<u8, GuardError> {
 enum Served {
     /// With this exit code.
     Ended(u8),
+    /// Alone: everything runs on.
+    Left,
     /// Another version is to go on.
     MadeRoom(Box<Upgrade>),
 }
@@ -221,6 +229,7 @@ struct Guard {
     /// What the guard remembers cannot be written now.
     disk_in_trouble: bool,
     succession: Succession,
+    manager: Manager,
     shutting_down: bool,
     ended: Option<u8>,
     held: Option<setup::Held>,
@@ -237,12 +246,16 @@ impl Guard {
     /// The loop.
     fn serve(&mut self) -> Served {
         self.feed(Event::Begin);
+        self.manager.ready(self.services.len());
         let mut events = Vec::new();
         loop {
             self.settle_waiters();
             if let Some(code) = self.ended {
                 self.settle_alerts(&mut events);
                 return Served::Ended(code);
+            }
+            if self.has_left(&mut events) {
+                return Served::Left;
             }
             if let Some(upgrade) = self.make_room(&mut events) {
                 return Served::MadeRoom(Box::new(upgrade));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use menshen_os::handover::{take, take_bytes};
 use menshen_os::output::Descriptor;
 use menshen_os::paths::Paths;
+use menshen_os::service_manager::VARIABLES;
 use menshen_plan::Plan;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -19,7 +20,7 @@ use thiserror::Error;
 use crate::GuardError;
 
 /// The variable by which a guard speaks to the version that is to follow it. No program of a service sees it.
-pub const VARIABLE: &str = "MENSHEN_TAKEOVER";
+pub(crate) const VARIABLE: &str = "MENSHEN_TAKEOVER";
 /// What the next version says last if it can go on.
 pub const WILLING: &str = "{\"takeover\":1}";
 /// The format of what is handed over.
@@ -185,12 +186,15 @@ impl Handover {
 
 /// The environment of the guard, with what it has to say to the next version instead of what was said to itself.
 pub(crate) fn environment(said: OsString) -> Vec<(OsString, OsString)> {
-    own_environment().chain([(VARIABLE.into(), said)]).collect()
+    let own = std::env::vars_os().filter(|(name, _)| name != VARIABLE);
+    own.chain([(VARIABLE.into(), said)]).collect()
 }
 
-/// The environment the guard was started with, for commands that run as itself.
-pub(crate) fn own_environment() -> impl Iterator<Item = (OsString, OsString)> {
-    std::env::vars_os().filter(|(name, _)| name != VARIABLE)
+/// The environment the guard was started with, for commands that run as itself: without what a version before or a service
+/// manager says to the guard alone.
+pub fn own_environment() -> impl Iterator<Item = (OsString, OsString)> {
+    let is_others = |name: &OsString| name != VARIABLE && VARIABLES.iter().all(|told| name != told);
+    std::env::vars_os().filter(move |(name, _)| is_others(name))
 }
 
 /// What asks the next version.

@@ -4,6 +4,7 @@
 //! - `tree`: all processes of one program, told apart from all others.
 //! - [`output`]: what programs write. [`notify_socket`]: what they say about themselves.
 //! - [`local_socket`]: the control socket, with the caller's credentials from the kernel.
+//! - [`service_manager`]: what the guard says to the service manager it runs under.
 //! - [`handover`]: going on as another program, with what is kept for it.
 //! - [`account`], [`clock`], [`file`], [`host`], [`memory`], [`paths`], [`signal`]: the small differences.
 //! - [`fail_point`]: where tests have the guard die.
@@ -25,6 +26,7 @@ pub mod notify_socket;
 pub mod output;
 pub mod paths;
 pub mod program;
+pub mod service_manager;
 pub mod signal;
 pub mod system;
 pub mod usage;

@@ -48,6 +48,25 @@ with_both_trees! {
         assert!(numbers == expected || numbers == [expected, vec![last + 1]].concat(), "{numbers:?}");
     }
 
+    fn a_guard_that_is_to_leave_ends_alone_and_the_next_finds_everything(trees: Trees) {
+        let mut bed = Bed::new(trees, SERVICES).up();
+        bed.await_ready("flaky");
+        bed.await_file("last");
+        let (web, flaky) = (bed.main_process("web"), bed.main_process("flaky"));
+        bed.menshen(["down", "--leave"]).done();
+        assert_eq!(bed.await_guard_end().code(), Some(0));
+        assert!(web.lives() && flaky.lives());
+        bed.start_guard();
+        assert_eq!((bed.main_process("web"), bed.main_process("flaky")), (web, flaky));
+        assert_eq!(bed.service("web").service.restarts_total, 0);
+        bed.menshen(["stop", "web"]).done();
+        let numbers = numbers(&bed);
+        let expected: Vec<u64> = (1..=numbers.len() as u64).collect();
+        assert_eq!(numbers, expected);
+        let last: u64 = bed.await_file("last").trim().parse().unwrap();
+        assert!(numbers.len() as u64 >= last, "{last}");
+    }
+
     fn a_program_that_dies_without_a_guard_is_seen_as_dead_and_comes_back(trees: Trees) {
         let mut bed = Bed::new(trees, SERVICES).up();
         bed.await_ready("flaky");

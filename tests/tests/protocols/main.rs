@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "what a failed test needs to be understood")]
 
 mod alerts;
+mod manager;
 mod notify;
 mod pid_one;
 mod probes;

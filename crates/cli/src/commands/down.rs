@@ -1,5 +1,6 @@
 //! `menshen down`.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use menshen_api::client::Call;
@@ -19,13 +20,45 @@ const LOCK_WITHIN: Duration = Duration::from_secs(10);
 pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> {
     wait_for(async {
         let guards = Guards::find(arguments).await;
+        if down.unit.is_some() && guards.all.is_empty() {
+            // It has ended already, and its unit with it.
+            return Ok(Exit::Done);
+        }
         let guard = guards.one()?;
-        let _: Accepted =
-            guard.client.call(&Call::new(Endpoint::Shutdown).query(&ShutdownQuery { now: down.now })?).await?;
+        let leave = down.leave || down.unit.as_ref().is_some_and(|unit| is_being_restarted(unit));
+        let query = ShutdownQuery { now: down.now, leave };
+        let _: Accepted = guard.client.call(&Call::new(Endpoint::Shutdown).query(&query)?).await?;
         await_end(guard).await;
         await_lock(&guard.instance).await;
-        output::note(format_args!("{}: stopped", guard.instance));
+        let how = if leave { "ended; everything runs on" } else { "stopped" };
+        output::note(format_args!("{}: {how}", guard.instance));
         Ok(Exit::Done)
+    })
+}
+
+/// Whether systemd stops a unit in order to start it again. It says so in its list of jobs, and nowhere else. Where it does
+/// not answer, the unit is being stopped.
+fn is_being_restarted(unit: &str) -> bool {
+    let mut systemctl = Command::new("systemctl");
+    // The manager of a user's units says so to what it starts (systemd.exec(5)).
+    if std::env::var_os("MANAGERPID").is_some() {
+        systemctl.arg("--user");
+    }
+    systemctl.args(["--plain", "--no-legend", "--no-pager", "list-jobs"]).stdin(Stdio::null());
+    match systemctl.output() {
+        Ok(output) => has_restart(&String::from_utf8_lossy(&output.stdout), unit),
+        Err(error) => {
+            output::note(format_args!("systemctl cannot be asked: {}", menshen_os::error::describe(&error)));
+            false
+        }
+    }
+}
+
+/// Lines of `JOB UNIT TYPE STATE`.
+fn has_restart(jobs: &str, unit: &str) -> bool {
+    jobs.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        words.next() == Some(unit) && matches!(words.next(), Some("restart" | "try-restart"))
     })
 }
 
@@ -45,5 +78,21 @@ async fn await_end(guard: &Guard) {
             return;
         }
         tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_restart;
+
+    #[test]
+    fn only_a_restart_of_the_unit_itself_is_one() {
+        let jobs = "143 menshen-shop.service restart running\n144 other.service stop running\n145 third.service try-restart waiting\n";
+        assert!(has_restart(jobs, "menshen-shop.service"));
+        assert!(has_restart(jobs, "third.service"));
+        for unit in ["other.service", "shop.service", "143", "restart", ""] {
+            assert!(!has_restart(jobs, unit), "{unit}");
+        }
+        assert!(!has_restart("", "menshen-shop.service"));
     }
 }

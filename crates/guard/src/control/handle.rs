@@ -334,7 +334,11 @@ impl Call {
     async fn shutdown(&self) -> Result<Answer, Problem> {
         let query: ShutdownQuery = query::read(self.query.as_deref())?;
         let by = self.by();
-        self.ask(|reply| LoopRequest::Shutdown { by, now: query.now, reply }).await?;
+        match (query.leave, query.now) {
+            (true, true) => return Err(bad("`leave` ends nothing that `now` could kill")),
+            (true, false) => self.ask(|reply| LoopRequest::Leave { by, reply }).await??,
+            (false, now) => self.ask(|reply| LoopRequest::Shutdown { by, now, reply }).await?,
+        }
         Ok(json(&Accepted { accepted: true }))
     }
 

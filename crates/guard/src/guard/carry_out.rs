@@ -252,7 +252,10 @@ impl Guard {
             RecordKind::Transition { .. } | RecordKind::Probe { .. } | RecordKind::Command { .. }
         );
         self.moved |= moves;
-        self.shutting_down |= record.kind == RecordKind::ShuttingDown;
+        if record.kind == RecordKind::ShuttingDown && !self.shutting_down {
+            self.shutting_down = true;
+            self.manager.stopping(&record.reason, &self.tasks, &self.inputs);
+        }
         let event = Arc::new(event(record, self.next_sequence, Clock::now().wall()));
         self.next_sequence += 1;
         self.disk_handle.record((*event).clone());

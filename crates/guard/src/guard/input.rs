@@ -45,6 +45,8 @@ pub(crate) enum Input {
     UpgradeAnswered,
     /// It is time to try again to attach the logs that could not be attached.
     AttachLogs,
+    /// It is time to ask the service manager for more of it.
+    Extend,
     /// It is time to look what services use.
     Sample,
     /// The definition is to be read again (SIGHUP); what came of it.
@@ -76,6 +78,8 @@ pub(crate) enum Request {
     },
     /// Everything is to be stopped.
     Shutdown { by: String, now: bool, reply: oneshot::Sender<()> },
+    /// The guard is to end alone.
+    Leave { by: String, reply: oneshot::Sender<Result<(), Problem>> },
     /// The guard itself.
     Info(oneshot::Sender<Info>),
     /// Every service with what it uses.

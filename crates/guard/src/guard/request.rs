@@ -65,6 +65,7 @@ impl Guard {
                     let _ = reply.send(());
                 });
             }
+            Request::Leave { by, reply } => self.leave_alone(by, reply),
             Request::Info(reply) => drop(reply.send(self.info())),
             Request::Measure(reply) => drop(reply.send(self.measure())),
         }

@@ -22,6 +22,7 @@ use super::alert::Alerts;
 use super::carry_out::Orderly;
 use super::input::{Input, Inputs, LogReports};
 use super::jobs::Jobs;
+use super::manager::Manager;
 use super::request::Tickets;
 use super::status::Clock;
 use super::store::Remembered;
@@ -104,6 +105,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         moved: true,
         sampling: false,
         disk_in_trouble: false,
+        manager: Manager::find(),
         succession: Succession { inherited, ..Succession::default() },
         shutting_down: false,
         ended: None,
@@ -235,6 +237,9 @@ impl Guard {
 
     /// Goes on where a guard before this one ended, be it that it was killed or made room.
     fn succeed(&mut self, remembered: Remembered, before: Before, takeover: Option<Box<Handover>>) {
+        if let Some(why) = self.manager.deaf() {
+            self.note(format!("the service manager hears nothing of the guard: {why}"));
+        }
         self.take_over(remembered, before);
         // What is left is of services that are gone.
         self.succession.inherited = Inherited::default();
@@ -261,6 +266,16 @@ impl Guard {
         for id in ids {
             self.remember(id, Orderly::Yes);
         }
+        self.let_go();
+    }
+
+    /// After the loop, where everything runs on: the next guard finds what it would find of one that was killed.
+    pub(super) fn finish_alone(self) {
+        self.manager.leaving();
+        self.let_go();
+    }
+
+    fn let_go(mut self) {
         self.control.close();
         self.logs.stop();
         self.services.clear();

@@ -57,6 +57,8 @@ pub(super) struct Succession {
     pub upgraded: Option<Upgraded>,
     /// The one it is to make room for.
     pub under_way: Option<Upgrade>,
+    /// It is to end alone.
+    pub leaving: bool,
 }
 
 /// Who asked for an upgrade.
@@ -205,9 +207,53 @@ impl Guard {
 
 /// Leaving.
 impl Guard {
+    /// The guard is to end, and what it guards is to run on: a next guard will come.
+    pub(super) fn leave_alone(&mut self, by: String, reply: oneshot::Sender<Result<(), Problem>>) {
+        let refusal = if self.shutting_down {
+            Some(Problem::new(ProblemCode::ShuttingDown, "the guard is shutting down, and stops everything"))
+        } else if self.succession.under_way.is_some() {
+            Some(Problem::new(ProblemCode::Busy, "an upgrade is under way"))
+        } else {
+            None
+        };
+        if let Some(problem) = refusal {
+            return drop(reply.send(Err(problem)));
+        }
+        let reason = "everything runs on, for the next guard".to_owned();
+        self.write_record(Record { service: None, kind: RecordKind::Left, reason, by: Some(by) });
+        self.succession.leaving = true;
+        self.disk_handle.then(move || {
+            // Who asked may have gone.
+            let _ = reply.send(Ok(()));
+        });
+    }
+
+    /// If the guard is to end alone now, and nothing has come in between.
+    pub(super) fn has_left(&mut self, events: &mut Vec<OsEvent>) -> bool {
+        if !self.succession.leaving {
+            return false;
+        }
+        self.end_what_is_under_way(events);
+        self.succession.leaving = !self.shutting_down && self.ended.is_none();
+        self.succession.leaving
+    }
+
     /// If an upgrade is to be done now: brings what is under way to an end, as far as the next version could not go on with it.
     pub(super) fn make_room(&mut self, events: &mut Vec<OsEvent>) -> Option<Upgrade> {
         self.succession.under_way.as_ref().filter(|upgrade| upgrade.answered)?;
+        self.end_what_is_under_way(events);
+        // A reload is what the next version begins with.
+        let asked = self.system.hold_signals();
+        asked.into_iter().filter(|ask| *ask != Ask::Reload).for_each(|ask| self.asked(ask));
+        let upgrade = self.succession.under_way.take()?;
+        if self.shutting_down || self.ended.is_some() {
+            self.note(format!("the upgrade to {} was given up: the guard is to end", upgrade.binary.display()));
+            return None;
+        }
+        Some(upgrade)
+    }
+
+    fn end_what_is_under_way(&mut self, events: &mut Vec<OsEvent>) {
         self.settle_alerts(events);
         let end = now() + UNDER_WAY_MAX;
         loop {
@@ -218,15 +264,6 @@ impl Guard {
             }
             self.turn(Some(end.since(now())), events);
         }
-        // A reload is what the next version begins with.
-        let asked = self.system.hold_signals();
-        asked.into_iter().filter(|ask| *ask != Ask::Reload).for_each(|ask| self.asked(ask));
-        let upgrade = self.succession.under_way.take()?;
-        if self.shutting_down || self.ended.is_some() {
-            self.note(format!("the upgrade to {} was given up: the guard is to end", upgrade.binary.display()));
-            return None;
-        }
-        Some(upgrade)
     }
 
     /// Goes on as the next version. Returns only when neither that nor this very version can be executed.

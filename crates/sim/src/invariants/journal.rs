@@ -39,6 +39,7 @@ impl Checker {
             | RecordKind::Adopted
             | RecordKind::Trouble { .. }
             | RecordKind::Reloaded
+            | RecordKind::Left
             | RecordKind::Upgrading
             | RecordKind::Upgraded
             | RecordKind::Started

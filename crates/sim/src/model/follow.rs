@@ -390,6 +390,7 @@ impl Model {
             | RecordKind::Adopted
             | RecordKind::Trouble { .. }
             | RecordKind::Reloaded
+            | RecordKind::Left
             | RecordKind::Upgrading
             | RecordKind::Upgraded
             | RecordKind::Started

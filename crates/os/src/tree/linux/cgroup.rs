@@ -55,6 +55,8 @@ pub(crate) enum Entry {
     Walks,
 }
 
+/// Where the guard moves if its own folder has to be free of processes.
+const GUARD_FOLDER: &str = "menshen.guard";
 const OLD_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 /// The kernel's own period for processor time, in microseconds.
 const CPU_PERIOD_US: f64 = 100_000.0;
@@ -65,6 +67,8 @@ impl Hierarchy {
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup2", None))?;
         let own = procfs::cgroup_path("self")?;
+        // Where this process, or a service manager for it (`DelegateSubgroup=`), has moved out of the way.
+        let own = own.strip_suffix(&format!("/{GUARD_FOLDER}")).unwrap_or(&own);
         let folder = format!("menshen.{instance}");
         let root_name = format!("{}/{folder}", own.trim_end_matches('/'));
         let root = mount.join(own.trim_start_matches('/')).join(&folder);
@@ -390,7 +394,7 @@ fn move_guard_below(base: &Path) -> io::Result<()> {
     if alone.lines().any(|pid| pid != me) {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "other processes are in the guard's cgroup"));
     }
-    let below = base.join("menshen.guard");
+    let below = base.join(GUARD_FOLDER);
     fs::create_dir_all(&below)?;
     fs::write(below.join("cgroup.procs"), me)
 }

@@ -1,0 +1,11 @@
+//! The service manager this process runs under, if it wants to be told how the process is (sd_notify(3)).
+
+#[cfg(target_os = "linux")]
+#[path = "service_manager/linux.rs"]
+mod platform;
+
+pub use platform::ServiceManager;
+
+/// The variables by which a service manager speaks to the process it has started, and to no other.
+pub const VARIABLES: [&str; 7] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "MAINPID"];

@@ -1,0 +1,79 @@
+//! A datagram socket that the manager names in the environment.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use crate::error::context;
+
+/// A manager that does not listen holds nobody up for longer.
+const SEND_WITHIN: Duration = Duration::from_millis(500);
+
+/// See the module.
+#[derive(Debug)]
+pub struct ServiceManager {
+    socket: UnixDatagram,
+    address: SocketAddr,
+}
+
+impl ServiceManager {
+    /// The manager that wants to be told; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it names a socket that cannot be one.
+    pub fn of_environment() -> io::Result<Option<Self>> {
+        std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()).map(|name| Self::at(&name)).transpose()
+    }
+
+    /// `@name` is a name in the kernel's own name space, everything else a path.
+    fn at(name: &OsStr) -> io::Result<Self> {
+        let what = || context(format!("NOTIFY_SOCKET={}", name.to_string_lossy()));
+        let address = match name.as_bytes() {
+            [b'@', abstract_name @ ..] => SocketAddr::from_abstract_name(abstract_name),
+            [b'/', ..] => SocketAddr::from_pathname(name),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a path from the root nor @NAME")),
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(SEND_WITHIN))?;
+        Ok(Self { socket, address: address.map_err(what())? })
+    }
+
+    /// Tells it something: lines of `NAME=value`.
+    ///
+    /// # Errors
+    /// When it does not listen.
+    pub fn tell(&self, message: &str) -> io::Result<()> {
+        let sent = self.socket.send_to_addr(message.as_bytes(), &self.address).map(drop);
+        sent.map_err(context("telling the service manager"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_sockets_are_spoken_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let abstract_name = format!("menshen-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(abstract_name.as_bytes()).unwrap();
+        let sockets = [UnixDatagram::bind(&path).unwrap(), UnixDatagram::bind_addr(&address).unwrap()];
+        let names = [path.into_os_string(), format!("@{abstract_name}").into()];
+        for (socket, name) in sockets.iter().zip(names) {
+            ServiceManager::at(&name).unwrap().tell("READY=1\nSTATUS=here").unwrap();
+            let mut buffer = [0; 64];
+            let length = socket.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..length], b"READY=1\nSTATUS=here");
+        }
+    }
+
+    #[test]
+    fn a_manager_that_is_gone_and_one_that_cannot_be_are_errors() {
+        assert!(ServiceManager::at(OsStr::new("notify")).is_err());
+        assert!(ServiceManager::at(OsStr::new("/nowhere/notify")).unwrap().tell("READY=1").is_err());
+    }
+}

@@ -1,0 +1,160 @@
+//! The unit of the docs: what becomes of the programs when systemd or the guard stops, starts, dies or changes.
+
+use menshen_tests::machine::Machine;
+use menshen_tests::wait::until;
+
+const UNIT: &str = "menshen-shop.service";
+/// The unit is the one in the docs.
+const DOCS: &str = include_str!("../../../docs/systemd.md");
+
+/// Two services, one of which needs the other. Both write down when they start and when they end. The first takes its time for
+/// that, and the second leaves somebody behind who hears of no signal.
+const DEFINITION: &str = r#"
+[guard]
+name = "shop"
+[service.db]
+command = ["sh", "/shared/program", "db", "3"]
+stop.timeout = "20s"
+probe.readiness.log = "up"
+[service.web]
+command = ["sh", "/shared/program", "web", "0"]
+depends_on = { db = "ready" }
+stop.timeout = "1s"
+"#;
+const PROGRAM: &str = r#"
+echo "$1 starts" >> /shared/notes
+end() { sleep "$2"; echo "$1 ends" >> /shared/notes; exit 0; }
+trap 'end "$1" "$2"' TERM
+echo up
+test "$1" = web && (trap '' TERM; exec sleep 3600) &
+while :; do sleep 0.1; done
+"#;
+const STARTED: [&str; 2] = ["db starts", "web starts"];
+const STOPPED: [&str; 4] = ["db starts", "web starts", "web ends", "db ends"];
+
+/// What stands between the lines that mark the unit in the docs.
+fn unit() -> String {
+    let (_, after) = DOCS.split_once("```ini\n").expect("the docs have the unit");
+    let (unit, _) = after.split_once("```").expect("the unit ends");
+    unit.to_owned()
+}
+
+/// A machine on which the unit is started.
+fn guarded() -> Option<Machine> {
+    let machine = Machine::boot(&[("shop.toml", DEFINITION), ("program", PROGRAM)])?;
+    machine.run(&["mkdir", "/etc/menshen"]).done();
+    machine.run(&["cp", "/shared/shop.toml", "/etc/menshen/shop.toml"]).done();
+    machine.install(UNIT, &unit());
+    machine.run(&["systemctl", "start", UNIT]).done();
+    // It is started once the guard guards.
+    assert_eq!(machine.property(UNIT, "ActiveState"), "active");
+    machine.run(&["menshen", "status"]).done();
+    assert_eq!(machine.await_lines("notes", 2), STARTED);
+    Some(machine)
+}
+
+/// The processes of the services, as the machine counts them.
+fn programs(machine: &Machine) -> Vec<u64> {
+    let services: serde_json::Value = machine.run(&["menshen", "status", "--json"]).ended_with(0).json();
+    let services = services["services"].as_array().unwrap().iter();
+    services.map(|service| service["pid"].as_u64().unwrap_or_else(|| panic!("{service}"))).collect()
+}
+
+fn main_pid(machine: &Machine) -> String {
+    machine.property(UNIT, "MainPID")
+}
+
+#[test]
+fn a_guard_that_is_killed_is_started_again_and_finds_its_programs() {
+    let Some(machine) = guarded() else { return };
+    let (programs_before, guard) = (programs(&machine), main_pid(&machine));
+    machine.run(&["systemctl", "kill", "--kill-whom=main", "--signal=KILL", UNIT]).done();
+    until("another guard is there", || !["0", &guard].contains(&&*main_pid(&machine)));
+    until("it answers", || machine.run(&["menshen", "status"]).code == 0);
+    assert_eq!(programs(&machine), programs_before);
+    assert_eq!(machine.property(UNIT, "NRestarts"), "1");
+    machine.run(&["systemctl", "stop", UNIT]).done();
+    assert_eq!(machine.lines("notes"), STOPPED);
+    assert!(machine.is_empty(UNIT));
+}
+
+#[test]
+fn a_restart_of_the_unit_is_one_of_the_guard_alone() {
+    let Some(machine) = guarded() else { return };
+    for verb in ["restart", "try-restart"] {
+        let (programs_before, guard) = (programs(&machine), main_pid(&machine));
+        machine.run(&["systemctl", verb, UNIT]).done();
+        assert_ne!(main_pid(&machine), guard, "{verb}");
+        assert_eq!(programs(&machine), programs_before, "{verb}");
+    }
+    assert_eq!(machine.lines("notes"), STARTED);
+    machine.run(&["systemctl", "stop", UNIT]).done();
+    assert_eq!(machine.lines("notes"), STOPPED);
+}
+
+#[test]
+fn a_new_systemd_and_a_reload_of_units_are_not_noticed() {
+    let Some(machine) = guarded() else { return };
+    let before = (programs(&machine), main_pid(&machine));
+    machine.run(&["systemctl", "daemon-reload"]).done();
+    machine.run(&["systemctl", "daemon-reexec"]).done();
+    assert_eq!((programs(&machine), main_pid(&machine)), before);
+    machine.run(&["systemctl", "reload", UNIT]).done();
+    assert_eq!((programs(&machine), main_pid(&machine)), before);
+    machine.run(&["systemctl", "stop", UNIT]).done();
+    assert_eq!(machine.lines("notes"), STOPPED);
+}
+
+#[test]
+fn a_stop_of_the_unit_stops_all_in_reverse_order_and_is_over_when_nothing_is_left() {
+    let Some(machine) = guarded() else { return };
+    // Less than the services take: the guard asks for more.
+    machine.run(&["mkdir", "/run/systemd/system/menshen-shop.service.d"]).done();
+    let short = "printf '[Service]\\nTimeoutStopSec=1s\\n' > /run/systemd/system/menshen-shop.service.d/short.conf";
+    machine.run(&["sh", "-c", short]).done();
+    machine.run(&["systemctl", "daemon-reload"]).done();
+    machine.run(&["systemctl", "stop", UNIT]).done();
+    assert_eq!(machine.lines("notes"), STOPPED);
+    assert_eq!(machine.property(UNIT, "ActiveState"), "inactive");
+    assert_eq!(machine.property(UNIT, "Result"), "success");
+    assert!(machine.is_empty(UNIT));
+    let left = machine.run(&["sh", "-c", "cat /proc/*/cmdline"]).text();
+    assert!(left.contains("systemd") && !left.contains("/shared/program") && !left.contains("3600"), "{left}");
+}
+
+#[test]
+fn a_machine_that_goes_down_stops_all_in_reverse_order() {
+    let Some(mut machine) = guarded() else { return };
+    assert!(machine.power_off().success());
+    assert_eq!(machine.lines("notes"), STOPPED);
+}
+
+#[test]
+fn a_guard_that_is_asked_to_end_is_not_started_again() {
+    let Some(machine) = guarded() else { return };
+    machine.run(&["menshen", "down"]).done();
+    until("the unit has ended", || machine.property(UNIT, "ActiveState") == "inactive");
+    assert_eq!(machine.property(UNIT, "Result"), "success");
+    assert_eq!(machine.lines("notes"), STOPPED);
+    assert!(machine.is_empty(UNIT));
+}
+
+#[test]
+fn an_upgrade_is_not_noticed_by_systemd() {
+    let Some(machine) = guarded() else { return };
+    let before = (programs(&machine), main_pid(&machine));
+    machine.run(&["cp", "/usr/bin/menshen", "/usr/bin/menshen-next"]).done();
+    machine.run(&["menshen-next", "upgrade"]).done();
+    let executes = machine.run(&["readlink", &format!("/proc/{}/exe", before.1)]).text();
+    assert_eq!(executes.trim(), "/usr/bin/menshen-next");
+    assert_eq!((programs(&machine), main_pid(&machine)), before);
+    assert_eq!(
+        (machine.property(UNIT, "ActiveState"), machine.property(UNIT, "NRestarts")),
+        ("active".into(), "0".into())
+    );
+    machine.run(&["systemctl", "restart", UNIT]).done();
+    assert_eq!(programs(&machine), before.0);
+    machine.run(&["systemctl", "stop", UNIT]).done();
+    assert_eq!(machine.lines("notes"), STOPPED);
+    assert!(machine.is_empty(UNIT));
+}

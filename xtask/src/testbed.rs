@@ -1,0 +1,77 @@
+//! The real things that tests need and no package brings ready to use: made once, kept outside the repository.
+//!
+//! Each bed is a folder of its own, with a file beside it that says by which recipe it was made. A bed of another recipe is
+//! made anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::shell::{command, is_there, run, say};
+
+/// A machine with a real systemd, to be booted in a container.
+const SYSTEMD: Bed = Bed {
+    name: "systemd",
+    recipe: "debian trixie: systemd dbus; 1\n",
+    needs: &[("debootstrap", "--version", "debootstrap"), ("systemd-nspawn", "--version", "systemd-container")],
+    make: make_systemd,
+};
+
+struct Bed {
+    name: &'static str,
+    /// Whatever makes a difference.
+    recipe: &'static str,
+    /// Programs: how to find each, and the Debian package it comes from.
+    needs: &'static [(&'static str, &'static str, &'static str)],
+    make: fn(&Path) -> Result<(), String>,
+}
+
+/// Makes every bed that is not there, and says so.
+pub(crate) fn testbed() -> Result<(), String> {
+    SYSTEMD.see_to()
+}
+
+/// The packages without which no bed can be made or used.
+pub(crate) fn missing_packages() -> Vec<&'static str> {
+    let missing = SYSTEMD.needs.iter().filter(|(program, argument, _)| !is_there(program, argument));
+    missing.map(|(.., package)| *package).collect()
+}
+
+impl Bed {
+    fn see_to(&self) -> Result<(), String> {
+        let folder = cache()?;
+        let (bed, made_by) = (folder.join(self.name), folder.join(format!("{}.recipe", self.name)));
+        if bed.is_dir() && fs::read_to_string(&made_by).is_ok_and(|recipe| recipe == self.recipe) {
+            say(&format!("the bed '{}' is in {}", self.name, bed.display()));
+            return Ok(());
+        }
+        let missing = missing_packages();
+        if !missing.is_empty() {
+            return Err(format!("the bed '{}' cannot be made: apt-get install {}", self.name, missing.join(" ")));
+        }
+        say(&format!("making the bed '{}' in {} ({})", self.name, bed.display(), self.recipe.trim()));
+        let new = folder.join(format!("{}.new", self.name));
+        let told = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+        for old in [&new, &bed].into_iter().filter(|old| old.exists()) {
+            fs::remove_dir_all(old).map_err(|error| told(old, error))?;
+        }
+        fs::create_dir_all(&folder).map_err(|error| told(&folder, error))?;
+        (self.make)(&new)?;
+        fs::rename(&new, &bed).map_err(|error| told(&bed, error))?;
+        fs::write(&made_by, self.recipe).map_err(|error| told(&made_by, error))
+    }
+}
+
+fn make_systemd(folder: &Path) -> Result<(), String> {
+    let mut debootstrap = command("debootstrap");
+    debootstrap.args(["--variant=minbase", "--include=systemd,dbus", "trixie"]).arg(folder);
+    run(debootstrap.arg("http://deb.debian.org/debian"))?;
+    // Nobody installs anything there.
+    run(command("chroot").arg(folder).args(["apt-get", "clean"]))
+}
+
+/// Where the tests look for the beds.
+fn cache() -> Result<PathBuf, String> {
+    let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
+    Ok(cache.ok_or("neither XDG_CACHE_HOME nor HOME says where to keep the beds")?.join("menshen-testbed"))
+}
