@@ -9,3 +9,4 @@ mod freeze;
 mod memory;
 mod output;
 mod stop;
+mod torrent;
