@@ -4,6 +4,4 @@
 #[path = "tree/linux/mod.rs"]
 mod platform;
 
-pub(crate) use platform::{
-    Census, Entry, Forest, Mark, Owner, Tree, describe, lives, send, start_time, zombie_exit,
-};
+pub(crate) use platform::{Census, Entry, Forest, Mark, Owner, Tree, describe, lives, send, start_time, zombie_exit};

@@ -37,7 +37,10 @@ impl Guard {
     /// What runs is what runs, whatever was remembered: a guard may have died between a start and its note of it, a note may
     /// be damaged, and the folder of all notes may be that of another day. Nothing that runs gets a twin.
     pub(super) fn take_over(&mut self, mut remembered: Remembered, before: Before) {
-        let running = (before == Before::AGuard).then(|| self.system.running());
+        let running = (before == Before::AGuard).then(|| self.system.running()).transpose().unwrap_or_else(|error| {
+            self.note(format!("what runs could not be looked at, only what was noted: {error}"));
+            None
+        });
         let ids: Vec<ServiceId> = self.core.services().collect();
         let mut ended = Vec::new();
         for id in ids {

@@ -56,7 +56,7 @@ fn a_program_whose_process_nobody_noted_is_found_by_its_tree() {
         // As after a guard that died between the start and its note of it; where nothing was started, nothing is found.
         let nothing = bed.system.adopt(Token(50), &Bed::place("stop"), &Earlier::UNKNOWN).unwrap();
         assert_eq!(nothing, Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Empty });
-        let running = bed.system.running();
+        let running = bed.system.running().unwrap();
         assert_eq!(bed.system.main_of(&running, &Bed::place("stop")), None);
         assert_eq!(bed.system.main_of(&running, &Bed::place("main")).unwrap().pid, pid);
         let found = bed.system.adopt(Token(51), &Bed::place("main"), &Earlier::UNKNOWN).unwrap();

@@ -219,9 +219,11 @@ impl System {
     }
 
     /// Looks what runs of this guard's programs now: every process there is tells whose it is.
-    #[must_use]
-    pub fn running(&self) -> Running {
-        Running(Census::take())
+    ///
+    /// # Errors
+    /// When one cannot look now.
+    pub fn running(&self) -> io::Result<Running> {
+        Census::take().map(Running)
     }
 
     /// The main process of a program that runs.

@@ -2,6 +2,7 @@
 //! damaged, or was never written.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use super::mark::{self, Owner};
 use super::procfs;
@@ -15,14 +16,14 @@ pub(crate) struct Census {
 }
 
 impl Census {
-    /// Looks at every process there is.
-    pub(crate) fn take() -> Self {
+    /// Looks at every process there is. An error if one cannot look now.
+    pub(crate) fn take() -> io::Result<Self> {
         let mut census = Self::default();
-        for (pid, process) in procfs::snapshot() {
+        for (pid, process) in procfs::snapshot()? {
             if matches!(process.state, 'Z' | 'X') {
                 continue;
             }
-            if let Some((program, main)) = mark::read(procfs::realtime_limit(pid)) {
+            if let Some((program, main)) = mark::read(procfs::realtime_limit(pid)?) {
                 let known = census.programs.entry(program).or_default();
                 let is_later = known.is_none_or(|(_, start)| start <= process.start);
                 if main == pid && is_later {
@@ -30,7 +31,7 @@ impl Census {
                 }
             }
         }
-        census
+        Ok(census)
     }
 
     /// The main process of a program, with its start time.
