@@ -72,7 +72,8 @@ impl Peer for Pitchfork {
         let mut text = if dies { INTERVAL_MIN.to_owned() } else { String::new() };
         for Job { name, command, .. } in jobs {
             // Writing to memory cannot fail.
-            let _ = write!(text, "[daemons.{name}]\nrun = {}\nretry = true\n\n", Json::from(command.join(" ")));
+            let run = Json::from(format!("exec {}", command.join(" ")));
+            let _ = write!(text, "[daemons.{name}]\nrun = {run}\nretry = true\n\n");
         }
         write(&folder.join("pitchfork.toml"), &text)
     }
