@@ -4,7 +4,7 @@ use menshen_tests::torture::campaign::{Orders, torture};
 use menshen_tests::{require, with_both_trees};
 
 /// So many kills come besides one at each fail-point.
-const KILLS: u32 = 20;
+const KILLS: u32 = 50;
 
 with_both_trees! {
     fn a_guard_that_is_killed_again_and_again_keeps_every_promise(trees: Trees) {
