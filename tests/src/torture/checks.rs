@@ -84,10 +84,9 @@ pub(super) fn settled(
     }
     let counts = match cast.part {
         Part::Steady => service.restarts_total == 0 && service.restarts == 0,
-        // A life that a guard began and did not live to note may have ended before the next one came.
-        Part::Mortal => {
-            (notes.starts().saturating_sub(1 + guards_killed)..notes.starts()).contains(&service.restarts_total)
-        }
+        // A life that a guard began and did not live to note may have ended before the next one came; one that was noted
+        // and not begun is taken for one that has ended.
+        Part::Mortal => service.restarts_total.abs_diff(notes.starts().saturating_sub(1)) <= guards_killed,
         Part::Commanded => notes.starts() > ledger.life_after || ledger.wanted != Some(true),
         Part::Errand => {
             let since = notes.starts() - ledger.starts_before;
