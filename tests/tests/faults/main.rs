@@ -12,4 +12,6 @@ mod memory;
 #[cfg(test)]
 mod processes;
 #[cfg(test)]
+mod standstill;
+#[cfg(test)]
 mod told;
