@@ -11,7 +11,7 @@ use menshen_core::{Core, Record, RecordKind};
 use menshen_os::System;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Lock, create_folder};
-use menshen_os::paths::RUN_FOLDER_MODE;
+use menshen_os::paths::{Paths, RUN_FOLDER_MODE};
 use menshen_os::system::SystemConfig;
 use menshen_plan::Plan;
 use tokio::runtime::Handle;
@@ -53,8 +53,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let Options { source, plan, paths, trees, end, mut watcher, takeover } = options;
     let instance = plan.name.to_string();
     let mut inherited = takeover.as_ref().map(|takeover| takeover.open()).unwrap_or_default();
-    // The folder of its pipes is gone after a boot.
-    let before = if paths.pipes(&instance).exists() { Before::AGuard } else { Before::Nothing };
+    let before = before(&paths, &instance);
     let lock = claim(&paths, &instance, inherited.lock.take())?;
     let remembered = recall(&paths.memory(&instance))?;
     let system = System::new(&SystemConfig { instance: instance.clone(), run_folder: paths.run.clone(), trees })
@@ -76,8 +75,8 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         logs_folder: paths.logs.join(&instance),
     };
     let socket = (&*paths.control(&instance), inherited.control.take());
-    let control = Control::start(&tasks.handle, socket, &plan.access, shared);
-    let control = control.map_err(failed("opening the control socket"))?;
+    let control =
+        Control::start(&tasks.handle, socket, &plan.access, shared).map_err(failed("opening the control socket"))?;
     let mut guard = Guard {
         boot: menshen_os::clock::boot_id(),
         core: Core::new(now(), &plan, seed()),
@@ -118,7 +117,6 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         watcher,
     };
     guard.furnish_all(&plan);
-    guard.put_in_order();
     guard.note_journal(opened);
     guard.succeed(remembered, before, takeover);
     Ok(guard)
@@ -137,6 +135,11 @@ impl Guard {
             }
         }
     }
+}
+
+/// Whether a guard of this name was here since the machine was started: the folder of its pipes is gone after that.
+fn before(paths: &Paths, instance: &str) -> Before {
+    if paths.pipes(instance).exists() { Before::AGuard } else { Before::Nothing }
 }
 
 /// What the guard holds as long as it lives.
@@ -180,7 +183,7 @@ impl Tasks {
 }
 
 /// Makes the folders and takes the lock of the instance, if the version before did not hand it over.
-fn claim(paths: &menshen_os::paths::Paths, instance: &str, inherited: Option<OwnedFd>) -> Result<Lock, GuardError> {
+fn claim(paths: &Paths, instance: &str, inherited: Option<OwnedFd>) -> Result<Lock, GuardError> {
     let folders = [
         (paths.run.clone(), RUN_FOLDER_MODE),
         (paths.pipes(instance), PIPES_FOLDER_MODE),
@@ -233,6 +236,7 @@ impl Guard {
                 self.furnish(id, service);
             }
         }
+        self.put_in_order();
     }
 
     /// Goes on where a guard before this one ended, be it that it was killed or made room.
