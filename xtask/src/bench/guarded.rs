@@ -166,8 +166,8 @@ fn has_ended(process: &OwnedFd, within: Timespec) -> bool {
     poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&within)).is_ok_and(|ready| ready > 0)
 }
 
-/// Lets a guard that has much to do at first come to rest.
+/// Lets a guard that has much to do at first come to rest: it gives back memory when nothing has happened for five seconds.
 pub(super) fn settle() {
-    const REST: Duration = Duration::from_secs(3);
+    const REST: Duration = Duration::from_secs(8);
     std::thread::sleep(REST);
 }
