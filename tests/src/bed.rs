@@ -1,6 +1,7 @@
 //! A place to work in: a folder, a definition and a guard, and the end of everything that was started there.
 
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +11,7 @@ use menshen_api::types::{Event, Service, ServiceDetail, State};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::command::{Ran, menshen};
+use crate::command::{Ran, beside, menshen};
 use crate::disk::{Disk, Mount};
 use crate::events::{Follower, History, Mark, entered, mark, tell};
 use crate::process::{self, Process};
@@ -135,6 +136,20 @@ impl Bed {
         });
         guard.follower = Some(Follower::start(&mut self.command(), &self.history));
         self.guard = Some(guard);
+    }
+
+    /// Starts a guard that dies at this place (`record-renamed:3`), and waits until it has.
+    ///
+    /// # Panics
+    /// When it cannot be started, another one of the bed still runs, or it does not die.
+    pub fn die_at(&self, point: &str) {
+        assert!(self.guard.is_none(), "the bed has a guard");
+        let said = File::options().create(true).append(true).open(self.path("guard.out")).unwrap();
+        let mut command = self.guard_command(&beside("menshen-with-fail-points"));
+        command.env(menshen_os::fail_point::VARIABLE, point);
+        let mut guard = command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap();
+        let status = until_some("the guard dies", || guard.try_wait().unwrap());
+        assert_eq!(status.signal(), Some(9), "{point}: {}", self.guard_said());
     }
 
     /// A `menshen up` of the bed's definition, by this binary, that has yet to be run. It ends with the test, even if the

@@ -83,6 +83,9 @@ pub(crate) enum Command {
     },
     /// Print the manual page.
     Man,
+    /// Hold what a guard that is gone left, until the next one asks for it. A guard starts this; nobody else can.
+    #[command(hide = true)]
+    Hold(Hold),
 }
 
 /// Which definition.
@@ -99,6 +102,19 @@ pub(crate) struct Definition {
     /// Set a placeholder (NAME=value) or a value of the definition (service.web.user=shop); may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// What a guard left.
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    /// The number of the ledger's descriptor.
+    pub ledger: i32,
+    /// The number of the socket's.
+    pub socket: i32,
+    /// The inode at the socket's path.
+    pub inode: u64,
+    /// That path.
+    pub path: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod config;
 mod down;
 mod events;
 mod foreground;
+mod hold;
 mod logs;
 mod manual;
 mod reload;
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
         Command::Reload(reload) => reload::reload(arguments, reload),
+        Command::Hold(hold) => hold::hold(hold),
         Command::Upgrade(upgrade) => upgrade::upgrade(arguments, upgrade),
         Command::Status(status) => status::status(arguments, status),
         Command::Start(act) => act::act(arguments, act::Verb::Start, act),

@@ -53,6 +53,12 @@ impl Memory {
         roles.into_iter().filter_map(|(role, run)| run.as_ref().map(|run| (role, run.number, run.pid)))
     }
 
+    /// The number of the next run: no run had this one or a higher one.
+    #[must_use]
+    pub const fn next_run(&self) -> u64 {
+        self.life.next_run
+    }
+
     /// What an operator asked for; `None` if nobody did.
     #[must_use]
     pub const fn asked(&self) -> Option<Wanted> {

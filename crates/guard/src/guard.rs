@@ -5,6 +5,7 @@ mod alert;
 mod carry_out;
 mod complaints;
 mod happen;
+mod hold;
 pub(crate) mod input;
 mod jobs;
 mod local;
@@ -307,6 +308,7 @@ impl Guard {
         for event in std::mem::take(&mut self.later) {
             self.feed(event);
         }
+        self.hold_until_noted();
     }
 
     /// The end waits for alerts that are under way, because they may tell what the guard ends of. But it does not wait long,
@@ -342,6 +344,7 @@ impl Guard {
             OsEvent::Exited { token, exit, oom, tree, tail } => self.exited(token, (exit, oom, tree), &tail),
             OsEvent::TreeEmpty { token } => self.tree_empty(token),
             OsEvent::Frozen { token } => self.frozen(token),
+            OsEvent::HolderEnded { after } => self.holder_ended(after),
             OsEvent::Notified { token, datagram } => self.notified(token, datagram),
             OsEvent::Asked(ask) => self.asked(ask),
         }

@@ -56,6 +56,9 @@ pub struct Handover {
     pub(crate) failure: Option<String>,
     pub(crate) lock: Option<i32>,
     pub(crate) control: Option<i32>,
+    /// The process that held for the version before.
+    #[serde(default)]
+    pub(crate) holder: Option<i32>,
     pub(crate) services: BTreeMap<String, OfService>,
 }
 
@@ -73,6 +76,7 @@ pub(crate) struct OfService {
 pub(crate) struct Inherited {
     pub(crate) lock: Option<OwnedFd>,
     pub(crate) control: Option<OwnedFd>,
+    pub(crate) holder: Option<OwnedFd>,
     pub(crate) services: BTreeMap<String, InheritedOfService>,
 }
 
@@ -162,6 +166,7 @@ impl Handover {
             failure: None,
             lock: None,
             control: None,
+            holder: None,
             services: BTreeMap::new(),
         }
     }
@@ -179,6 +184,7 @@ impl Handover {
         Inherited {
             lock: opened(self.lock),
             control: opened(self.control),
+            holder: opened(self.holder),
             services: self.services.iter().map(of_service).collect(),
         }
     }

@@ -74,6 +74,11 @@ pub enum OsEvent {
         /// Whose.
         token: Token,
     },
+    /// The process that holds for the next guard has ended; see [`System::begin_to_hold`](crate::System::begin_to_hold).
+    HolderEnded {
+        /// How long it had been there.
+        after: std::time::Duration,
+    },
     /// A program said something over its notify socket.
     Notified {
         /// The socket's.

@@ -5,6 +5,7 @@
 //! - [`output`]: what programs write. [`notify_socket`]: what they say about themselves.
 //! - [`local_socket`]: the control socket, with the caller's credentials from the kernel.
 //! - [`service_manager`]: what the guard says to the service manager it runs under.
+//! - [`holder`]: what is held for the next guard while none is there.
 //! - [`handover`]: going on as another program, with what is kept for it.
 //! - [`account`], [`clock`], [`file`], [`host`], [`memory`], [`paths`], [`signal`]: the small differences.
 //! - [`fail_point`]: where tests have the guard die.
@@ -19,6 +20,7 @@ pub mod event;
 pub mod fail_point;
 pub mod file;
 pub mod handover;
+pub mod holder;
 pub mod host;
 pub mod local_socket;
 pub mod memory;

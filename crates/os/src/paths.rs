@@ -64,6 +64,12 @@ impl Paths {
         self.run.join(instance)
     }
 
+    /// The socket of what is held for a guard.
+    #[must_use]
+    pub fn holder(&self, instance: &str) -> PathBuf {
+        self.pipes(instance).join("holder")
+    }
+
     /// The folder of what a guard remembers.
     #[must_use]
     pub fn memory(&self, instance: &str) -> PathBuf {

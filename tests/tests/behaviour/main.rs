@@ -11,6 +11,8 @@ mod control;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]
+mod holding;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod reload;

@@ -126,15 +126,19 @@ impl Guard {
         }
         let runs: Vec<_> = self.core.memory(id).iter().flat_map(Memory::runs).collect();
         let mut ended = Vec::new();
-        for (role, number, _) in runs {
+        for (role, number, pid) in runs {
             let run = RunId { service: id, role, number };
             let place = place(name, role);
-            let earlier = self.earlier(&place, run, noted, running);
+            let unnoted = Earlier { pid: pid.unwrap_or(0), ..Earlier::UNKNOWN };
+            let earlier = self.earlier(&place, run, noted, running).unwrap_or(unnoted);
             let token = self.jobs.token();
             self.jobs.add_run(token, run);
-            match self.system.adopt(token, &place, &earlier) {
+            match self.system.adopt(token, &place, number, &earlier) {
                 Ok(Adopted::Alive) => {
                     self.succession.adopted += 1;
+                    if role == Role::Main {
+                        self.find_removed_pipes(id, earlier.pid);
+                    }
                     let reason = format!("process {} runs on", earlier.pid);
                     let service = self.core.name(id).cloned();
                     self.write_record(Record { service, kind: RecordKind::Adopted, reason, by: None });
@@ -171,9 +175,16 @@ impl Guard {
             if first != Some((found.pid, found.start_time)) {
                 self.core.resume_found(id, Some(found.pid));
             }
+        } else if let Some(ended) = self.ended_unseen(id, &place) {
+            self.core.resume_found(id, Some(ended));
         } else if main.is_none() && self.system.has(running, &place) && self.ends_whole(id) {
             self.core.resume_found(id, None);
         }
+    }
+
+    /// The process of a run of which nothing was noted, neither that it began nor that it ended.
+    fn ended_unseen(&self, id: ServiceId, place: &Place) -> Option<u32> {
+        self.system.ended_unseen(place, self.core.memory(id)?.next_run())
     }
 
     /// Whether nothing a program started may be left when it has ended.
@@ -182,14 +193,19 @@ impl Guard {
     }
 
     /// The process of a run: the one that was noted, or, where that is gone or there is none, the one that was found.
-    fn earlier(&self, place: &Place, run: RunId, noted: &[StoredProcess], running: Option<&Running>) -> Earlier {
+    fn earlier(
+        &self,
+        place: &Place,
+        run: RunId,
+        noted: &[StoredProcess],
+        running: Option<&Running>,
+    ) -> Option<Earlier> {
         let noted = noted_as(noted, run);
-        if let Some(noted) = noted.as_ref().filter(|noted| self.system.lives(noted)) {
-            return noted.clone();
+        if noted.as_ref().is_some_and(|noted| self.system.lives(noted)) {
+            return noted;
         }
         let found = running.filter(|_| run.role == Role::Main);
-        let found = found.and_then(|running| self.system.main_of(running, place));
-        found.or(noted).unwrap_or(Earlier::UNKNOWN)
+        found.and_then(|running| self.system.main_of(running, place)).or(noted)
     }
 
     /// What came of handing a memory to the core. One that is another service's is noted, and nothing comes of it.

@@ -134,7 +134,10 @@ impl Guard {
         if has_limits {
             self.apply_limits(run.service);
         }
-        self.system.spawn(token, &place, &program).map(drop).map_err(|error| menshen_os::error::describe(&error))
+        self.system
+            .spawn(token, &place, run.number, &program)
+            .map(drop)
+            .map_err(|error| menshen_os::error::describe(&error))
     }
 
     /// Gives an event to the core in the next turn of the loop.
@@ -227,7 +230,7 @@ impl Guard {
         let program = program::of_probe(plan, command, around);
         let place = Place { service: plan.name.to_string(), role: probe_role(kind) };
         let token = self.jobs.token();
-        self.system.spawn(token, &place, &program).map_err(|error| Miss::of(&error))?;
+        self.system.spawn(token, &place, 0, &program).map_err(|error| Miss::of(&error))?;
         self.jobs.add(token, Job::Probe { service, kind, round, outcome: None });
         Ok(Asking::Process(token))
     }

@@ -302,7 +302,7 @@ impl Guard {
         let token = self.jobs.token();
         // No service's name begins with a dot.
         let place = Place { service: format!(".alert-{}", token.0), role: delivery.route.to_string() };
-        if let Err(error) = self.system.spawn(token, &place, &program) {
+        if let Err(error) = self.system.spawn(token, &place, 0, &program) {
             self.system.forget(&place.service);
             return self.alert_tried(&delivery, Err(describe(&error)));
         }

@@ -25,6 +25,10 @@ use crate::program;
 /// A log that could not be attached is tried again after this long.
 const ATTACH_AGAIN: Duration = Duration::from_secs(1);
 
+/// Where a program finds its pipes.
+const STDOUT: u32 = 1;
+const STDERR: u32 = 2;
+
 /// One service as the guard holds it.
 #[derive(Debug)]
 pub(super) struct Local {
@@ -75,13 +79,38 @@ impl Guard {
         let local = self.services.get(&id).ok_or(std::io::ErrorKind::NotFound)?;
         let plan = &local.plan;
         let owner = self.identities.of(plan).ok().flatten().map(|identity| (identity.uid, identity.gid));
+        let (stdout, stderr) = (Pipe::open(&local.stdout, owner)?, Pipe::open(&local.stderr, owner)?);
+        self.attach_log_to(id, stdout, stderr)
+    }
+
+    /// Reads on what a program writes that runs on with pipes that somebody has removed meanwhile. Its next run gets new ones.
+    pub(super) fn find_removed_pipes(&mut self, id: ServiceId, pid: u32) {
+        let Some(local) = self.services.get(&id) else { return };
+        let removed = |path: &Path, number| Pipe::removed(path, pid, number);
+        let (stdout, stderr) = (removed(&local.stdout, STDOUT), removed(&local.stderr, STDERR));
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return };
+        remove(&local.stdout);
+        remove(&local.stderr);
+        self.logs.detach(log_id(id));
+        if let Err(error) = self.attach_log_to(id, stdout, stderr) {
+            let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
+            let why = describe(&error);
+            self.note(format!(
+                "the pipes of {name} were removed, and what it writes cannot be kept until its next run: {why}"
+            ));
+        }
+    }
+
+    fn attach_log_to(&mut self, id: ServiceId, stdout: Pipe, stderr: Pipe) -> std::io::Result<()> {
+        let local = self.services.get(&id).ok_or(std::io::ErrorKind::NotFound)?;
+        let plan = &local.plan;
         let spec = Spec {
             name: plan.name.to_string(),
             instance: self.instance.clone(),
             folder: self.paths.service_logs(&self.instance, plan.name.as_str()),
             plan: plan.log.clone(),
-            stdout: Pipe::open(&local.stdout, owner)?,
-            stderr: Pipe::open(&local.stderr, owner)?,
+            stdout,
+            stderr,
             patterns: patterns(plan),
             run: self.core.main_run(id).map_or(0, |run| run.number),
         };

@@ -31,7 +31,7 @@ use super::wait::Waiters;
 use super::{Guard, GuardError, Options, now, store};
 use crate::control::{Control, Shared};
 use crate::disk::Disk;
-use crate::handover::{Handover, Inherited};
+use crate::handover::Handover;
 use crate::hub::Hub;
 use crate::journal::{Bounds, Journal, Opened};
 use crate::logs::Logs;
@@ -244,9 +244,16 @@ impl Guard {
         if let Some(why) = self.manager.deaf() {
             self.note(format!("the service manager hears nothing of the guard: {why}"));
         }
+        if takeover.is_none() {
+            self.take_held();
+        }
         self.take_over(remembered, before);
+        self.begin_to_hold();
         // What is left is of services that are gone.
-        self.succession.inherited = Inherited::default();
+        let inherited = std::mem::take(&mut self.succession.inherited);
+        if let Some(holder) = inherited.holder {
+            menshen_os::holder::end_earlier(&holder);
+        }
         if let Some(takeover) = takeover {
             self.tell_of_upgrade(*takeover);
         }
@@ -270,12 +277,14 @@ impl Guard {
         for id in ids {
             self.remember(id, Orderly::Yes);
         }
+        self.system.end_holding();
         self.let_go();
     }
 
     /// After the loop, where everything runs on: the next guard finds what it would find of one that was killed.
-    pub(super) fn finish_alone(self) {
+    pub(super) fn finish_alone(mut self) {
         self.manager.leaving();
+        self.system.leave_to_holder();
         self.let_go();
     }
 

@@ -100,7 +100,7 @@ impl Guard {
         let token = self.jobs.token();
         // No service's name begins with a dot.
         let place = Place { service: format!(".upgrade-{}", token.0), role: "check".to_owned() };
-        if let Err(error) = self.system.spawn(token, &place, &program) {
+        if let Err(error) = self.system.spawn(token, &place, 0, &program) {
             self.system.forget(&place.service);
             return self.checked(Err(menshen_os::error::describe(&error)), "");
         }
@@ -269,6 +269,7 @@ impl Guard {
     /// Goes on as the next version. Returns only when neither that nor this very version can be executed.
     pub(super) fn leave(mut self, upgrade: Upgrade) -> GuardError {
         let Upgrade { binary, by, id, .. } = upgrade;
+        self.system.leave_to_holder();
         let mut keep = Keep::default();
         let mut handover = Handover::new(id, binary.display().to_string(), by);
         self.hand_over(&mut handover, &mut keep);
@@ -293,6 +294,7 @@ impl Guard {
     /// What the next version is to have. What cannot be kept it makes anew, as after a guard that was killed.
     fn hand_over(&self, handover: &mut Handover, keep: &mut Keep) {
         handover.control = keep.add(self.control.leave().as_fd()).ok();
+        handover.holder = self.system.holder().and_then(|holder| keep.add(holder).ok());
         for local in self.services.values() {
             let socket = local.notify.as_ref().and_then(|(token, _)| self.system.socket(*token));
             let notify = socket.and_then(|socket| keep.add(socket).ok());

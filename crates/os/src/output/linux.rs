@@ -96,6 +96,18 @@ impl Pipe {
         Ok(Self { path: path.to_owned(), end })
     }
 
+    /// Opens the FIFO that was at this path when a program got it as this descriptor, and that somebody has removed since.
+    /// `None` if that is not so, or cannot be seen.
+    #[must_use]
+    pub fn removed(path: &Path, pid: u32, number: u32) -> Option<Self> {
+        let link = PathBuf::from(format!("/proc/{pid}/fd/{number}"));
+        let mut removed = path.as_os_str().to_owned();
+        removed.push(" (deleted)");
+        fs::read_link(&link).ok().filter(|target| target.as_os_str() == removed)?;
+        let end = rustix::fs::open(&link, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        Some(Self { path: path.to_owned(), end })
+    }
+
     /// A new end for a program to write into.
     ///
     /// # Errors
@@ -238,6 +250,20 @@ mod tests {
         assert_eq!(next.read(&mut buffer).unwrap(), Some(4));
         assert_eq!(&buffer[..4], b"kept");
         assert_eq!(next.read(&mut buffer).unwrap(), None);
+    }
+
+    #[test]
+    fn a_pipe_that_was_removed_is_found_at_the_program_that_writes_into_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let writer = Pipe::open(&path, None).unwrap().program_end().unwrap();
+        let (me, number) = (std::process::id(), writer.0.as_raw_fd().cast_unsigned());
+        assert!(Pipe::removed(&path, me, number).is_none(), "it is there");
+        fs::remove_file(&path).unwrap();
+        rustix::io::write(writer.0.as_fd(), b"kept").unwrap();
+        let found = Pipe::removed(&path, me, number).unwrap();
+        assert_eq!(found.read(&mut [0; 16]).unwrap(), Some(4));
+        assert!(Pipe::removed(&folder.path().join("err"), me, number).is_none(), "it was another one");
     }
 
     #[test]

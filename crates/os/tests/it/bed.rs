@@ -62,7 +62,7 @@ impl Bed {
     pub(crate) fn spawn(&mut self, program: &Program) -> Token {
         let token = Token(self.next);
         self.next += 1;
-        self.system.spawn(token, &Self::place("main"), program).unwrap();
+        self.system.spawn(token, &Self::place("main"), 1, program).unwrap();
         token
     }
 

@@ -63,9 +63,9 @@ fn a_missing_directory_is_the_reason_given() {
 fn what_cannot_be_an_argument_is_refused_before_anything_is_started() {
     let mut bed = Bed::new(TreeMode::Auto);
     let program = bed.program(&["true", "a\0b"]);
-    let error = bed.system.spawn(Token(77), &Bed::place("main"), &program).unwrap_err();
+    let error = bed.system.spawn(Token(77), &Bed::place("main"), 1, &program).unwrap_err();
     assert!(error.to_string().contains("NUL"), "{error}");
-    let error = bed.system.spawn(Token(78), &Bed::place("main"), &bed.program(&[])).unwrap_err();
+    let error = bed.system.spawn(Token(78), &Bed::place("main"), 1, &bed.program(&[])).unwrap_err();
     assert!(error.to_string().contains("empty"), "{error}");
 }
 
@@ -195,7 +195,7 @@ fn a_child_that_is_held_back_from_its_first_step_is_given_up() {
     let freezer = folder.parent().unwrap().join("cgroup.freeze");
     std::fs::write(&freezer, "1").unwrap();
     let place = Bed::place("main");
-    let error = bed.system.spawn(Token(77), &place, &bed.program(&["sleep", "1000"])).unwrap_err();
+    let error = bed.system.spawn(Token(77), &place, 1, &bed.program(&["sleep", "1000"])).unwrap_err();
     assert_eq!(error.to_string(), "the new process was ended before it had descriptors of its own");
     std::fs::write(&freezer, "0").unwrap();
     bed.until("nothing of it is left", |bed| bed.system.usage("web").processes == 0);
@@ -282,14 +282,14 @@ fn an_adopted_process_is_looked_after_like_one_of_our_own() {
     let start: u64 = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
     let adopted = bed
         .system
-        .adopt(Token(50), &Bed::place("main"), &Earlier { pid, start_time: start, first: None, folder: None })
+        .adopt(Token(50), &Bed::place("main"), 1, &Earlier { pid, start_time: start, first: None, folder: None })
         .unwrap();
     assert_eq!(adopted, menshen_os::system::Adopted::Alive);
     assert_eq!(bed.end_of(Token(50)).exit, Exit::Code(3), "the kernel remembers the exit of what others reaped");
     bed.until("its parent has reaped it", |_| !std::path::Path::new(&format!("/proc/{pid}")).exists());
     let gone = bed
         .system
-        .adopt(Token(51), &Bed::place("main"), &Earlier { pid, start_time: start, first: None, folder: None })
+        .adopt(Token(51), &Bed::place("main"), 1, &Earlier { pid, start_time: start, first: None, folder: None })
         .unwrap();
     assert_eq!(gone, menshen_os::system::Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Empty });
     // The system reaps every child of this process, so there may be nothing left to wait for.
@@ -302,7 +302,7 @@ fn a_recycled_number_is_never_adopted() {
     let me = std::process::id();
     let adopted = bed
         .system
-        .adopt(Token(50), &Bed::place("main"), &Earlier { pid: me, start_time: 1, first: None, folder: None })
+        .adopt(Token(50), &Bed::place("main"), 1, &Earlier { pid: me, start_time: 1, first: None, folder: None })
         .unwrap();
     assert!(matches!(adopted, menshen_os::system::Adopted::Ended { .. }));
     bed.system.kill(Token(50), Target::Tree);

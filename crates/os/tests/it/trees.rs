@@ -35,7 +35,7 @@ fn a_tree_that_an_earlier_guard_made_elsewhere_is_taken_over_whole() {
     // Of another name, it has its folders elsewhere, as one has that was started in another cgroup.
     let mut bed = Bed::new(TreeMode::Auto);
     let adopted = Earlier { pid, start_time, first: earlier.system.first(token), folder: folder.clone() };
-    bed.system.adopt(Token(50), &Bed::place("main"), &adopted).unwrap();
+    bed.system.adopt(Token(50), &Bed::place("main"), 1, &adopted).unwrap();
     if folder.is_some() {
         assert!(bed.system.is_member(Token(50), daemon));
     }
@@ -54,12 +54,12 @@ fn a_program_whose_process_nobody_noted_is_found_by_its_tree() {
         let (_, pid) = bed.start(&bed.shell("echo up > up; while :; do sleep 0.1; done"));
         bed.await_file("up");
         // As after a guard that died between the start and its note of it; where nothing was started, nothing is found.
-        let nothing = bed.system.adopt(Token(50), &Bed::place("stop"), &Earlier::UNKNOWN).unwrap();
+        let nothing = bed.system.adopt(Token(50), &Bed::place("stop"), 1, &Earlier::UNKNOWN).unwrap();
         assert_eq!(nothing, Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Empty });
         let running = bed.system.running().unwrap();
         assert_eq!(bed.system.main_of(&running, &Bed::place("stop")), None);
         assert_eq!(bed.system.main_of(&running, &Bed::place("main")).unwrap().pid, pid);
-        let found = bed.system.adopt(Token(51), &Bed::place("main"), &Earlier::UNKNOWN).unwrap();
+        let found = bed.system.adopt(Token(51), &Bed::place("main"), 1, &Earlier::UNKNOWN).unwrap();
         assert_eq!(found, Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Alive }, "{mode:?}");
         bed.system.kill(Token(51), Target::Tree);
         bed.until("it is gone", |_| !lives(pid));

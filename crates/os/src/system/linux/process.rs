@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::child::ExecFailure;
 use super::spawn::Born;
 use crate::event::{OsEvent, Token};
+use crate::holder::Entered;
 use crate::program::Place;
 use crate::tree::Tree;
 
@@ -32,6 +33,8 @@ pub(super) enum Stage {
 pub(super) struct Process {
     pub token: Token,
     pub place: Place,
+    /// The how manieth run of its service it is; 0 if it is none.
+    pub run: u64,
     pub pid: u32,
     /// What it was started as, with its start time, if it has named another main process since.
     pub first: Option<(u32, u64)>,
@@ -41,7 +44,7 @@ pub(super) struct Process {
     pub awaits_empty: bool,
     /// How often the memory limit of the service had killed before this started.
     pub oom_kills: u64,
-    pidfd: OwnedFd,
+    pidfd: Entered,
     /// When the main process started, once that was asked for.
     start_time: Cell<Option<u64>>,
     exec_pipe: Option<OwnedFd>,
@@ -56,7 +59,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn new(
         token: Token,
-        place: Place,
+        (place, run): (Place, u64),
         tree: Rc<Tree>,
         born: Born,
         tail_pipe: Option<OwnedFd>,
@@ -65,6 +68,7 @@ impl Process {
         Self {
             token,
             place,
+            run,
             pid: born.pid,
             first: None,
             stage: Stage::Born,
@@ -83,10 +87,11 @@ impl Process {
         }
     }
 
-    pub(super) fn adopted(token: Token, place: Place, tree: Rc<Tree>, pid: u32, pidfd: OwnedFd) -> Self {
+    pub(super) fn adopted(token: Token, (place, run): (Place, u64), tree: Rc<Tree>, pid: u32, pidfd: Entered) -> Self {
         Self {
             token,
             place,
+            run,
             pid,
             first: None,
             stage: Stage::Running,
@@ -121,7 +126,7 @@ impl Process {
         self.tree_watch.as_ref().map(AsFd::as_fd)
     }
 
-    pub(super) fn replace_main(&mut self, pid: u32, pidfd: OwnedFd) {
+    pub(super) fn replace_main(&mut self, pid: u32, pidfd: Entered) {
         if self.first.is_none() {
             self.first = crate::tree::start_time(self.pid).map(|start| (self.pid, start));
         }
@@ -161,6 +166,11 @@ impl Process {
                 Some(Some(OsEvent::Started { token: self.token, pid: self.pid }))
             }
         }
+    }
+
+    /// All that is left of it: the descriptor by which a next guard would learn of its end.
+    pub(super) fn into_pidfd(self) -> Entered {
+        self.pidfd
     }
 
     pub(super) fn take_start_error(&mut self) -> Option<io::Error> {

@@ -23,7 +23,7 @@ fn exit_of_stranger(pidfd: BorrowedFd<'_>, pid: u32) -> Exit {
     /// The moment is a few instructions of the kernel long.
     const TRIES_MAX: usize = 200;
     for _ in 0..TRIES_MAX {
-        if let Some(exit) = remembered(pidfd).or_else(|| crate::tree::zombie_exit(pid)) {
+        if let Some(exit) = remembered_exit(pidfd).or_else(|| crate::tree::zombie_exit(pid)) {
             return exit;
         }
         std::thread::yield_now();
@@ -77,7 +77,7 @@ fn waitid(kind: libc::idtype_t, id: u32, options: i32) -> io::Result<Option<Ende
 
 /// `PIDFD_GET_INFO` (Linux 6.15 and later tell the exit of a process that has been reaped).
 #[expect(unsafe_code, reason = "no crate wraps this ioctl")]
-fn remembered(pidfd: BorrowedFd<'_>) -> Option<Exit> {
+pub(crate) fn remembered_exit(pidfd: BorrowedFd<'_>) -> Option<Exit> {
     /// `struct pidfd_info` of include/uapi/linux/pidfd.h, as far as the first version of it goes.
     #[repr(C)]
     #[derive(Default)]

@@ -19,6 +19,7 @@ use super::child::{Birth, ExecFailure, live};
 use super::prepare::{Given, Prepared, above};
 use super::window::Window;
 use crate::error::context;
+use crate::holder::{Entered, Row};
 use crate::tree::Entry;
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -35,7 +36,7 @@ use stack::Stack;
 #[derive(Debug)]
 pub(super) struct Born {
     pub pid: u32,
-    pub pidfd: OwnedFd,
+    pub pidfd: Entered,
     /// Ends when the program is executed; brings the reason if it cannot be.
     pub exec_pipe: OwnedFd,
     pub failure: ExecFailure,
@@ -59,9 +60,11 @@ impl Spawner {
         Self { window: Window::new(null).ok(), births: Vec::new(), stacks: Vec::new() }
     }
 
-    /// Bears a child in the cgroup of `folder` (where there is one), or lets it walk in, and has it execute the program.
+    /// Bears a child in the cgroup of `folder` (where there is one), or lets it walk in, and has it execute the program. It
+    /// is entered in `row` at its birth.
     pub(super) fn spawn(
         &mut self,
+        row: Row,
         prepared: Prepared,
         given: &Given,
         folder: Option<(BorrowedFd<'_>, Entry)>,
@@ -74,10 +77,10 @@ impl Spawner {
         let handed: Vec<BorrowedFd<'_>> = given.all().chain([report.as_fd()]).collect();
         let birth = Box::new(Birth::new(prepared, given.descriptors.len()));
         let (pid, pidfd) = match folder {
-            Some((folder, Entry::Walks)) => fork(birth, &handed, Some(folder))?,
-            Some((_, Entry::Born)) | None => self.bear(birth, &handed, folder.map(|(folder, _)| folder))?,
+            Some((folder, Entry::Walks)) => fork(&row, birth, &handed, Some(folder))?,
+            Some((_, Entry::Born)) | None => self.bear(&row, birth, &handed, folder.map(|(folder, _)| folder))?,
         };
-        Ok(Born { pid, pidfd, exec_pipe, failure })
+        Ok(Born { pid, pidfd: Entered::at_birth(row, pidfd), exec_pipe, failure })
     }
 
     /// Lets go of what children worked with that have executed their programs since.
@@ -92,24 +95,26 @@ impl Spawner {
     /// Bears a child by the cheapest way there is.
     fn bear(
         &mut self,
+        row: &Row,
         birth: Box<Birth>,
         handed: &[BorrowedFd<'_>],
         folder: Option<BorrowedFd<'_>>,
     ) -> io::Result<(u32, OwnedFd)> {
-        let mut birth = match self.bear_sharing(birth, handed, folder)? {
+        let mut birth = match self.bear_sharing(row, birth, handed, folder)? {
             Way::Born(pid, pidfd) => return Ok((pid, pidfd)),
             Way::Closed(birth) => birth,
         };
         birth.hand(numbers(handed), None);
-        match Way::taken(clone_copying(&birth, folder, 0), birth)? {
+        match Way::taken(clone_copying(row, &birth, folder, 0), birth)? {
             Way::Born(pid, pidfd) => Ok((pid, pidfd)),
-            Way::Closed(birth) => fork(birth, handed, folder),
+            Way::Closed(birth) => fork(row, birth, handed, folder),
         }
     }
 
     /// The child begins with the guard's table of descriptors, and where that is safe with its memory.
     fn bear_sharing(
         &mut self,
+        row: &Row,
         mut birth: Box<Birth>,
         handed: &[BorrowedFd<'_>],
         folder: Option<BorrowedFd<'_>>,
@@ -121,7 +126,7 @@ impl Spawner {
         birth.hand(filled.numbers(), Some(filled.table()));
         let way = if clone::SHARES_MEMORY && !birth.changes_user() {
             let stack = self.stacks.pop().map_or_else(Stack::new, Ok)?;
-            match clone_sharing(&birth, &stack, folder) {
+            match clone_sharing(row, &birth, &stack, folder) {
                 Ok((pid, pidfd)) => {
                     self.births.push((birth, stack));
                     Way::Born(pid, pidfd)
@@ -129,7 +134,7 @@ impl Spawner {
                 failed @ Err(_) => Way::taken(failed, birth)?,
             }
         } else {
-            Way::taken(clone_copying(&birth, folder, libc::CLONE_FILES), birth)?
+            Way::taken(clone_copying(row, &birth, folder, libc::CLONE_FILES), birth)?
         };
         if let Way::Born(pid, pidfd) = &way
             && !filled.await_own_table(pidfd.as_fd())
@@ -182,14 +187,16 @@ fn numbers(handed: &[BorrowedFd<'_>]) -> Vec<RawFd> {
 const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// `clone3`: born in its cgroup, with a pidfd, in one call.
+/// `clone3`: born in its cgroup, with a pidfd, and entered in its row, in one call.
 #[expect(unsafe_code, reason = "a C structure that is all zeros at first")]
-fn clone_arguments(pidfd: &mut RawFd, folder: Option<BorrowedFd<'_>>, flags: libc::c_int) -> libc::clone_args {
+fn clone_arguments(row: &Row, folder: Option<BorrowedFd<'_>>, flags: libc::c_int) -> libc::clone_args {
     // SAFETY: all bytes zero are valid arguments.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     // No handler of the guard's runs in the child, whatever signal comes before the exec.
-    arguments.flags = CLONE_CLEAR_SIGHAND | u64::from((libc::CLONE_PIDFD | flags).cast_unsigned());
-    arguments.pidfd = &raw mut *pidfd as u64;
+    arguments.flags =
+        CLONE_CLEAR_SIGHAND | u64::from((libc::CLONE_PIDFD | libc::CLONE_PARENT_SETTID | flags).cast_unsigned());
+    arguments.pidfd = row.pidfd() as u64;
+    arguments.parent_tid = row.pid() as u64;
     arguments.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
     if let Some(folder) = folder {
         arguments.flags |= CLONE_INTO_CGROUP;
@@ -200,26 +207,34 @@ fn clone_arguments(pidfd: &mut RawFd, folder: Option<BorrowedFd<'_>>, flags: lib
 
 /// The child has a copy of the guard's memory.
 #[expect(unsafe_code, reason = "no crate wraps clone3")]
-fn clone_copying(birth: &Birth, folder: Option<BorrowedFd<'_>>, flags: libc::c_int) -> io::Result<(u32, OwnedFd)> {
-    let mut pidfd: RawFd = -1;
-    let mut arguments = clone_arguments(&mut pidfd, folder, flags);
+fn clone_copying(
+    row: &Row,
+    birth: &Birth,
+    folder: Option<BorrowedFd<'_>>,
+    flags: libc::c_int,
+) -> io::Result<(u32, OwnedFd)> {
+    let mut arguments = clone_arguments(row, folder, flags);
     // SAFETY: without CLONE_VM the child has a copy of everything, as after `fork`; it calls `live`, which keeps to what is
     // allowed there and never returns.
     unsafe {
         match libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) {
             0 => live(birth),
             -1 => Err(io::Error::last_os_error()),
-            pid => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(pidfd))),
+            pid => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(row.pidfd().read()))),
         }
     }
 }
 
 /// The child is in the guard's memory, on its own stack.
 #[expect(unsafe_code, reason = "no crate wraps clone3")]
-fn clone_sharing(birth: &Birth, stack: &Stack, folder: Option<BorrowedFd<'_>>) -> io::Result<(u32, OwnedFd)> {
-    let mut pidfd: RawFd = -1;
+fn clone_sharing(
+    row: &Row,
+    birth: &Birth,
+    stack: &Stack,
+    folder: Option<BorrowedFd<'_>>,
+) -> io::Result<(u32, OwnedFd)> {
     let flags = libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_CHILD_CLEARTID;
-    let mut arguments = clone_arguments(&mut pidfd, folder, flags);
+    let mut arguments = clone_arguments(row, folder, flags);
     (arguments.stack, arguments.stack_size) = stack.range();
     arguments.child_tid = birth.mark_as_used() as u64;
     // SAFETY: the caller keeps the birth and the stack until the kernel says that the child is gone from this memory; `live`
@@ -230,7 +245,7 @@ fn clone_sharing(birth: &Birth, stack: &Stack, folder: Option<BorrowedFd<'_>>) -
                 birth.mark_as_unused();
                 Err(io::Error::from_raw_os_error(error.into_raw()))
             }
-            Ok(pid) => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(pidfd))),
+            Ok(pid) => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(row.pidfd().read()))),
         }
     }
 }
@@ -238,6 +253,7 @@ fn clone_sharing(birth: &Birth, stack: &Stack, folder: Option<BorrowedFd<'_>>) -
 /// The child has a copy of everything, and enters its cgroup by itself.
 #[expect(unsafe_code, reason = "fork is unsafe by nature")]
 fn fork(
+    row: &Row,
     mut birth: Box<Birth>,
     handed: &[BorrowedFd<'_>],
     folder: Option<BorrowedFd<'_>>,
@@ -258,5 +274,6 @@ fn fork(
         super::reap::end(pid);
         return Err(io::Error::other("opening a descriptor for the new process"));
     };
+    row.set(pid, pidfd.as_raw_fd());
     Ok((pid, pidfd))
 }

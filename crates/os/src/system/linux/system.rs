@@ -24,6 +24,7 @@ use super::{Adopted, Earlier, SystemConfig, Target};
 use crate::error::context;
 use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
+use crate::holder::{Entered, Holder, Ledger, Taken};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
 use crate::tree::{Census, Forest, Owner, Tree};
@@ -33,6 +34,7 @@ use prepare::Prepared;
 use process::{Process, Stage};
 use signals::Signals;
 
+pub(crate) use reap::remembered_exit;
 pub use signals::hold_signals;
 use spawn::Spawner;
 
@@ -61,7 +63,18 @@ pub struct System {
     /// What the guard itself was given, for the programs it starts.
     inherited: prepare::Inherited,
     spawner: Spawner,
+    ledger: Arc<Ledger>,
+    holder: Option<Holder>,
+    /// What was held for this guard.
+    taken: Taken,
+    /// What has ended, and nobody was told yet.
+    unnoted: Vec<Entered>,
 }
+
+/// Processes that have ended. Until this is dropped, the next guard would learn how: to be kept until that is noted.
+#[derive(Debug)]
+#[must_use]
+pub struct Unnoted(#[expect(dead_code, reason = "it is kept, and dropped")] Vec<Entered>);
 
 /// What runs of a guard's programs, whatever was noted of them.
 #[derive(Debug)]
@@ -132,6 +145,10 @@ impl System {
             runs: 0,
             inherited,
             spawner,
+            ledger: Ledger::new().map_err(context("setting up the ledger of processes"))?,
+            holder: None,
+            taken: Taken::default(),
+            unnoted: Vec::new(),
         };
         system.watch(system.wake.as_fd(), Source::Wake, Token(0), epoll::EventFlags::IN)?;
         system.watch(system.signals.as_fd(), Source::Signals, Token(0), epoll::EventFlags::IN)?;
@@ -180,22 +197,24 @@ impl System {
         self.forest.describe()
     }
 
-    /// Starts a program. `Started` or `StartFailed` follows, once the kernel has executed it or could not.
+    /// Starts a program, for the how manieth run of its service (0 if it is nobody's). `Started` or `StartFailed` follows,
+    /// once the kernel has executed it or could not.
     ///
     /// # Errors
     /// When not even a process could be made; nothing follows then.
-    pub fn spawn(&mut self, token: Token, place: &Place, program: &Program) -> io::Result<u32> {
+    pub fn spawn(&mut self, token: Token, place: &Place, run: u64, program: &Program) -> io::Result<u32> {
         let tree = self.tree(place)?;
         self.runs += 1;
         let mark = self.forest.mark(place, self.runs);
         let entries = self.forest.old_entries(&place.service);
         let (prepared, given) = Prepared::new(program, &self.inherited, &mark, entries)?;
         reach(FailPoint::TreeMade);
-        let born = self.spawner.spawn(prepared, &given, tree.folder())?;
+        let row = self.ledger.row(self.forest.number(place), run)?;
+        let born = self.spawner.spawn(row, prepared, &given, tree.folder())?;
         reach(FailPoint::ChildBorn);
         tree.planted(mark, born.pid);
         let oom_kills = self.forest.oom_kills(&place.service);
-        let process = Process::new(token, place.clone(), tree, born, given.tail, oom_kills);
+        let process = Process::new(token, (place.clone(), run), tree, born, given.tail, oom_kills);
         if let Err(error) = self.watch_new(token, &process) {
             // Nobody would look after it; as an orphan it is reaped.
             process.tree.kill();
@@ -249,23 +268,31 @@ impl System {
         self.forest.tree_of_earlier(place, &Earlier::UNKNOWN).kill();
     }
 
-    /// Looks after a process that an earlier guard started.
+    /// Looks after a process that an earlier guard started, for this run of its service.
     ///
     /// # Errors
     /// When the system has no descriptors left.
-    pub fn adopt(&mut self, token: Token, place: &Place, earlier: &Earlier) -> io::Result<Adopted> {
+    pub fn adopt(&mut self, token: Token, place: &Place, run: u64, earlier: &Earlier) -> io::Result<Adopted> {
         let Earlier { pid, start_time, first, folder: _ } = *earlier;
         let tree = Rc::new(self.forest.tree_of_earlier(place, earlier));
         self.trees.insert(place.clone(), Rc::clone(&tree));
         let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
-        let exit = alive.is_none().then_some(Exit::Unknown);
-        let pidfd = alive.map_or_else(|| process::open(std::process::id()).ok_or(io::ErrorKind::NotFound), Ok)?;
-        let mut process = Process::adopted(token, place.clone(), tree, pid, pidfd);
+        let held = self.taken.pidfd(self.forest.number(place), pid);
+        let exit = alive.is_none().then(|| held.and_then(remembered_exit).unwrap_or(Exit::Unknown));
+        let pidfd = match (alive, held) {
+            (Some(alive), _) => alive,
+            (None, Some(held)) => held.try_clone_to_owned()?,
+            (None, None) => process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?,
+        };
+        let row = self.ledger.row(self.forest.number(place), run)?;
+        let mut process = Process::adopted(token, (place.clone(), run), tree, pid, Entered::new(row, pid, pidfd));
         process.first = first;
         if let Some(exit) = exit {
             process.stage = Stage::Ended;
             let empty = process.tree.is_empty();
-            if !empty {
+            if empty {
+                self.unnoted.push(process.into_pidfd());
+            } else {
                 self.processes.insert(token, process);
                 self.await_empty(token);
             }
@@ -293,6 +320,58 @@ impl System {
     #[must_use]
     pub fn start_time(&self, token: Token) -> Option<u64> {
         self.processes.get(&token)?.start_time()
+    }
+
+    /// Asks the holder of the guard that was here before, if there is one, for what it holds.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn take_held(&mut self, socket: &Path) -> io::Result<()> {
+        self.taken = crate::holder::take(socket)?;
+        Ok(())
+    }
+
+    /// The process of the latest run of a program, from this run on, if an earlier guard started it and it has ended.
+    #[must_use]
+    pub fn ended_unseen(&self, place: &Place, from: u64) -> Option<u32> {
+        self.taken.ended(self.forest.number(place), from)
+    }
+
+    /// From now on a second process holds for the next guard what dies with this one. What was held for this guard is not
+    /// needed any more.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin_to_hold(&mut self, socket: &Path) -> io::Result<()> {
+        let holder = Holder::begin(socket, &self.ledger)?;
+        self.taken = Taken::default();
+        self.holder = Some(holder);
+        Ok(())
+    }
+
+    /// The descriptor of the process that holds, for the next version to end it.
+    #[must_use]
+    pub fn holder(&self) -> Option<BorrowedFd<'_>> {
+        self.holder.as_ref().map(AsFd::as_fd)
+    }
+
+    /// This guard ends and leaves what it guards to the next: what it closes from now on is held all the same.
+    pub fn leave_to_holder(&mut self) {
+        if let Some(holder) = &self.holder {
+            holder.keep_all();
+        }
+    }
+
+    /// Nothing is left that a next guard could ask for.
+    pub fn end_holding(&mut self) {
+        if let Some(holder) = self.holder.take() {
+            holder.end();
+        }
+    }
+
+    /// What has ended since this was asked last.
+    pub fn take_unnoted(&mut self) -> Option<Unnoted> {
+        (!self.unnoted.is_empty()).then(|| Unnoted(std::mem::take(&mut self.unnoted)))
     }
 
     /// Sends a signal. A process that has ended meanwhile is no error.
@@ -361,7 +440,8 @@ impl System {
         // Events of the old main process are not those of this run any more; as an orphan or child it is reaped.
         let _ = epoll::delete(&self.epoll, process.pidfd());
         self.by_pid.remove(&process.pid);
-        process.replace_main(pid, pidfd);
+        let row = self.ledger.row(self.forest.number(&process.place), process.run)?;
+        process.replace_main(pid, Entered::new(row, pid, pidfd));
         self.by_pid.insert(pid, token);
         let pidfd = self.processes[&token].pidfd();
         self.watch(pidfd, Source::Exit, token, epoll::EventFlags::IN)
@@ -524,7 +604,7 @@ impl System {
         let _ = epoll::delete(&self.epoll, process.pidfd());
         if let Some(error) = process.take_start_error() {
             events.push(OsEvent::StartFailed { token, error });
-            self.processes.remove(&token);
+            self.let_go(token);
             return;
         }
         let killed = exit == Exit::Signal(libc::SIGKILL);
@@ -534,10 +614,15 @@ impl System {
         let tree = if empty { TreeState::Empty } else { TreeState::Alive };
         events.push(OsEvent::Exited { token, exit, oom, tree, tail });
         if empty {
-            self.processes.remove(&token);
+            self.let_go(token);
         } else {
             self.await_empty(token);
         }
+    }
+
+    /// Nothing is left of a process but its end, until that is noted.
+    fn let_go(&mut self, token: Token) {
+        self.unnoted.extend(self.processes.remove(&token).map(Process::into_pidfd));
     }
 
     fn await_empty(&mut self, token: Token) {
@@ -571,7 +656,7 @@ impl System {
         }
         if process.awaits_empty && process.tree.is_empty() {
             events.push(OsEvent::TreeEmpty { token });
-            self.processes.remove(&token);
+            self.let_go(token);
         }
     }
 
@@ -595,11 +680,20 @@ impl System {
             match self.by_pid.get(&pid).copied() {
                 Some(token) if self.put_off.contains(&(Source::Exit, token)) => break,
                 Some(token) => self.exited(token, events),
-                None => reap::discard(pid),
+                None => {
+                    reap::discard(pid);
+                    self.holder_ended(pid, events);
+                }
             }
         }
         self.orphans_wait = true;
         self.waker().wake();
+    }
+
+    fn holder_ended(&mut self, pid: u32, events: &mut Vec<OsEvent>) {
+        if let Some(holder) = self.holder.take_if(|holder| holder.pid() == pid) {
+            events.push(OsEvent::HolderEnded { after: holder.began().elapsed() });
+        }
     }
 
     fn tree(&mut self, place: &Place) -> io::Result<Rc<Tree>> {

@@ -60,6 +60,11 @@ impl Forest {
         Mark::new(&self.owner, place, number)
     }
 
+    /// The number by which a place is known, here and in the marks of its processes.
+    pub(crate) fn number(&self, place: &Place) -> u64 {
+        self.owner.limit(place)
+    }
+
     /// The main process of a program that runs, by a census.
     pub(crate) fn main_of(&self, census: &Census, place: &Place) -> Option<Earlier> {
         let (pid, start_time) = census.main_of(&self.owner, place)?;

@@ -1,0 +1,12 @@
+//! `menshen hold`: what becomes of a guard's second process when the guard is gone.
+
+use crate::args::Hold;
+use crate::failure::{Exit, Failure};
+
+pub(crate) fn hold(hold: &Hold) -> Result<Exit, Failure> {
+    let Hold { ledger, socket, inode, path } = hold;
+    match menshen_os::holder::hold(*ledger, *socket, *inode, path) {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => Err(Failure::new(Exit::Failed, format!("holding what a guard left: {error}"))),
+    }
+}

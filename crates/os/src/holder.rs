@@ -1,0 +1,18 @@
+//! What is held for the next guard while none is there: the pipes of programs with what is in them, and how programs ended
+//! that nobody saw end.
+//!
+//! A guard has a second process, the holder. It shares the guard's table of descriptors and nothing else, sleeps as long as
+//! the guard lives, and costs nothing when a descriptor is opened or closed. When the guard is killed, the table is still
+//! there. The holder then keeps what is of use to a next guard, lets go of everything else (the lock and the control socket
+//! first of all), and waits for that guard, who asks for it by a socket among its pipes.
+//!
+//! - `ledger`: which descriptor is which process, in memory that both share.
+//! - `shadow`: the holder as long as the guard lives, and what it does at the guard's death.
+//! - `exchange`: the holder after that, and the guard who asks.
+
+#[cfg(target_os = "linux")]
+#[path = "holder/linux.rs"]
+mod platform;
+
+pub(crate) use platform::{Entered, Holder, Ledger, Row, Taken, take};
+pub use platform::{end_earlier, hold};

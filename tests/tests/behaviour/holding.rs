@@ -1,0 +1,156 @@
+//! What happens while no guard is there is known to the next one.
+
+use menshen_tests::events::Mark;
+use menshen_tests::{Bed, Process, Signal, State, Trees, require, with_both_trees};
+
+/// Programs that wait for a file before they do what they are named after.
+const SERVICES: &str = r#"
+    [service.fails]
+    command = ["sh", "-c", "until [ -e go ]; do sleep 0.01; done; echo last words; exit 7"]
+    restart.delay = "20s"
+    breaker.failures = 0
+    [service.job]
+    type = "oneshot"
+    command = ["sh", "-c", "echo run >> runs; until [ -e go ]; do sleep 0.01; done; echo all done"]
+"#;
+
+/// The processes that hold for the guards of a bed.
+fn holders(bed: &Bed) -> Vec<Process> {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let pids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let is_holder = |pid: &u32| {
+        let of = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let words = of("cmdline");
+        let is_of_bed = words.windows(bed.instance().len()).any(|window| window == bed.instance().as_bytes());
+        of("comm") == b"menshen-holder\n" && is_of_bed
+    };
+    pids.filter(is_holder).map(Process::of).filter(Process::lives).collect()
+}
+
+/// The one there is to be.
+fn holder(bed: &Bed) -> Process {
+    menshen_tests::wait::until("there is one holder", || holders(bed).len() == 1);
+    holders(bed)[0]
+}
+
+with_both_trees! {
+    fn how_a_program_ended_that_nobody_saw_end_is_known(trees: Trees) {
+        if !require::remembered_exits() {
+            return;
+        }
+        let mut bed = Bed::new(trees, SERVICES).up();
+        bed.await_ready("fails");
+        bed.await_file("runs");
+        let (fails, job) = (bed.main_process("fails"), bed.main_process("job"));
+        bed.kill_guard();
+        bed.write("go", "");
+        menshen_tests::wait::until("both have ended", || !fails.lives() && !job.lives());
+        bed.start_guard();
+        let fails = bed.await_state("fails", State::Backoff);
+        assert_eq!(fails.service.last_exit.as_deref(), Some("exit 7"));
+        let job = bed.await_state("job", State::Completed);
+        assert_eq!(job.service.last_exit.as_deref(), Some("exit 0"));
+        assert_eq!(bed.await_file("runs"), "run\n", "what is done is not done again");
+        let logs = bed.menshen(["logs", "fails", "job", "-n", "all"]).ended_with(0);
+        assert!(logs.text().contains("last words") && logs.text().contains("all done"), "{}", logs.text());
+    }
+
+    fn how_it_ended_is_known_even_to_the_guard_after_the_next(trees: Trees) {
+        if !require::remembered_exits() || !require::fail_points() {
+            return;
+        }
+        let mut bed = Bed::new(trees, SERVICES).up();
+        bed.await_ready("fails");
+        let fails = bed.main_process("fails");
+        bed.kill_guard();
+        bed.write("go", "");
+        menshen_tests::wait::until("it has ended", || !fails.lives());
+        bed.die_at("taken-over:1");
+        bed.die_at("record-created:1");
+        bed.start_guard();
+        let fails = bed.await_state("fails", State::Backoff);
+        assert_eq!((fails.service.last_exit.as_deref(), fails.service.restarts), (Some("exit 7"), 1));
+    }
+
+    fn a_program_whose_pipes_were_removed_writes_on_into_its_log(trees: Trees) {
+        let counts = "[service.counts]\ncommand = [\"sh\", \"-c\", \"n=0; while :; do n=$((n+1)); echo line $n; echo $n > next; mv next last; sleep 0.01; done\"]\n";
+        let mut bed = Bed::new(trees, counts).up();
+        bed.await_file("last");
+        let counts = bed.main_process("counts");
+        bed.kill_guard();
+        for end in ["out", "err"] {
+            std::fs::remove_file(bed.home().join(format!("run/{}/counts.{end}", bed.instance()))).unwrap();
+        }
+        let written: u64 = bed.await_file("last").trim().parse().unwrap();
+        bed.start_guard();
+        assert_eq!(bed.main_process("counts"), counts);
+        menshen_tests::wait::until("it has written more", || {
+            bed.await_file("last").trim().parse::<u64>().is_ok_and(|last| last > written + 10)
+        });
+        bed.menshen(["restart", "counts"]).done();
+        let logs = || bed.menshen(["logs", "counts", "-n", "all"]).ended_with(0);
+        menshen_tests::wait::until("the second run writes", || logs().text().matches("line 1\n").count() == 2);
+        bed.menshen(["stop", "counts"]).done();
+        let numbers: Vec<u64> =
+            logs().text().lines().map(|line| line.strip_prefix("line ").unwrap().parse().unwrap()).collect();
+        let again = numbers.iter().rposition(|number| *number == 1).unwrap();
+        assert!(again as u64 > written + 10, "the first run is whole: {numbers:?}");
+        let (first, second) = numbers.split_at(again);
+        assert!(first.iter().copied().eq(1..=first.len() as u64), "{numbers:?}");
+        assert!(second.iter().copied().eq(1..=second.len() as u64), "{numbers:?}");
+    }
+
+    fn a_holder_that_is_killed_is_replaced(trees: Trees) {
+        if !require::remembered_exits() {
+            return;
+        }
+        let mut bed = Bed::new(trees, SERVICES).up();
+        bed.await_ready("fails");
+        let first = holder(&bed);
+        // One that ends at once would end again and again.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        first.signal(Signal::KILL);
+        menshen_tests::wait::until("there is another", || holders(&bed).iter().any(|holder| *holder != first));
+        let fails = bed.main_process("fails");
+        bed.kill_guard();
+        bed.write("go", "");
+        menshen_tests::wait::until("it has ended", || !fails.lives());
+        bed.start_guard();
+        assert_eq!(bed.await_state("fails", State::Backoff).service.last_exit.as_deref(), Some("exit 7"));
+    }
+}
+
+#[test]
+fn there_is_one_holder_as_long_as_there_is_something_to_hold() {
+    let mut bed = Bed::new(Trees::Walk, SERVICES).up();
+    bed.await_ready("fails");
+    let first = holder(&bed);
+    bed.menshen(["upgrade"]).done();
+    bed.await_event(Mark::BEGIN, "it is upgraded", |event| event.kind == "upgraded");
+    menshen_tests::wait::until("another has taken its place", || !first.lives());
+    let second = holder(&bed);
+    bed.kill_guard();
+    assert_eq!(holder(&bed), second);
+    bed.start_guard();
+    menshen_tests::wait::until("the next guard has its own", || !second.lives());
+    let third = holder(&bed);
+    bed.menshen(["down", "--leave"]).done();
+    bed.await_guard_end();
+    assert_eq!(holder(&bed), third, "what runs on is held");
+    bed.start_guard();
+    menshen_tests::wait::until("the next guard has its own", || !third.lives());
+    bed.menshen(["down"]).done();
+    bed.await_guard_end();
+    menshen_tests::wait::until("there is none", || holders(&bed).is_empty());
+}
+
+#[test]
+fn a_holder_whose_socket_is_gone_ends() {
+    let mut bed = Bed::new(Trees::Walk, SERVICES).up();
+    bed.await_ready("fails");
+    let holder = holder(&bed);
+    bed.kill_guard();
+    assert!(holder.lives());
+    std::fs::remove_file(bed.home().join(format!("run/{}/holder", bed.instance()))).unwrap();
+    menshen_tests::wait::until("nobody can ask for what it holds", || !holder.lives());
+}
