@@ -1,5 +1,5 @@
-//! What is held for the next guard while none is there: the pipes of programs with what is in them, and how programs ended
-//! that nobody saw end.
+//! What is held for the next guard while none is there: the pipes of programs with what is in them, what programs said over
+//! their notify sockets, and how programs ended that nobody saw end.
 //!
 //! A guard has a second process, the holder. It shares the guard's table of descriptors and nothing else, sleeps as long as
 //! the guard lives, and costs nothing when a descriptor is opened or closed. When the guard is killed, the table is still
@@ -8,7 +8,7 @@
 //!
 //! - `ledger`: which descriptor is which process, in memory that both share.
 //! - `shadow`: the holder as long as the guard lives, and what it does at the guard's death.
-//! - `exchange`: the holder after that, and the guard who asks.
+//! - `hold`: the holder after that. `take`: the guard who asks. `packet`: what they say to each other.
 
 #[cfg(target_os = "linux")]
 #[path = "holder/linux.rs"]

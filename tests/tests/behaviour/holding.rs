@@ -72,6 +72,43 @@ with_both_trees! {
         assert_eq!((fails.service.last_exit.as_deref(), fails.service.restarts), (Some("exit 7"), 1));
     }
 
+    fn what_a_program_says_while_no_guard_is_there_is_heard_by_the_next(trees: Trees) {
+        let definition = r#"
+            [service.slow]
+            command = ["python3", "slow.py"]
+            type = "notify"
+            start_timeout = "3s"
+            probe.liveness = { notify = true, interval = "2s" }
+        "#;
+        let bed = Bed::new(trees, definition);
+        bed.write("slow.py", r#"
+import os, socket, time
+guard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+def say(text): guard.sendto(text.encode(), os.environ["NOTIFY_SOCKET"])
+def await_file(name):
+    while not os.path.exists(name): time.sleep(0.01)
+print("here", file=open("here", "w"), flush=True)
+await_file("go")
+say("READY=1\nSTATUS=all warm")
+# More than any socket holds: nobody is kept waiting by a guard that is not there.
+for _ in range(2000): say("WATCHDOG=1")
+print("said", file=open("said", "w"), flush=True)
+while True:
+    say("WATCHDOG=1")
+    time.sleep(0.1)
+"#);
+        let mut bed = bed.up();
+        bed.await_file("here");
+        let slow = bed.main_process("slow");
+        bed.kill_guard();
+        bed.write("go", "");
+        bed.await_file("said");
+        bed.start_guard();
+        let detail = bed.await_ready("slow");
+        assert_eq!((bed.main_process("slow"), detail.service.restarts_total), (slow, 0));
+        assert_eq!(detail.service.status_text.as_deref(), Some("all warm"));
+    }
+
     fn a_program_whose_pipes_were_removed_writes_on_into_its_log(trees: Trees) {
         let counts = "[service.counts]\ncommand = [\"sh\", \"-c\", \"n=0; while :; do n=$((n+1)); echo line $n; echo $n > next; mv next last; sleep 0.01; done\"]\n";
         let mut bed = Bed::new(trees, counts).up();

@@ -5,7 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg, sockopt};
 
@@ -53,6 +53,11 @@ impl NotifySocket {
         sockopt::set_socket_passcred(&socket, true).map_err(io::Error::from)?;
         socket.set_nonblocking(true)?;
         Ok(Self { socket })
+    }
+
+    /// Where it is bound.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.socket.local_addr().ok()?.as_pathname().map(Path::to_owned)
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {

@@ -299,7 +299,7 @@ unsafe fn inherit(will: &Will) {
         for pidfd in will.ledger.pidfds() {
             keep(pidfd);
         }
-        keep_pipes();
+        keep_rest();
         let [ledger, socket, inode] = &will.numbers;
         let arguments = [
             c"menshen".as_ptr().cast(),
@@ -325,12 +325,12 @@ unsafe fn keep(number: RawFd) {
     }
 }
 
-/// Keeps every pipe there is, whatever the guard had it for: the rest is sorted out later.
+/// Keeps every pipe and every datagram socket there is, whatever the guard had it for: they are sorted later.
 ///
 /// # Safety
 /// See [`sleep`].
 #[expect(unsafe_code, reason = "what the copy does is system calls")]
-unsafe fn keep_pipes() {
+unsafe fn keep_rest() {
     /// Where an entry of a folder has its length, its name, and how much is read at once.
     const LENGTH_AT: usize = 16;
     const NAME_AT: usize = 19;
@@ -344,7 +344,7 @@ unsafe fn keep_pipes() {
             let mut at = 0;
             while at + NAME_AT < read {
                 let number = digits(&entries[at + NAME_AT..read]);
-                if number > libc::STDERR_FILENO && is_pipe(number) {
+                if number > libc::STDERR_FILENO && (is_of_type(number, libc::S_IFIFO) || is_of_datagrams(number)) {
                     keep(number);
                 }
                 at += usize::from(u16::from_ne_bytes([entries[at + LENGTH_AT], entries[at + LENGTH_AT + 1]])).max(1);
@@ -362,11 +362,26 @@ fn digits(text: &[u8]) -> RawFd {
 /// # Safety
 /// See [`sleep`].
 #[expect(unsafe_code, reason = "what the copy does is system calls")]
-unsafe fn is_pipe(number: RawFd) -> bool {
+unsafe fn is_of_type(number: RawFd, of_type: libc::mode_t) -> bool {
     // SAFETY: all bytes zero are a valid `statx`, and the kernel writes one.
     unsafe {
         let mut about: libc::statx = std::mem::zeroed();
-        let asked = syscall!(Sysno::statx, number, c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_TYPE, &raw mut about);
-        asked.is_ok() && u32::from(about.stx_mode) & libc::S_IFMT == libc::S_IFIFO
+        let (flags, mask) = (libc::AT_EMPTY_PATH, libc::STATX_TYPE);
+        let asked = syscall!(Sysno::statx, number, c"".as_ptr(), flags, mask, &raw mut about);
+        asked.is_ok() && libc::mode_t::from(about.stx_mode) & libc::S_IFMT == of_type
+    }
+}
+
+/// # Safety
+/// See [`sleep`].
+#[expect(unsafe_code, reason = "what the copy does is system calls")]
+unsafe fn is_of_datagrams(number: RawFd) -> bool {
+    // SAFETY: the kernel writes at most so many bytes.
+    unsafe {
+        let mut kind: libc::c_int = 0;
+        let mut length: libc::socklen_t = 4;
+        let (option, kind_at) = (libc::SO_TYPE, &raw mut kind);
+        let asked = syscall!(Sysno::getsockopt, number, libc::SOL_SOCKET, option, kind_at, &raw mut length);
+        asked.is_ok() && kind == libc::SOCK_DGRAM
     }
 }

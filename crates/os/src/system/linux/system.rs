@@ -67,6 +67,8 @@ pub struct System {
     holder: Option<Holder>,
     /// What was held for this guard.
     taken: Taken,
+    /// What programs said to nobody, and is to be told first.
+    said: Vec<OsEvent>,
     /// What has ended, and nobody was told yet.
     unnoted: Vec<Entered>,
 }
@@ -148,6 +150,7 @@ impl System {
             ledger: Ledger::new().map_err(context("setting up the ledger of processes"))?,
             holder: None,
             taken: Taken::default(),
+            said: Vec::new(),
             unnoted: Vec::new(),
         };
         system.watch(system.wake.as_fd(), Source::Wake, Token(0), epoll::EventFlags::IN)?;
@@ -322,12 +325,18 @@ impl System {
         self.processes.get(&token)?.start_time()
     }
 
-    /// Asks the holder of the guard that was here before, if there is one, for what it holds.
+    /// Asks the holder of the guard that was here before, if there is one, for what it holds. What programs said meanwhile
+    /// over sockets that were added since is told by the next wait.
     ///
     /// # Errors
     /// When it does not answer.
     pub fn take_held(&mut self, socket: &Path) -> io::Result<()> {
         self.taken = crate::holder::take(socket)?;
+        for (token, socket) in &self.sockets {
+            let said = socket.path().map(|path| self.taken.said(&path)).unwrap_or_default();
+            self.said.extend(said.into_iter().map(|datagram| OsEvent::Notified { token: *token, datagram }));
+        }
+        self.waker().wake();
         Ok(())
     }
 
@@ -523,6 +532,7 @@ impl System {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        events.append(&mut self.said);
         let mut sources: Vec<(Source, Token)> = ready.iter().filter_map(|event| decode(event.data.u64())).collect();
         sources.sort_unstable();
         let orphans_wait = std::mem::take(&mut self.orphans_wait);
