@@ -101,14 +101,18 @@ pub fn fail_points() -> bool {
 /// Whether the kernel remembers how a process ended that somebody else has reaped (Linux 6.15 and later).
 #[must_use]
 pub fn remembered_exits() -> bool {
-    const SINCE: (u32, u32) = (6, 15);
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
-    let remembers = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= SINCE;
+    let remembers = exits_are_remembered();
     if !remembers {
         skip("the kernel does not remember how a process ended that has been reaped");
     }
     remembers
+}
+
+pub(crate) fn exits_are_remembered() -> bool {
+    const SINCE: (u32, u32) = (6, 15);
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= SINCE
 }
 
 pub(crate) fn is_root() -> bool {

@@ -20,6 +20,17 @@ pub struct Memory {
     timers: Vec<(Timer, Instant)>,
 }
 
+/// A program that was found, running or ended, and of which nothing was noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Its main process; `None` where that has ended and only something it left is there.
+    pub pid: Option<u32>,
+    /// The number of its run, where somebody knows it.
+    pub run: Option<u64>,
+    /// So many runs came before it that were not noted either.
+    pub before: u32,
+}
+
 /// A memory that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MemoryError {

@@ -15,4 +15,4 @@
 mod platform;
 
 pub(crate) use platform::{Entered, Holder, Ledger, Row, Taken, take};
-pub use platform::{end_earlier, hold};
+pub use platform::{HeldRun, end_earlier, hold};

@@ -25,8 +25,17 @@ pub(super) struct Cast {
     program: &'static str,
     /// More of its definition.
     more: &'static str,
+    /// How its log is written.
+    pub format: &'static str,
     /// Whether every line it wrote is kept.
     pub keeps_all: bool,
+}
+
+impl Cast {
+    /// Whether a guard that is killed may lose what it had taken and not written: lines are formatted between the two.
+    pub(super) fn loses_some(&self) -> bool {
+        self.format != "raw"
+    }
 }
 
 const NO_WAIT: &str = "restart = { delay = \"20ms\", max = \"20ms\", jitter = 0.0 }\nbreaker.failures = 0\n";
@@ -38,32 +47,63 @@ const ONCE: &str =
 
 /// All of them.
 pub(super) const CAST: [Cast; 10] = [
-    Cast { name: "rock", part: Part::Steady, program: "child", more: "", keeps_all: true },
-    Cast { name: "brook", part: Part::Steady, program: "", more: KEEP_FEW, keeps_all: false },
-    Cast { name: "mayfly", part: Part::Mortal, program: "lives=50-400 codes=1,0,3", more: NO_WAIT, keeps_all: true },
-    Cast { name: "moth", part: Part::Mortal, program: "lives=300-2000 codes=7 child", more: NO_WAIT, keeps_all: true },
-    Cast { name: "mouse", part: Part::Mortal, program: "lives=1000-9000 codes=0", more: NO_WAIT, keeps_all: true },
-    Cast { name: "servant", part: Part::Commanded, program: "", more: "", keeps_all: true },
-    Cast { name: "steward", part: Part::Commanded, program: "child", more: "", keeps_all: true },
+    Cast { name: "rock", part: Part::Steady, program: "child", more: "", format: "raw", keeps_all: true },
+    Cast { name: "brook", part: Part::Steady, program: "", more: KEEP_FEW, format: "raw", keeps_all: false },
+    Cast {
+        name: "mayfly",
+        part: Part::Mortal,
+        program: "lives=50-400 codes=1,0,3",
+        more: NO_WAIT,
+        format: "json",
+        keeps_all: true,
+    },
+    Cast {
+        name: "moth",
+        part: Part::Mortal,
+        program: "lives=300-2000 codes=7 child",
+        more: NO_WAIT,
+        format: "raw",
+        keeps_all: true,
+    },
+    Cast {
+        name: "mouse",
+        part: Part::Mortal,
+        program: "lives=1000-9000 codes=0",
+        more: NO_WAIT,
+        format: "text",
+        keeps_all: true,
+    },
+    Cast { name: "servant", part: Part::Commanded, program: "", more: "", format: "json", keeps_all: true },
+    Cast { name: "steward", part: Part::Commanded, program: "child", more: "", format: "raw", keeps_all: true },
     Cast {
         name: "mule",
         part: Part::Commanded,
         program: "child deaf",
         more: "stop.timeout = \"100ms\"\n",
+        format: "text",
         keeps_all: true,
     },
-    Cast { name: "errand", part: Part::Errand, program: "lives=20-300 codes=0", more: ONCE, keeps_all: true },
+    Cast {
+        name: "errand",
+        part: Part::Errand,
+        program: "lives=20-300 codes=0",
+        more: ONCE,
+        format: "raw",
+        keeps_all: true,
+    },
     Cast {
         name: "quest",
         part: Part::Errand,
         program: "lives=20-300 codes=9",
         more: "type = \"oneshot\"\nstart = \"manual\"\nrestart = { delay = \"20ms\", max = \"20ms\", on_exit = { 9 = \"stop\" } }\nbreaker.failures = 0\n",
+        format: "json",
         keeps_all: true,
     },
 ];
 
 /// A service that comes into the definition and leaves it.
-pub(super) const GUEST: Cast = Cast { name: "guest", part: Part::Commanded, program: "", more: "", keeps_all: true };
+pub(super) const GUEST: Cast =
+    Cast { name: "guest", part: Part::Commanded, program: "", more: "", format: "raw", keeps_all: true };
 
 /// The services of a part.
 pub(super) fn of(part: Part) -> impl Iterator<Item = &'static Cast> {
@@ -84,6 +124,7 @@ pub(super) fn definition(chronicler: &Path, folder: &Path, with_guest: bool) -> 
         };
         // Writing to memory cannot fail.
         let _ = write!(text, "\n[service.{}]\ncommand = {words}\n{}{log}", cast.name, cast.more);
+        let _ = writeln!(text, "log.format = \"{}\"", cast.format);
     }
     text
 }

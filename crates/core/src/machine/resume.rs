@@ -7,7 +7,7 @@ use menshen_plan::definition::StartType;
 
 use super::Core;
 use crate::event::ServiceId;
-use crate::memory::{Memory, MemoryError};
+use crate::memory::{Found, Memory, MemoryError};
 use crate::service::{Life, default_wanted};
 use crate::state::Wanted;
 use crate::time::Instant;
@@ -42,11 +42,11 @@ impl Core {
         Ok(id)
     }
 
-    /// Takes over a program that was found running and of which the memory does not know, because the last guard died before
+    /// Takes over a program that was found and of which the memory does not know, because the last guard died before
     /// it could note it, or the memory is older. It is the service's run from now on; where only something is left of it, its
     /// process is `None` and its end is yet to be told. To be called before [`Event::Begin`].
-    pub fn resume_found(&mut self, service: ServiceId, pid: Option<u32>) {
-        self.with_service(service, |service, context| service.found(context, pid));
+    pub fn resume_found(&mut self, service: ServiceId, found: Found) {
+        self.with_service(service, |service, context| service.found(context, found));
     }
 
     fn take_over(&mut self, service: ServiceId, (life, timers): (Life, Vec<(Timer, Instant)>)) {

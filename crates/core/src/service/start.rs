@@ -6,9 +6,10 @@ use menshen_plan::definition::{ProbeKind, ServiceType};
 use menshen_plan::duration::format;
 use menshen_plan::plan::ProbeCheck;
 
-use super::{BreakerState, Context, Service};
+use super::{BreakerState, Context, Run, Service};
 use crate::effect::Effect;
 use crate::event::{Role, RunId};
+use crate::memory::Found;
 use crate::state::{State, Wanted};
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -65,18 +66,27 @@ impl Service {
         id
     }
 
-    /// Its program runs, and nobody had noted that. Somebody must have wanted it.
-    pub(crate) fn found(&mut self, context: &mut Context<'_>, pid: Option<u32>) {
-        // Another process than the one that was noted: that one has died.
-        let earlier = self.life.main.take_if(|run| run.pid.is_some() && run.pid != pid);
+    /// Its program runs, or did, and nobody had noted that. Somebody must have wanted it.
+    pub(crate) fn found(&mut self, context: &mut Context<'_>, found: Found) {
+        let Found { pid, run: number, before } = found;
+        let is_another = |run: &mut Run| match number {
+            Some(number) => run.number != number,
+            None => run.pid.is_some() && run.pid != pid,
+        };
+        // Another run than the one that was noted: that one has ended.
+        let earlier = self.life.main.take_if(is_another);
+        // What was started again, and nobody had counted.
+        let again = before.saturating_add(u32::from(earlier.is_some()));
         if self.life.main.is_some() {
             // The run that was noted, perhaps before anybody knew its process.
         } else if let Some(run) = earlier.filter(|_| self.state() != State::Stopping) {
-            // It was started again, and nobody had counted that.
-            self.life.restarts = self.life.restarts.saturating_add(1);
-            self.life.restarts_total = self.life.restarts_total.saturating_add(1);
-            self.life.main = Some(run);
+            self.count_unnoted(again);
+            let number = number.unwrap_or(run.number);
+            self.life.next_run = self.life.next_run.max(number + 1);
+            self.life.main = Some(Run { number, ..run });
         } else {
+            self.count_unnoted(before);
+            self.life.next_run = self.life.next_run.max(number.unwrap_or(0));
             if self.life.breaker.state == BreakerState::Open {
                 self.life.breaker.state = BreakerState::HalfOpen;
             }
@@ -90,6 +100,11 @@ impl Service {
             run.pid = pid;
             run.main_ended = false;
         }
+    }
+
+    fn count_unnoted(&mut self, restarts: u32) {
+        self.life.restarts = self.life.restarts.saturating_add(restarts);
+        self.life.restarts_total = self.life.restarts_total.saturating_add(restarts.into());
     }
 
     /// The program runs.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{Command, Core, Effect, Event, Exit, Instant, Memory, Notification, RunId, State, Tree, Wanted};
+use menshen_core::{
+    Command, Core, Effect, Event, Exit, Found, Instant, Memory, Notification, RunId, State, Tree, Wanted,
+};
 
 use crate::rig::{Rig, plan};
 
@@ -235,12 +237,25 @@ fn what_left_the_definition_and_came_back_is_never_there_twice() {
     assert_eq!((next.state("web"), next.starts("web")), (State::Running, 1));
 }
 
+/// A process, and nothing more is known.
+const FOUND: Found = Found { pid: Some(77), run: None, before: 0 };
+
+/// The guard after this one, which finds a program.
+fn next_that_finds(rig: &Rig, found: Found) -> Rig {
+    let mut next = Rig::idle(WEB);
+    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
+    next.core.resume(id, memory).unwrap();
+    next.core.resume_found(id, found);
+    next.send(Event::Begin);
+    next
+}
+
 #[test]
 fn a_program_that_was_found_running_is_the_services_run_and_is_not_started_again() {
     // Nothing was written of it yet: as after a guard that died right after its first start.
     let mut next = Rig::idle(WEB);
     let id = next.id("web");
-    next.core.resume_found(id, Some(77));
+    next.core.resume_found(id, FOUND);
     next.send(Event::Begin);
     assert_eq!((next.state("web"), next.starts("web")), (State::Running, 0));
     assert_eq!((next.status("web").pid, next.status("web").restarts), (Some(77), 0));
@@ -248,21 +263,36 @@ fn a_program_that_was_found_running_is_the_services_run_and_is_not_started_again
 
 #[test]
 fn another_program_than_the_one_that_was_noted_is_the_next_run_and_the_death_between_counts() {
-    let rig = Rig::new(WEB);
-    let mut next = Rig::idle(WEB);
-    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
-    next.core.resume(id, memory).unwrap();
-    next.core.resume_found(id, Some(77));
-    next.send(Event::Begin);
+    let next = next_that_finds(&Rig::new(WEB), FOUND);
     assert_eq!((next.state("web"), next.starts("web")), (State::Running, 0));
     assert_eq!((next.status("web").pid, next.status("web").restarts_total), (Some(77), 1));
     // The same process as was noted is no other.
-    let mut after = Rig::idle(WEB);
-    let (id, memory) = (after.id("web"), next.core.memory(next.id("web")).unwrap());
-    after.core.resume(id, memory).unwrap();
-    after.core.resume_found(id, Some(77));
-    after.send(Event::Begin);
+    let after = next_that_finds(&next, FOUND);
     assert_eq!((after.state("web"), after.status("web").restarts_total), (State::Running, 1));
+}
+
+#[test]
+fn runs_that_nobody_noted_are_counted_and_the_next_has_a_number_of_its_own() {
+    let rig = Rig::new(WEB);
+    let first = rig.run("web").number;
+    let mut next = next_that_finds(&rig, Found { run: Some(first + 3), before: 2, ..FOUND });
+    let (id, run) = (next.id("web"), next.core.main_run(next.id("web")).unwrap());
+    assert_eq!((run.number, next.status("web").restarts_total), (first + 3, 3));
+    next.send(Event::Exited { run, exit: Exit::Code(1), oom: false, tree: Tree::Empty });
+    assert_eq!(next.status("web").restarts_total, 4);
+    next.wait_s(60);
+    assert_eq!(next.core.main_run(id).unwrap().number, first + 4);
+}
+
+#[test]
+fn a_run_that_was_noted_before_its_process_was_known_is_no_other() {
+    let mut rig = Rig::idle(WEB);
+    rig.spawns_succeed = false;
+    rig.send(Event::Begin);
+    let number = rig.run("web").number;
+    let next = next_that_finds(&rig, Found { run: Some(number), ..FOUND });
+    assert_eq!(next.core.main_run(next.id("web")).unwrap().number, number);
+    assert_eq!((next.status("web").pid, next.status("web").restarts_total), (Some(77), 0));
 }
 
 #[test]
@@ -270,11 +300,7 @@ fn a_start_the_last_guard_did_not_live_to_note_is_not_taken_back() {
     let mut rig = Rig::new(WEB);
     rig.command("web", Command::Stop).unwrap();
     rig.exit("web", 0);
-    let mut next = Rig::idle(WEB);
-    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
-    next.core.resume(id, memory).unwrap();
-    next.core.resume_found(id, Some(77));
-    next.send(Event::Begin);
+    let next = next_that_finds(&rig, FOUND);
     assert_eq!((next.state("web"), next.starts("web")), (State::Running, 0));
 }
 
@@ -283,11 +309,7 @@ fn what_was_started_after_a_stop_that_was_not_noted_as_over_is_not_stopped() {
     let mut rig = Rig::new(WEB);
     rig.command("web", Command::Restart).unwrap();
     assert_eq!(rig.state("web"), State::Stopping);
-    let mut next = Rig::idle(WEB);
-    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
-    next.core.resume(id, memory).unwrap();
-    next.core.resume_found(id, Some(77));
-    next.send(Event::Begin);
+    let next = next_that_finds(&rig, FOUND);
     assert_eq!((next.state("web"), next.starts("web"), next.signals("web").len()), (State::Running, 0, 0));
     assert_eq!(next.status("web").restarts_total, 0, "it did not die");
 }

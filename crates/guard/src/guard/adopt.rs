@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use menshen_core::{Event, Exit, Memory, MemoryError, Record, RecordKind, Role, RunId, ServiceId, Tree};
+use menshen_core::{Event, Exit, Found, Memory, MemoryError, Record, RecordKind, Role, RunId, ServiceId, Tree};
 use menshen_os::Place;
 use menshen_os::fail_point::{FailPoint, reach};
+use menshen_os::holder::HeldRun;
 use menshen_os::system::{Adopted, Earlier, Running};
 use menshen_plan::definition::{ProbeKind, Rotate, Stop};
 use menshen_plan::{Input, Layer, ServiceName, ServicePlan, Source};
@@ -129,7 +130,9 @@ impl Guard {
         for (role, number, pid) in runs {
             let run = RunId { service: id, role, number };
             let place = place(name, role);
-            let unnoted = Earlier { pid: pid.unwrap_or(0), ..Earlier::UNKNOWN };
+            let held = || self.system.held_runs(&place, number).into_iter().find(|held| held.number == number);
+            let pid = pid.or_else(|| held().map(|held| held.pid)).unwrap_or(Earlier::UNKNOWN.pid);
+            let unnoted = Earlier { pid, ..Earlier::UNKNOWN };
             let earlier = self.earlier(&place, run, noted, running).unwrap_or(unnoted);
             let token = self.jobs.token();
             self.jobs.add_run(token, run);
@@ -169,22 +172,27 @@ impl Guard {
             return;
         }
         let place = place(name, Role::Main);
+        let unnoted = self.unnoted_runs(id, &place);
         if let Some(found) = self.system.main_of(running, &place) {
             // What has named another main process is still the run that was noted.
             let first = noted.and_then(|noted| noted.first);
             if first != Some((found.pid, found.start_time)) {
-                self.core.resume_found(id, Some(found.pid));
+                let before = unnoted.iter().position(|run| run.pid == found.pid);
+                let number = before.map(|index| unnoted[index].number);
+                self.core.resume_found(id, self::found(found.pid, number, before.unwrap_or(0)));
             }
-        } else if let Some(ended) = self.ended_unseen(id, &place) {
-            self.core.resume_found(id, Some(ended));
+        } else if let Some((last, before)) = unnoted.split_last().filter(|(last, _)| last.ended) {
+            self.core.resume_found(id, found(last.pid, Some(last.number), before.len()));
         } else if main.is_none() && self.system.has(running, &place) && self.ends_whole(id) {
-            self.core.resume_found(id, None);
+            self.core.resume_found(id, Found::default());
         }
     }
 
-    /// The process of a run of which nothing was noted, neither that it began nor that it ended.
-    fn ended_unseen(&self, id: ServiceId, place: &Place) -> Option<u32> {
-        self.system.ended_unseen(place, self.core.memory(id)?.next_run())
+    /// The runs of which nothing was noted, neither that they began nor that they ended.
+    fn unnoted_runs(&self, id: ServiceId, place: &Place) -> Vec<HeldRun> {
+        let noted = self.core.main_run(id).map(|run| run.number + 1);
+        let from = noted.or_else(|| self.core.memory(id).map(|memory| memory.next_run()));
+        from.map(|from| self.system.held_runs(place, from)).unwrap_or_default()
     }
 
     /// Whether nothing a program started may be left when it has ended.
@@ -217,6 +225,10 @@ impl Guard {
 /// The process that was noted of a run.
 fn noted_as(noted: &[StoredProcess], run: RunId) -> Option<Earlier> {
     noted.iter().find(|process| process.role == run.role && process.number == run.number).map(StoredProcess::earlier)
+}
+
+fn found(pid: u32, run: Option<u64>, before: usize) -> Found {
+    Found { pid: Some(pid), run, before: u32::try_from(before).unwrap_or(u32::MAX) }
 }
 
 fn place(service: &str, role: Role) -> Place {

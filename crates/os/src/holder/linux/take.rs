@@ -23,17 +23,33 @@ impl Taken {
         self.processes.iter().find(|held| held.place == place && held.pid == pid).map(|held| held.pidfd.as_fd())
     }
 
-    /// The process of the latest run of a program, from this run on, if it has ended.
-    pub(crate) fn ended(&self, place: u64, from: u64) -> Option<u32> {
-        let runs = self.processes.iter().filter(|held| held.place == place && held.run >= from);
-        let latest = runs.max_by_key(|held| held.run)?;
-        crate::system::remembered_exit(latest.pidfd.as_fd()).map(|_| latest.pid)
+    /// The runs of a program from this one on, in their order.
+    pub(crate) fn runs(&self, place: u64, from: u64) -> Vec<HeldRun> {
+        let of = self.processes.iter().filter(|held| held.place == place && held.run >= from);
+        let run = |held: &Held| {
+            let ended = crate::system::has_ended(held.pidfd.as_fd());
+            HeldRun { number: held.run, pid: held.pid, ended }
+        };
+        let mut runs: Vec<HeldRun> = of.map(run).collect();
+        runs.sort_unstable_by_key(|run| run.number);
+        runs
     }
 
     /// What was said over the socket at this path.
     pub(crate) fn said(&mut self, socket: &Path) -> Vec<Datagram> {
         self.said.extract_if(.., |said| said.socket == socket).map(|said| said.datagram).collect()
     }
+}
+
+/// A run of which the holder knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldRun {
+    /// The how manieth of its service.
+    pub number: u64,
+    /// Its main process.
+    pub pid: u32,
+    /// Whether that has ended.
+    pub ended: bool,
 }
 
 /// Asks the holder at this path, if there is one.

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::event::Exit;
 
 /// How a process has ended; `None` if it has not. Our own children are reaped by this.
@@ -17,13 +19,19 @@ pub(super) fn wait_for(pidfd: BorrowedFd<'_>, pid: u32) -> Option<Exit> {
     }
 }
 
+/// Whether a process has ended, reaped or not.
+pub(crate) fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+    let mut process = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    poll(&mut process, Some(&Timespec::default())).is_ok_and(|ended| ended > 0)
+}
+
 /// How a process ended that somebody else reaps: before that `/proc` tells, after that the pidfd does, and for a moment in
 /// between neither.
-fn exit_of_stranger(pidfd: BorrowedFd<'_>, pid: u32) -> Exit {
+pub(super) fn exit_of_stranger(pidfd: BorrowedFd<'_>, pid: u32) -> Exit {
     /// The moment is a few instructions of the kernel long.
     const TRIES_MAX: usize = 200;
     for _ in 0..TRIES_MAX {
-        if let Some(exit) = remembered_exit(pidfd).or_else(|| crate::tree::zombie_exit(pid)) {
+        if let Some(exit) = remembered(pidfd).or_else(|| crate::tree::zombie_exit(pid)) {
             return exit;
         }
         std::thread::yield_now();
@@ -77,7 +85,7 @@ fn waitid(kind: libc::idtype_t, id: u32, options: i32) -> io::Result<Option<Ende
 
 /// `PIDFD_GET_INFO` (Linux 6.15 and later tell the exit of a process that has been reaped).
 #[expect(unsafe_code, reason = "no crate wraps this ioctl")]
-pub(crate) fn remembered_exit(pidfd: BorrowedFd<'_>) -> Option<Exit> {
+fn remembered(pidfd: BorrowedFd<'_>) -> Option<Exit> {
     /// `struct pidfd_info` of include/uapi/linux/pidfd.h, as far as the first version of it goes.
     #[repr(C)]
     #[derive(Default)]

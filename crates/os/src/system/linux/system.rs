@@ -24,7 +24,7 @@ use super::{Adopted, Earlier, SystemConfig, Target};
 use crate::error::context;
 use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
-use crate::holder::{Entered, Holder, Ledger, Taken};
+use crate::holder::{Entered, HeldRun, Holder, Ledger, Taken};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
 use crate::tree::{Census, Forest, Owner, Tree};
@@ -34,7 +34,7 @@ use prepare::Prepared;
 use process::{Process, Stage};
 use signals::Signals;
 
-pub(crate) use reap::remembered_exit;
+pub(crate) use reap::has_ended;
 pub use signals::hold_signals;
 use spawn::Spawner;
 
@@ -281,7 +281,8 @@ impl System {
         self.trees.insert(place.clone(), Rc::clone(&tree));
         let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
         let held = self.taken.pidfd(self.forest.number(place), pid);
-        let exit = alive.is_none().then(|| held.and_then(remembered_exit).unwrap_or(Exit::Unknown));
+        let known = || held.map_or(Exit::Unknown, |pidfd| reap::exit_of_stranger(pidfd, pid));
+        let exit = alive.is_none().then(known);
         let pidfd = match (alive, held) {
             (Some(alive), _) => alive,
             (None, Some(held)) => held.try_clone_to_owned()?,
@@ -340,10 +341,11 @@ impl System {
         Ok(())
     }
 
-    /// The process of the latest run of a program, from this run on, if an earlier guard started it and it has ended.
+    /// The runs of a program from this one on that earlier guards began, in their order, as far as their ends may not have
+    /// been noted.
     #[must_use]
-    pub fn ended_unseen(&self, place: &Place, from: u64) -> Option<u32> {
-        self.taken.ended(self.forest.number(place), from)
+    pub fn held_runs(&self, place: &Place, from: u64) -> Vec<HeldRun> {
+        self.taken.runs(self.forest.number(place), from)
     }
 
     /// From now on a second process holds for the next guard what dies with this one. What was held for this guard is not
