@@ -34,6 +34,8 @@ pub struct Bed {
     instance: String,
     trees: Trees,
     settings: Vec<String>,
+    /// Variables of the guard's own environment.
+    environment: Vec<(String, String)>,
     history: History,
     guard: Option<Guard>,
     /// Whether the folder stays if the test fails.
@@ -65,6 +67,7 @@ impl Bed {
             instance,
             trees,
             settings: Vec::new(),
+            environment: Vec::new(),
             history: History::default(),
             guard: None,
             keeps: false,
@@ -107,6 +110,13 @@ impl Bed {
         let stuck = Stuck::mount(&self.path(name));
         self.mounts.push(Mount::at(&self.path(name)));
         stuck
+    }
+
+    /// Gives the guard, and nobody else, a variable in its environment.
+    #[must_use]
+    pub fn tell_guard(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts the guard and waits until it answers.
@@ -159,6 +169,7 @@ impl Bed {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", "setsid"]).arg(menshen);
         self.surround(&mut command);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(["up", "--file"]).arg(self.path("menshen.toml"));
         command.args(["--set".to_owned(), format!("guard.name={}", self.instance)]);
         command.args(["--set", ACCEPTED]);

@@ -98,6 +98,18 @@ pub fn fail_points() -> bool {
     is_there
 }
 
+/// A library with which a program is told another time than it is (libfaketime).
+#[must_use]
+pub fn other_time() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let library = |folder: PathBuf| folder.join("faketime/libfaketimeMT.so.1");
+    let found = folders.chain(["/usr/lib".into()]).map(library).find(|path| path.is_file());
+    if found.is_none() {
+        skip("there is no libfaketime");
+    }
+    found
+}
+
 /// Whether the kernel remembers how a process ended that somebody else has reaped (Linux 6.15 and later).
 #[must_use]
 pub fn remembered_exits() -> bool {

@@ -170,6 +170,8 @@ pub enum RecordKind {
         /// Whether it is over.
         over: bool,
     },
+    /// The wall clock was set, or the machine was suspended.
+    Clock,
     /// The definition was reloaded.
     Reloaded,
     /// The guard ends alone; what it guards runs on for the next one.

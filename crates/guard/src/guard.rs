@@ -3,6 +3,7 @@
 mod adopt;
 mod alert;
 mod carry_out;
+mod clockwork;
 mod complaints;
 mod happen;
 mod hold;
@@ -38,6 +39,7 @@ use crate::handover::Handover;
 use crate::hub::Hub;
 use crate::logs::{Logs, TapReceiver, TapScope};
 use alert::Alerts;
+use clockwork::Clockwork;
 use input::{Input, Inputs};
 use jobs::Jobs;
 use local::Local;
@@ -201,6 +203,7 @@ struct Guard {
     unattached: BTreeSet<ServiceId>,
     /// The group of the start order each service belongs to.
     order: HashMap<ServiceId, u32>,
+    clockwork: Clockwork,
     /// When memory is given back that is not needed any more.
     gives_back_at: Option<Instant>,
     identities: crate::program::Identities,
@@ -297,6 +300,7 @@ impl Guard {
             // Whatever it is, it must not become a busy loop.
             std::thread::sleep(Duration::from_millis(100));
         }
+        self.look_at_clocks();
         for event in events.drain(..) {
             self.os_event(event);
         }

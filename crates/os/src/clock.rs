@@ -4,7 +4,7 @@
 #[path = "clock/linux.rs"]
 mod platform;
 
-pub use platform::{boot_id, monotonic_ns};
+pub use platform::{boot_id, monotonic_ns, suspended_ns};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

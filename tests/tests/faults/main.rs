@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod descriptors;
 #[cfg(test)]
 mod disk;

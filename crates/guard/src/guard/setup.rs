@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::adopt::Before;
 use super::alert::Alerts;
 use super::carry_out::Orderly;
+use super::clockwork::Clockwork;
 use super::input::{Input, Inputs, LogReports};
 use super::jobs::Jobs;
 use super::manager::Manager;
@@ -85,6 +86,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         services: HashMap::new(),
         unattached: BTreeSet::new(),
         order: HashMap::new(),
+        clockwork: Clockwork::now(),
         gives_back_at: None,
         identities: Identities::default(),
         inputs,

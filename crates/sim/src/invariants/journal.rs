@@ -38,6 +38,7 @@ impl Checker {
             | RecordKind::Killed
             | RecordKind::Adopted
             | RecordKind::Trouble { .. }
+            | RecordKind::Clock
             | RecordKind::Reloaded
             | RecordKind::Left
             | RecordKind::Upgrading

@@ -389,6 +389,7 @@ impl Model {
             | RecordKind::Killed
             | RecordKind::Adopted
             | RecordKind::Trouble { .. }
+            | RecordKind::Clock
             | RecordKind::Reloaded
             | RecordKind::Left
             | RecordKind::Upgrading

@@ -1,0 +1,78 @@
+//! Notices that the wall clock was set, or that the machine was suspended: what people see of times jumps then. Everything
+//! that waits goes by a clock that does not.
+
+use std::time::Duration;
+
+use menshen_core::{Record, RecordKind};
+use menshen_os::clock::{monotonic_ns, suspended_ns, wall_ms};
+use menshen_plan::duration::format;
+
+use super::Guard;
+
+/// What is less is the ordinary course of a clock that is kept right, and of a guard that was not given a processor between two
+/// readings.
+const JUMP_MIN_MS: i64 = 2000;
+
+/// How the clocks stood to each other when they were last looked at, in milliseconds.
+#[derive(Debug)]
+pub(super) struct Clockwork {
+    /// The wall clock when the machine was started, by what it shows now.
+    started_wall: i64,
+    suspended: i64,
+}
+
+impl Clockwork {
+    pub(super) fn now() -> Self {
+        let ms = |ns: u64| i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX);
+        let suspended = ms(suspended_ns());
+        Self { started_wall: wall_ms() - ms(monotonic_ns()) - suspended, suspended }
+    }
+
+    /// What has happened to them since then, for people.
+    fn jumps_since(&self, then: &Self) -> Vec<String> {
+        let length = |ms: i64| format(Duration::from_secs(ms.unsigned_abs().div_ceil(1000)));
+        let mut jumps = Vec::new();
+        let slept = self.suspended - then.suspended;
+        if slept >= JUMP_MIN_MS {
+            jumps.push(format!("the machine was suspended for {}", length(slept)));
+        }
+        let set = self.started_wall - then.started_wall;
+        if set.abs() >= JUMP_MIN_MS {
+            let direction = if set > 0 { "forward" } else { "back" };
+            jumps.push(format!("the clock was set {direction} by {}", length(set)));
+        }
+        jumps
+    }
+}
+
+impl Guard {
+    pub(super) fn look_at_clocks(&mut self) {
+        let now = Clockwork::now();
+        let jumps = now.jumps_since(&self.clockwork);
+        if jumps.is_empty() {
+            // One that is set little by little is followed.
+            return;
+        }
+        self.clockwork = now;
+        for reason in jumps {
+            self.write_record(Record { service: None, kind: RecordKind::Clock, reason, by: None });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jump_says_which_way_and_how_far() {
+        let then = Clockwork { started_wall: 1_000_000, suspended: 5_000 };
+        let jumps = |started_wall, suspended| Clockwork { started_wall, suspended }.jumps_since(&then);
+        assert_eq!(jumps(1_000_000, 5_000), Vec::<String>::new());
+        assert_eq!(jumps(1_001_999, 6_999), Vec::<String>::new());
+        assert_eq!(jumps(1_000_000 + 86_400_000, 5_000), ["the clock was set forward by 1d"]);
+        assert_eq!(jumps(1_000_000 - 3_600_000, 5_000), ["the clock was set back by 1h"]);
+        let both = ["the machine was suspended for 1m30s", "the clock was set back by 2s"];
+        assert_eq!(jumps(1_000_000 - 2_000, 95_000), both);
+    }
+}
