@@ -217,6 +217,32 @@ with_both_trees! {
         assert_eq!(bed.service("web").service.restarts_total, 0);
     }
 
+    fn who_asks_the_guard_to_end_while_it_becomes_another_is_heard(trees: Trees) {
+        let mut bed = Bed::new(trees, LOGGING).up();
+        bed.await_ready("web");
+        let (guard, web) = (bed.guard(), bed.main_process("web"));
+        // The next version takes its time to begin. A shell would let signals through that were held for it.
+        let slow = format!(
+            "#!/usr/bin/python3\nimport os, sys, time\n\
+             if os.environ.get('MENSHEN_TAKEOVER', '').startswith('from:'):\n\
+             \x20   print('here', file=open('here', 'w'), flush=True)\n\
+             \x20   while not os.path.exists('go'): time.sleep(0.01)\n\
+             os.execv('{real}', ['{real}'] + sys.argv[1:])\n",
+            real = copy(&bed, "other").display()
+        );
+        let actor = bed.write("actor", slow);
+        fs::set_permissions(&actor, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let upgrade = bed.command().args(["upgrade", "--binary"]).arg(&actor).spawn();
+        bed.await_file("here");
+        assert!(guard.signal(Signal::TERM), "the process is the same");
+        assert!(guard.lives() && web.lives());
+        bed.write("go", "");
+        assert_eq!(bed.await_guard_end().code(), Some(0));
+        assert!(!web.lives(), "it was stopped as at any end");
+        // What it heard of its upgrade is another matter.
+        drop(upgrade.unwrap().wait());
+    }
+
     fn a_guard_of_one_program_is_upgraded_as_any_other(trees: Trees) {
         let bed = Bed::new(trees, "");
         copy(&bed, "next");
