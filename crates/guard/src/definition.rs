@@ -106,7 +106,7 @@ impl DefinitionSource {
             environment: self.environment.clone(),
             folder: self.folder(),
         };
-        Ok(load(&input, &ThisMachine))
+        Ok(load(&input, &ThisMachine::default()))
     }
 
     fn single_file(&self) -> Result<Vec<Vec<PathBuf>>, DefinitionError> {

@@ -1,7 +1,11 @@
 //! This machine, as far as definitions speak of it.
+//!
+//! Many services run the same program, in the same folder, as the same user: each is looked at once.
 
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -17,9 +21,15 @@ const TEXT_BYTES_MAX: u64 = 1 << 20;
 /// The longest `#!` line the kernel reads, in bytes.
 const INTERPRETER_BYTES_MAX: usize = 256;
 
-/// The machine the guard runs on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ThisMachine;
+/// The machine the guard runs on, as it was found when it was first asked: one for each time a definition is read.
+#[derive(Debug, Default)]
+pub struct ThisMachine {
+    looks: Memo<PathBuf, Look>,
+    programs: Memo<(String, String), Option<PathBuf>>,
+    users: Memo<String, Option<User>>,
+    groups: Memo<String, bool>,
+    is_root: OnceCell<bool>,
+}
 
 impl Facts for ThisMachine {
     fn read(&self, path: &Path) -> Result<String, String> {
@@ -32,36 +42,26 @@ impl Facts for ThisMachine {
     }
 
     fn look(&self, path: &Path) -> Look {
-        match file::look(path) {
-            file::Look::Missing => Look::Missing,
-            file::Look::Unreadable(why) => Look::Unreadable(why),
-            file::Look::Directory => Look::Directory,
-            file::Look::File { executable, world_writable, world_readable } => {
-                let interpreter = executable.then(|| interpreter(path)).flatten();
-                Look::File(FileLook { executable, world_writable, world_readable, interpreter })
-            }
-        }
+        self.looks.recall(path.to_owned(), || look(path))
     }
 
     fn find_program(&self, name: &str, path_variable: &str) -> Option<PathBuf> {
-        let is_program = |path: &PathBuf| matches!(file::look(path), file::Look::File { executable: true, .. });
-        std::env::split_paths(path_variable)
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join(name))
-            .find(is_program)
+        self.programs.recall((name.to_owned(), path_variable.to_owned()), || find_program(name, path_variable))
     }
 
     fn user(&self, account: &str) -> Option<User> {
-        let user = account::find(account)?;
-        Some(User { is_root: user.uid == 0, name: user.name, home: user.home, shell: user.shell })
+        self.users.recall(account.to_owned(), || {
+            let user = account::find(account)?;
+            Some(User { is_root: user.uid == 0, name: user.name, home: user.home, shell: user.shell })
+        })
     }
 
     fn has_group(&self, account: &str) -> bool {
-        account::group_id(account).is_some()
+        self.groups.recall(account.to_owned(), || account::group_id(account).is_some())
     }
 
     fn is_root(&self) -> bool {
-        account::current().uid == 0
+        *self.is_root.get_or_init(|| account::current().uid == 0)
     }
 
     fn has_log(&self, place: AlsoLog) -> bool {
@@ -77,6 +77,42 @@ impl Facts for ThisMachine {
         fs::read(path).ok()?.hash(&mut hasher);
         Some(hasher.finish())
     }
+}
+
+/// What was found for each thing that was asked about.
+#[derive(Debug)]
+struct Memo<K, V>(RefCell<HashMap<K, V>>);
+
+impl<K, V> Default for Memo<K, V> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Memo<K, V> {
+    fn recall(&self, key: K, find: impl FnOnce() -> V) -> V {
+        self.0.borrow_mut().entry(key).or_insert_with(find).clone()
+    }
+}
+
+fn look(path: &Path) -> Look {
+    match file::look(path) {
+        file::Look::Missing => Look::Missing,
+        file::Look::Unreadable(why) => Look::Unreadable(why),
+        file::Look::Directory => Look::Directory,
+        file::Look::File { executable, world_writable, world_readable } => {
+            let interpreter = executable.then(|| interpreter(path)).flatten();
+            Look::File(FileLook { executable, world_writable, world_readable, interpreter })
+        }
+    }
+}
+
+fn find_program(name: &str, path_variable: &str) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| matches!(file::look(path), file::Look::File { executable: true, .. });
+    std::env::split_paths(path_variable)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(is_program)
 }
 
 /// The program the first line of a script names.
@@ -111,7 +147,7 @@ mod tests {
         ] {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-            let Look::File(look) = ThisMachine.look(&path) else { panic!("a file is a file") };
+            let Look::File(look) = look(&path) else { panic!("a file is a file") };
             assert_eq!(look.interpreter, expected.map(PathBuf::from), "{text:?}");
         }
     }
@@ -121,16 +157,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("env");
         fs::write(&path, vec![b'x'; (1 << 20) + 1]).unwrap();
-        assert_eq!(ThisMachine.read(&path), Err("it is larger than 1 MiB".to_owned()));
+        assert_eq!(ThisMachine::default().read(&path), Err("it is larger than 1 MiB".to_owned()));
         fs::write(&path, [0xff, 0xfe]).unwrap();
-        assert!(ThisMachine.read(&path).is_err());
-        assert_eq!(ThisMachine.read(&folder.path().join("x")), Err("no such file or directory".to_owned()));
+        assert!(ThisMachine::default().read(&path).is_err());
+        assert_eq!(ThisMachine::default().read(&folder.path().join("x")), Err("no such file or directory".to_owned()));
     }
 
     #[test]
     fn a_program_is_found_in_the_folders_of_path() {
-        assert!(ThisMachine.find_program("sh", "/nowhere:/bin").is_some());
-        assert_eq!(ThisMachine.find_program("sh", "/nowhere"), None);
-        assert_eq!(ThisMachine.find_program("no-such-program", "/bin"), None);
+        assert!(find_program("sh", "/nowhere:/bin").is_some());
+        assert_eq!(find_program("sh", "/nowhere"), None);
+        assert_eq!(find_program("no-such-program", "/bin"), None);
+    }
+    #[test]
+    fn what_was_found_once_is_not_looked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = ThisMachine::default();
+        assert_eq!(machine.look(&folder.path().join("x")), Look::Missing);
+        fs::write(folder.path().join("x"), "").unwrap();
+        assert_eq!(machine.look(&folder.path().join("x")), Look::Missing);
+        assert!(matches!(ThisMachine::default().look(&folder.path().join("x")), Look::File(_)));
     }
 }

@@ -240,7 +240,7 @@ fn plan_of_gone(name: &ServiceName, stop: &Stop) -> Option<Arc<ServicePlan>> {
     let text = format!("[service.\"{name}\"]\ncommand = [\"gone\"]\n");
     let files = vec![Source { name: "gone".to_owned(), text }];
     let input = Input { layers: vec![Layer { files }], ..Input::default() };
-    let plan = menshen_plan::load(&input, &ThisMachine).plan?;
+    let plan = menshen_plan::load(&input, &ThisMachine::default()).plan?;
     let mut plan = ServicePlan::clone(plan.services.get(name)?);
     plan.stop = stop.clone();
     plan.log.rotate = Rotate { keep: 0, total: menshen_plan::size::Size(0), ..Rotate::default() };
