@@ -144,13 +144,19 @@ impl Journal {
     }
 
     fn on(mut connection: Connection, path: &Path, bounds: Bounds) -> Result<Self, rusqlite::Error> {
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let is_new = pages == 0;
+        // A new file has nothing to lose, and programs are not to wait for the disk: the first events do.
+        connection.pragma_update(None, "synchronous", if is_new { "off" } else { "normal" })?;
         connection.pragma_update(None, "auto_vacuum", "incremental")?;
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
         migrate(&mut connection)?;
-        let mut journal = Self { connection, path: path.to_owned(), bounds, since_pruning: 0, taken: 0 };
-        journal.prune()?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        let mut journal = Self { connection, path: path.to_owned(), bounds, since_pruning: PRUNE_EVERY, taken: 0 };
+        if !is_new {
+            journal.prune()?;
+        }
         Ok(journal)
     }
 
