@@ -1,7 +1,7 @@
 //! Trees as cgroups (version 2): one folder for each program, which everything it starts is born into.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,8 +25,17 @@ pub(crate) struct Hierarchy {
     root: PathBuf,
     /// The same as the kernel shows it in `/proc/PID/cgroup`.
     root_name: String,
-    /// Folders of version-1 controllers, on machines that have both: `memory`, `pids`, `cpu`.
-    old: BTreeMap<&'static str, PathBuf>,
+    /// Version-1 controllers, on machines that have both: `memory`, `pids`, `cpu`.
+    old: BTreeMap<&'static str, OldController>,
+    /// Whether the kernel counts the memory of each service. Known without a look, for each start of a program.
+    counts_memory: Cell<bool>,
+}
+
+/// The folder of a version-1 controller, and which services have one in it: those with a limit, which are few.
+#[derive(Debug)]
+struct OldController {
+    root: PathBuf,
+    services: RefCell<BTreeSet<String>>,
 }
 
 /// The folder of one tree.
@@ -81,9 +90,11 @@ impl Hierarchy {
         OpenOptions::new().write(true).open(root.join("cgroup.procs")).ok()?;
         let old = OLD_CONTROLLERS
             .into_iter()
-            .filter_map(|controller| Some((controller, old_folder(&mounts, controller, &folder)?)))
+            .filter_map(|controller| Some((controller, OldController::of(old_folder(&mounts, controller, &folder)?))))
             .collect();
-        Some(Self { mount, root, root_name, old })
+        let controlled = fs::read_to_string(root.join("cgroup.subtree_control")).unwrap_or_default();
+        let counts_memory = Cell::new(controlled.split_ascii_whitespace().any(|name| name == "memory"));
+        Some(Self { mount, root, root_name, old, counts_memory })
     }
 
     /// The folder of a tree, made if it is not there.
@@ -131,8 +142,9 @@ impl Hierarchy {
                     && fs::write(folder.join(new.0), new.1).is_ok()
             };
             let set_old = || {
-                let folder = self.old.get(controller).map(|root| root.join(service))?;
-                (folder.exists() || (wanted && fs::create_dir_all(&folder).is_ok()))
+                let controller = self.old.get(controller)?;
+                let folder = controller.root.join(service);
+                (controller.has(service) || (wanted && controller.make(service)))
                     .then(|| fs::write(folder.join(old.0), old.1).is_ok())
             };
             set_new() || set_old().unwrap_or(false) || !wanted
@@ -160,28 +172,31 @@ impl Hierarchy {
         let wish = format!("+{controller}");
         let enable = |folder: &Path| fs::write(folder.join("cgroup.subtree_control"), &wish);
         let base_enabled = enable(base).is_ok() || (move_guard_below(base).is_ok() && enable(base).is_ok());
-        base_enabled && enable(&self.root).is_ok() && self.root.join(service).is_dir()
+        let enabled = base_enabled && enable(&self.root).is_ok();
+        self.counts_memory.set(self.counts_memory.get() || (enabled && controller == "memory"));
+        enabled && self.root.join(service).is_dir()
     }
 
     /// Version-1 folders a process of this service has to enter by itself before it is executed.
     pub(crate) fn old_entries(&self, service: &str) -> Vec<File> {
-        let entries =
-            self.old.values().map(|root| root.join(service).join("cgroup.procs")).filter(|path| path.exists());
+        let controllers = self.old.values().filter(|controller| controller.has(service));
+        let entries = controllers.map(|controller| controller.root.join(service).join("cgroup.procs"));
         entries.filter_map(|path| OpenOptions::new().write(true).open(path).ok()).collect()
     }
 
     /// How often the memory limit of a service has killed something.
     pub(crate) fn oom_kills(&self, service: &str) -> u64 {
-        let new = self.root.join(service).join("memory.events");
-        let old = self.old.get("memory").map(|root| root.join(service).join("memory.oom_control"));
-        let count = |path: &Path| keyed(&fs::read_to_string(path).ok()?, "oom_kill");
-        count(&new).or_else(|| count(&old?)).unwrap_or(0)
+        let new = self.counts_memory.get().then(|| self.root.join(service).join("memory.events"));
+        let old = self.old.get("memory").filter(|controller| controller.has(service));
+        let old = old.map(|controller| controller.root.join(service).join("memory.oom_control"));
+        let count = |path: &PathBuf| keyed(&fs::read_to_string(path).ok()?, "oom_kill");
+        new.iter().chain(&old).find_map(count).unwrap_or(0)
     }
 
     /// Memory of a service where the kernel counts it.
     pub(crate) fn memory_bytes(&self, service: &str) -> Option<u64> {
         let new = self.root.join(service).join("memory.current");
-        let old = self.old.get("memory").map(|root| root.join(service).join("memory.usage_in_bytes"));
+        let old = self.old.get("memory").map(|old| old.root.join(service).join("memory.usage_in_bytes"));
         let read = |path: &Path| fs::read_to_string(path).ok()?.trim().parse().ok();
         read(&new).or_else(|| read(&old?))
     }
@@ -195,16 +210,51 @@ impl Hierarchy {
     /// Removes the folders of a service; those that are still in use stay.
     pub(crate) fn forget(&self, service: &str) {
         remove_tree(&self.root.join(service));
-        for root in self.old.values() {
-            remove_tree(&root.join(service));
+        for controller in self.old.values() {
+            controller.forget(service);
         }
     }
 
     /// Removes the guard's own folder with those of its services; what programs that run on are in stays.
     pub(crate) fn close(&self) {
         remove_tree(&self.root);
-        for root in self.old.values() {
-            remove_tree(root);
+        for controller in self.old.values() {
+            remove_tree(&controller.root);
+        }
+    }
+}
+
+impl OldController {
+    /// Services have folders there already where an earlier guard made them.
+    fn of(root: PathBuf) -> Self {
+        let entries = fs::read_dir(&root).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let services = RefCell::new(folders.filter_map(|entry| entry.file_name().into_string().ok()).collect());
+        Self { root, services }
+    }
+
+    fn has(&self, service: &str) -> bool {
+        self.services.borrow().contains(service)
+    }
+
+    /// Makes the folder of a service. Whether it is there.
+    fn make(&self, service: &str) -> bool {
+        let made = fs::create_dir_all(self.root.join(service)).is_ok();
+        if made {
+            self.services.borrow_mut().insert(service.to_owned());
+        }
+        made
+    }
+
+    /// Removes the folder of a service. One that is still in use stays.
+    fn forget(&self, service: &str) {
+        if !self.has(service) {
+            return;
+        }
+        let folder = self.root.join(service);
+        remove_tree(&folder);
+        if !folder.exists() {
+            self.services.borrow_mut().remove(service);
         }
     }
 }
@@ -252,9 +302,13 @@ impl Leaf {
     }
 
     fn event(&self, key: &str) -> io::Result<Option<u64>> {
-        match fs::read_to_string(self.path.join("cgroup.events")) {
+        /// Longer than the file: two short lines.
+        const EVENTS_BYTES: usize = 256;
+        let mut text = [0; EVENTS_BYTES];
+        let file = rustix::fs::openat(&self.folder, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        match file.and_then(|file| rustix::io::read(file, &mut text)).map_err(io::Error::from) {
             Err(error) if is_shortage(&error) => Err(error),
-            read => Ok(read.ok().and_then(|text| keyed(&text, key))),
+            read => Ok(read.ok().and_then(|count| keyed(&String::from_utf8_lossy(&text[..count]), key))),
         }
     }
 
