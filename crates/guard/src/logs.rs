@@ -33,7 +33,7 @@ mod writing;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -43,8 +43,7 @@ use regex::bytes::Regex;
 
 use collector::{Collector, Command, Then};
 pub use follow::{Change, Follow};
-use now::Now;
-use service::{Outlet, Service};
+use service::Outlet;
 pub use tap::{TapLine, TapReceiver, TapScope};
 
 /// How many requests wait for the collector before the next one waits, too. It takes them all whenever it is awake, so that
@@ -169,13 +168,19 @@ impl Logs {
     /// # Errors
     /// When its files cannot be created, or the number is taken.
     pub fn attach(&self, log: LogId, spec: Spec) -> io::Result<()> {
+        self.begin_attach(log, spec)?.done()
+    }
+
+    /// The same, without waiting for the collector: it works on one while the next is made ready.
+    ///
+    /// # Errors
+    /// When the collector has stopped.
+    pub fn begin_attach(&self, log: LogId, spec: Spec) -> io::Result<Attaching> {
         let outlet = Outlet::new(spec.run);
-        let service = Service::open(log, spec, outlet.clone(), Now::read())?;
         let (reply, answer) = sync_channel(1);
-        self.send(Command::Attach(log, Box::new(service), reply)).map_err(|_| stopped())?;
-        answer.recv().map_err(|_| stopped())??;
-        self.outlets().insert(log, outlet);
-        Ok(())
+        let new = Box::new((spec, outlet.clone()));
+        self.send(Command::Attach(log, new, reply)).map_err(|_| stopped())?;
+        Ok(Attaching { logs: self.clone(), log, outlet, answer })
     }
 
     /// Follows another plan and waits for other patterns from now on. Another format closes the files.
@@ -243,6 +248,28 @@ impl Logs {
         let sent = self.0.commands.send(command).map_err(|error| error.0);
         self.0.waker.0.wake();
         sent
+    }
+}
+
+/// A service's output that the collector is about to take over.
+#[derive(Debug)]
+#[must_use]
+pub struct Attaching {
+    logs: Logs,
+    log: LogId,
+    outlet: Outlet,
+    answer: Receiver<io::Result<()>>,
+}
+
+impl Attaching {
+    /// Returns when the collector has it.
+    ///
+    /// # Errors
+    /// When its files cannot be created, or the number is taken.
+    pub fn done(self) -> io::Result<()> {
+        self.answer.recv().map_err(|_| stopped())??;
+        self.logs.outlets().insert(self.log, self.outlet);
+        Ok(())
     }
 }
 

@@ -22,6 +22,15 @@ pub enum Durability {
     Power,
 }
 
+/// Whether a folder was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folder {
+    /// It was made now.
+    Made,
+    /// It was there, and what is in it.
+    Found,
+}
+
 /// Replaces a file: at every instant the old content or the new one is there, whole. Readable for the owner alone.
 ///
 /// # Errors

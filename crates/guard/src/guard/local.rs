@@ -1,5 +1,6 @@
 //! What belongs to a service besides its processes: its pipes and logs, its notify socket, the file descriptors it left.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,15 +12,15 @@ use menshen_os::notify_socket::NotifySocket;
 use menshen_os::output::{Descriptor, Pipe, open_program_end};
 use menshen_os::usage::Enforced;
 use menshen_os::{Output, Token};
-use menshen_plan::ServicePlan;
 use menshen_plan::definition::ProbeKind;
 use menshen_plan::plan::ProbeCheck;
+use menshen_plan::{Plan, ServicePlan};
 use regex::bytes::Regex;
 
 use super::Guard;
 use super::complaints::Complaints;
 use super::input::Input;
-use crate::logs::{LogId, Pattern, Spec};
+use crate::logs::{Attaching, LogId, Pattern, Spec};
 use crate::program;
 
 /// A log that could not be attached is tried again after this long.
@@ -53,6 +54,22 @@ pub(crate) const fn log_id(service: ServiceId) -> LogId {
 impl Guard {
     /// Makes what a service needs. What cannot be made is reported, and the service then fails to start with the reason.
     pub(super) fn furnish(&mut self, id: ServiceId, plan: &Arc<ServicePlan>) {
+        let attaching = self.begin_to_furnish(id, plan);
+        self.end_furnishing(id, attaching);
+    }
+
+    /// Makes what all services need: the collector takes over the logs of one while the pipes of the next are made.
+    pub(super) fn furnish_all(&mut self, plan: &Plan) {
+        let services: Vec<_> =
+            plan.services.iter().filter_map(|(name, service)| Some((self.core.id(name.as_str())?, service))).collect();
+        let begun: Vec<_> = services.iter().map(|(id, service)| (*id, self.begin_to_furnish(*id, service))).collect();
+        for (id, attaching) in begun {
+            self.end_furnishing(id, attaching);
+        }
+        self.put_in_order();
+    }
+
+    fn begin_to_furnish(&mut self, id: ServiceId, plan: &Arc<ServicePlan>) -> io::Result<Attaching> {
         let pipes = self.paths.pipes(&self.instance);
         let name = plan.name.as_str();
         let inherited = self.succession.inherited.services.remove(name).unwrap_or_default();
@@ -67,16 +84,22 @@ impl Guard {
             asked: None,
         };
         self.services.insert(id, local);
-        if let Err(error) = self.attach_log(id) {
+        let attaching = self.begin_to_attach(id);
+        self.open_notify_socket(id, inherited.notify);
+        attaching
+    }
+
+    fn end_furnishing(&mut self, id: ServiceId, attaching: io::Result<Attaching>) {
+        if let Err(error) = attaching.and_then(Attaching::done) {
+            let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
             let text = format!("the log of {name} cannot be kept: {}", describe(&error));
             self.feed(Event::Trouble { service: Some(id), text });
             self.attach_later(id);
         }
-        self.open_notify_socket(id, inherited.notify);
     }
 
-    fn attach_log(&mut self, id: ServiceId) -> std::io::Result<()> {
-        let local = self.services.get(&id).ok_or(std::io::ErrorKind::NotFound)?;
+    fn begin_to_attach(&mut self, id: ServiceId) -> io::Result<Attaching> {
+        let local = self.services.get(&id).ok_or(io::ErrorKind::NotFound)?;
         let plan = &local.plan;
         let owner = self.identities.of(plan).ok().flatten().map(|identity| (identity.uid, identity.gid));
         let (stdout, stderr) = (Pipe::open(&local.stdout, owner)?, Pipe::open(&local.stderr, owner)?);
@@ -114,7 +137,11 @@ impl Guard {
             patterns: patterns(plan),
             run: self.core.main_run(id).map_or(0, |run| run.number),
         };
-        self.logs.attach(log_id(id), spec)
+        self.logs.begin_attach(log_id(id), spec)
+    }
+
+    fn attach_log(&mut self, id: ServiceId) -> io::Result<()> {
+        self.begin_to_attach(id)?.done()
     }
 
     /// The log is attached as soon as that can be done: until then, what the service writes waits in its pipes.
@@ -154,10 +181,10 @@ impl Guard {
 
     /// New ends of a service's pipes for a program to write into. Pipes that could not be made before, or that somebody has
     /// removed, are made anew.
-    pub(super) fn output(&mut self, id: ServiceId) -> std::io::Result<Output> {
-        let local = self.services.get(&id).ok_or(std::io::ErrorKind::NotFound)?;
+    pub(super) fn output(&mut self, id: ServiceId) -> io::Result<Output> {
+        let local = self.services.get(&id).ok_or(io::ErrorKind::NotFound)?;
         let error = match local.output() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => error,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => error,
             output => return output,
         };
         self.logs.detach(log_id(id));
@@ -234,7 +261,7 @@ impl Guard {
 
 impl Local {
     /// New ends of the service's pipes for a program to write into.
-    fn output(&self) -> std::io::Result<Output> {
+    fn output(&self) -> io::Result<Output> {
         Ok(Output::To { stdout: open_program_end(&self.stdout)?, stderr: open_program_end(&self.stderr)? })
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_api::types::Upgraded;
@@ -232,15 +231,6 @@ fn seed() -> u64 {
 }
 
 impl Guard {
-    fn furnish_all(&mut self, plan: &Arc<Plan>) {
-        for (name, service) in &plan.services {
-            if let Some(id) = self.core.id(name.as_str()) {
-                self.furnish(id, service);
-            }
-        }
-        self.put_in_order();
-    }
-
     /// Goes on where a guard before this one ended, be it that it was killed or made room.
     fn succeed(&mut self, remembered: Remembered, before: Before, takeover: Option<Box<Handover>>) {
         if let Some(why) = self.manager.deaf() {

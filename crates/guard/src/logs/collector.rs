@@ -17,10 +17,10 @@ use super::journald::Journald;
 use super::lines::Ends;
 use super::now::Now;
 use super::raw::Scratch;
-use super::service::{Around, Service};
+use super::service::{Around, Outlet, Service};
 use super::tap::{Tap, Taps};
 use super::worker::Worker;
-use super::{LogId, Pattern, Report};
+use super::{LogId, Pattern, Report, Spec};
 
 /// Output that comes again this soon after a turn is left to gather for as long, if the turn moved little: a program that
 /// writes line by line would otherwise have every line copied by itself, and be slowed by it.
@@ -30,7 +30,7 @@ const GATHER_BYTES: usize = 128 * 1024;
 
 /// What the collector is asked.
 pub(super) enum Command {
-    Attach(LogId, Box<Service>, SyncSender<io::Result<()>>),
+    Attach(LogId, Box<(Spec, Outlet)>, SyncSender<io::Result<()>>),
     Replan(LogId, Log, Vec<Pattern>),
     /// The pipes are copied before the other is dropped.
     Flush(LogId, Then),
@@ -159,9 +159,10 @@ impl Collector {
                 Err(TryRecvError::Disconnected) => return Flow::End,
             };
             match command {
-                Command::Attach(log, service, reply) => {
+                Command::Attach(log, new, reply) => {
+                    let (spec, outlet) = *new;
                     // One who does not wait for the answer does not need it.
-                    let _ = reply.send(self.attach(log, service, now));
+                    let _ = reply.send(self.attach(log, spec, outlet, now));
                 }
                 Command::Replan(log, plan, patterns) => {
                     self.with(log, now, |service, around| service.replan(plan, patterns, around));
@@ -177,10 +178,11 @@ impl Collector {
         }
     }
 
-    fn attach(&mut self, log: LogId, service: Box<Service>, now: Now) -> io::Result<()> {
+    fn attach(&mut self, log: LogId, spec: Spec, outlet: Outlet, now: Now) -> io::Result<()> {
         if self.logs.contains_key(&log) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this log is attached already"));
         }
+        let service = Box::new(Service::open(log, spec, outlet, now)?);
         let tokens = [self.next_token, self.next_token + 1].map(Token);
         for (token, pipe) in tokens.iter().zip(&service.pipes) {
             self.readers.add(*token, pipe)?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use menshen_os::error::describe;
 use menshen_os::fail_point::{FailPoint, reach};
+use menshen_os::file::{Folder, create_folder};
 use menshen_os::output::{FileId, LogFile};
 
 use super::index::IndexWriter;
@@ -19,6 +20,11 @@ use super::rotate::{Limits, Room};
 const FOLDER_MODE: u32 = 0o750;
 /// How long a file that could not be closed is written on before that is tried again.
 const CLOSE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Makes a folder of logs where there is none.
+pub(super) fn make_folder(folder: &Path) -> io::Result<Folder> {
+    create_folder(folder, FOLDER_MODE)
+}
 
 /// The file of one stem that is being written. It is opened when it is needed.
 #[derive(Debug)]
@@ -54,7 +60,7 @@ impl Current {
     /// Goes on with what another guard left. Where it left nothing, the file is made when there is something to write; that
     /// its folder is there is seen to now.
     pub(super) fn resume(&mut self) -> io::Result<()> {
-        menshen_os::file::create_folder(&self.folder, FOLDER_MODE)?;
+        make_folder(&self.folder)?;
         let left = LogFile::look(&self.path)?.is_some() || LogFile::look(&self.stem.index(&self.folder))?.is_some();
         if left { self.check() } else { Ok(()) }
     }
@@ -80,7 +86,7 @@ impl Current {
 
     fn open(&mut self) -> io::Result<()> {
         self.open = None;
-        menshen_os::file::create_folder(&self.folder, FOLDER_MODE)?;
+        make_folder(&self.folder)?;
         let listing = Listing::of(&self.folder).map_err(|error| about("reading", &self.folder, &error))?;
         self.sequence = self.sequence.max(listing.next_sequence(self.stem));
         if LogFile::look(&self.path)?.is_none() {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use menshen_api::types::Stream;
+use menshen_os::file::Folder;
 use menshen_os::output::Pipe;
 use menshen_plan::definition::{AlsoLog, Log};
 
+use super::current::make_folder;
 use super::ears::{Ears, Hearing, Run};
 use super::follow::Bell;
 use super::journald::Journald;
@@ -56,6 +58,8 @@ impl Outlet {
 pub(super) struct Service {
     log: LogId,
     folder: Arc<Path>,
+    /// Whether another guard may have left something in it.
+    found: Folder,
     plan: Log,
     pub(super) pipes: [Pipe; 2],
     writing: Writing,
@@ -102,12 +106,16 @@ impl Service {
     pub(super) fn open(log: LogId, spec: Spec, outlet: Outlet, now: Now) -> io::Result<Self> {
         let folder: Arc<Path> = Arc::from(spec.folder);
         let mut writing = Writing::new(&folder, &spec.plan);
-        writing.join(now, &mut Progress::default())?;
-        writing.close_others(&folder, now)?;
+        let found = make_folder(&folder)?;
+        if found == Folder::Found {
+            writing.join(now, &mut Progress::default())?;
+            writing.close_others(&folder, now)?;
+        }
         let ears = Ears::new(log, spec.name.into(), spec.instance.into(), outlet.run);
         let mut service = Self {
             log,
             folder,
+            found,
             plan: spec.plan,
             pipes: [spec.stdout, spec.stderr],
             writing,
@@ -124,6 +132,9 @@ impl Service {
     /// Looks after what another guard left.
     pub(super) fn attached(&mut self, around: &mut Around<'_>) {
         self.check_also(around.report);
+        if self.found == Folder::Made {
+            return;
+        }
         let left = Listing::of(&self.folder).is_ok_and(|left| !left.closed.is_empty() || !left.unfinished.is_empty());
         if left {
             around.worker.tend(self.log, &self.folder, &self.plan.rotate);

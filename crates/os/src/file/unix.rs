@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
-use super::Look;
+use super::{Folder, Look};
 use crate::error::{context, describe};
 use crate::fail_point::{FailPoint, reach};
 
@@ -22,13 +22,17 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// When it cannot be created.
-pub fn create_folder(path: &Path, mode: u32) -> io::Result<()> {
+pub fn create_folder(path: &Path, mode: u32) -> io::Result<Folder> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(Folder::Found);
+    }
     let missing: Vec<&Path> = path.ancestors().take_while(|folder| fs::symlink_metadata(folder).is_err()).collect();
+    let folder = if missing.is_empty() { Folder::Found } else { Folder::Made };
     let created = DirBuilder::new().recursive(true).mode(mode).create(path).and_then(|()| {
         let made = missing.into_iter().filter(|folder| !folder.as_os_str().is_empty());
         made.into_iter().try_for_each(|folder| fs::set_permissions(folder, Permissions::from_mode(mode)))
     });
-    created.map_err(context(format!("creating {}", path.display())))
+    created.map(|()| folder).map_err(context(format!("creating {}", path.display())))
 }
 
 /// Gives a file or socket these permission bits, and to a group if there is one of that name.
@@ -164,9 +168,9 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
         let path = folder.path().join("a/b");
         // No usual umask lets others write.
-        create_folder(&path, 0o757).unwrap();
+        assert_eq!(create_folder(&path, 0o757).unwrap(), Folder::Made);
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o757, 0o757));
-        create_folder(&path, 0o700).unwrap();
+        assert_eq!(create_folder(&path, 0o700).unwrap(), Folder::Found);
         create_folder(&path.join("c"), 0o711).unwrap();
         assert_eq!((mode(&path), mode(&path.join("c"))), (0o757, 0o711));
     }
