@@ -6,7 +6,7 @@
 #[path = "system/linux/system.rs"]
 mod platform;
 
-pub(crate) use platform::has_ended;
+pub(crate) use platform::is_over;
 pub use platform::{Running, System, Waker, exists, hold_signals, leave_terminal};
 
 use std::path::PathBuf;

@@ -195,8 +195,12 @@ fn a_child_that_is_held_back_from_its_first_step_is_given_up() {
     let freezer = folder.parent().unwrap().join("cgroup.freeze");
     std::fs::write(&freezer, "1").unwrap();
     let place = Bed::place("main");
-    let error = bed.system.spawn(Token(77), &place, 1, &bed.program(&["sleep", "1000"])).unwrap_err();
-    assert_eq!(error.to_string(), "the new process was ended before it had descriptors of its own");
+    bed.system.spawn(Token(77), &place, 1, &bed.program(&["sleep", "1000"])).unwrap();
+    let error = bed.wait_for(|event| match event {
+        OsEvent::StartFailed { token, error } if *token == Token(77) => Some(error.to_string()),
+        _ => None,
+    });
+    assert_eq!(error, "the new process was ended before it had descriptors of its own");
     std::fs::write(&freezer, "0").unwrap();
     bed.until("nothing of it is left", |bed| bed.system.usage("web").processes == 0);
     assert_eq!(bed.run(&bed.program(&["true"])).exit, Exit::Code(0));

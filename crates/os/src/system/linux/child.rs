@@ -196,8 +196,8 @@ unsafe fn become_ready(birth: &Birth) -> Result<(), (Step, Errno)> {
     Ok(())
 }
 
-/// Makes a table of its own, of what is needed, where the child began with the guard's: until then nothing in it may be
-/// changed, and the guard waits.
+/// Makes a table of its own, of what is needed, where the child began with the guard's: until then nothing may be changed of
+/// what it needs, and the guard waits before it does.
 ///
 /// # Safety
 /// See [`live`].
@@ -210,8 +210,9 @@ unsafe fn own_table(birth: &Birth) -> Result<(), Errno> {
             // Kernels before 5.9.
             .or_else(|_| syscall!(Sysno::unshare, libc::CLONE_FILES));
         let state = if made.is_ok() { table_state::OWN } else { table_state::REFUSED };
-        (*table.state).store(state, Ordering::Release);
-        let _ = syscall!(Sysno::futex, table.state, libc::FUTEX_WAKE, 1);
+        if (*table.state).swap(state, Ordering::AcqRel) == table_state::AWAITED {
+            let _ = syscall!(Sysno::futex, table.state, libc::FUTEX_WAKE, 1);
+        }
         made.map(|_| ())
     }
 }

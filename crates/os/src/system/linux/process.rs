@@ -173,6 +173,12 @@ impl Process {
         self.pidfd
     }
 
+    /// Its program is not going to be executed; that is reported when the process has ended.
+    pub(super) fn cannot_start(&mut self, error: io::Error) {
+        self.exec_pipe = None;
+        self.start_error = Some(error);
+    }
+
     pub(super) fn take_start_error(&mut self) -> Option<io::Error> {
         self.start_error.take()
     }

@@ -20,7 +20,7 @@ pub(super) fn wait_for(pidfd: BorrowedFd<'_>, pid: u32) -> Option<Exit> {
 }
 
 /// Whether a process has ended, reaped or not.
-pub(crate) fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_over(pidfd: BorrowedFd<'_>) -> bool {
     let mut process = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     poll(&mut process, Some(&Timespec::default())).is_ok_and(|ended| ended > 0)
 }
@@ -42,6 +42,12 @@ pub(super) fn exit_of_stranger(pidfd: BorrowedFd<'_>, pid: u32) -> Exit {
 /// A child that has ended and waits to be reaped.
 pub(super) fn next_ended_child() -> Option<u32> {
     waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).ok()?.map(|ended| ended.pid)
+}
+
+/// Whether a child that nobody has reaped has ended.
+pub(super) fn has_ended(pid: u32) -> bool {
+    // One that is not there has.
+    waitid(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map_or(true, |ended| ended.is_some())
 }
 
 /// Reaps a child whose end interests nobody.

@@ -7,7 +7,7 @@
 //!   could look into the guard's memory through it. Unlike after `vfork`, the guard goes on at once: an exec may take as long
 //!   as a file system likes.
 //! - **The table of descriptors**, for its first system call only, which makes it a table of the few it needs. They lie in a
-//!   window of low numbers that is kept free for them. The guard waits for this one call.
+//!   window of low numbers that is kept free for them. The guard waits for this one call before it uses the window again.
 //!
 //! Where the kernel does not have this, or there are too many descriptors, the child gets copies.
 
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::child::{Birth, ExecFailure, live};
 use super::prepare::{Given, Prepared, above};
-use super::window::Window;
+use super::window::{Stuck, Window};
 use crate::error::context;
 use crate::holder::{Entered, Row};
 use crate::tree::Entry;
@@ -92,6 +92,16 @@ impl Spawner {
         self.stacks.truncate(STACKS_MAX);
     }
 
+    /// Waits until the last child has a table of descriptors of its own. To be called before the next one is born, and before
+    /// the guard waits for it to execute its program. A child that does not get there is ended: nothing has happened yet.
+    pub(super) fn settle(&mut self) -> Result<(), Stuck> {
+        let settled = self.window.as_mut().map_or(Ok(()), Window::empty);
+        if let Err(Stuck(pid)) = settled {
+            super::reap::end(pid);
+        }
+        settled
+    }
+
     /// Bears a child by the cheapest way there is.
     fn bear(
         &mut self,
@@ -122,8 +132,8 @@ impl Spawner {
         let Some(window) = self.window.as_mut().filter(|window| window.has_room_for(handed)) else {
             return Ok(Way::Closed(birth));
         };
-        let filled = window.fill(handed)?;
-        birth.hand(filled.numbers(), Some(filled.table()));
+        let numbers = window.fill(handed)?;
+        birth.hand(numbers, Some(window.table()));
         let way = if clone::SHARES_MEMORY && !birth.changes_user() {
             let stack = self.stacks.pop().map_or_else(Stack::new, Ok)?;
             match clone_sharing(row, &birth, &stack, folder) {
@@ -136,12 +146,8 @@ impl Spawner {
         } else {
             Way::taken(clone_copying(row, &birth, folder, libc::CLONE_FILES), birth)?
         };
-        if let Way::Born(pid, pidfd) = &way
-            && !filled.await_own_table(pidfd.as_fd())
-        {
-            // It was ended from outside, or does not get on; nothing has happened yet.
-            super::reap::end(*pid);
-            return Err(io::Error::other("the new process was ended before it had descriptors of its own"));
+        if let Way::Born(pid, _) = &way {
+            window.give_to(*pid);
         }
         Ok(way)
     }

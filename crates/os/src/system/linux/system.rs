@@ -34,9 +34,10 @@ use prepare::Prepared;
 use process::{Process, Stage};
 use signals::Signals;
 
-pub(crate) use reap::has_ended;
+pub(crate) use reap::is_over;
 pub use signals::hold_signals;
 use spawn::Spawner;
+use window::Stuck;
 
 /// Everything the guard has to do with the operating system's processes.
 #[derive(Debug)]
@@ -213,6 +214,7 @@ impl System {
         let (prepared, given) = Prepared::new(program, &self.inherited, &mark, entries)?;
         reach(FailPoint::TreeMade);
         let row = self.ledger.row(self.forest.number(place), run)?;
+        self.settle();
         let born = self.spawner.spawn(row, prepared, &given, tree.folder())?;
         reach(FailPoint::ChildBorn);
         tree.planted(mark, born.pid);
@@ -227,6 +229,15 @@ impl System {
         self.by_pid.insert(pid, token);
         self.processes.insert(token, process);
         Ok(pid)
+    }
+
+    /// Sees the last child that was born on its way.
+    fn settle(&mut self) {
+        let Err(Stuck(pid)) = self.spawner.settle() else { return };
+        let process = self.by_pid.get(&pid).and_then(|token| self.processes.get_mut(token));
+        if let Some(process) = process {
+            process.cannot_start(io::Error::other("the new process was ended before it had descriptors of its own"));
+        }
     }
 
     fn watch_new(&self, token: Token, process: &Process) -> io::Result<()> {
@@ -529,6 +540,7 @@ impl System {
         let until_look = look.map(|look| look.saturating_duration_since(Instant::now()));
         let timeout = timeout.into_iter().chain(until_look).min();
         let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(LONGEST));
+        self.settle();
         let mut ready = Vec::with_capacity(READY_MAX);
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::Timespec;
 use rustix::io::DupFlags;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::futex;
@@ -20,14 +20,16 @@ const FIRST: RawFd = 32;
 /// Three for the program itself, one for the report, and some for version-1 cgroups and stored descriptors.
 const SLOTS: usize = 16;
 
-/// What a child says of its table of descriptors.
+/// What is said of the table of descriptors a child began with.
 pub(super) mod table_state {
     /// It still is the guard's.
     pub(in super::super) const SHARED: u32 = 0;
-    /// It has its own.
-    pub(in super::super) const OWN: u32 = 1;
+    /// It still is the guard's, and the guard sleeps until that is over.
+    pub(in super::super) const AWAITED: u32 = 1;
+    /// The child has its own.
+    pub(in super::super) const OWN: u32 = 2;
     /// It could not make its own, and ends.
-    pub(in super::super) const REFUSED: u32 = 2;
+    pub(in super::super) const REFUSED: u32 = 3;
 }
 
 /// What a child needs to make a table of its own.
@@ -45,14 +47,15 @@ pub(super) struct Window {
     slots: Vec<OwnedFd>,
     end: u32,
     state: StateWord,
+    /// So many slots have what a child is to get.
+    filled: usize,
+    /// Who is to get it, and may still share the guard's table.
+    child: Option<u32>,
 }
 
-/// A window with what one child is to get; empty again when this is dropped.
-#[derive(Debug)]
-pub(super) struct Filled<'a> {
-    window: &'a mut Window,
-    count: usize,
-}
+/// A child that was ended, or held back, before it had a table of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stuck(pub u32);
 
 impl Window {
     pub(super) fn new(null: Arc<OwnedFd>) -> io::Result<Self> {
@@ -60,7 +63,7 @@ impl Window {
         let slots = (0..SLOTS).map(slot).collect::<Result<Vec<_>, _>>()?;
         let highest = slots.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(FIRST);
         let state = StateWord::new()?;
-        Ok(Self { null, slots, end: highest.cast_unsigned() + 1, state })
+        Ok(Self { null, slots, end: highest.cast_unsigned() + 1, state, filled: 0, child: None })
     }
 
     /// Whether so much fits, and stays out of the way of what the child is given.
@@ -68,55 +71,57 @@ impl Window {
         handed.len() <= self.slots.len()
     }
 
-    pub(super) fn fill(&mut self, handed: &[BorrowedFd<'_>]) -> io::Result<Filled<'_>> {
+    /// Puts in what the next child is to get, and says under which numbers. The last one must have its own by now.
+    pub(super) fn fill(&mut self, handed: &[BorrowedFd<'_>]) -> io::Result<Vec<RawFd>> {
         self.state.get().store(table_state::SHARED, Ordering::Release);
-        let filled = Filled { window: self, count: handed.len() };
-        for (slot, descriptor) in filled.window.slots.iter_mut().zip(handed) {
+        self.filled = handed.len();
+        for (slot, descriptor) in self.slots.iter_mut().zip(handed) {
             rustix::io::dup3(descriptor, slot, DupFlags::CLOEXEC)?;
         }
-        Ok(filled)
-    }
-}
-
-impl Filled<'_> {
-    pub(super) fn numbers(&self) -> Vec<RawFd> {
-        self.window.slots.iter().take(self.count).map(AsRawFd::as_raw_fd).collect()
+        Ok(self.slots.iter().take(handed.len()).map(AsRawFd::as_raw_fd).collect())
     }
 
     pub(super) fn table(&self) -> SharedTable {
-        SharedTable { end: self.window.end, state: self.window.state.get() }
+        SharedTable { end: self.end, state: self.state.get() }
+    }
+
+    /// This child takes what is there, while the guard does something else.
+    pub(super) const fn give_to(&mut self, child: u32) {
+        self.child = Some(child);
+    }
+
+    /// Waits until the last child has a table of its own, and empties the window.
+    pub(super) fn empty(&mut self) -> Result<(), Stuck> {
+        let stuck = self.child.take().filter(|child| !self.await_own_table(*child)).map(Stuck);
+        let filled = std::mem::take(&mut self.filled);
+        for slot in self.slots.iter_mut().take(filled) {
+            // What rests in a slot is replaced when it is next needed, at the latest.
+            let _ = rustix::io::dup3(&self.null, slot, DupFlags::CLOEXEC);
+        }
+        stuck.map_or(Ok(()), Err)
     }
 
     /// Waits until the child has a table of its own. False if it has ended before, or does not get there.
-    pub(super) fn await_own_table(&self, child: BorrowedFd<'_>) -> bool {
+    fn await_own_table(&self, child: u32) -> bool {
         /// It is one system call away. A child that somebody holds back (by freezing its cgroup, say) is given up.
         const WAIT_MAX: Duration = Duration::from_secs(1);
         /// How often to look whether it still lives.
         const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-        let state = self.window.state.get();
+        let state = self.state.get();
         let begun = Instant::now();
         while begun.elapsed() < WAIT_MAX {
-            match state.load(Ordering::Acquire) {
-                table_state::OWN => return true,
-                table_state::REFUSED => return false,
-                _ => {}
+            let (from, to) = (table_state::SHARED, table_state::AWAITED);
+            match state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire) {
+                Err(table_state::OWN) => return true,
+                Err(table_state::REFUSED) => return false,
+                Ok(_) | Err(_) => {}
             }
-            let _ = futex::wait(state, futex::Flags::empty(), table_state::SHARED, Some(&LOOK));
-            let ended = || poll(&mut [PollFd::from_borrowed_fd(child, PollFlags::IN)], Some(&Timespec::default()));
-            if state.load(Ordering::Acquire) == table_state::SHARED && ended().is_ok_and(|ended| ended > 0) {
+            let _ = futex::wait(state, futex::Flags::empty(), table_state::AWAITED, Some(&LOOK));
+            if state.load(Ordering::Acquire) == table_state::AWAITED && super::reap::has_ended(child) {
                 return false;
             }
         }
         false
-    }
-}
-
-impl Drop for Filled<'_> {
-    fn drop(&mut self) {
-        for slot in self.window.slots.iter_mut().take(self.count) {
-            // What rests in a slot is replaced when it is next needed, at the latest.
-            let _ = rustix::io::dup3(&self.window.null, slot, DupFlags::CLOEXEC);
-        }
     }
 }
 
