@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use syscalls::{Errno, Sysno, syscall};
 
 use super::prepare::{OWN_PID_DIGITS, Prepared};
-use super::window::{SharedTable, table_state};
+use super::window::{FIRST, SharedTable, table_state};
 use crate::error::context;
 
 /// How to put the reason why a program could not be executed.
@@ -212,6 +212,10 @@ unsafe fn own_table(birth: &Birth) -> Result<(), Errno> {
         let state = if made.is_ok() { table_state::OWN } else { table_state::REFUSED };
         if (*table.state).swap(state, Ordering::AcqRel) == table_state::AWAITED {
             let _ = syscall!(Sysno::futex, table.state, libc::FUTEX_WAKE, 1);
+        }
+        // What other children are to get is not to stay open for as long as an exec may take.
+        if made.is_ok() && table.begin > FIRST.cast_unsigned() {
+            let _ = syscall!(Sysno::close_range, FIRST, table.begin - 1, 0);
         }
         made.map(|_| ())
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::child::{Birth, ExecFailure, live};
 use super::prepare::{Given, Prepared, above};
-use super::window::{Stuck, Window};
+use super::window::{Stuck, Windows};
 use crate::error::context;
 use crate::holder::{Entered, Row};
 use crate::tree::Entry;
@@ -46,7 +46,9 @@ pub(super) struct Born {
 #[derive(Debug)]
 pub(super) struct Spawner {
     /// None where a table of descriptors cannot be shared.
-    window: Option<Window>,
+    windows: Option<Windows>,
+    /// Children that were given up, and nobody was told of.
+    given_up: Vec<u32>,
     /// What children in the guard's memory still work with.
     births: Vec<(Box<Birth>, Stack)>,
     /// Stacks nobody is on.
@@ -54,10 +56,10 @@ pub(super) struct Spawner {
 }
 
 impl Spawner {
-    /// `null` is what rests in the window.
-    pub(super) fn new(null: Arc<OwnedFd>) -> Self {
-        // Without a window every child gets copies.
-        Self { window: Window::new(null).ok(), births: Vec::new(), stacks: Vec::new() }
+    /// `null` is what rests in the windows.
+    pub(super) fn new(null: &Arc<OwnedFd>) -> Self {
+        // Without windows every child gets copies.
+        Self { windows: Windows::new(null).ok(), given_up: Vec::new(), births: Vec::new(), stacks: Vec::new() }
     }
 
     /// Bears a child in the cgroup of `folder` (where there is one), or lets it walk in, and has it execute the program. It
@@ -69,7 +71,7 @@ impl Spawner {
         given: &Given,
         folder: Option<(BorrowedFd<'_>, Entry)>,
     ) -> io::Result<Born> {
-        self.collect();
+        self.reclaim();
         let (exec_pipe, report) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
         let report = above(report, given.first_free())?;
@@ -77,7 +79,7 @@ impl Spawner {
         let handed: Vec<BorrowedFd<'_>> = given.all().chain([report.as_fd()]).collect();
         let birth = Box::new(Birth::new(prepared, given.descriptors.len()));
         let (pid, pidfd) = match folder {
-            Some((folder, Entry::Walks)) => fork(&row, birth, &handed, Some(folder))?,
+            Some((folder, Entry::Walks)) => self.fork(&row, birth, &handed, Some(folder))?,
             Some((_, Entry::Born)) | None => self.bear(&row, birth, &handed, folder.map(|(folder, _)| folder))?,
         };
         Ok(Born { pid, pidfd: Entered::at_birth(row, pidfd), exec_pipe, failure })
@@ -87,19 +89,23 @@ impl Spawner {
     pub(super) fn collect(&mut self) {
         /// More stacks than this are needed for a moment only.
         const STACKS_MAX: usize = 4;
-        let gone = |birth: &mut (Box<Birth>, Stack)| !birth.0.is_used();
-        self.stacks.extend(self.births.extract_if(.., gone).map(|(_, stack)| stack));
+        self.reclaim();
         self.stacks.truncate(STACKS_MAX);
     }
 
-    /// Waits until the last child has a table of descriptors of its own. To be called before the next one is born, and before
-    /// the guard waits for it to execute its program. A child that does not get there is ended: nothing has happened yet.
-    pub(super) fn settle(&mut self) -> Result<(), Stuck> {
-        let settled = self.window.as_mut().map_or(Ok(()), Window::empty);
-        if let Err(Stuck(pid)) = settled {
-            super::reap::end(pid);
+    /// The same, but keeps the stacks for the next children.
+    fn reclaim(&mut self) {
+        let gone = |birth: &mut (Box<Birth>, Stack)| !birth.0.is_used();
+        self.stacks.extend(self.births.extract_if(.., gone).map(|(_, stack)| stack));
+    }
+
+    /// Waits until all children have tables of descriptors of their own. To be called before the guard waits for them to
+    /// execute their programs. Says which do not get there: they are ended, and nothing has happened in them yet.
+    pub(super) fn settle(&mut self) -> Vec<u32> {
+        if let Some(windows) = &mut self.windows {
+            self.given_up.extend(windows.empty().map(give_up));
         }
-        settled
+        std::mem::take(&mut self.given_up)
     }
 
     /// Bears a child by the cheapest way there is.
@@ -114,11 +120,24 @@ impl Spawner {
             Way::Born(pid, pidfd) => return Ok((pid, pidfd)),
             Way::Closed(birth) => birth,
         };
+        self.given_up = self.settle();
         birth.hand(numbers(handed), None);
         match Way::taken(clone_copying(row, &birth, folder, 0), birth)? {
             Way::Born(pid, pidfd) => Ok((pid, pidfd)),
-            Way::Closed(birth) => fork(row, birth, handed, folder),
+            Way::Closed(birth) => self.fork(row, birth, handed, folder),
         }
+    }
+
+    /// The child has a copy of everything, be it meant for another. So the others take theirs first.
+    fn fork(
+        &mut self,
+        row: &Row,
+        birth: Box<Birth>,
+        handed: &[BorrowedFd<'_>],
+        folder: Option<BorrowedFd<'_>>,
+    ) -> io::Result<(u32, OwnedFd)> {
+        self.given_up = self.settle();
+        fork(row, birth, handed, folder)
     }
 
     /// The child begins with the guard's table of descriptors, and where that is safe with its memory.
@@ -129,9 +148,10 @@ impl Spawner {
         handed: &[BorrowedFd<'_>],
         folder: Option<BorrowedFd<'_>>,
     ) -> io::Result<Way> {
-        let Some(window) = self.window.as_mut().filter(|window| window.has_room_for(handed)) else {
+        let Some(window) = self.windows.as_mut().and_then(|windows| windows.next(handed.len())) else {
             return Ok(Way::Closed(birth));
         };
+        self.given_up.extend(window.empty().err().map(give_up));
         let numbers = window.fill(handed)?;
         birth.hand(numbers, Some(window.table()));
         let way = if clone::SHARES_MEMORY && !birth.changes_user() {
@@ -161,6 +181,11 @@ impl Drop for Spawner {
             Box::leak(Box::new(birth));
         }
     }
+}
+
+fn give_up(Stuck(child): Stuck) -> u32 {
+    super::reap::end(child);
+    child
 }
 
 /// How a way of bearing a child ended.

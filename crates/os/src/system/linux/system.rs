@@ -37,7 +37,6 @@ use signals::Signals;
 pub(crate) use reap::is_over;
 pub use signals::hold_signals;
 use spawn::Spawner;
-use window::Stuck;
 
 /// Everything the guard has to do with the operating system's processes.
 #[derive(Debug)]
@@ -130,7 +129,7 @@ impl System {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let owner = Owner { instance: config.instance.clone(), run_folder: config.run_folder.clone() };
         let forest = Forest::new(owner, config.trees)?;
-        let spawner = Spawner::new(Arc::clone(&inherited.null));
+        let spawner = Spawner::new(&inherited.null);
         let system = Self {
             epoll,
             wake: Arc::new(wake),
@@ -214,7 +213,6 @@ impl System {
         let (prepared, given) = Prepared::new(program, &self.inherited, &mark, entries)?;
         reach(FailPoint::TreeMade);
         let row = self.ledger.row(self.forest.number(place), run)?;
-        self.settle();
         let born = self.spawner.spawn(row, prepared, &given, tree.folder())?;
         reach(FailPoint::ChildBorn);
         tree.planted(mark, born.pid);
@@ -231,12 +229,14 @@ impl System {
         Ok(pid)
     }
 
-    /// Sees the last child that was born on its way.
+    /// Sees those that were born on their way.
     fn settle(&mut self) {
-        let Err(Stuck(pid)) = self.spawner.settle() else { return };
-        let process = self.by_pid.get(&pid).and_then(|token| self.processes.get_mut(token));
-        if let Some(process) = process {
-            process.cannot_start(io::Error::other("the new process was ended before it had descriptors of its own"));
+        for pid in self.spawner.settle() {
+            let process = self.by_pid.get(&pid).and_then(|token| self.processes.get_mut(token));
+            if let Some(process) = process {
+                let error = io::Error::other("the new process was ended before it had descriptors of its own");
+                process.cannot_start(error);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
-//! The window: a few low numbers in the guard's table of descriptors, through which children get theirs.
+//! Windows: a few low numbers in the guard's table of descriptors, through which children get theirs.
 //!
-//! A child that begins with the guard's own table makes a table of what lies below the window's end, and of nothing else. The
-//! numbers rest on `/dev/null` until they are needed.
+//! A child that begins with the guard's own table makes a table of what lies below its window's end, and of nothing else. The
+//! numbers rest on `/dev/null` until they are needed. There are several windows, so that the guard can bear the next children
+//! before the last ones have had their turn on a processor.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -16,9 +17,10 @@ use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::futex;
 
 /// Above what programs are given: those numbers are taken in the child.
-const FIRST: RawFd = 32;
-/// Three for the program itself, one for the report, and some for version-1 cgroups and stored descriptors.
-const SLOTS: usize = 16;
+pub(super) const FIRST: RawFd = 32;
+/// How many slots the windows have: three for the program itself, one for the report, and in the last some for version-1
+/// cgroups and stored descriptors.
+const SLOTS: [usize; 6] = [4, 4, 4, 4, 4, 16];
 
 /// What is said of the table of descriptors a child began with.
 pub(super) mod table_state {
@@ -35,17 +37,22 @@ pub(super) mod table_state {
 /// What a child needs to make a table of its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SharedTable {
+    /// From here on are its own.
+    pub begin: u32,
     /// From this number on, it needs none.
     pub end: u32,
     /// Where it says what came of it.
     pub state: *const AtomicU32,
 }
 
+/// All windows, the one that was used last at the end.
+#[derive(Debug)]
+pub(super) struct Windows(Vec<Window>);
+
 #[derive(Debug)]
 pub(super) struct Window {
     null: Arc<OwnedFd>,
     slots: Vec<OwnedFd>,
-    end: u32,
     state: StateWord,
     /// So many slots have what a child is to get.
     filled: usize,
@@ -57,21 +64,33 @@ pub(super) struct Window {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stuck(pub u32);
 
+impl Windows {
+    /// `null` is what rests in them.
+    pub(super) fn new(null: &Arc<OwnedFd>) -> io::Result<Self> {
+        SLOTS.into_iter().map(|slots| Window::new(Arc::clone(null), slots)).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// One that has so much room: the one whose child has had the most time to take what was in it.
+    pub(super) fn next(&mut self, count: usize) -> Option<&mut Window> {
+        let index = self.0.iter().position(|window| window.slots.len() >= count)?;
+        self.0[index..].rotate_left(1);
+        self.0.last_mut()
+    }
+
+    /// Empties them.
+    pub(super) fn empty(&mut self) -> impl Iterator<Item = Stuck> {
+        self.0.iter_mut().filter_map(|window| window.empty().err())
+    }
+}
+
 impl Window {
-    pub(super) fn new(null: Arc<OwnedFd>) -> io::Result<Self> {
+    fn new(null: Arc<OwnedFd>, slots: usize) -> io::Result<Self> {
         let slot = |_| rustix::io::fcntl_dupfd_cloexec(&null, FIRST);
-        let slots = (0..SLOTS).map(slot).collect::<Result<Vec<_>, _>>()?;
-        let highest = slots.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(FIRST);
-        let state = StateWord::new()?;
-        Ok(Self { null, slots, end: highest.cast_unsigned() + 1, state, filled: 0, child: None })
+        let slots = (0..slots).map(slot).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { null, slots, state: StateWord::new()?, filled: 0, child: None })
     }
 
-    /// Whether so much fits, and stays out of the way of what the child is given.
-    pub(super) fn has_room_for(&self, handed: &[BorrowedFd<'_>]) -> bool {
-        handed.len() <= self.slots.len()
-    }
-
-    /// Puts in what the next child is to get, and says under which numbers. The last one must have its own by now.
+    /// Puts in what the next child is to get, and says under which numbers. It must be empty.
     pub(super) fn fill(&mut self, handed: &[BorrowedFd<'_>]) -> io::Result<Vec<RawFd>> {
         self.state.get().store(table_state::SHARED, Ordering::Release);
         self.filled = handed.len();
@@ -82,7 +101,9 @@ impl Window {
     }
 
     pub(super) fn table(&self) -> SharedTable {
-        SharedTable { end: self.end, state: self.state.get() }
+        let numbers = || self.slots.iter().map(|slot| slot.as_raw_fd().cast_unsigned());
+        let (begin, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(u32::MAX - 1));
+        SharedTable { begin, end: last + 1, state: self.state.get() }
     }
 
     /// This child takes what is there, while the guard does something else.
@@ -90,7 +111,7 @@ impl Window {
         self.child = Some(child);
     }
 
-    /// Waits until the last child has a table of its own, and empties the window.
+    /// Waits until its child has a table of its own, and empties it.
     pub(super) fn empty(&mut self) -> Result<(), Stuck> {
         let stuck = self.child.take().filter(|child| !self.await_own_table(*child)).map(Stuck);
         let filled = std::mem::take(&mut self.filled);
