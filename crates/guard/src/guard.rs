@@ -11,6 +11,7 @@ pub(crate) mod input;
 mod jobs;
 mod local;
 mod manager;
+mod notes;
 mod request;
 mod setup;
 pub(crate) mod status;
@@ -34,7 +35,7 @@ use tokio::sync::mpsc;
 
 use crate::control::Control;
 use crate::definition::DefinitionSource;
-use crate::disk::{Disk, DiskHandle};
+use crate::disk::Disk;
 use crate::handover::Handover;
 use crate::hub::Hub;
 use crate::logs::{Logs, TapReceiver, TapScope};
@@ -45,6 +46,7 @@ use jobs::Jobs;
 use local::Local;
 pub(crate) use local::log_id;
 use manager::Manager;
+use notes::Notes;
 use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
@@ -218,7 +220,7 @@ struct Guard {
     control: Control,
 
     disk: Option<Disk>,
-    disk_handle: DiskHandle,
+    notes: Notes,
     logs: Logs,
     log_reports: input::LogReports,
     hub: Hub,
@@ -294,7 +296,8 @@ impl Guard {
     fn take_what_happens(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) {
         // What is to be taken later does not wait for anything else.
         let timeout = if self.later.is_empty() { timeout } else { Some(Duration::ZERO) };
-        self.disk_handle.wake();
+        self.logs.wake();
+        self.write_down();
         if let Err(error) = self.system.wait(timeout, events) {
             self.trouble(format!("waiting for events: {}", menshen_os::error::describe(&error)));
             // Whatever it is, it must not become a busy loop.
@@ -312,7 +315,6 @@ impl Guard {
         for event in std::mem::take(&mut self.later) {
             self.feed(event);
         }
-        self.hold_until_noted();
     }
 
     /// The end waits for alerts that are under way, because they may tell what the guard ends of. But it does not wait long,

@@ -33,7 +33,8 @@ mod writing;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -121,6 +122,8 @@ pub struct Logs(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     commands: SyncSender<Command>,
+    /// Something was asked of the collector, and it was not woken for it.
+    unheard: AtomicBool,
     /// Dropped after `commands`, so that the collector finds that nobody is left.
     waker: WakeAtEnd,
     outlets: Mutex<BTreeMap<LogId, Outlet>>,
@@ -157,6 +160,7 @@ impl Logs {
         let thread = std::thread::Builder::new().name("logs".to_owned()).spawn(|| collector.run())?;
         Ok(Self(Arc::new(Shared {
             commands,
+            unheard: AtomicBool::new(false),
             waker: WakeAtEnd(waker),
             outlets: Mutex::default(),
             thread: Mutex::new(Some(thread)),
@@ -201,6 +205,27 @@ impl Logs {
     /// end included. If it cannot be written now, it stays in the pipes, and `then` is called all the same.
     pub fn flush(&self, log: LogId, then: impl FnOnce() + Send + 'static) {
         self.tell(Command::Flush(log, Then::new(then)));
+    }
+
+    /// The same for one who has something more urgent to do before he calls [`Self::wake`], and does not wait for it.
+    pub fn flush_soon(&self, log: LogId) {
+        let command = Command::Flush(log, Then::new(|| ()));
+        match self.0.commands.try_send(command) {
+            Ok(()) => self.0.unheard.store(true, Ordering::Release),
+            // It takes them all when it is awake.
+            Err(TrySendError::Full(command)) => {
+                self.0.waker.0.wake();
+                self.tell(command);
+            }
+            Err(TrySendError::Disconnected(_)) => {}
+        }
+    }
+
+    /// Has the collector do what it was asked without being woken.
+    pub fn wake(&self) {
+        if self.0.unheard.swap(false, Ordering::AcqRel) {
+            self.0.waker.0.wake();
+        }
     }
 
     /// Writes what the pipes hold, and lets go of them.

@@ -89,7 +89,7 @@ impl Guard {
                 Ok(stored) if self.may_live(&name, &stored, running) => {
                     ended.extend(self.take_over_one_gone(&name, stored, running));
                 }
-                Ok(_) => self.disk_handle.forget(store::path(&memory, &name)),
+                Ok(_) => self.notes.disk.forget(store::path(&memory, &name)),
                 Err(error) => self.note(error.to_string()),
             }
         }

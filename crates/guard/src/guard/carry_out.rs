@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use menshen_core::{Effect, Event, Record, RecordKind, Reply, Role, RunId, ServiceId, SignalTarget};
-use menshen_os::file::Durability;
 use menshen_os::{Output, Place, Target};
 use menshen_plan::ServicePlan;
-use menshen_plan::definition::{ProbeKind, Stop};
+use menshen_plan::definition::ProbeKind;
 use menshen_plan::plan::ProbeCheck;
 
 use super::alert::{Delivery, Payload};
@@ -14,7 +13,6 @@ use super::input::Input;
 use super::jobs::{Asking, Job};
 use super::local::log_id;
 use super::status::{Clock, event};
-use super::store::{self, Stored, StoredProcess};
 use super::{Guard, now};
 use crate::probe::{self, Miss};
 use crate::program;
@@ -29,10 +27,10 @@ impl Guard {
 
     fn carry_out_one(&mut self, effect: Effect) {
         match effect {
-            Effect::Remember { service } => self.remember(service, Orderly::No),
+            Effect::Remember { service } => self.notes.change(service),
             Effect::Spawn { run, plan, main_pid } => {
                 self.spawn(run, &plan, main_pid);
-                self.disk_handle.wake();
+                self.catch_up();
             }
             Effect::Signal { run, target, signal } => {
                 if let (Some(token), Some(number)) =
@@ -58,42 +56,6 @@ impl Guard {
             Effect::Reply(reply) => self.reply(reply),
             Effect::ShutdownComplete { code } => self.ended = Some(code),
         }
-    }
-
-    /// Hands what the core remembers of a service to the disk.
-    pub(super) fn remember(&mut self, id: ServiceId, orderly: Orderly) {
-        let Some(memory) = self.core.memory(id) else { return };
-        let process = |(role, number, pid): (Role, u64, Option<u32>)| {
-            let token = self.jobs.token_of(RunId { service: id, role, number })?;
-            let (start_time, first) = (self.system.start_time(token)?, self.system.first(token));
-            let folder = self.system.folder(token);
-            Some(StoredProcess { role, number, pid: pid?, start_time, first, folder })
-        };
-        let processes = memory.runs().filter_map(process).collect();
-        let asked = memory.asked();
-        let name = memory.service().to_string();
-        let stop = self.services.get(&id).map_or_else(Stop::default, |local| local.plan.stop.clone());
-        // What survived being killed is still there: the next guard must not start its twin.
-        let orderly = orderly == Orderly::Yes && memory.runs().next().is_none();
-        let stored = Stored {
-            format: store::VERSION,
-            boot: self.boot.clone(),
-            orderly,
-            processes,
-            stop: Stop { command: None, ..stop },
-            memory,
-        };
-        let Ok(content) = serde_json::to_vec(&stored) else { return };
-        // What an operator asked for has to survive a loss of power; the rest means nothing after one.
-        let local = self.services.get_mut(&id);
-        let durability = match local {
-            Some(local) if local.asked != asked => {
-                local.asked = asked;
-                Durability::Power
-            }
-            Some(_) | None => Durability::Guard,
-        };
-        self.disk_handle.remember(store::path(&self.paths.memory(&self.instance), &name), content, durability);
     }
 
     fn spawn(&mut self, run: RunId, plan: &Arc<ServicePlan>, main_pid: Option<u32>) {
@@ -261,7 +223,7 @@ impl Guard {
         }
         let event = Arc::new(event(record, self.next_sequence, Clock::now().wall()));
         self.next_sequence += 1;
-        self.disk_handle.record((*event).clone());
+        self.notes.disk.record((*event).clone());
         if let Some(watcher) = &mut self.watcher {
             (watcher.event)(&event);
         }
@@ -304,18 +266,11 @@ impl Guard {
             Ok(()) => self.show(ticket.service).ok_or_else(|| super::request::no_such_service(&ticket.name)),
             Err(refusal) => Err(super::request::refused(&ticket.name, refusal)),
         };
-        self.disk_handle.then(move || {
+        self.disk().then(move || {
             // Who asked may have gone; what was asked is done all the same.
             let _ = ticket.reply.send(answer);
         });
     }
-}
-
-/// Whether a memory is written at an orderly end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Orderly {
-    Yes,
-    No,
 }
 
 const fn of(target: SignalTarget) -> Target {

@@ -13,7 +13,7 @@ use menshen_plan::plan::AlertRoute;
 use super::alert::Delivery;
 use super::input::Input;
 use super::jobs::{AlertJob, Job};
-use super::local::{log_id, pattern_kind};
+use super::local::{listens, log_id, pattern_kind};
 use super::status::{exit, tree};
 use super::{Guard, now};
 use crate::disk::DiskReport;
@@ -102,8 +102,12 @@ impl Guard {
     }
 
     fn run_exited(&mut self, token: Token, run: RunId, (how, oom, left): (Exit, bool, TreeState)) {
-        // Nobody waits for it: what was written last is on its way.
-        self.logs.flush(log_id(run.service), || ());
+        // Nobody waits for it: what was written last is on its way. But a probe must not take it for the next run's.
+        let listens = self.services.get(&run.service).is_some_and(|local| listens(&local.plan));
+        self.logs.flush_soon(log_id(run.service));
+        if listens {
+            self.logs.wake();
+        }
         if left == TreeState::Empty {
             self.jobs.remove(token);
         }

@@ -36,11 +36,4 @@ impl Guard {
     fn is_not_held(&mut self, why: &str) {
         self.note(format!("should this guard be killed, nothing is held for the next one: {why}"));
     }
-
-    /// How processes ended is held until it is on the disk.
-    pub(super) fn hold_until_noted(&mut self) {
-        if let Some(unnoted) = self.system.take_unnoted() {
-            self.disk_handle.then(move || drop(unnoted));
-        }
-    }
 }

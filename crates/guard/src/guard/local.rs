@@ -246,6 +246,7 @@ impl Guard {
     pub(super) fn clear_away(&mut self, id: ServiceId) {
         let Some(local) = self.services.remove(&id) else { return };
         self.unattached.remove(&id);
+        self.notes.forget(id);
         self.logs.detach(log_id(id));
         if let Some((token, path)) = &local.notify {
             self.system.remove_socket(*token);
@@ -255,7 +256,7 @@ impl Guard {
         remove(&local.stdout);
         remove(&local.stderr);
         self.system.forget(local.plan.name.as_str());
-        self.disk_handle.forget(super::store::path(&self.paths.memory(&self.instance), local.plan.name.as_str()));
+        self.notes.disk.forget(super::store::path(&self.paths.memory(&self.instance), local.plan.name.as_str()));
     }
 }
 
@@ -279,6 +280,12 @@ fn patterns(plan: &ServicePlan) -> Vec<Pattern> {
         | ProbeCheck::File { .. } => None,
     };
     (0..).zip(ProbeKind::ALL).filter_map(of).collect()
+}
+
+/// Whether a probe waits for something a service writes.
+pub(super) fn listens(plan: &ServicePlan) -> bool {
+    let check = |kind| plan.probes.get(kind).map(|probe| &probe.check);
+    ProbeKind::ALL.into_iter().any(|kind| matches!(check(kind), Some(ProbeCheck::Log(_))))
 }
 
 /// The kind of a pattern's number.

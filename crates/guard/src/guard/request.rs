@@ -54,14 +54,14 @@ impl Guard {
             Request::Plan(reply) => drop(reply.send(Arc::clone(self.core.plan()))),
             Request::Follow { plan, by, reply } => {
                 self.follow(plan, by);
-                self.disk_handle.then(move || {
+                self.disk().then(move || {
                     let _ = reply.send(());
                 });
             }
             Request::Upgrade { binary, by, reply, answered } => self.upgrade(binary, by, Asker { reply, answered }),
             Request::Shutdown { by, now, reply } => {
                 self.feed(Event::Shutdown { reason: format!("asked by {by}"), hurry: now });
-                self.disk_handle.then(move || {
+                self.disk().then(move || {
                     let _ = reply.send(());
                 });
             }
@@ -165,7 +165,7 @@ impl Guard {
         if let Err(error) = self.control.set_access(&plan.access) {
             self.note(format!("the control socket's permissions: {}", menshen_os::error::describe(&error)));
         }
-        self.disk_handle.set_bounds(Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 });
+        self.notes.disk.set_bounds(Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 });
         self.feed(Event::Reload { plan, by });
         self.put_in_order();
     }

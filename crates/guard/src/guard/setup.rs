@@ -18,11 +18,11 @@ use tokio::sync::oneshot;
 
 use super::adopt::Before;
 use super::alert::Alerts;
-use super::carry_out::Orderly;
 use super::clockwork::Clockwork;
 use super::input::{Input, Inputs, LogReports};
 use super::jobs::Jobs;
 use super::manager::Manager;
+use super::notes::{Notes, Orderly};
 use super::request::Tickets;
 use super::status::Clock;
 use super::store::Remembered;
@@ -93,7 +93,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         later: Vec::new(),
         tasks: tasks.handle.clone(),
         control,
-        disk_handle: disk.handle(),
+        notes: Notes::new(disk.handle()),
         disk: Some(disk),
         logs,
         log_reports,
@@ -276,6 +276,7 @@ impl Guard {
     /// After the loop, where everything runs on: the next guard finds what it would find of one that was killed.
     pub(super) fn finish_alone(mut self) {
         self.manager.leaving();
+        self.write_down();
         self.system.leave_to_holder();
         self.let_go();
     }

@@ -183,7 +183,7 @@ impl Guard {
         let answer = Upgrading { id: upgrade.id, from, to };
         self.write_record(Record { service: None, kind: RecordKind::Upgrading, reason, by: Some(by) });
         let (written, is_written) = oneshot::channel();
-        self.disk_handle.then(move || {
+        self.disk().then(move || {
             // Who asked may have gone; what was accepted comes all the same.
             let _ = reply.send(Ok(answer));
             let _ = written.send(());
@@ -222,7 +222,7 @@ impl Guard {
         let reason = "everything runs on, for the next guard".to_owned();
         self.write_record(Record { service: None, kind: RecordKind::Left, reason, by: Some(by) });
         self.succession.leaving = true;
-        self.disk_handle.then(move || {
+        self.disk().then(move || {
             // Who asked may have gone.
             let _ = reply.send(Ok(()));
         });
@@ -277,6 +277,7 @@ impl Guard {
         if let Some(watcher) = self.watcher.take() {
             watcher.end();
         }
+        self.write_down();
         if let Some(disk) = self.disk.take() {
             disk.stop();
         }
