@@ -50,6 +50,7 @@ pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen, sco
         Some(Takeover::Begin(handover)) => Some(handover),
         None => None,
     };
+    menshen_os::system::make_room(plan.services.len());
     let width = plan.services.keys().map(|name| name.as_str().len()).chain([GUARD.len()]).max().unwrap_or(0);
     let (sender, receiver) = sync_channel(LINES_MAX);
     let (shows, shown) = sync_channel::<()>(0);

@@ -103,7 +103,7 @@ impl Guard {
         let plan = &local.plan;
         let owner = self.identities.of(plan).ok().flatten().map(|identity| (identity.uid, identity.gid));
         let (stdout, stderr) = (Pipe::open(&local.stdout, owner)?, Pipe::open(&local.stderr, owner)?);
-        self.attach_log_to(id, stdout, stderr)
+        self.begin_to_attach_to(id, stdout, stderr)
     }
 
     /// Reads on what a program writes that runs on with pipes that somebody has removed meanwhile. Its next run gets new ones.
@@ -115,7 +115,7 @@ impl Guard {
         remove(&local.stdout);
         remove(&local.stderr);
         self.logs.detach(log_id(id));
-        if let Err(error) = self.attach_log_to(id, stdout, stderr) {
+        if let Err(error) = self.begin_to_attach_to(id, stdout, stderr).and_then(Attaching::done) {
             let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
             let why = describe(&error);
             self.note(format!(
@@ -124,8 +124,8 @@ impl Guard {
         }
     }
 
-    fn attach_log_to(&mut self, id: ServiceId, stdout: Pipe, stderr: Pipe) -> std::io::Result<()> {
-        let local = self.services.get(&id).ok_or(std::io::ErrorKind::NotFound)?;
+    fn begin_to_attach_to(&self, id: ServiceId, stdout: Pipe, stderr: Pipe) -> io::Result<Attaching> {
+        let local = self.services.get(&id).ok_or(io::ErrorKind::NotFound)?;
         let plan = &local.plan;
         let spec = Spec {
             name: plan.name.to_string(),

@@ -5,6 +5,7 @@ mod exec;
 mod prepare;
 mod process;
 mod reap;
+mod room;
 mod signals;
 mod spawn;
 mod window;
@@ -35,6 +36,7 @@ use process::{Process, Stage};
 use signals::Signals;
 
 pub(crate) use reap::is_over;
+pub use room::make_room;
 pub use signals::hold_signals;
 use spawn::Spawner;
 
