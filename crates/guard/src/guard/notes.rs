@@ -14,9 +14,9 @@ use super::store::{self, Stored, StoredProcess};
 use super::{Guard, now};
 use crate::disk::DiskHandle;
 
-/// What is written within this time while programs are being started: each wake-up of another thread takes as long as a part
-/// of a start.
-const WRITE_WITHIN: Duration = Duration::from_millis(10);
+/// While many programs are started at once, what changes is written within this time: the disk's thread would take the
+/// processors from them. Until then a next guard would know what runs by its marks.
+const WRITE_WITHIN: Duration = Duration::from_millis(100);
 
 /// What the disk is to be told, and was told.
 #[derive(Debug)]
