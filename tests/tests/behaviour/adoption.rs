@@ -126,6 +126,8 @@ with_both_trees! {
             record["processes"][0]["start_time"] = start_time(stranger.process()).into();
         });
         edit_record(&bed, "idle", |record| record["boot"] = "another".into());
+        // What a guard left to be held is gone after a boot.
+        std::fs::remove_file(bed.home().join(format!("run/{}/holder", bed.instance()))).unwrap();
         bed.start_guard();
         let detail = bed.await_ready("web");
         assert_eq!((detail.service.restarts, detail.service.restarts_total), (0, 0), "a new boot, a new count");

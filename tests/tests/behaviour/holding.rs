@@ -29,8 +29,7 @@ fn holders(bed: &Bed) -> Vec<Process> {
 
 /// The one there is to be.
 fn holder(bed: &Bed) -> Process {
-    menshen_tests::wait::until("there is one holder", || holders(bed).len() == 1);
-    holders(bed)[0]
+    menshen_tests::wait::until_some("there is one holder", || <[Process; 1]>::try_from(holders(bed)).ok())[0]
 }
 
 with_both_trees! {

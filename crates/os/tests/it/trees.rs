@@ -89,7 +89,7 @@ fn killing_a_tree_kills_everything_in_it_and_nothing_else() {
 fn a_signal_to_the_main_process_reaches_it_alone() {
     let mut bed = Bed::new(TreeMode::Auto);
     let (token, _) = bed.start(
-        &bed.shell("sleep 1000 & echo $! > child; trap 'echo got > main; exit 0' USR1; while :; do sleep 0.02; done"),
+        &bed.shell("trap 'echo got > main; exit 0' USR1; sleep 1000 & echo $! > child; while :; do sleep 0.02; done"),
     );
     let child: u32 = bed.await_file("child").parse().unwrap();
     bed.system.signal(token, Target::Main, 10);
