@@ -1,7 +1,9 @@
 //! The project's own chores: `cargo xtask --help`.
 
 mod bench;
+mod cache;
 mod codegen;
+mod debian;
 mod demo;
 mod fuzz;
 mod lines;

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::Instant;
 
-use crate::shell::{cargo, command, is_there, run, say};
-use crate::{codegen, testbed, tidy, torture};
+use crate::shell::{cargo, is_there, run, say};
+use crate::{codegen, debian, testbed, tidy, torture};
 
 /// Programs nobody here wrote, guarded in the tests: how to find each, and the Debian package it comes from.
 const REAL_PROGRAMS: [(&str, &str, &str); 4] = [
@@ -88,15 +88,6 @@ fn prepare(ci: bool) -> Result<(), String> {
         say(&format!("missing: {}; the tests that need them are skipped (apt-get install {0})", missing.join(" ")));
         return Ok(());
     }
-    let mut install = command("apt-get");
-    install
-        .args(["install", "--yes", "--no-install-recommends"])
-        .args(&missing)
-        .env("DEBIAN_FRONTEND", "noninteractive");
     // The servers are started by the tests, not by the packages.
-    install.env("RUNLEVEL", "1").env("SYSTEMD_OFFLINE", "1");
-    if run(command("apt-get").args(["update", "--quiet"])).is_err() {
-        say("apt-get update failed; trying with the lists that are there");
-    }
-    run(&mut install)
+    debian::install(&missing)
 }

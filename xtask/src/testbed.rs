@@ -4,8 +4,9 @@
 //! made anew.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::cache;
 use crate::shell::{command, is_there, run, say};
 
 /// A machine with a real systemd, to be booted in a container.
@@ -38,7 +39,8 @@ pub(crate) fn missing_packages() -> Vec<&'static str> {
 
 impl Bed {
     fn see_to(&self) -> Result<(), String> {
-        let folder = cache()?;
+        // The tests look for them there.
+        let folder = cache::folder("testbed")?;
         let (bed, made_by) = (folder.join(self.name), folder.join(format!("{}.recipe", self.name)));
         if bed.is_dir() && fs::read_to_string(&made_by).is_ok_and(|recipe| recipe == self.recipe) {
             say(&format!("the bed '{}' is in {}", self.name, bed.display()));
@@ -67,11 +69,4 @@ fn make_systemd(folder: &Path) -> Result<(), String> {
     run(debootstrap.arg("http://deb.debian.org/debian"))?;
     // Nobody installs anything there.
     run(command("chroot").arg(folder).args(["apt-get", "clean"]))
-}
-
-/// Where the tests look for the beds.
-fn cache() -> Result<PathBuf, String> {
-    let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = of("XDG_CACHE_HOME").or_else(|| Some(of("HOME")?.join(".cache")));
-    Ok(cache.ok_or("neither XDG_CACHE_HOME nor HOME says where to keep the beds")?.join("menshen-testbed"))
 }

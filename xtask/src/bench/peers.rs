@@ -54,13 +54,13 @@ pub(super) enum Who {
 impl Who {
     fn peer(self) -> Box<dyn Peer> {
         match self {
-            Self::Menshen => Box::new(menshen::Menshen { path: root().join("target/release/menshen") }),
+            Self::Menshen => Box::new(menshen::Menshen),
             Self::S6 => Box::new(s6::S6),
             Self::Runit => Box::new(runit::Runit),
             Self::Supervisord => Box::new(supervisor::Supervisor),
             Self::Pm2 => Box::new(pm2::Pm2),
-            Self::Pitchfork => Box::new(pitchfork::Pitchfork::new()),
-            Self::Horust => Box::new(horust::Horust::new()),
+            Self::Pitchfork => Box::new(pitchfork::Pitchfork),
+            Self::Horust => Box::new(horust::Horust),
         }
     }
 }
@@ -93,7 +93,8 @@ pub(super) fn bench(who: &[Who], effort: Effort) -> Result<(), String> {
     raise_descriptors()?;
     let place = Place::new(Program::new(program::build()?)?);
     let extent = Extent::from(effort);
-    let versions = peers.iter().map(|peer| Ok((peer.name(), peer.version()?))).collect::<Result<_, String>>()?;
+    let versions =
+        peers.iter().map(|peer| Ok((peer.name(), peer.source().version()?))).collect::<Result<_, String>>()?;
     let first = machine::load();
     let results = measure(&place, &peers, extent)?;
     let circumstances = Circumstances {
@@ -130,8 +131,8 @@ struct Found {
 
 fn find(who: &[Who]) -> Found {
     let mut found = Found::default();
-    for mut peer in who.iter().map(|who| who.peer()) {
-        match peer.install() {
+    for peer in who.iter().map(|who| who.peer()) {
+        match peer.source().install() {
             Ok(()) => found.peers.push(peer),
             Err(why) => {
                 say(&format!("{}: {why}", peer.name()));
@@ -178,7 +179,7 @@ fn measure(place: &Place, peers: &[Box<dyn Peer>], extent: Extent) -> Result<Res
         logs::measure_cat(place, &mut results);
     }
     for peer in peers {
-        results.add(Row::Installed, peer.name(), many::megabytes(&peer.files()?));
+        results.add(Row::Installed, peer.name(), many::megabytes(&peer.source().files()?));
     }
     Ok(results)
 }

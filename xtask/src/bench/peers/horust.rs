@@ -5,39 +5,21 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::install::{cargo_install, write};
+use super::install::{Source, write};
 use super::peer::{Job, Log, Peer, Start, Stop};
 
-pub(super) struct Horust {
-    path: PathBuf,
-}
+pub(super) struct Horust;
 
-const CRATE: &str = "horust";
-const VERSION: &str = "0.1.14";
-
-impl Horust {
-    pub(super) fn new() -> Self {
-        Self { path: PathBuf::new() }
-    }
-}
+const SOURCE: Source = Source::Crate { name: "horust", version: "0.1.14", program: PROGRAM };
+const PROGRAM: &str = "horust";
 
 impl Peer for Horust {
     fn name(&self) -> &'static str {
         "Horust"
     }
 
-    fn install(&mut self) -> Result<(), String> {
-        self.path = cargo_install(CRATE, VERSION, "horust")?;
-        Ok(())
-    }
-
-    fn version(&self) -> Result<String, String> {
-        // It does not say so itself.
-        Ok(format!("{CRATE} {VERSION}"))
-    }
-
-    fn files(&self) -> Result<Vec<PathBuf>, String> {
-        Ok(vec![self.path.clone()])
+    fn source(&self) -> Source {
+        SOURCE
     }
 
     fn configure(&self, folder: &Path, jobs: &[Job]) -> Result<(), String> {
@@ -58,7 +40,7 @@ impl Peer for Horust {
     }
 
     fn start(&self, folder: &Path) -> Start {
-        let mut command = Command::new(&self.path);
+        let mut command = Command::new(SOURCE.path(PROGRAM));
         command.current_dir(folder).args(["--services-path", "services", "--uds-folder-path", "."]);
         Start::Stays(command)
     }

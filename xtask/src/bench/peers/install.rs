@@ -1,61 +1,91 @@
-//! Where the peers come from: Debian's packages, and a cache folder outside the repository.
+//! Where the peers come from: this repository, Debian's packages, and registries of which a cache outside the repository
+//! keeps what was built.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::shell::{cargo, command, read, run, say};
+use crate::shell::{cargo, command, read, root, run, say};
+use crate::{cache, debian};
 
-/// The folder of what is not Debian's.
-pub(super) fn cache() -> Result<PathBuf, String> {
-    let home = std::env::var_os("HOME").ok_or("HOME is not set: there is no place for a cache")?;
-    Ok(Path::new(&home).join(".cache/menshen-peers"))
+/// Where a peer comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    /// This repository, whose release was built before.
+    Ours,
+    /// Packages of the system.
+    Debian(&'static [&'static str]),
+    /// A crate, built here.
+    Crate { name: &'static str, version: &'static str, program: &'static str },
+    /// A package for Node.
+    Npm { name: &'static str, version: &'static str, program: &'static str },
 }
 
-/// Installs those of Debian's packages that are not installed.
-pub(super) fn apt(packages: &[&str]) -> Result<(), String> {
-    let missing: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
-    if missing.is_empty() {
-        return Ok(());
+impl Source {
+    /// Sees to it that it is there. Does nothing if it is.
+    pub(super) fn install(self) -> Result<(), String> {
+        match self {
+            Self::Ours => Ok(()),
+            Self::Debian(packages) => debian::install(packages),
+            Self::Crate { program, .. } | Self::Npm { program, .. } if self.path(program).exists() => Ok(()),
+            Self::Crate { name, version, program } => {
+                say(&format!("{program} is not there; building {name} {version}, which takes some minutes"));
+                let mut install = cargo();
+                install.args(["install", "--quiet", "--locked", "--version", version, "--root"]);
+                run(install.arg(kept(name)?).arg(name))
+            }
+            Self::Npm { name, version, .. } => {
+                let mut install = command("npm");
+                install.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(kept(name)?);
+                run(install.arg(format!("{name}@{version}")))
+            }
+        }
     }
-    say(&format!("installing Debian's {}", missing.join(" and ")));
-    let mut install = command("apt-get");
-    install.args(["install", "--yes", "--no-install-recommends"]).args(missing);
-    // Nothing is to be started.
-    run(install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").env("SYSTEMD_OFFLINE", "1"))
-}
 
-fn is_installed(package: &str) -> bool {
-    let mut query = Command::new("dpkg-query");
-    let output = query.args(["--show", "--showformat", "${db:Status-Status}", package]).output();
-    output.is_ok_and(|output| output.stdout == b"installed")
-}
-
-/// Builds a crate's program once; its path.
-pub(super) fn cargo_install(name: &str, version: &str, program: &str) -> Result<PathBuf, String> {
-    let folder = cache()?.join(name);
-    let path = folder.join("bin").join(program);
-    if !path.exists() {
-        say(&format!("{program} is not there; building {name} {version}, which takes some minutes"));
-        let mut install = cargo();
-        install.args(["install", "--quiet", "--locked", "--version", version, "--root"]).arg(folder).arg(name);
-        run(&mut install)?;
+    /// Which one it is.
+    pub(super) fn version(self) -> Result<String, String> {
+        let said = |mut command: Command| Ok::<_, String>(read(command.arg("--version"))?.trim().to_owned());
+        match self {
+            Self::Ours => said(Command::new(self.path(OURS))),
+            Self::Debian(packages) => debian::versions(packages),
+            Self::Crate { name, version, .. } => Ok(format!("{name} {version}")),
+            Self::Npm { name, version, .. } => Ok(format!("{name}@{version} on node {}", said(Command::new("node"))?)),
+        }
     }
-    Ok(path)
+
+    /// Everything that was installed, apart from an interpreter it shares with others.
+    pub(super) fn files(self) -> Result<Vec<PathBuf>, String> {
+        match self {
+            Self::Ours => Ok(vec![self.path(OURS)]),
+            Self::Debian(packages) => debian::files(packages),
+            Self::Crate { program, .. } => Ok(vec![self.path(program)]),
+            Self::Npm { name, .. } => files_below(&kept(name)?),
+        }
+    }
+
+    /// Where a program of it is; one that is found by its name is just that.
+    pub(super) fn path(self, program: &str) -> PathBuf {
+        self.programs().map_or_else(|| program.into(), |folder| folder.join(program))
+    }
+
+    /// The folder of its programs, where that is not one of the system's.
+    pub(super) fn programs(self) -> Option<PathBuf> {
+        match self {
+            Self::Ours => Some(root().join("target/release")),
+            Self::Debian(_) => None,
+            Self::Crate { name, .. } => Some(kept(name).ok()?.join("bin")),
+            Self::Npm { name, .. } => Some(kept(name).ok()?.join("node_modules/.bin")),
+        }
+    }
 }
 
-/// The versions of Debian's packages.
-pub(super) fn debian_version(packages: &[&str]) -> Result<String, String> {
-    let mut query = Command::new("dpkg-query");
-    let versions = said(query.args(["--show", "--showformat", "${Package} ${Version}\n"]).args(packages))?;
-    Ok(format!("Debian's {}", versions.lines().collect::<Vec<_>>().join(", ")))
-}
+/// Our own program.
+const OURS: &str = "menshen";
 
-/// All files of Debian's packages.
-pub(super) fn debian_files(packages: &[&str]) -> Result<Vec<PathBuf>, String> {
-    let list = said(Command::new("dpkg-query").arg("--listfiles").args(packages))?;
-    Ok(list.lines().map(PathBuf::from).filter(|path| path.is_file() && !path.is_symlink()).collect())
+/// The folder of what is not the system's.
+fn kept(name: &str) -> Result<PathBuf, String> {
+    Ok(cache::folder("peers")?.join(name))
 }
 
 /// All files below a folder.
@@ -70,11 +100,6 @@ pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, String> {
         }
     }
     Ok(files)
-}
-
-/// What a program says, without the end of the line.
-pub(super) fn said(command: &mut Command) -> Result<String, String> {
-    Ok(read(command)?.trim().to_owned())
 }
 
 /// Writes a file, in a folder that need not be there.

@@ -7,16 +7,16 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 
-use super::install::said;
+use super::install::Source;
 use super::peer::{Format, Job, Log, Peer, Start, Stop};
 
-pub(super) struct Menshen {
-    pub path: PathBuf,
-}
+pub(super) struct Menshen;
+
+const SOURCE: Source = Source::Ours;
 
 impl Menshen {
-    fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.path);
+    fn command(folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(SOURCE.path("menshen"));
         command.args(arguments).current_dir(folder).env("MENSHEN_HOME", folder);
         command.env_remove("MENSHEN_PROFILE").env_remove("MENSHEN_INSTANCE");
         command
@@ -36,16 +36,8 @@ impl Peer for Menshen {
         "Menshen"
     }
 
-    fn install(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn version(&self) -> Result<String, String> {
-        said(Command::new(&self.path).arg("--version"))
-    }
-
-    fn files(&self) -> Result<Vec<PathBuf>, String> {
-        Ok(vec![self.path.clone()])
+    fn source(&self) -> Source {
+        SOURCE
     }
 
     fn configure(&self, folder: &Path, jobs: &[Job]) -> Result<(), String> {
@@ -65,15 +57,15 @@ impl Peer for Menshen {
     }
 
     fn start(&self, folder: &Path) -> Start {
-        Start::Returns(self.command(folder, &["up", "--detach", "--file", "menshen.toml"]))
+        Start::Returns(Self::command(folder, &["up", "--detach", "--file", "menshen.toml"]))
     }
 
     fn list(&self, folder: &Path) -> Result<Command, &'static str> {
-        Ok(self.command(folder, &["status", "--json"]))
+        Ok(Self::command(folder, &["status", "--json"]))
     }
 
     fn stop(&self, folder: &Path) -> Stop {
-        Stop::Command(self.command(folder, &["down"]))
+        Stop::Command(Self::command(folder, &["down"]))
     }
 
     fn log(&self, folder: &Path, job: &str) -> PathBuf {

@@ -156,20 +156,12 @@ fn configuration(peer: &dyn Peer) -> Result<String, String> {
         let _ = write!(text, "\n{name}:\n{}", indented(&content));
     }
     text += "```\n";
-    let text = text.replace(&folder.path().display().to_string(), "$FOLDER");
-    Ok(without_folders(text))
+    // Of a program that is not one of the system's, the name is enough.
+    let programs = peer.source().programs().map(|folder| format!("{}/", folder.display()));
+    let text = programs.map_or_else(|| text.clone(), |programs| text.replace(&programs, ""));
+    Ok(text.replace(&folder.path().display().to_string(), "$FOLDER"))
 }
 
 fn indented(text: &str) -> String {
     text.trim_end().lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect()
-}
-
-/// Of programs that are not everybody's, the names only.
-fn without_folders(mut text: String) -> String {
-    let ours = crate::shell::root().join("target/release").display().to_string();
-    let cache = super::install::cache().map(|cache| cache.display().to_string());
-    for folder in [Some(ours), cache.ok()].into_iter().flatten() {
-        text = text.replace(&format!("{folder}/"), "");
-    }
-    text.replace("pm2/node_modules/.bin/", "").replace("horust/bin/", "").replace("pitchfork-cli/bin/", "")
 }

@@ -9,6 +9,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
+use super::install::Source;
+
 /// A program to be supervised.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
@@ -69,14 +71,8 @@ pub(super) trait Peer {
     /// As it is called.
     fn name(&self) -> &'static str;
 
-    /// Sees to it that it is there. Does nothing if it is.
-    fn install(&mut self) -> Result<(), String>;
-
-    /// What it says of its version.
-    fn version(&self) -> Result<String, String>;
-
-    /// Everything that was installed, apart from an interpreter it shares with others.
-    fn files(&self) -> Result<Vec<PathBuf>, String>;
+    /// Where it comes from.
+    fn source(&self) -> Source;
 
     /// Writes into an empty folder what it has to know of the programs: that each is started at once and, when it dies, again
     /// with the smallest delay that can be had.

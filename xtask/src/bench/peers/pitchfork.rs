@@ -8,26 +8,20 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
-use super::install::{cargo_install, said, write};
+use super::install::{Source, write};
 use super::peer::{Job, Life, Peer, Start, Stop};
 
-pub(super) struct Pitchfork {
-    path: PathBuf,
-}
+pub(super) struct Pitchfork;
 
-const CRATE: &str = "pitchfork-cli";
-const VERSION: &str = "2.33.0";
+const SOURCE: Source = Source::Crate { name: "pitchfork-cli", version: "2.33.0", program: PROGRAM };
+const PROGRAM: &str = "pitchfork";
 
 /// How often it looks for what has failed; every 10 s by default.
 const INTERVAL_MIN: &str = "[settings.general]\ninterval = \"100ms\"\n\n";
 
 impl Pitchfork {
-    pub(super) fn new() -> Self {
-        Self { path: PathBuf::new() }
-    }
-
-    fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.path);
+    fn command(folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(SOURCE.path(PROGRAM));
         command.args(arguments).current_dir(folder);
         command.env("PITCHFORK_STATE_DIR", folder.join("state")).env("PITCHFORK_CONFIG_DIR", folder.join("config"));
         // It would colour and animate, and wait before it calls a program ready.
@@ -54,17 +48,8 @@ impl Peer for Pitchfork {
         "pitchfork"
     }
 
-    fn install(&mut self) -> Result<(), String> {
-        self.path = cargo_install(CRATE, VERSION, "pitchfork")?;
-        Ok(())
-    }
-
-    fn version(&self) -> Result<String, String> {
-        said(Command::new(&self.path).arg("--version"))
-    }
-
-    fn files(&self) -> Result<Vec<PathBuf>, String> {
-        Ok(vec![self.path.clone()])
+    fn source(&self) -> Source {
+        SOURCE
     }
 
     fn configure(&self, folder: &Path, jobs: &[Job]) -> Result<(), String> {
@@ -79,15 +64,15 @@ impl Peer for Pitchfork {
     }
 
     fn start(&self, folder: &Path) -> Start {
-        Start::Returns(self.command(folder, &["start", "--local"]))
+        Start::Returns(Self::command(folder, &["start", "--local"]))
     }
 
     fn list(&self, folder: &Path) -> Result<Command, &'static str> {
-        Ok(self.command(folder, &["list"]))
+        Ok(Self::command(folder, &["list"]))
     }
 
     fn stop(&self, folder: &Path) -> Stop {
-        Stop::Command(self.command(folder, &["supervisor", "stop"]))
+        Stop::Command(Self::command(folder, &["supervisor", "stop"]))
     }
 
     fn log(&self, folder: &Path, _job: &str) -> PathBuf {

@@ -5,21 +5,16 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::install::{cache, files_below, said, write};
+use super::install::{Source, write};
 use super::peer::{Job, Peer, Start, Stop};
-use crate::shell::{command, run};
 
 pub(super) struct Pm2;
 
-const PACKAGE: &str = "pm2@7.0.4";
-
-fn home() -> Result<PathBuf, String> {
-    Ok(cache()?.join("pm2"))
-}
+const SOURCE: Source = Source::Npm { name: PROGRAM, version: "7.0.4", program: PROGRAM };
+const PROGRAM: &str = "pm2";
 
 fn pm2(folder: &Path, arguments: &[&str]) -> Command {
-    // Without a home there is nothing installed, and nothing comes this far.
-    let mut command = Command::new(home().unwrap_or_default().join("node_modules/.bin/pm2"));
+    let mut command = Command::new(SOURCE.path(PROGRAM));
     command.args(arguments).current_dir(folder).env("PM2_HOME", folder.join("pm2"));
     command
 }
@@ -29,20 +24,8 @@ impl Peer for Pm2 {
         "pm2"
     }
 
-    fn install(&mut self) -> Result<(), String> {
-        let home = home()?;
-        if home.join("node_modules/.bin/pm2").exists() {
-            return Ok(());
-        }
-        run(command("npm").args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(home).arg(PACKAGE))
-    }
-
-    fn version(&self) -> Result<String, String> {
-        Ok(format!("{PACKAGE} on node {}", said(Command::new("node").arg("--version"))?))
-    }
-
-    fn files(&self) -> Result<Vec<PathBuf>, String> {
-        files_below(&home()?)
+    fn source(&self) -> Source {
+        SOURCE
     }
 
     fn configure(&self, folder: &Path, jobs: &[Job]) -> Result<(), String> {

@@ -5,28 +5,20 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::install::{apt, debian_files, debian_version, write, write_script};
+use super::install::{Source, write, write_script};
 use super::peer::{Job, Log, Peer, Start, Stop};
 
 pub(super) struct Runit;
 
-const PACKAGES: [&str; 1] = ["runit"];
+const SOURCE: Source = Source::Debian(&["runit"]);
 
 impl Peer for Runit {
     fn name(&self) -> &'static str {
         "runit"
     }
 
-    fn install(&mut self) -> Result<(), String> {
-        apt(&PACKAGES)
-    }
-
-    fn version(&self) -> Result<String, String> {
-        debian_version(&PACKAGES)
-    }
-
-    fn files(&self) -> Result<Vec<PathBuf>, String> {
-        debian_files(&PACKAGES)
+    fn source(&self) -> Source {
+        SOURCE
     }
 
     fn configure(&self, folder: &Path, jobs: &[Job]) -> Result<(), String> {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::install::{apt, debian_files, debian_version, write_script};
+use super::install::{Source, write_script};
 use super::peer::{Job, LOG_BYTES_MAX, Log, Peer, Start, Stop};
 
 pub(super) struct S6;
 
-const PACKAGES: [&str; 2] = ["s6", "execline"];
+const SOURCE: Source = Source::Debian(&["s6", "execline"]);
 /// By default it takes 500.
 const SERVICES_MAX: &str = "4000";
 
@@ -17,16 +17,8 @@ impl Peer for S6 {
         "s6"
     }
 
-    fn install(&mut self) -> Result<(), String> {
-        apt(&PACKAGES)
-    }
-
-    fn version(&self) -> Result<String, String> {
-        debian_version(&PACKAGES)
-    }
-
-    fn files(&self) -> Result<Vec<PathBuf>, String> {
-        debian_files(&PACKAGES)
+    fn source(&self) -> Source {
+        SOURCE
     }
 
     fn configure(&self, folder: &Path, jobs: &[Job]) -> Result<(), String> {

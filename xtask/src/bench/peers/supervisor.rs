@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::install::{apt, debian_files, debian_version, write};
+use super::install::{Source, write};
 use super::peer::{Job, Log, Peer, Start, Stop};
 
 pub(super) struct Supervisor;
 
-const PACKAGES: [&str; 1] = ["supervisor"];
+const SOURCE: Source = Source::Debian(&["supervisor"]);
 
 fn control(folder: &Path, what: &str) -> Command {
     let mut command = Command::new("supervisorctl");
@@ -22,16 +22,8 @@ impl Peer for Supervisor {
         "supervisord"
     }
 
-    fn install(&mut self) -> Result<(), String> {
-        apt(&PACKAGES)
-    }
-
-    fn version(&self) -> Result<String, String> {
-        debian_version(&PACKAGES)
-    }
-
-    fn files(&self) -> Result<Vec<PathBuf>, String> {
-        debian_files(&PACKAGES)
+    fn source(&self) -> Source {
+        SOURCE
     }
 
     fn configure(&self, folder: &Path, jobs: &[Job]) -> Result<(), String> {
