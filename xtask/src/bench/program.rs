@@ -175,14 +175,17 @@ pub(super) fn ms_between(from: u64, to: u64) -> f64 {
 }
 
 /// Looks until there is something; not for ever.
-pub(super) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T, String> {
+pub(super) fn wait_until<T>(what: &str, look: impl FnMut() -> Option<T>) -> Result<T, String> {
+    wait_within(WAIT_MAX, look).ok_or_else(|| format!("waited {} s in vain for {what}", WAIT_MAX.as_secs()))
+}
+
+/// Looks until there is something, or the time is over.
+pub(super) fn wait_within<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
-        if let Some(found) = look() {
-            return Ok(found);
-        }
-        if begun.elapsed() > WAIT_MAX {
-            return Err(format!("waited {} s in vain for {what}", WAIT_MAX.as_secs()));
+        let found = look();
+        if found.is_some() || begun.elapsed() > time {
+            return found;
         }
         std::thread::sleep(LOOK_AGAIN);
     }

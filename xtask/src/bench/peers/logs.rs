@@ -3,10 +3,11 @@
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::program::{ms_between, now_ns, wait_until};
+use super::super::program::{ms_between, now_ns, wait_within};
 use super::peer::{Format, Job, Life, Log, Peer};
 use super::results::{Results, Row};
 use super::session::{Place, Session};
@@ -21,6 +22,8 @@ const FORMATS: [(&str, Format, &str); 2] = [
 ];
 pub(super) const LIMIT: &str = "`cat` from a pipe to a file";
 const JOB: &str = "writer";
+/// One that has not logged everything after this long is measured by what it has.
+const POUR_MAX: Duration = Duration::from_secs(60);
 
 /// What the program writes, as one number.
 pub(super) fn expected() -> [u8; 32] {
@@ -34,9 +37,12 @@ pub(super) fn expected() -> [u8; 32] {
 
 /// As every supervisor keeps logs: byte for byte.
 pub(super) fn measure(place: &Place, peer: &dyn Peer, expected: &[u8; 32], results: &mut Results) {
+    if results.has_failed(Row::LogRate, peer.name()) {
+        return;
+    }
     match pour(place, peer, Format::Raw, BYTES) {
-        Ok((session, rate)) => {
-            results.add(Row::LogRate, peer.name(), rate);
+        Ok((session, poured)) => {
+            note(poured, BYTES, peer.name(), results);
             results.take(Row::LogLoss, peer.name(), loss(&session, peer, expected));
             forget(&session);
         }
@@ -50,8 +56,22 @@ pub(super) fn measure(place: &Place, peer: &dyn Peer, expected: &[u8; 32], resul
 pub(super) fn measure_formats(place: &Place, menshen: &dyn Peer, results: &mut Results) {
     for (who, format, around) in FORMATS {
         let bytes = BYTES + BYTES / lines::LINE_BYTES as u64 * around.len() as u64;
-        let poured = pour(place, menshen, format, bytes);
-        results.take(Row::LogRate, who, poured.map(|(session, rate)| (forget(&session), rate).1));
+        match pour(place, menshen, format, bytes) {
+            Ok((session, poured)) => {
+                note(poured, bytes, who, results);
+                forget(&session);
+            }
+            Err(why) => results.fail(Row::LogRate, who, why),
+        }
+    }
+}
+
+/// What came of it, and what did not in time.
+fn note(Poured { logged, took_ms }: Poured, all: u64, who: &str, results: &mut Results) {
+    results.add(Row::LogRate, who, rate(BYTES, took_ms) * share(logged, all));
+    if logged < all {
+        let percent = 100.0 * share(logged, all);
+        results.fail(Row::LogRate, who, format!("had {percent:.0} % of it after {} s", POUR_MAX.as_secs()));
     }
 }
 
@@ -60,15 +80,23 @@ pub(super) fn measure_cat(place: &Place, results: &mut Results) {
     results.take(Row::LogRate, LIMIT, cat(place));
 }
 
-/// A program that has written everything, and the rate. So much is in the log then.
-fn pour<'a>(place: &'a Place, peer: &'a dyn Peer, format: Format, logged: u64) -> Result<(Session<'a>, f64), String> {
+/// How much came into the log, and how long that took from the program's first statement.
+struct Poured {
+    logged: u64,
+    took_ms: f64,
+}
+
+/// A program that writes everything, until so much is in the log or the time is over.
+fn pour<'a>(place: &'a Place, peer: &'a dyn Peer, format: Format, all: u64) -> Result<(Session<'a>, Poured), String> {
     let command = place.program.words(&["pour", &BYTES.to_string()]);
     let job = Job { name: JOB.to_owned(), command, life: Life::Stays, log: Log::Whole(format) };
     let session = place.start(peer, &[job])?;
-    let all_there = || (peer.logged_bytes(session.folder(), JOB).ok()? >= logged).then(now_ns);
-    let ended = wait_until(&format!("{logged} bytes in the log"), all_there)?;
+    let logged = || peer.logged_bytes(session.folder(), JOB);
+    let in_time = wait_within(POUR_MAX, || (logged().ok()? >= all).then(now_ns));
+    let logged = in_time.map_or_else(logged, |_| Ok(all))?;
+    let ended = in_time.unwrap_or_else(now_ns);
     let began = place.program.await_lives(1)?[0].began;
-    Ok((session, rate(began, ended)))
+    Ok((session, Poured { logged, took_ms: ms_between(began, ended) }))
 }
 
 /// How much is missing. What is there must be what was written.
@@ -98,13 +126,18 @@ fn cat(place: &Place) -> Result<f64, String> {
     let ended = now_ns();
     writer.wait().map_err(failed)?;
     copied?;
-    Ok(rate(place.program.await_lives(1)?[0].began, ended))
+    Ok(rate(BYTES, ms_between(place.program.await_lives(1)?[0].began, ended)))
 }
 
 /// In millions of bytes per second.
 #[expect(clippy::cast_precision_loss, reason = "what is written is far less than 2^53 bytes")]
-fn rate(began: u64, ended: u64) -> f64 {
-    BYTES as f64 / 1e3 / ms_between(began, ended)
+fn rate(bytes: u64, took_ms: f64) -> f64 {
+    bytes as f64 / 1e3 / took_ms
+}
+
+#[expect(clippy::cast_precision_loss, reason = "what is written is far less than 2^53 bytes")]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
 }
 
 #[cfg(test)]

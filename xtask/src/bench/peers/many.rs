@@ -23,6 +23,9 @@ pub(super) type Watched = Option<Duration>;
 /// So many programs, and what is asked of their supervisor.
 pub(super) fn measure(place: &Place, peer: &dyn Peer, count: usize, watched: Watched, results: &mut Results) {
     let who = peer.name();
+    if results.has_failed(Row::Memory(count), who) {
+        return;
+    }
     let job = |number| Job {
         name: format!("s{number}"),
         command: place.program.words(&["stay"]),
@@ -47,7 +50,9 @@ pub(super) fn measure(place: &Place, peer: &dyn Peer, count: usize, watched: Wat
     results.take(Row::Memory(count), who, memory(&session));
     if Row::ALL.contains(&Row::List(count)) {
         for _ in 0..LISTS {
-            results.take(Row::List(count), who, session.list());
+            if !results.has_failed(Row::List(count), who) {
+                results.take(Row::List(count), who, session.list());
+            }
         }
     }
     if let Some(watched) = watched {

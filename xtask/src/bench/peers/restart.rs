@@ -11,6 +11,9 @@ const LIVES_MS: [(Row, &str); 2] = [(Row::Restart, "1100"), (Row::CrashLoop, "10
 
 pub(super) fn measure(place: &Place, peer: &dyn Peer, deaths: usize, results: &mut Results) {
     for (row, life_ms) in LIVES_MS {
+        if results.has_failed(row, peer.name()) {
+            continue;
+        }
         match gaps(place, peer, life_ms, deaths) {
             Ok(gaps) => gaps.into_iter().for_each(|gap| results.add(row, peer.name(), gap)),
             Err(why) => results.fail(row, peer.name(), why),

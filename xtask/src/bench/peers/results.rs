@@ -104,7 +104,7 @@ impl Row {
                 "From the start of the command to the first statement of the last program; reading the configuration is in it."
             }
             Self::Memory(_) => {
-                "Proportional set size (PSS) of every process that supervises or logs, without the programs, 3 s after the \
+                "Proportional set size (PSS) of every process that supervises or logs, without the programs, 8 s after the \
                  start of the last."
             }
             Self::List(_) => "From the start of the command to its end.",
@@ -160,6 +160,11 @@ impl Results {
         }
     }
 
+    /// Whether there is no use in measuring it again.
+    pub(super) fn has_failed(&self, row: Row, who: &str) -> bool {
+        self.row(row).any(|cell| cell.who == who && cell.failed.is_some())
+    }
+
     fn cell(&mut self, row: Row, who: &str) -> &mut Cell {
         let found = self.0.iter().position(|cell| cell.row == row && cell.who == who);
         let index = found.unwrap_or_else(|| {
@@ -212,6 +217,8 @@ mod tests {
         assert_eq!(row.iter().map(|cell| cell.who()).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(row[0].spread().map(|spread| spread.median()), Some(3.0));
         assert_eq!((row[1].spread().is_none(), row[1].failed()), (true, Some("no log")));
+        let failed = ["a", "b"].map(|who| results.has_failed(Row::LogRate, who));
+        assert_eq!((failed, results.has_failed(Row::LogLoss, "a")), ([true, false], false));
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::bench::program::{Program, ms_between, now_ns};
 const MARK: &str = "MENSHEN_BENCH_SESSION";
 /// A supervisor that has not stopped everything after this long is killed.
 const STOP_MAX: Duration = Duration::from_secs(120);
+/// A command that has not ended after this long is killed.
+const COMMAND_MAX: Duration = Duration::from_secs(180);
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -67,10 +69,8 @@ impl Session<'_> {
         match start {
             Start::Stays(mut command) => self.root = Some(self.quiet(&mut command)?.spawn().map_err(failed)?),
             Start::Returns(mut command) => {
-                let status = self.quiet(&mut command)?.status().map_err(failed)?;
-                if !status.success() {
-                    return Err(format!("{} ended with {status}: {}", shown(&command), self.said()));
-                }
+                let asked = finished(self.quiet(&mut command)?.spawn().map_err(failed)?, COMMAND_MAX);
+                asked.map_err(|why| format!("{} {why}: {}", shown(&command), self.said()))?;
             }
         }
         Ok(())
@@ -104,9 +104,9 @@ impl Session<'_> {
     pub(super) fn list(&self) -> Result<f64, String> {
         let mut list = self.peer.list(self.folder())?;
         let begun = now_ns();
-        let status = self.quiet(&mut list)?.status().map_err(|error| format!("{}: {error}", shown(&list)))?;
-        let took = ms_between(begun, now_ns());
-        if status.success() { Ok(took) } else { Err(format!("{} ended with {status}", shown(&list))) }
+        let asked = self.quiet(&mut list)?.spawn().map_err(|error| format!("{}: {error}", shown(&list)))?;
+        finished(asked, COMMAND_MAX).map_err(|why| format!("{} {why}", shown(&list)))?;
+        Ok(ms_between(begun, now_ns()))
     }
 
     /// The processes that supervise: all of the session's but the programs.
@@ -133,15 +133,12 @@ impl Session<'_> {
         let processes: Vec<OwnedFd> = pids.filter_map(open).collect();
         let stop = self.peer.stop(self.folder());
         let begun = now_ns();
-        let mut asking = self.ask(stop)?;
+        let asking = self.ask(stop)?;
         let ended = all_end(&processes, STOP_MAX);
         let took = ms_between(begun, now_ns());
-        if let Some(child) = &mut asking {
-            if !ended {
-                // It may have ended meanwhile.
-                let _ = child.kill();
-            }
-            child.wait().map_err(|error| format!("stopping {}: {error}", self.peer.name()))?;
+        if let Some(asking) = asking {
+            // What it says of the others does not count: they have ended, or they have not.
+            let _ = finished(asking, if ended { COMMAND_MAX } else { Duration::ZERO });
         }
         if !ended {
             return Err(format!("had not stopped everything after {} s", STOP_MAX.as_secs()));
@@ -185,6 +182,22 @@ impl Drop for Session<'_> {
         }
         self.place.program.end_all();
         self.place.folders.borrow_mut().extend(self.folder.take());
+    }
+}
+
+/// Waits for a command that is to succeed within a time.
+fn finished(mut command: Child, within: Duration) -> Result<(), String> {
+    // One without a number has ended.
+    let in_time = open(command.id()).is_none_or(|process| all_end(&[process], within));
+    if !in_time {
+        // It may have ended meanwhile.
+        let _ = command.kill();
+    }
+    let status = command.wait().map_err(|error| format!("cannot be waited for: {error}"))?;
+    match (in_time, status.success()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(format!("ended with {status}")),
+        (false, _) => Err(format!("had not ended after {} s", within.as_secs())),
     }
 }
 
