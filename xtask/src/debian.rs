@@ -1,6 +1,6 @@
 //! Debian's packages: installing them, and what is known of those that are installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::shell::{command, read, run, say};
@@ -20,17 +20,23 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
     run(install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").env("SYSTEMD_OFFLINE", "1"))
 }
 
-/// Name and version of each.
-pub(crate) fn versions(packages: &[&str]) -> Result<String, String> {
-    let versions =
-        read(Command::new("dpkg-query").args(["--show", "--showformat", "${Package} ${Version}\n"]).args(packages))?;
+/// Name and version of each, in the system of a folder.
+pub(crate) fn versions(system: &Path, packages: &[&str]) -> Result<String, String> {
+    let versions = read(query(system).args(["--show", "--showformat", "${Package} ${Version}\n"]).args(packages))?;
     Ok(format!("Debian's {}", versions.lines().collect::<Vec<_>>().join(", ")))
 }
 
-/// All their files.
-pub(crate) fn files(packages: &[&str]) -> Result<Vec<PathBuf>, String> {
-    let list = read(Command::new("dpkg-query").arg("--listfiles").args(packages))?;
-    Ok(list.lines().map(PathBuf::from).filter(|path| path.is_file() && !path.is_symlink()).collect())
+/// All their files, in the system of a folder.
+pub(crate) fn files(system: &Path, packages: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let list = read(query(system).arg("--listfiles").args(packages))?;
+    let paths = list.lines().map(|path| system.join(path.trim_start_matches('/')));
+    Ok(paths.filter(|path| path.is_file() && !path.is_symlink()).collect())
+}
+
+fn query(system: &Path) -> Command {
+    let mut query = Command::new("dpkg-query");
+    query.arg("--root").arg(system);
+    query
 }
 
 fn is_installed(package: &str) -> bool {

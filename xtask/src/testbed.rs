@@ -4,7 +4,7 @@
 //! made anew.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cache;
 use crate::shell::{command, is_there, run, say};
@@ -31,6 +31,11 @@ pub(crate) fn testbed() -> Result<(), String> {
     SYSTEMD.see_to()
 }
 
+/// The folder of the machine with a real systemd.
+pub(crate) fn systemd() -> Result<PathBuf, String> {
+    SYSTEMD.folder()
+}
+
 /// The packages without which no bed can be made or used.
 pub(crate) fn missing_packages() -> Vec<&'static str> {
     let missing = SYSTEMD.needs.iter().filter(|(program, argument, _)| !is_there(program, argument));
@@ -38,10 +43,15 @@ pub(crate) fn missing_packages() -> Vec<&'static str> {
 }
 
 impl Bed {
+    /// The tests look for it there.
+    fn folder(&self) -> Result<PathBuf, String> {
+        Ok(cache::folder("testbed")?.join(self.name))
+    }
+
     fn see_to(&self) -> Result<(), String> {
-        // The tests look for them there.
-        let folder = cache::folder("testbed")?;
-        let (bed, made_by) = (folder.join(self.name), folder.join(format!("{}.recipe", self.name)));
+        let bed = self.folder()?;
+        let folder = bed.parent().ok_or("a bed is in no folder")?;
+        let made_by = folder.join(format!("{}.recipe", self.name));
         if bed.is_dir() && fs::read_to_string(&made_by).is_ok_and(|recipe| recipe == self.recipe) {
             say(&format!("the bed '{}' is in {}", self.name, bed.display()));
             return Ok(());
@@ -56,7 +66,7 @@ impl Bed {
         for old in [&new, &bed].into_iter().filter(|old| old.exists()) {
             fs::remove_dir_all(old).map_err(|error| told(old, error))?;
         }
-        fs::create_dir_all(&folder).map_err(|error| told(&folder, error))?;
+        fs::create_dir_all(folder).map_err(|error| told(folder, error))?;
         (self.make)(&new)?;
         fs::rename(&new, &bed).map_err(|error| told(&bed, error))?;
         fs::write(&made_by, self.recipe).map_err(|error| told(&made_by, error))

@@ -3,6 +3,7 @@
 //! What is measured is in [`results::Row`]; how is in `restart`, `many` and `logs`; each peer is a file that implements
 //! [`peer::Peer`]. The page is written by `page`.
 
+mod container;
 mod horust;
 mod install;
 mod logs;
@@ -18,6 +19,7 @@ mod runit;
 mod s6;
 mod session;
 mod supervisor;
+mod systemd;
 
 use std::time::Duration;
 
@@ -43,6 +45,7 @@ const WATCHED: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Who {
     Menshen,
+    Systemd,
     S6,
     Runit,
     Supervisord,
@@ -55,6 +58,7 @@ impl Who {
     fn peer(self) -> Box<dyn Peer> {
         match self {
             Self::Menshen => Box::new(menshen::Menshen),
+            Self::Systemd => Box::new(systemd::Systemd),
             Self::S6 => Box::new(s6::S6),
             Self::Runit => Box::new(runit::Runit),
             Self::Supervisord => Box::new(supervisor::Supervisor),

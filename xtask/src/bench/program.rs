@@ -1,7 +1,7 @@
 //! The measured program: built, started bare, and what it wrote down.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -128,6 +128,11 @@ impl Program {
                 let _ = pidfd_send_signal(pidfd, Signal::KILL);
             }
         }
+    }
+
+    /// What has to be where it runs, under the same names.
+    pub(super) fn paths(&self) -> [&Path; 2] {
+        [&self.path, self.folder.path()]
     }
 
     fn records(&self) -> PathBuf {

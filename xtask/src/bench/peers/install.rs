@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::shell::{cargo, command, read, root, run, say};
-use crate::{cache, debian};
+use crate::{cache, debian, testbed};
 
 /// Where a peer comes from.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +16,8 @@ pub(super) enum Source {
     Ours,
     /// Packages of the system.
     Debian(&'static [&'static str]),
+    /// Packages of the test bed that is a machine of its own.
+    Testbed(&'static [&'static str]),
     /// A crate, built here.
     Crate { name: &'static str, version: &'static str, program: &'static str },
     /// A package for Node.
@@ -28,6 +30,10 @@ impl Source {
         match self {
             Self::Ours => Ok(()),
             Self::Debian(packages) => debian::install(packages),
+            Self::Testbed(_) => {
+                debian::install(&testbed::missing_packages())?;
+                testbed::testbed()
+            }
             Self::Crate { program, .. } | Self::Npm { program, .. } if self.path(program).exists() => Ok(()),
             Self::Crate { name, version, program } => {
                 say(&format!("{program} is not there; building {name} {version}, which takes some minutes"));
@@ -48,7 +54,8 @@ impl Source {
         let said = |mut command: Command| Ok::<_, String>(read(command.arg("--version"))?.trim().to_owned());
         match self {
             Self::Ours => said(Command::new(self.path(OURS))),
-            Self::Debian(packages) => debian::versions(packages),
+            Self::Debian(packages) => debian::versions(Path::new("/"), packages),
+            Self::Testbed(packages) => debian::versions(&testbed::systemd()?, packages),
             Self::Crate { name, version, .. } => Ok(format!("{name} {version}")),
             Self::Npm { name, version, .. } => Ok(format!("{name}@{version} on node {}", said(Command::new("node"))?)),
         }
@@ -58,7 +65,8 @@ impl Source {
     pub(super) fn files(self) -> Result<Vec<PathBuf>, String> {
         match self {
             Self::Ours => Ok(vec![self.path(OURS)]),
-            Self::Debian(packages) => debian::files(packages),
+            Self::Debian(packages) => debian::files(Path::new("/"), packages),
+            Self::Testbed(packages) => debian::files(&testbed::systemd()?, packages),
             Self::Crate { program, .. } => Ok(vec![self.path(program)]),
             Self::Npm { name, .. } => files_below(&kept(name)?),
         }
@@ -73,7 +81,7 @@ impl Source {
     pub(super) fn programs(self) -> Option<PathBuf> {
         match self {
             Self::Ours => Some(root().join("target/release")),
-            Self::Debian(_) => None,
+            Self::Debian(_) | Self::Testbed(_) => None,
             Self::Crate { name, .. } => Some(kept(name).ok()?.join("bin")),
             Self::Npm { name, .. } => Some(kept(name).ok()?.join("node_modules/.bin")),
         }

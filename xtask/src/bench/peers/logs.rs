@@ -110,8 +110,9 @@ fn loss(session: &Session<'_>, peer: &dyn Peer, expected: &[u8; 32]) -> Result<f
 
 /// Those who come next have as much free memory.
 fn forget(session: &Session<'_>) {
+    let log = session.log(JOB);
     // What is left is removed with the folder.
-    let _ = fs::remove_file(session.log(JOB));
+    let _ = fs::remove_file(&log).or_else(|_| fs::remove_dir_all(&log));
 }
 
 fn cat(place: &Place) -> Result<f64, String> {

@@ -1,7 +1,7 @@
 //! Many programs that stay: how quickly they start, what supervising them takes, how quickly one is told of them, what it
 //! costs when nothing happens, and how quickly all are stopped.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,6 +16,9 @@ use super::session::{Place, Session};
 const LISTS: usize = 10;
 /// So often the kernel counts processor time in a second (`USER_HZ`, the same on every Linux).
 const TICK_MS: f64 = 10.0;
+
+/// Of one that ends when it has nothing to do, there is nothing to measure.
+const GONE: &str = "has no process that stays to supervise";
 
 /// How long an idle supervisor is watched, if at all.
 pub(super) type Watched = Option<Duration>;
@@ -83,7 +86,7 @@ fn memory(session: &Session<'_>) -> Result<f64, String> {
     };
     // One that has just ended takes nothing.
     let kib: Vec<f64> = session.supervisors().into_iter().filter_map(pss).collect();
-    if kib.is_empty() { Err("no process supervises".to_owned()) } else { Ok(kib.iter().sum::<f64>() * 1.024e-3) }
+    if kib.is_empty() { Err(GONE.to_owned()) } else { Ok(kib.iter().sum::<f64>() * 1.024e-3) }
 }
 
 fn idle(session: &Session<'_>, who: &str, watched: Duration, results: &mut Results) {
@@ -118,10 +121,18 @@ fn ticks(pid: u32) -> Option<u32> {
     Some(fields.next()?.parse::<u32>().ok()? + fields.next()?.parse::<u32>().ok()?)
 }
 
-/// What runs as long as programs are supervised, in millions of bytes.
+/// What is executed as long as programs are supervised, in millions of bytes.
 fn executables(session: &Session<'_>) -> Result<f64, String> {
-    let paths = session.supervisors().into_iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/exe")).ok());
-    Ok(megabytes(&paths.collect::<BTreeSet<PathBuf>>()))
+    let mut files = BTreeMap::new();
+    for pid in session.supervisors() {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        let executed = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|may| may.contains('x')));
+        for path in executed.filter_map(|line| line.get(line.find('/')?..)) {
+            // As its process sees it, which may be on another machine.
+            files.insert(path.to_owned(), PathBuf::from(format!("/proc/{pid}/root{path}")));
+        }
+    }
+    if files.is_empty() { Err(GONE.to_owned()) } else { Ok(megabytes(files.values())) }
 }
 
 /// Of all files together, in millions of bytes.

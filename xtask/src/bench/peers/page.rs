@@ -147,7 +147,7 @@ fn configuration(peer: &dyn Peer) -> Result<String, String> {
         let _ = writeln!(text, "$ {}", shown(&list));
     }
     let _ = match peer.stop(folder.path()) {
-        Stop::Command(stop) => writeln!(text, "$ {}", shown(&stop)),
+        Stop::Command(stop) | Stop::Programs(stop) => writeln!(text, "$ {}", shown(&stop)),
         Stop::Signal(signal) => writeln!(text, "$ kill -{} SUPERVISOR", signal.as_raw()),
     };
     for path in super::install::files_below(folder.path())? {

@@ -9,7 +9,10 @@ use std::process::Command;
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
+use super::super::program::Program;
+use super::container::Container;
 use super::install::Source;
+use super::session::Quiet;
 
 /// A program to be supervised.
 #[derive(Debug, Clone)]
@@ -62,6 +65,8 @@ pub(super) enum Start {
 #[derive(Debug)]
 pub(super) enum Stop {
     Command(Command),
+    /// Only the programs: the supervisor is its machine's, and goes on.
+    Programs(Command),
     /// To the supervisor, which was started with a command that stays.
     Signal(Signal),
 }
@@ -77,6 +82,11 @@ pub(super) trait Peer {
     /// Writes into an empty folder what it has to know of the programs: that each is started at once and, when it dies, again
     /// with the smallest delay that can be had.
     fn configure(&self, folder: &Path, jobs: &[Job]) -> Result<(), String>;
+
+    /// Starts what has to run before: a machine, if it is part of one.
+    fn boot(&self, _folder: &Path, _program: &Program, _quiet: &Quiet<'_>) -> Result<Option<Container>, String> {
+        Ok(None)
+    }
 
     /// How it is started on that.
     fn start(&self, folder: &Path) -> Start;

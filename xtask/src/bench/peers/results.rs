@@ -60,7 +60,7 @@ impl Row {
             Self::LogLoss => "Log loss".to_owned(),
             Self::IdleWakeUps => "Wake-ups in an idle minute, 100 programs".to_owned(),
             Self::IdleCpu => "Processor time in an idle minute, 100 programs".to_owned(),
-            Self::Executables => "Size of the executables that supervise".to_owned(),
+            Self::Executables => "Size of what is executed to supervise".to_owned(),
             Self::Installed => "Installed size".to_owned(),
         }
     }
@@ -109,7 +109,8 @@ impl Row {
             }
             Self::List(_) => "From the start of the command to its end.",
             Self::Stop(_) => {
-                "From the start of the command to the end of the last process, of programs and supervisor alike."
+                "From the start of the command to the end of the last process, of programs and supervisor alike; systemd stops \
+                 the programs only."
             }
             Self::LogRate => {
                 "One program writes 262,144,000 bytes of lines of 100 bytes, 640 lines at once, as quickly as they are taken; \
@@ -123,7 +124,10 @@ impl Row {
                 "Voluntary and involuntary context switches of all threads of all supervising processes."
             }
             Self::IdleCpu => "User and system time of the same; the kernel counts it in 10 ms.",
-            Self::Executables => "The executable files of the supervising processes, interpreters included, each once.",
+            Self::Executables => {
+                "The files of which the supervising processes execute code, each once: programs, interpreters and shared \
+                                 libraries."
+            }
             Self::Installed => "All files that were installed for it, without an interpreter that others use, too.",
         }
     }

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 
+use super::container::Container;
 use super::peer::{Job, Peer, Start, Stop};
 use crate::bench::program::{Program, ms_between, now_ns};
 
@@ -39,6 +40,8 @@ pub(super) struct Session<'a> {
     mark: String,
     /// The supervisor, where its command stays.
     root: Option<Child>,
+    /// The machine it is part of, where that is not this one.
+    container: Option<Container>,
     /// When its command was run.
     pub begun: u64,
 }
@@ -55,11 +58,34 @@ impl Place {
         let folder = folder.map_err(|error| format!("a folder for {}: {error}", peer.name()))?;
         let mark = format!("{MARK}={}", folder.path().display());
         peer.configure(folder.path(), jobs)?;
-        let start = peer.start(folder.path());
-        let begun = now_ns();
-        let mut session = Session { peer, place: self, folder: Some(folder), mark, root: None, begun };
+        let (folder, begun) = (Some(folder), now_ns());
+        let mut session = Session { peer, place: self, folder, mark, root: None, container: None, begun };
+        session.container = peer.boot(session.folder(), &self.program, &session.quiet())?;
+        let start = peer.start(session.folder());
+        session.begun = now_ns();
         session.run(start)?;
         Ok(session)
+    }
+}
+
+/// How the commands of a session are run: with its mark, and nobody to talk to but a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quiet<'a> {
+    folder: &'a Path,
+    mark: &'a str,
+}
+
+impl Quiet<'_> {
+    /// The variable and its value.
+    pub(super) const fn mark(&self) -> &str {
+        self.mark
+    }
+
+    pub(super) fn make<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command, String> {
+        let failed = |error: std::io::Error| format!("a file for what is said: {error}");
+        let said = fs::File::options().create(true).append(true).open(self.folder.join("said")).map_err(failed)?;
+        let again = said.try_clone().map_err(failed)?;
+        Ok(command.env(MARK, self.folder).stdin(Stdio::null()).stdout(said).stderr(again))
     }
 }
 
@@ -67,21 +93,17 @@ impl Session<'_> {
     fn run(&mut self, start: Start) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("starting {}: {error}", self.peer.name());
         match start {
-            Start::Stays(mut command) => self.root = Some(self.quiet(&mut command)?.spawn().map_err(failed)?),
+            Start::Stays(mut command) => self.root = Some(self.quiet().make(&mut command)?.spawn().map_err(failed)?),
             Start::Returns(mut command) => {
-                let asked = finished(self.quiet(&mut command)?.spawn().map_err(failed)?, COMMAND_MAX);
+                let asked = finished(self.quiet().make(&mut command)?.spawn().map_err(failed)?, COMMAND_MAX);
                 asked.map_err(|why| format!("{} {why}: {}", shown(&command), self.said()))?;
             }
         }
         Ok(())
     }
 
-    /// With the session's mark, and nobody to talk to but a file.
-    fn quiet<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command, String> {
-        let said = fs::File::options().create(true).append(true).open(self.folder().join("said"));
-        let said = said.map_err(|error| format!("a file for what {} says: {error}", self.peer.name()))?;
-        let again = said.try_clone().map_err(|error| format!("a file for what {} says: {error}", self.peer.name()))?;
-        Ok(command.env(MARK, self.folder()).stdin(Stdio::null()).stdout(said).stderr(again))
+    fn quiet(&self) -> Quiet<'_> {
+        Quiet { folder: self.folder(), mark: &self.mark }
     }
 
     /// The last that it said.
@@ -104,14 +126,24 @@ impl Session<'_> {
     pub(super) fn list(&self) -> Result<f64, String> {
         let mut list = self.peer.list(self.folder())?;
         let begun = now_ns();
-        let asked = self.quiet(&mut list)?.spawn().map_err(|error| format!("{}: {error}", shown(&list)))?;
+        let asked = self.quiet().make(&mut list)?.spawn().map_err(|error| format!("{}: {error}", shown(&list)))?;
         finished(asked, COMMAND_MAX).map_err(|why| format!("{} {why}", shown(&list)))?;
         Ok(ms_between(begun, now_ns()))
     }
 
-    /// The processes that supervise: all of the session's but the programs.
+    /// The processes that supervise: all of the session's but the programs, and what runs the machine they are on.
     pub(super) fn supervisors(&self) -> Vec<u32> {
-        self.processes().into_iter().filter(|pid| !self.place.program.is(*pid)).collect()
+        let container = self.container.as_ref().map(Container::pid);
+        let others = self.processes().into_iter().filter(|pid| !self.place.program.is(*pid));
+        others.filter(|pid| Some(*pid) != container).collect()
+    }
+
+    fn programs(&self) -> Result<Vec<u32>, String> {
+        if self.container.is_some() {
+            // What they write down are their numbers there.
+            return Ok(self.processes().into_iter().filter(|pid| self.place.program.is(*pid)).collect());
+        }
+        Ok(self.place.program.lives()?.iter().map(|life| life.pid).collect())
     }
 
     /// Every process that has the mark.
@@ -128,10 +160,9 @@ impl Session<'_> {
 
     /// Has everything stopped. Says how long it took until no process of it was left, in milliseconds.
     pub(super) fn stop(mut self) -> Result<f64, String> {
-        let lives = self.place.program.lives()?;
-        let pids = self.supervisors().into_iter().chain(lives.iter().map(|life| life.pid));
-        let processes: Vec<OwnedFd> = pids.filter_map(open).collect();
         let stop = self.peer.stop(self.folder());
+        let supervisors = if matches!(stop, Stop::Programs(_)) { Vec::new() } else { self.supervisors() };
+        let processes: Vec<OwnedFd> = self.programs()?.into_iter().chain(supervisors).filter_map(open).collect();
         let begun = now_ns();
         let asking = self.ask(stop)?;
         let ended = all_end(&processes, STOP_MAX);
@@ -152,7 +183,9 @@ impl Session<'_> {
     fn ask(&mut self, stop: Stop) -> Result<Option<Child>, String> {
         let failed = |error: std::io::Error| format!("stopping: {error}");
         match stop {
-            Stop::Command(mut command) => self.quiet(&mut command)?.spawn().map(Some).map_err(failed),
+            Stop::Command(mut command) | Stop::Programs(mut command) => {
+                self.quiet().make(&mut command)?.spawn().map(Some).map_err(failed)
+            }
             Stop::Signal(signal) => {
                 let root = self.root.as_ref().and_then(|root| open(root.id())).ok_or("the supervisor is gone")?;
                 pidfd_send_signal(root, signal).map_err(|error| failed(error.into()))?;
@@ -164,6 +197,7 @@ impl Session<'_> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
+        self.container = None;
         // What supervises goes first, or it would start the programs again.
         const TRIES: usize = 100;
         for _ in 0..TRIES {
