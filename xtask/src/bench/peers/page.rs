@@ -1,6 +1,7 @@
 //! `docs/benchmarks.md`: all figures, on what machine, of what versions, by which commands.
 
-use std::fmt::Write as _;
+use std::cmp::Ordering;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
 
@@ -65,26 +66,83 @@ fn introduction(Circumstances { command, rounds, absent, .. }: &Circumstances) -
 
 /// Where Menshen is first, and where not.
 fn summary(results: &Results) -> String {
-    let mut text = "| row | Menshen | best of the others |\n|---|---|---|\n".to_owned();
+    let mut text = "| row | Menshen | best of the others | ahead |\n|---|---|---|---|\n".to_owned();
     for row in Row::ALL {
+        let standing = Standing::of(row, results);
+        let value = |value: f64| format!("{} {}", number(value), row.unit());
+        let none = || "–".to_owned();
+        let ahead = standing.ahead(row).map_or_else(none, |ahead| ahead.to_string());
+        let best = standing.best.map_or_else(none, |(who, best)| format!("{} ({who})", value(best)));
+        let _ = writeln!(text, "| {} | {} | {best} | {ahead} |", row.title(), standing.ours.map_or_else(none, value));
+    }
+    text
+}
+
+/// The medians of a row that are held against each other.
+struct Standing {
+    ours: Option<f64>,
+    /// Who else is best.
+    best: Option<(String, f64)>,
+}
+
+/// Who is ahead in a row.
+#[derive(Debug, PartialEq, Eq)]
+enum Ahead {
+    Ours,
+    Nobody,
+    Other(String),
+}
+
+impl Standing {
+    fn of(row: Row, results: &Results) -> Self {
         let cells: Vec<&Cell> = results.row(row).filter(|cell| cell.who() != LIMIT).collect();
         let median = |cell: &&Cell| Some((cell.who().to_owned(), cell.spread()?.median()));
-        let ours = cells.iter().filter(|cell| cell.who() == OURS).find_map(median);
+        let ours = cells.iter().filter(|cell| cell.who() == OURS).find_map(median).map(|(_, ours)| ours);
         let others = cells.iter().filter(|cell| !cell.who().starts_with(OURS)).filter_map(median);
         let best = match row.better() {
             Better::Less => others.min_by(|one, other| one.1.total_cmp(&other.1)),
             Better::More => others.max_by(|one, other| one.1.total_cmp(&other.1)),
         };
-        let value = |value: f64| format!("{} {}", number(value), row.unit());
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} |",
-            row.title(),
-            ours.map_or_else(|| "–".to_owned(), |(_, ours)| value(ours)),
-            best.map_or_else(|| "–".to_owned(), |(who, best)| format!("{} ({who})", value(best))),
-        );
+        Self { ours, best }
     }
-    text
+
+    /// None where there is nobody to compare with.
+    fn ahead(&self, row: Row) -> Option<Ahead> {
+        let (ours, (who, best)) = (self.ours?, self.best.as_ref()?);
+        let order = match row.better() {
+            Better::Less => ours.total_cmp(best),
+            Better::More => best.total_cmp(&ours),
+        };
+        Some(match order {
+            Ordering::Less => Ahead::Ours,
+            Ordering::Equal => Ahead::Nobody,
+            Ordering::Greater => Ahead::Other(who.clone()),
+        })
+    }
+}
+
+impl fmt::Display for Ahead {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Ours => OURS,
+            Self::Nobody => "nobody",
+            Self::Other(who) => who,
+        })
+    }
+}
+
+/// Says so where Menshen is not ahead.
+fn concession(row: Row, results: &Results) -> String {
+    let standing = Standing::of(row, results);
+    let (Some(ahead), Some(ours), Some((who, best))) = (standing.ahead(row), standing.ours, &standing.best) else {
+        return String::new();
+    };
+    let [ours, best] = [ours, *best].map(|median| format!("{} {}", number(median), row.unit()));
+    match ahead {
+        Ahead::Ours => String::new(),
+        Ahead::Nobody => format!("\nMenshen is not ahead here: {who} has {best}, too.\n"),
+        Ahead::Other(who) => format!("\nMenshen is not ahead here: {who} has {best}, Menshen {ours}.\n"),
+    }
 }
 
 fn table(row: Row, results: &Results) -> String {
@@ -97,6 +155,7 @@ fn table(row: Row, results: &Results) -> String {
         let told: Vec<String> = value.into_iter().chain(cell.failed().map(str::to_owned)).collect();
         let _ = writeln!(text, "| {} | {} |", cell.who(), told.join("; ").replace('|', "\\|"));
     }
+    text += &concession(row, results);
     if row == Row::LogRate {
         text += &shares(results);
     }
@@ -164,4 +223,33 @@ fn configuration(peer: &dyn Peer) -> Result<String, String> {
 
 fn indented(text: &str) -> String {
     text.trim_end().lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page_of(row: Row, figures: &[(&str, f64)]) -> (String, String) {
+        let mut results = Results::default();
+        figures.iter().for_each(|(who, value)| results.add(row, who, *value));
+        (table(row, &results), summary(&results))
+    }
+
+    #[test]
+    fn a_row_in_which_menshen_is_not_ahead_says_so() {
+        let (table, summary) =
+            page_of(Row::LogRate, &[(OURS, 900.0), ("s6", 250.0), ("Horust", 950.0), (LIMIT, 2000.0)]);
+        assert!(table.contains("Menshen is not ahead here: Horust has 950 MB/s, Menshen 900 MB/s."), "{table}");
+        assert!(summary.contains("| Log throughput | 900 MB/s | 950 MB/s (Horust) | Horust |"), "{summary}");
+        let (table, summary) = page_of(Row::IdleWakeUps, &[(OURS, 0.0), ("s6", 0.0)]);
+        assert!(table.contains("Menshen is not ahead here: s6 has 0 switches, too."), "{table}");
+        assert!(summary.contains("| 0 switches | 0 switches (s6) | nobody |"), "{summary}");
+    }
+
+    #[test]
+    fn a_row_in_which_menshen_is_ahead_needs_no_words() {
+        let (table, summary) = page_of(Row::List(100), &[(OURS, 3.0), ("s6", 100.0)]);
+        assert!(!table.contains("not ahead"), "{table}");
+        assert!(summary.contains("| 3.00 ms | 100 ms (s6) | Menshen |"), "{summary}");
+    }
 }
