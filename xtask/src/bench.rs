@@ -7,6 +7,7 @@
 mod figures;
 mod guarded;
 mod idle;
+mod instructions;
 mod logs;
 mod machine;
 mod memory;
@@ -18,6 +19,7 @@ mod start;
 mod status;
 mod stop;
 
+pub(crate) use instructions::{Then, hold_or_update};
 pub(crate) use soak::{Arguments as SoakArguments, soak};
 
 use std::cell::RefCell;
@@ -45,6 +47,12 @@ pub(crate) struct Arguments {
     /// installed: from Debian as root, or below ~/.cache/menshen-peers.
     #[arg(long, value_name = "NAME,…", num_args = 0.., require_equals = true, value_delimiter = ',', conflicts_with_all = ["rows", "json"])]
     peers: Option<Vec<peers::Who>>,
+    /// Count instructions instead, and hold them against what is expected.
+    #[arg(long, conflicts_with_all = ["rows", "rounds", "quick", "peers", "json"])]
+    instructions: bool,
+    /// Expect from now on what is counted.
+    #[arg(long, requires = "instructions")]
+    update: bool,
     /// Write the figures to this file as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,6 +106,9 @@ impl Effort {
 }
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<(), String> {
+    if arguments.instructions {
+        return instructions::instructions(if arguments.update { Then::Update } else { Then::Hold });
+    }
     let effort = if arguments.quick { Effort::Quick } else { Effort::Full { rounds: arguments.rounds } };
     let rows = if arguments.rows.is_empty() { Row::value_variants() } else { &arguments.rows };
     run(cargo().args(["build", "--release", "--quiet", "--package", "menshen-cli"]))?;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use crate::shell::{cargo, is_there, run, say};
-use crate::{codegen, debian, testbed, tidy, torture};
+use crate::{bench, codegen, debian, testbed, tidy, torture};
 
 /// Programs nobody here wrote, guarded in the tests: how to find each, and the Debian package it comes from.
 const REAL_PROGRAMS: [(&str, &str, &str); 4] = [
@@ -36,6 +36,10 @@ pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
     let wanted = filter.map(str::to_owned);
     steps.push(("test bed", Box::new(await_bed)));
     steps.push(("tests", Box::new(move || tests(ci, wanted.as_deref()))));
+    if filter.is_none() && ci {
+        // Of what has been built for the tests.
+        steps.push(("instructions", Box::new(|| bench::hold_or_update(bench::Then::Hold))));
+    }
     if filter.is_none() {
         steps.push((
             "examples in the docs",

@@ -17,6 +17,10 @@ const SYSTEMD: Bed = Bed {
     make: make_systemd,
 };
 
+/// A valgrind that knows descriptors of processes, without which no guard starts anything; that of Debian 12 does not.
+const VALGRIND: Bed =
+    Bed { name: "valgrind", recipe: "debian trixie: valgrind; 1\n", needs: SYSTEMD.needs, make: make_valgrind };
+
 struct Bed {
     name: &'static str,
     /// Whatever makes a difference.
@@ -28,12 +32,18 @@ struct Bed {
 
 /// Makes every bed that is not there, and says so.
 pub(crate) fn testbed() -> Result<(), String> {
-    SYSTEMD.see_to()
+    SYSTEMD.see_to()?;
+    VALGRIND.see_to()
 }
 
 /// The folder of the machine with a real systemd.
 pub(crate) fn systemd() -> Result<PathBuf, String> {
     SYSTEMD.folder()
+}
+
+/// The folder of a valgrind, as its package has it.
+pub(crate) fn valgrind() -> Result<PathBuf, String> {
+    VALGRIND.folder()
 }
 
 /// The packages without which no bed can be made or used.
@@ -79,4 +89,27 @@ fn make_systemd(folder: &Path) -> Result<(), String> {
     run(debootstrap.arg("http://deb.debian.org/debian"))?;
     // Nobody installs anything there.
     run(command("chroot").arg(folder).args(["apt-get", "clean"]))
+}
+
+/// Nothing of it is installed: it is fetched as the bed that is a machine would fetch it, which is left as it is.
+fn make_valgrind(folder: &Path) -> Result<(), String> {
+    let packages = folder.join("packages");
+    let told = |error: std::io::Error| format!("{}: {error}", packages.display());
+    for state in ["state/lists/partial", "cache/archives/partial"] {
+        fs::create_dir_all(packages.join(state)).map_err(told)?;
+    }
+    let apt = |what: &[&str]| {
+        let of = |name: &str, value: &Path| format!("--option={name}={}", value.display());
+        let mut apt = command("apt-get");
+        apt.args([of("Dir::State", &packages.join("state")), of("Dir::Cache", &packages.join("cache"))]);
+        apt.args([of("Dir::State::status", Path::new("/dev/null")), of("Dir::Etc", &systemd()?.join("etc/apt"))]);
+        // Whom it would become cannot read a folder of root's.
+        run(apt.args(["--quiet", "--option=APT::Sandbox::User=root"]).args(what).current_dir(&packages))
+    };
+    apt(&["update"])?;
+    apt(&["download", "valgrind"])?;
+    let mut found = fs::read_dir(&packages).map_err(told)?.flatten().map(|entry| entry.path());
+    let package = found.find(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    run(command("dpkg-deb").arg("--extract").arg(package.ok_or("apt-get brought no package")?).arg(folder))?;
+    fs::remove_dir_all(&packages).map_err(told)
 }
