@@ -15,6 +15,7 @@ use crate::testbed;
 const NAME: &str = "counted";
 /// A guard that has not ended after this long is killed.
 const END_MAX: Duration = Duration::from_secs(30);
+const TRIES: usize = 3;
 /// Within this long a guard has nothing more to do.
 const REST: Duration = Duration::from_secs(2);
 
@@ -74,7 +75,9 @@ impl Counted {
     pub(super) fn taken(&self) -> Result<u64, String> {
         let before = self.dumps();
         self.ask("dump")?;
-        let dump = self.dumps().into_iter().find(|dump| !before.contains(dump)).ok_or("valgrind wrote no counts")?;
+        // The first one, should it have been asked twice.
+        let new = self.dumps().into_iter().filter(|dump| !before.contains(dump)).min();
+        let dump = new.ok_or("valgrind wrote no counts")?;
         let text = fs::read_to_string(&dump).map_err(|error| format!("{}: {error}", dump.display()))?;
         let total = text.lines().find_map(|line| line.strip_prefix("totals: ")?.parse().ok());
         total.ok_or_else(|| format!("{} has no total", dump.display()))
@@ -87,14 +90,29 @@ impl Counted {
             .collect()
     }
 
-    /// The bed's programs need not be made for this system's C library, so they bring their own.
+    /// On a busy machine valgrind may be found at a moment when it cannot be asked.
     fn ask(&self, what: &str) -> Result<(), String> {
+        let mut asked = self.ask_once(what);
+        for _ in 1..TRIES {
+            if asked.is_err() {
+                self.rest();
+                asked = self.ask_once(what);
+            }
+        }
+        asked
+    }
+
+    /// The bed's programs need not be made for this system's C library, so they bring their own.
+    fn ask_once(&self, what: &str) -> Result<(), String> {
         let mut vgdb = Command::new(loader()?);
         vgdb.arg("--library-path").arg(loader()?.with_file_name("")).arg(testbed::valgrind()?.join("usr/bin/vgdb"));
         vgdb.arg(pipes(self.folder())).arg(format!("--pid={}", self.guard.id())).arg(what);
         let asked = vgdb.output().map_err(|error| format!("vgdb: {error}"))?;
         let said = String::from_utf8_lossy(&asked.stderr);
-        if asked.status.success() { Ok(()) } else { Err(format!("vgdb {what} ended with {}: {said}", asked.status)) }
+        if asked.status.success() {
+            return Ok(());
+        }
+        Err(format!("vgdb {what} ended with {}: {}; the guard: {}", asked.status, said.trim(), self.said().trim()))
     }
 
     fn is_up(&self) -> bool {

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::shell::{cargo, command, read, root, run, say};
+use crate::shell::{cargo, command, is_there, read, root, run, say};
 use crate::{cache, debian, testbed};
 
 /// Where a peer comes from.
@@ -42,6 +42,9 @@ impl Source {
                 run(install.arg(kept(name)?).arg(name))
             }
             Self::Npm { name, version, .. } => {
+                if !is_there("npm", "--version") {
+                    debian::install(&["npm"])?;
+                }
                 let mut install = command("npm");
                 install.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(kept(name)?);
                 run(install.arg(format!("{name}@{version}")))
