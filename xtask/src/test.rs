@@ -6,12 +6,14 @@ use std::time::Instant;
 use crate::shell::{cargo, is_there, run, say};
 use crate::{bench, codegen, debian, testbed, tidy, torture};
 
-/// Programs nobody here wrote, guarded in the tests: how to find each, and the Debian package it comes from.
-const REAL_PROGRAMS: [(&str, &str, &str); 4] = [
+/// Programs nobody here wrote, that are guarded in the tests or help them: how to find each, and the Debian package it comes
+/// from.
+const REAL_PROGRAMS: [(&str, &str, &str); 5] = [
     ("nginx", "-v", "nginx-light"),
     ("redis-server", "--version", "redis-server"),
     (POSTGRES, "--version", "postgresql"),
     ("python3", "--version", "python3"),
+    ("faketime", "--version", "faketime"),
 ];
 const POSTGRES: &str = "postgres";
 /// Where Debian and its like keep each version of PostgreSQL; every release has another.

@@ -205,7 +205,7 @@ struct Guard {
     unattached: BTreeSet<ServiceId>,
     /// The group of the start order each service belongs to.
     order: HashMap<ServiceId, u32>,
-    clockwork: Clockwork,
+    clockwork: Option<Clockwork>,
     /// When memory is given back that is not needed any more.
     gives_back_at: Option<Instant>,
     identities: crate::program::Identities,

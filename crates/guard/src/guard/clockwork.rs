@@ -9,9 +9,10 @@ use menshen_plan::duration::format;
 
 use super::Guard;
 
-/// What is less is the ordinary course of a clock that is kept right, and of a guard that was not given a processor between two
-/// readings.
+/// What is less is the ordinary course of a clock that is kept right.
 const JUMP_MIN_MS: i64 = 2000;
+/// Clocks that are not read within this time cannot be held against each other: the guard was not given a processor.
+const READ_WITHIN_MS: i64 = 100;
 
 /// How the clocks stood to each other when they were last looked at, in milliseconds.
 #[derive(Debug)]
@@ -22,15 +23,18 @@ pub(super) struct Clockwork {
 }
 
 impl Clockwork {
-    pub(super) fn now() -> Self {
+    /// None if that cannot be said now.
+    pub(super) fn read() -> Option<Self> {
         let ms = |ns: u64| i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX);
-        let suspended = ms(suspended_ns());
-        Self { started_wall: wall_ms() - ms(monotonic_ns()) - suspended, suspended }
+        let begun = ms(monotonic_ns());
+        let (wall, suspended) = (wall_ms(), ms(suspended_ns()));
+        let at_once = ms(monotonic_ns()) - begun < READ_WITHIN_MS;
+        at_once.then(|| Self { started_wall: wall - begun - suspended, suspended })
     }
 
     /// What has happened to them since then, for people.
     fn jumps_since(&self, then: &Self) -> Vec<String> {
-        let length = |ms: i64| format(Duration::from_secs(ms.unsigned_abs().div_ceil(1000)));
+        let length = |ms: i64| format(Duration::from_secs((ms.unsigned_abs() + 500) / 1000));
         let mut jumps = Vec::new();
         let slept = self.suspended - then.suspended;
         if slept >= JUMP_MIN_MS {
@@ -47,14 +51,11 @@ impl Clockwork {
 
 impl Guard {
     pub(super) fn look_at_clocks(&mut self) {
-        let now = Clockwork::now();
-        let jumps = now.jumps_since(&self.clockwork);
-        if jumps.is_empty() {
-            // One that is set little by little is followed.
-            return;
-        }
-        self.clockwork = now;
-        for reason in jumps {
+        let Some(now) = Clockwork::read() else { return };
+        // One that is set little by little is followed.
+        let then = self.clockwork.replace(now);
+        let jumps = then.zip(self.clockwork.as_ref()).map(|(then, now)| now.jumps_since(&then));
+        for reason in jumps.unwrap_or_default() {
             self.write_record(Record { service: None, kind: RecordKind::Clock, reason, by: None });
         }
     }
@@ -71,6 +72,7 @@ mod tests {
         assert_eq!(jumps(1_000_000, 5_000), Vec::<String>::new());
         assert_eq!(jumps(1_001_999, 6_999), Vec::<String>::new());
         assert_eq!(jumps(1_000_000 + 86_400_000, 5_000), ["the clock was set forward by 1d"]);
+        assert_eq!(jumps(1_000_000 + 86_400_001, 5_000), ["the clock was set forward by 1d"]);
         assert_eq!(jumps(1_000_000 - 3_600_000, 5_000), ["the clock was set back by 1h"]);
         let both = ["the machine was suspended for 1m30s", "the clock was set back by 2s"];
         assert_eq!(jumps(1_000_000 - 2_000, 95_000), both);

@@ -85,7 +85,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         services: HashMap::new(),
         unattached: BTreeSet::new(),
         order: HashMap::new(),
-        clockwork: Clockwork::now(),
+        clockwork: Clockwork::read(),
         gives_back_at: None,
         identities: Identities::default(),
         inputs,
