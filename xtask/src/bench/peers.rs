@@ -38,7 +38,7 @@ use session::Place;
 const PAGE: &str = "docs/benchmarks.md";
 const ROUNDS: usize = 3;
 /// Deaths in each round; the supervisor that waits longest takes some seconds for each.
-const DEATHS: usize = 6;
+const DEATHS: usize = 5;
 const WATCHED: Duration = Duration::from_secs(60);
 
 /// Whom to measure.
