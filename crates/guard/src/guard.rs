@@ -297,7 +297,7 @@ impl Guard {
         // What is to be taken later does not wait for anything else.
         let timeout = if self.later.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.logs.wake();
-        self.write_down();
+        self.write_down_in_time();
         if let Err(error) = self.system.wait(timeout, events) {
             self.trouble(format!("waiting for events: {}", menshen_os::error::describe(&error)));
             // Whatever it is, it must not become a busy loop.

@@ -94,6 +94,10 @@ impl Formatted {
         Ok(())
     }
 
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     fn append(&mut self, now: Now, progress: &mut Progress) -> io::Result<()> {
         if !self.joined {
             self.join(now, progress)?;

@@ -101,6 +101,13 @@ impl Raw {
         }
     }
 
+    pub(super) fn has_pending(&self) -> bool {
+        match &self.way {
+            Way::Move => false,
+            Way::ReadAndWrite(pending) => !pending.is_empty(),
+        }
+    }
+
     /// The run is over: those who listen get a last line that has no end.
     pub(super) fn end(&mut self, hearing: &mut Hearing<'_>) {
         self.splitter.end(|piece| hearing.hear(self.stream, piece));

@@ -87,11 +87,13 @@ impl Work<'_> {
         self.writing.copy(input, bytes_max, self.scratch, &mut self.hearing, self.progress)
     }
 
-    /// Copies what the pipes hold now.
+    /// Copies what the pipes hold now. Where that is nothing, no file is even looked at.
     fn drain(&mut self) -> io::Result<()> {
         for stream in Stream::ALL {
             let waiting = self.pipes[stream as usize].waiting()?;
-            self.copy(stream, waiting)?;
+            if waiting > 0 || self.writing.has_pending(stream) {
+                self.copy(stream, waiting)?;
+            }
         }
         Ok(())
     }

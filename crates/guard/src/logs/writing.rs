@@ -90,6 +90,14 @@ impl Writing {
         }
     }
 
+    /// Whether something was taken that is in no file yet.
+    pub(super) fn has_pending(&self, stream: Stream) -> bool {
+        match self {
+            Self::Raw(streams) => streams[stream as usize].has_pending(),
+            Self::Formatted(formatted) => formatted.has_pending(),
+        }
+    }
+
     /// Writes, and passes on, what has no end yet.
     pub(super) fn finish(&mut self, ends: Ends, hearing: &mut Hearing<'_>, progress: &mut Progress) -> io::Result<()> {
         match self {
