@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use menshen_api::types::Upgraded;
 use menshen_core::{Core, Record, RecordKind};
-use menshen_os::System;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Lock, create_folder};
 use menshen_os::paths::{Paths, RUN_FOLDER_MODE};
 use menshen_os::system::SystemConfig;
+use menshen_os::{System, TreeMode};
 use menshen_plan::Plan;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -56,8 +56,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let before = before(&paths, &instance);
     let lock = claim(&paths, &instance, inherited.lock.take())?;
     let remembered = recall(&paths.memory(&instance))?;
-    let system = System::new(&SystemConfig { instance: instance.clone(), run_folder: paths.run.clone(), trees })
-        .map_err(failed("setting up process control"))?;
+    let system = control_processes(&instance, &paths, trees)?;
     let (inputs, waiting) = Inputs::channel(system.waker());
     let tasks = Tasks::start().map_err(failed("starting the task thread"))?;
     let (disk, next_sequence, opened) = open_disk(&paths.memory(&instance), &plan, &inputs)?;
@@ -205,6 +204,11 @@ fn claim(paths: &Paths, instance: &str, inherited: Option<OwnedFd>) -> Result<Lo
 pub(crate) fn recall(memory: &Path) -> Result<Remembered, GuardError> {
     crate::journal::refuse_newer(&memory.join(JOURNAL))?;
     store::read_all(memory)
+}
+
+fn control_processes(instance: &str, paths: &Paths, trees: TreeMode) -> Result<System, GuardError> {
+    let config = SystemConfig { instance: instance.to_owned(), run_folder: paths.run.clone(), trees };
+    System::new(&config).map_err(failed("setting up process control"))
 }
 
 fn open_disk(memory: &Path, plan: &Plan, inputs: &Inputs) -> Result<(Disk, u64, Opened), GuardError> {
