@@ -19,7 +19,7 @@ impl Census {
     /// Looks at every process there is. An error if one cannot look now.
     pub(crate) fn take() -> io::Result<Self> {
         let mut census = Self::default();
-        for (pid, process) in procfs::snapshot()? {
+        for (pid, process) in procfs::snapshot()?.processes {
             if matches!(process.state, 'Z' | 'X') {
                 continue;
             }

@@ -191,7 +191,7 @@ impl Tree {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Cgroup(leaf) => leaf.is_empty(),
-            Self::Walked(_) => self.members().is_empty(),
+            Self::Walked(tree) => tree.borrow_mut().as_mut().is_none_or(WalkedTree::is_empty),
         }
     }
 

@@ -91,11 +91,34 @@ pub(crate) fn zombie_exit(pid: u32) -> Option<Exit> {
     (is_zombie && (status != 0 || may_see)).then(|| Exit::from_wait_status(status))
 }
 
-/// Every process there is. An error if one cannot look now.
-pub(crate) fn snapshot() -> io::Result<BTreeMap<u32, Process>> {
+/// Every process there is, as each was when its turn came.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) processes: BTreeMap<u32, Process>,
+    /// Some that were listed were gone when their turn came.
+    some_vanished: bool,
+}
+
+impl Snapshot {
+    /// Whether every process that was listed is still there.
+    pub(crate) fn is_as_it_was(&self) -> bool {
+        let is_there = |(pid, process): (&u32, &Process)| start_time(*pid) == Some(process.start);
+        !self.some_vanished && self.processes.iter().all(is_there)
+    }
+}
+
+/// Looks at every process there is. An error if one cannot look now.
+pub(crate) fn snapshot() -> io::Result<Snapshot> {
     let entries: Vec<fs::DirEntry> = fs::read_dir("/proc")?.collect::<io::Result<_>>()?;
     let pids = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| look(pid).map(|process| Some((pid, process?))).transpose()).collect()
+    let mut snapshot = Snapshot { processes: BTreeMap::new(), some_vanished: false };
+    for pid in pids {
+        match look(pid)? {
+            Some(process) => drop(snapshot.processes.insert(pid, process)),
+            None => snapshot.some_vanished = true,
+        }
+    }
+    Ok(snapshot)
 }
 
 /// `pid (name) state parent group session …`; the name may hold anything, so what counts comes after the last `)`.
@@ -171,7 +194,7 @@ mod tests {
     #[test]
     fn this_very_process_is_in_the_snapshot() {
         let me = std::process::id();
-        let found = snapshot().unwrap()[&me];
+        let found = snapshot().unwrap().processes[&me];
         assert_eq!(Some(found.start), start_time(me));
         assert!(resident_bytes(me) > 0 && files(me) >= 3 && cpu_ns(me) > 0);
     }

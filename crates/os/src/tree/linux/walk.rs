@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::mark::Mark;
-use super::procfs::{self, Process};
+use super::procfs::{self, Process, Snapshot};
 use super::send::send;
 
 /// A tree known by its marks.
@@ -36,9 +36,33 @@ impl WalkedTree {
     }
 
     fn look(&mut self) -> io::Result<BTreeMap<u32, u64>> {
-        let all = procfs::snapshot()?;
+        self.look_at(&procfs::snapshot()?)
+    }
+
+    /// Whether nothing of it lives. That is believed only of a look during which nothing ended: what ends between being listed
+    /// and being looked at may have started another just before, which is in no list.
+    pub(crate) fn is_empty(&mut self) -> bool {
+        /// So many are made at once. Of a tree that changes during all of them it cannot be said now.
+        const LOOKS_MAX: usize = 5;
+        let mut dead_before = BTreeSet::new();
+        for _ in 0..LOOKS_MAX {
+            let Ok(all) = procfs::snapshot() else { return false };
+            if !self.look_at(&all).is_ok_and(|live| live.is_empty()) {
+                return false;
+            }
+            let dead: BTreeSet<u32> = self.known.keys().copied().collect();
+            if dead.is_subset(&dead_before) && all.is_as_it_was() {
+                return true;
+            }
+            dead_before = dead;
+        }
+        false
+    }
+
+    fn look_at(&mut self, all: &Snapshot) -> io::Result<BTreeMap<u32, u64>> {
+        let all = &all.processes;
         let mut members = BTreeSet::new();
-        for (pid, process) in &all {
+        for (pid, process) in all {
             if self.is_member(*pid, process)? {
                 members.insert(*pid);
             }
