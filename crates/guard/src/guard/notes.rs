@@ -71,7 +71,9 @@ impl Guard {
     /// Has everything written that there is to write.
     pub(super) fn write_down(&mut self) {
         self.notes.written_at = now();
-        match self.system.take_unnoted() {
+        // What the core has yet to hear of is not in what it remembers.
+        let all_is_heard = self.later.is_empty();
+        match all_is_heard.then(|| self.system.take_unnoted()).flatten() {
             // How processes ended is held for the next guard until it is on the disk.
             Some(unnoted) => self.disk().then(move || drop(unnoted)),
             None => self.disk().wake(),
