@@ -416,6 +416,7 @@ mod tests {
         let missing = folder.path().join("missing");
         let path = missing.join("web.json");
         handle.remember(path.clone(), b"1".to_vec(), Durability::Guard);
+        handle.wake();
         assert!(
             matches!(reports.recv_timeout(Duration::from_secs(10)).unwrap(), DiskReport::Trouble(text) if text.contains("web.json"))
         );

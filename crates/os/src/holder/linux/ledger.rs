@@ -174,8 +174,9 @@ impl Row {
 }
 
 impl Entered {
-    /// A process that the kernel has entered in its row at its birth.
-    pub(crate) fn at_birth(row: Row, pidfd: OwnedFd) -> Self {
+    /// A descriptor and its row as it is: written by the kernel at the birth of the process, or blank, so that no next guard
+    /// hears of it.
+    pub(crate) fn as_written(row: Row, pidfd: OwnedFd) -> Self {
         Self { _row: row, pidfd }
     }
 
@@ -245,6 +246,16 @@ pub(super) fn read(memory: OwnedFd) -> io::Result<Vec<Written>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_blank_row_is_nobodys() {
+        let ledger = Ledger::new().unwrap();
+        let descriptor = || File::open("/dev/null").unwrap().into();
+        drop(Entered::new(ledger.row(7, 1).unwrap(), 100, descriptor()));
+        let blank = Entered::as_written(ledger.row(7, 2).unwrap(), descriptor());
+        assert_eq!(read(ledger.as_fd().try_clone_to_owned().unwrap()).unwrap(), [], "the row was another's before");
+        drop(blank);
+    }
 
     #[test]
     fn rows_are_read_as_they_were_written_until_they_are_dropped() {

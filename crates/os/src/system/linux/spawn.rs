@@ -82,7 +82,7 @@ impl Spawner {
             Some((folder, Entry::Walks)) => self.fork(&row, birth, &handed, Some(folder))?,
             Some((_, Entry::Born)) | None => self.bear(&row, birth, &handed, folder.map(|(folder, _)| folder))?,
         };
-        Ok(Born { pid, pidfd: Entered::at_birth(row, pidfd), exec_pipe, failure })
+        Ok(Born { pid, pidfd: Entered::as_written(row, pidfd), exec_pipe, failure })
     }
 
     /// Lets go of what children worked with that have executed their programs since.

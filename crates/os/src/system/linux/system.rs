@@ -296,13 +296,14 @@ impl System {
         let held = self.taken.pidfd(self.forest.number(place), pid);
         let known = || held.map_or(Exit::Unknown, |pidfd| reap::exit_of_stranger(pidfd, pid));
         let exit = alive.is_none().then(known);
-        let pidfd = match (alive, held) {
-            (Some(alive), _) => alive,
-            (None, Some(held)) => held.try_clone_to_owned()?,
-            (None, None) => process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?,
-        };
         let row = self.ledger.row(self.forest.number(place), run)?;
-        let mut process = Process::adopted(token, (place.clone(), run), tree, pid, Entered::new(row, pid, pidfd));
+        let entered = match (alive, held) {
+            (Some(alive), _) => Entered::new(row, pid, alive),
+            (None, Some(held)) => Entered::new(row, pid, held.try_clone_to_owned()?),
+            // It needs some descriptor, and the next guard could learn no more from it either.
+            (None, None) => Entered::as_written(row, process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?),
+        };
+        let mut process = Process::adopted(token, (place.clone(), run), tree, pid, entered);
         process.first = first;
         if let Some(exit) = exit {
             process.stage = Stage::Ended;
@@ -461,10 +462,10 @@ impl System {
                 format!("process {pid} does not belong to the service"),
             ));
         }
+        let row = self.ledger.row(self.forest.number(&process.place), process.run)?;
         // Events of the old main process are not those of this run any more; as an orphan or child it is reaped.
         let _ = epoll::delete(&self.epoll, process.pidfd());
         self.by_pid.remove(&process.pid);
-        let row = self.ledger.row(self.forest.number(&process.place), process.run)?;
         process.replace_main(pid, Entered::new(row, pid, pidfd));
         self.by_pid.insert(pid, token);
         let pidfd = self.processes[&token].pidfd();
