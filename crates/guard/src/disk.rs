@@ -387,7 +387,7 @@ mod tests {
             handle.remember(path.clone(), round.to_string().into_bytes(), Durability::Guard);
             let (sender, receiver) = mpsc::channel();
             handle.then(move || sender.send(std::fs::read_to_string(path).unwrap()).unwrap());
-            assert_eq!(receiver.recv().unwrap(), round.to_string());
+            assert_eq!(receiver.recv().unwrap().trim_end(), round.to_string());
         }
         disk.stop();
     }
@@ -422,7 +422,7 @@ mod tests {
         );
         std::fs::create_dir(&missing).unwrap();
         assert_eq!(reports.recv_timeout(Duration::from_secs(10)).unwrap(), DiskReport::TroubleOver);
-        assert_eq!(std::fs::read(&path).unwrap(), b"1");
+        assert_eq!(std::fs::read_to_string(&path).unwrap().trim_end(), "1");
         disk.stop();
     }
 

@@ -54,6 +54,8 @@ fail_points! {
     RecordRenamed = "record-renamed",
     /// That it has is on the disk, too.
     RecordFolderSynced = "record-folder-synced",
+    /// A record has been written where the old one was.
+    RecordOverwritten = "record-overwritten",
     /// The record of a service that is gone has been removed.
     RecordRemoved = "record-removed",
     /// Events have been given to the journal and are not committed.

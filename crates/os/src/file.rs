@@ -31,11 +31,38 @@ pub enum Folder {
     Found,
 }
 
-/// Replaces a file: at every instant the old content or the new one is there, whole. Readable for the owner alone.
+/// What a file that is written in its place has room for: a page of memory, which the kernel copies in one go.
+const ROOM: usize = 4096;
+
+/// Replaces a file of text: at every instant the old content or the new one is there, whole, whenever the guard is killed.
+/// Readable for the owner alone. Blanks fill it up to [`ROOM`].
+///
+/// What has to survive a loss of power is written beside the old content and moved into its place; so is what has no room. All
+/// else goes where the old content is, which takes no new space on the disk, and a tenth of the time: a file system that is
+/// to keep a renamed file whole over a loss of power begins to write at once.
 ///
 /// # Errors
-/// When the file cannot be written beside the old one or moved into its place; the old one is then as it was.
+/// When the file can be written neither in its place nor beside it; it is then as it was.
 pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+    let mut filled = content.to_vec();
+    filled.resize(content.len().max(ROOM), b' ');
+    if durability == Durability::Guard && filled.len() == ROOM && overwrite(path, &filled) {
+        return Ok(());
+    }
+    replace_by_renaming(path, &filled, durability).map_err(context(format!("writing {}", path.display())))
+}
+
+/// Writes over a file that has just this room, in one go. Whether that was possible.
+fn overwrite(path: &Path, filled: &[u8]) -> bool {
+    let written =
+        platform::open_single(path, filled.len() as u64).is_some_and(|file| platform::write_over(&file, filled));
+    if written {
+        reach(FailPoint::RecordOverwritten);
+    }
+    written
+}
+
+fn replace_by_renaming(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = Path::new(&beside);
@@ -44,12 +71,12 @@ pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Resul
         // What is left beside would only take space; that it cannot be removed changes nothing about the error.
         let _ = fs::remove_file(beside);
     }
-    written.map_err(context(format!("writing {}", path.display())))?;
+    written?;
     reach(FailPoint::RecordRenamed);
     if durability == Durability::Power
         && let Some(folder) = path.parent()
     {
-        File::open(folder)?.sync_all().map_err(context(format!("writing {}", folder.display())))?;
+        File::open(folder)?.sync_all()?;
         reach(FailPoint::RecordFolderSynced);
     }
     Ok(())
@@ -97,9 +124,33 @@ mod tests {
         let path = folder.path().join("a");
         for (content, durability) in [("one", Durability::Guard), ("two", Durability::Power)] {
             replace(&path, content.as_bytes(), durability).unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert_eq!(fs::read_to_string(&path).unwrap().trim_end(), content);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_has_room_is_written_in_its_place() {
+        use std::os::unix::fs::MetadataExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let read = || fs::read_to_string(&path).unwrap();
+        fs::write(&path, "short").unwrap();
+        let (short, kept) = (inode(), folder.path().join("kept"));
+        replace(&path, b"one", Durability::Guard).unwrap();
+        let first = inode();
+        assert_ne!(first, short, "a file of another length is replaced");
+        replace(&path, b"two and more", Durability::Guard).unwrap();
+        replace(&path, b"three", Durability::Guard).unwrap();
+        assert_eq!((inode(), read().trim_end(), read().len()), (first, "three", ROOM));
+        replace(&path, &[b'x'; ROOM + 1], Durability::Guard).unwrap();
+        assert_eq!(read(), "x".repeat(ROOM + 1), "what has no room is replaced");
+        replace(&path, b"four", Durability::Guard).unwrap();
+        fs::hard_link(&path, &kept).unwrap();
+        replace(&path, b"five", Durability::Guard).unwrap();
+        assert_eq!(read().trim_end(), "five");
+        assert_eq!(fs::read_to_string(kept).unwrap().trim_end(), "four", "what somebody keeps by another name stays");
     }
 
     #[test]

@@ -56,8 +56,8 @@ with_both_trees! {
         let web = bed.main_process("web");
         bed.kill_guard();
         let path = record(&bed, "web");
-        let content = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &content[..content.len() / 2]).unwrap();
+        let content = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &content[..content.trim_end().len() / 2]).unwrap();
         std::fs::write(path.with_extension("json.new"), &content[..7]).unwrap();
         bed.start_guard();
         bed.await_ready("web");

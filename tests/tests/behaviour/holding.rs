@@ -65,7 +65,7 @@ with_both_trees! {
         bed.write("go", "");
         menshen_tests::wait::until("it has ended", || !fails.lives());
         bed.die_at("taken-over:1");
-        bed.die_at("record-created:1");
+        bed.die_at("record-overwritten:1");
         bed.start_guard();
         let fails = bed.await_state("fails", State::Backoff);
         assert_eq!((fails.service.last_exit.as_deref(), fails.service.restarts), (Some("exit 7"), 1));

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, Open
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 
 use super::{Folder, Look};
 use crate::error::{context, describe};
@@ -15,6 +15,18 @@ use crate::fail_point::{FailPoint, reach};
 
 pub(super) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Opens a file to write over it; `None` if it is not there, or has another length, or a second name.
+pub(super) fn open_single(path: &Path, length: u64) -> Option<File> {
+    let file = OpenOptions::new().write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    (metadata.is_file() && metadata.len() == length && metadata.nlink() == 1).then_some(file)
+}
+
+/// Writes in one go from the beginning. Whether all was written.
+pub(super) fn write_over(file: &File, content: &[u8]) -> bool {
+    file.write_at(content, 0).is_ok_and(|written| written == content.len())
 }
 
 /// Creates a folder and what is missing above it, with these permission bits whatever the umask. One that is there is left
