@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -26,6 +28,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// The longest line of an answer that comes line by line, in bytes.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
+/// A connection that nobody has used for this long is not used again: guards close those.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+
 /// What a connection can do.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
@@ -33,9 +38,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Connection for T {}
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>> + Send>>;
 
+type Sender = http1::SendRequest<Full<Bytes>>;
+
 /// Speaks to one guard.
 pub struct Client {
     connect: Box<dyn Fn() -> Connecting + Send + Sync>,
+    idle: Mutex<Option<Idle>>,
+}
+
+/// A connection whose last call was answered whole.
+struct Idle {
+    sender: Sender,
+    since: Instant,
 }
 
 /// Why a call has no answer.
@@ -64,7 +78,7 @@ impl ClientError {
 }
 
 impl Client {
-    /// A client that connects anew for each call.
+    /// A client that connects for its first call. What only reads goes over the same connection as the call just before it.
     pub fn new<F, C>(connect: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<C>> + Send + 'static,
@@ -74,7 +88,7 @@ impl Client {
             let connecting = connect();
             Box::pin(async move { connecting.await.map(|connection| Box::new(connection) as Box<dyn Connection>) })
         };
-        Self { connect: Box::new(connect) }
+        Self { connect: Box::new(connect), idle: Mutex::new(None) }
     }
 
     /// Calls an endpoint and reads its answer.
@@ -82,8 +96,7 @@ impl Client {
     /// # Errors
     /// When the guard cannot be reached or answers with a problem.
     pub async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ClientError> {
-        let response = self.send(call, None).await?;
-        let body = read_whole(response.into_body()).await?;
+        let body = self.whole(call).await?;
         serde_json::from_slice(&body).map_err(|error| ClientError::Unreadable(error.to_string()))
     }
 
@@ -92,8 +105,7 @@ impl Client {
     /// # Errors
     /// When the guard cannot be reached or answers with a problem.
     pub async fn text(&self, call: &Call<'_>) -> Result<String, ClientError> {
-        let response = self.send(call, None).await?;
-        let body = read_whole(response.into_body()).await?;
+        let body = self.whole(call).await?;
         String::from_utf8(body.into()).map_err(|error| ClientError::Unreadable(error.to_string()))
     }
 
@@ -102,7 +114,7 @@ impl Client {
     /// # Errors
     /// When the guard cannot be reached or answers with a problem.
     pub async fn lines(&self, call: &Call<'_>) -> Result<Lines, ClientError> {
-        let response = self.send(call, None).await?;
+        let (response, _) = self.send(call, None).await?;
         Ok(Lines { body: response.into_body(), buffer: Vec::new(), ended: false })
     }
 
@@ -111,29 +123,58 @@ impl Client {
     /// # Errors
     /// When the guard cannot be reached or answers with a problem.
     pub async fn events(&self, call: &Call<'_>) -> Result<Events, ClientError> {
-        let response = self.send(call, Some("text/event-stream")).await?;
+        let (response, _) = self.send(call, Some("text/event-stream")).await?;
         Ok(Events(Lines { body: response.into_body(), buffer: Vec::new(), ended: false }))
     }
 
-    async fn send(&self, call: &Call<'_>, accept: Option<&str>) -> Result<http::Response<Incoming>, ClientError> {
+    async fn whole(&self, call: &Call<'_>) -> Result<Bytes, ClientError> {
+        let (response, sender) = self.send(call, None).await?;
+        let body = read_whole(response.into_body()).await?;
+        *self.idle() = Some(Idle { sender, since: Instant::now() });
+        Ok(body)
+    }
+
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        accept: Option<&str>,
+    ) -> Result<(http::Response<Incoming>, Sender), ClientError> {
+        let idle = self.idle().take().filter(|idle| call.only_reads() && idle.since.elapsed() < IDLE_MAX);
+        if let Some(Idle { mut sender, .. }) = idle {
+            // The guard may have closed it meanwhile, or be another by now; to ask twice changes nothing.
+            if let Ok(response) = sender.send_request(call.request(accept)?).await {
+                return Ok((successful(call, response).await?, sender));
+            }
+        }
         let connection = (self.connect)().await.map_err(ClientError::Unreachable)?;
         let (mut sender, driver) = http1::handshake(TokioIo::new(connection)).await.map_err(ClientError::Broken)?;
         // What goes wrong with the connection shows up in the call that uses it.
         drop(tokio::spawn(driver));
-        let request = call.request(accept)?;
-        let response = sender.send_request(request).await.map_err(ClientError::Broken)?;
-        if response.status().is_success()
-            || (call.endpoint == Endpoint::GetReadiness && response.status() == StatusCode::SERVICE_UNAVAILABLE)
-        {
-            return Ok(response);
-        }
-        let status = response.status();
-        let body = read_whole(response.into_body()).await?;
-        let problem = serde_json::from_slice(&body).unwrap_or_else(|_| {
-            Problem::new(ProblemCode::Internal, format!("status {status}: {}", String::from_utf8_lossy(&body)))
-        });
-        Err(ClientError::Problem(problem))
+        let response = sender.send_request(call.request(accept)?).await.map_err(ClientError::Broken)?;
+        Ok((successful(call, response).await?, sender))
     }
+
+    /// A panic elsewhere does not make it unusable.
+    fn idle(&self) -> MutexGuard<'_, Option<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer, if it is no problem.
+async fn successful(
+    call: &Call<'_>,
+    response: http::Response<Incoming>,
+) -> Result<http::Response<Incoming>, ClientError> {
+    let status = response.status();
+    let not_ready = call.endpoint == Endpoint::GetReadiness && status == StatusCode::SERVICE_UNAVAILABLE;
+    if status.is_success() || not_ready {
+        return Ok(response);
+    }
+    let body = read_whole(response.into_body()).await?;
+    let problem = serde_json::from_slice(&body).unwrap_or_else(|_| {
+        Problem::new(ProblemCode::Internal, format!("status {status}: {}", String::from_utf8_lossy(&body)))
+    });
+    Err(ClientError::Problem(problem))
 }
 
 /// One call.
@@ -182,6 +223,10 @@ impl<'a> Call<'a> {
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
+    }
+
+    fn only_reads(&self) -> bool {
+        self.endpoint.contract().method == Method::GET
     }
 
     fn request(&self, accept: Option<&str>) -> Result<Request<Full<Bytes>>, ClientError> {

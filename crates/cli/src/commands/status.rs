@@ -1,5 +1,7 @@
 //! `menshen status`: the table, and the one screen an operator needs at three in the morning.
 
+use std::collections::BTreeMap;
+
 use anstyle::AnsiColor;
 use jiff::Timestamp;
 use menshen_api::client::Call;
@@ -26,7 +28,7 @@ pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Fai
 async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
     let services: Vec<Service> = guards.services().await?.into_iter().map(|(_, service)| service).collect();
     if arguments.json {
-        output::json(&serde_json::json!({ "services": services }));
+        output::json(&BTreeMap::from([("services", services.as_slice())]));
     } else {
         print_table(&services, guards.all.len() > 1);
     }
