@@ -296,9 +296,7 @@ impl Guard {
     fn take_what_happens(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) {
         // What is to be taken later does not wait for anything else.
         let timeout = if self.later.is_empty() { timeout } else { Some(Duration::ZERO) };
-        self.logs.wake();
-        self.write_down_in_time();
-        if let Err(error) = self.system.wait(timeout, events) {
+        if let Err(error) = self.wait(timeout, events) {
             self.trouble(format!("waiting for events: {}", menshen_os::error::describe(&error)));
             // Whatever it is, it must not become a busy loop.
             std::thread::sleep(Duration::from_millis(100));

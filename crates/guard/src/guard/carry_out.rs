@@ -12,7 +12,7 @@ use super::alert::{Delivery, Payload};
 use super::input::Input;
 use super::jobs::{Asking, Job};
 use super::local::log_id;
-use super::status::{Clock, event};
+use super::status::Clock;
 use super::{Guard, now};
 use crate::probe::{self, Miss};
 use crate::program;
@@ -30,7 +30,7 @@ impl Guard {
             Effect::Remember { service } => self.notes.change(service),
             Effect::Spawn { run, plan, main_pid } => {
                 self.spawn(run, &plan, main_pid);
-                self.catch_up();
+                self.born(run);
             }
             Effect::Signal { run, target, signal } => {
                 if let (Some(token), Some(number)) =
@@ -210,7 +210,7 @@ impl Guard {
         }
     }
 
-    /// Writes an event down and tells whoever follows.
+    /// Notes an event, to be written down and told before anybody is answered and before the guard waits.
     pub(super) fn write_record(&mut self, record: Record) {
         let moves = matches!(
             record.kind,
@@ -221,13 +221,8 @@ impl Guard {
             self.shutting_down = true;
             self.manager.stopping(&record.reason, &self.tasks, &self.inputs);
         }
-        let event = Arc::new(event(record, self.next_sequence, Clock::now().wall()));
+        self.notes.happened(record, self.next_sequence, Clock::now().wall());
         self.next_sequence += 1;
-        self.notes.disk.record((*event).clone());
-        if let Some(watcher) = &mut self.watcher {
-            (watcher.event)(&event);
-        }
-        self.hub.publish(event);
     }
 
     fn alert(&mut self, alert: &menshen_core::Alert) {

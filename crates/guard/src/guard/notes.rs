@@ -4,12 +4,16 @@
 //! written: only its last state is, as soon as the program is born, and before anybody is told.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{Instant, Role, RunId, ServiceId};
+use menshen_api::Time;
+use menshen_core::{Instant, Record, Role, RunId, ServiceId};
+use menshen_os::OsEvent;
 use menshen_os::file::Durability;
 use menshen_plan::definition::Stop;
 
+use super::status::event;
 use super::store::{self, Stored, StoredProcess};
 use super::{Guard, now};
 use crate::disk::DiskHandle;
@@ -17,6 +21,8 @@ use crate::disk::DiskHandle;
 /// While many programs are started at once, what changes is written within this time: the disk's thread would take the
 /// processors from them. Until then a next guard would know what runs by its marks.
 const WRITE_WITHIN: Duration = Duration::from_millis(100);
+/// One program is left the processors for so long, in which it gets to its first instructions.
+const START_IN_PEACE: Duration = Duration::from_millis(1);
 
 /// What the disk is to be told, and was told.
 #[derive(Debug)]
@@ -24,7 +30,13 @@ pub(super) struct Notes {
     pub disk: DiskHandle,
     /// Services that have changed since.
     changed: BTreeSet<ServiceId>,
+    /// Events that nobody was told of yet, each with its number and its time.
+    happened: Vec<(Record, u64, Time)>,
     written_at: Instant,
+    /// When the first program was born since the other threads were last woken.
+    born_at: Option<Instant>,
+    /// Nobody waits for those that were born since: they run again.
+    again: bool,
 }
 
 /// Whether a memory is written at an orderly end.
@@ -36,12 +48,17 @@ pub(super) enum Orderly {
 
 impl Notes {
     pub(super) fn new(disk: DiskHandle) -> Self {
-        Self { disk, changed: BTreeSet::new(), written_at: now() }
+        Self { disk, changed: BTreeSet::new(), happened: Vec::new(), written_at: now(), born_at: None, again: true }
     }
 
     /// What the core remembers of this service is another than was written.
     pub(super) fn change(&mut self, service: ServiceId) {
         self.changed.insert(service);
+    }
+
+    /// An event of this number happened.
+    pub(super) fn happened(&mut self, record: Record, sequence: u64, time: Time) {
+        self.happened.push((record, sequence, time));
     }
 
     /// Nothing is remembered of it any more.
@@ -51,17 +68,44 @@ impl Notes {
 }
 
 impl Guard {
-    /// A program was started: what did not matter until then is done, unless it was a moment ago.
-    pub(super) fn catch_up(&mut self) {
-        self.logs.wake();
-        if now().since(self.notes.written_at) >= WRITE_WITHIN {
+    /// A program was born. What did not matter until then is done when the guard waits, or now if it does not come to that.
+    pub(super) fn born(&mut self, run: RunId) {
+        self.notes.again &= run.number > 1;
+        let born_at = *self.notes.born_at.get_or_insert_with(now);
+        if now().since(born_at) >= WRITE_WITHIN {
+            self.catch_up();
             self.write_down();
         }
     }
 
-    /// Has everything written before the guard waits. Not each stop on the way to its own end: what is left in the end is
-    /// written then, once, and what a guard that does not get there has not noted is started again by the next all the same.
-    pub(super) fn write_down_in_time(&mut self) {
+    /// Waits until something happens or the time is over. Before that it wakes the other threads for what they have to do; but
+    /// they, and the guard itself, would take a processor from a program that was just born.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> std::io::Result<()> {
+        let peace = self.notes.born_at.map(|born_at| START_IN_PEACE.saturating_sub(now().since(born_at)));
+        let Some(peace) = peace.filter(|peace| !peace.is_zero()) else {
+            self.catch_up();
+            self.write_down_in_time();
+            return self.system.wait(timeout, events);
+        };
+        let at_most = timeout.map_or(peace, |timeout| timeout.min(peace));
+        // What starts for the first time may be what others wait for.
+        if self.notes.again {
+            self.system.wait_in_peace(at_most, events)
+        } else {
+            self.system.wait(Some(at_most), events)
+        }
+    }
+
+    fn catch_up(&mut self) {
+        self.notes.born_at = None;
+        self.notes.again = true;
+        self.tell();
+        self.logs.wake();
+    }
+
+    /// Not each stop on the way to the guard's own end: what is left in the end is written then, once, and what a guard that
+    /// does not get there has not noted is started again by the next all the same.
+    fn write_down_in_time(&mut self) {
         const WRITE_AT_END_WITHIN: Duration = Duration::from_millis(200);
         if !self.shutting_down || now().since(self.notes.written_at) >= WRITE_AT_END_WITHIN {
             self.write_down();
@@ -80,8 +124,21 @@ impl Guard {
         }
     }
 
-    /// The disk, with all that changed before.
+    /// Hands what happened to the journal and to whoever follows.
+    pub(super) fn tell(&mut self) {
+        for (record, sequence, time) in self.notes.happened.drain(..) {
+            let event = Arc::new(event(record, sequence, time));
+            self.notes.disk.record((*event).clone());
+            if let Some(watcher) = &mut self.watcher {
+                (watcher.event)(&event);
+            }
+            self.hub.publish(event);
+        }
+    }
+
+    /// The disk, with all that happened and changed before.
     pub(super) fn disk(&mut self) -> &DiskHandle {
+        self.tell();
         for id in std::mem::take(&mut self.notes.changed) {
             self.remember(id, Orderly::No);
         }

@@ -273,7 +273,6 @@ impl Guard {
         for id in ids {
             self.remember(id, Orderly::Yes);
         }
-        self.system.end_holding();
         self.let_go();
     }
 
@@ -281,11 +280,12 @@ impl Guard {
     pub(super) fn finish_alone(mut self) {
         self.manager.leaving();
         self.write_down();
-        self.system.leave_to_holder();
+        drop(self.system.leave_to_holder());
         self.let_go();
     }
 
     fn let_go(mut self) {
+        self.tell();
         self.control.close();
         self.logs.stop();
         self.services.clear();

@@ -269,15 +269,16 @@ impl Guard {
     /// Goes on as the next version. Returns only when neither that nor this very version can be executed.
     pub(super) fn leave(mut self, upgrade: Upgrade) -> GuardError {
         let Upgrade { binary, by, id, .. } = upgrade;
-        self.system.leave_to_holder();
+        let holder = self.system.leave_to_holder();
         let mut keep = Keep::default();
         let mut handover = Handover::new(id, binary.display().to_string(), by);
+        handover.holder = holder.and_then(|holder| keep.add(holder.as_fd()).ok());
         self.hand_over(&mut handover, &mut keep);
         self.logs.stop();
+        self.write_down();
         if let Some(watcher) = self.watcher.take() {
             watcher.end();
         }
-        self.write_down();
         if let Some(disk) = self.disk.take() {
             disk.stop();
         }
@@ -295,7 +296,6 @@ impl Guard {
     /// What the next version is to have. What cannot be kept it makes anew, as after a guard that was killed.
     fn hand_over(&self, handover: &mut Handover, keep: &mut Keep) {
         handover.control = keep.add(self.control.leave().as_fd()).ok();
-        handover.holder = self.system.holder().and_then(|holder| keep.add(holder).ok());
         for local in self.services.values() {
             let socket = local.notify.as_ref().and_then(|(token, _)| self.system.socket(*token));
             let notify = socket.and_then(|socket| keep.add(socket).ok());

@@ -272,13 +272,14 @@ fn a_hundred_short_programs_are_all_reported() {
 
 #[test]
 fn an_adopted_process_is_looked_after_like_one_of_our_own() {
-    let mut bed = Bed::new(TreeMode::Walk);
-    // A process that is the child of another, which also reaps it: an earlier guard's, as far as we are concerned.
+    // A process that is the child of another, which also reaps it: an earlier guard's, as far as we are concerned. Whoever
+    // has a system holds the signal without which no shell reaps anything, and so would what it starts as any program does.
     let mut parent = std::process::Command::new("sh")
-        .args(["-c", "sh -c 'sleep 0.3; exit 3' & echo $!; wait"])
+        .args(["-c", "sh -c 'sleep 1; exit 3' & echo $!; wait"])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    let mut bed = Bed::new(TreeMode::Walk);
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut line).unwrap();
     let pid: u32 = line.trim().parse().unwrap();

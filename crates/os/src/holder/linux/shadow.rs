@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -80,19 +80,20 @@ impl Holder {
         self.began
     }
 
-    /// The guard is about to end, and what it closes now is to be kept. One that does not hear it keeps what is open at the
-    /// very end.
-    pub(crate) fn keep_all(&self) {
+    /// The guard is about to end, and what it closes from now on is to be kept. One that does not hear it keeps what is open
+    /// at the very end. Returns the descriptor of the process that holds.
+    pub(crate) fn keep_all(self) -> OwnedFd {
         const HEARD_WITHIN: Duration = Duration::from_secs(1);
         const LOOK_AGAIN: Duration = Duration::from_millis(1);
         let end = Instant::now() + HEARD_WITHIN;
         if rustix::io::write(&self.leave, &1_u64.to_ne_bytes()).is_err() {
-            return;
+            return self.pidfd;
         }
         while !self.will.has_all().load(Ordering::Acquire) && Instant::now() < end {
             std::thread::sleep(LOOK_AGAIN);
         }
         self.ledger.close();
+        self.pidfd
     }
 
     /// Nothing is to be held any more.
@@ -100,12 +101,6 @@ impl Holder {
         // If it has ended already, that is what was wanted; so it is with the socket.
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
         let _ = fs::remove_file(&self.socket);
-    }
-}
-
-impl AsFd for Holder {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
     }
 }
 

@@ -7,15 +7,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::event::Exit;
 
-/// How a process has ended; `None` if it has not. Our own children are reaped by this.
-pub(super) fn wait_for(pidfd: BorrowedFd<'_>, pid: u32) -> Option<Exit> {
-    match waitid(libc::P_PIDFD, u32::try_from(pidfd.as_raw_fd()).ok()?, libc::WEXITED | libc::WNOHANG) {
+/// How a process has ended; `None` if it has not. Our own children are not reaped by this.
+pub(super) fn end_of(pidfd: BorrowedFd<'_>, pid: u32) -> Option<Exit> {
+    const LOOK: i32 = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    match waitid(libc::P_PIDFD, u32::try_from(pidfd.as_raw_fd()).ok()?, LOOK) {
         Ok(Some(ended)) => Some(ended.exit),
         Ok(None) => None,
         // Not our child: an earlier guard's, or one that the program put in its place.
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Some(exit_of_stranger(pidfd, pid)),
         // P_PIDFD needs Linux 5.4; before that the number is as good, since only we reap it.
-        Err(_) => waitid(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG).ok()?.map(|ended| ended.exit),
+        Err(_) => waitid(libc::P_PID, pid, LOOK).ok()?.map(|ended| ended.exit),
     }
 }
 
@@ -50,7 +51,7 @@ pub(super) fn has_ended(pid: u32) -> bool {
     waitid(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map_or(true, |ended| ended.is_some())
 }
 
-/// Reaps a child whose end interests nobody.
+/// Reaps a child whose end interests nobody any more.
 pub(super) fn discard(pid: u32) {
     // If it is not there, it has been reaped.
     let _ = waitid(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG);

@@ -1,4 +1,7 @@
 //! The guard's own signals: they arrive as data, not as interruptions.
+//!
+//! That a child ended comes with the end of every program: it does not even run a handler where all threads hold it, but is
+//! read from a descriptor.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -7,15 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::fs::{Mode, OFlags};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::event::Ask;
 
-/// Signals that set a flag and make a descriptor readable.
+/// Signals that set a flag and make a descriptor readable, and the one that is held and makes another one readable.
 #[derive(Debug)]
 pub(super) struct Signals {
     readable: UnixStream,
+    held: SignalFd,
     child: Arc<AtomicBool>,
     asks: Vec<(Arc<AtomicBool>, Ask)>,
     /// Whether the guard was started in a terminal.
@@ -27,16 +32,18 @@ fn asking() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP].into_iter().collect()
 }
 
-/// From now on, signals that ask something of the guard wait until [`System::wait`](super::System::wait) lets them through.
-/// To be called before the first thread is started: the others inherit it, and never take a signal that is the loop's.
-pub fn hold_signals() {
-    // The set is valid, and that is all that could be wrong with it.
-    let _ = asking().thread_block();
+/// The signal that a child ended.
+fn child_ended() -> SigSet {
+    Signal::SIGCHLD.into()
 }
 
-/// Lets them through in this thread.
-pub(super) fn let_through() {
-    let _ = asking().thread_unblock();
+/// From now on, signals that ask something of the guard wait until [`System::wait`](super::System::wait) lets them through,
+/// and that a child ended waits to be read. To be called before the first thread is started: the others inherit it, and never
+/// take a signal that is the loop's.
+pub fn hold_signals() {
+    // The sets are valid, and that is all that could be wrong with them.
+    let _ = asking().thread_block();
+    let _ = child_ended().thread_block();
 }
 
 /// What was read.
@@ -45,6 +52,20 @@ pub(super) struct Taken {
     /// Some child ended.
     pub child: bool,
     pub asked: Vec<Ask>,
+}
+
+/// Does something that may let another program take the place of this one, which finds the signal that a child ended as every
+/// program does.
+pub(super) fn with_children_let_through<T>(act: impl FnOnce() -> T) -> T {
+    let _ = child_ended().thread_unblock();
+    let result = act();
+    let _ = child_ended().thread_block();
+    result
+}
+
+/// Lets them through in this thread.
+pub(super) fn let_through() {
+    let _ = asking().thread_unblock();
 }
 
 impl Signals {
@@ -65,11 +86,26 @@ impl Signals {
         // `nohup` asks not to be told of a terminal that goes.
         let asks = asks.into_iter().filter(|(signal, _)| *signal != SIGHUP || !is_ignored(SIGHUP));
         let asks = asks.map(|(signal, ask)| Ok((take(signal)?, ask))).collect::<io::Result<_>>()?;
-        Ok(Self { readable, child: take(SIGCHLD)?, asks, in_terminal: has_terminal() })
+        // Some thread that is not the guard's may let it through.
+        let child = take(SIGCHLD)?;
+        child_ended().thread_block()?;
+        let held = SignalFd::with_flags(&child_ended(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Self { readable, held, child, asks, in_terminal: has_terminal() })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.readable.as_fd()
+    }
+
+    /// Readable when a child has ended.
+    pub(super) fn held(&self) -> BorrowedFd<'_> {
+        self.held.as_fd()
+    }
+
+    /// Takes the held signal, which comes once for all children that have ended until then.
+    pub(super) fn take_held(&self) {
+        // Without one there is nothing to take.
+        let _ = self.held.read_signal();
     }
 
     pub(super) fn read(&self) -> Taken {

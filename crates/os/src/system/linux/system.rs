@@ -13,6 +13,7 @@ mod window;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -52,10 +53,13 @@ pub struct System {
     processes: HashMap<Token, Process>,
     by_pid: HashMap<u32, Token>,
     sockets: HashMap<Token, NotifySocket>,
-    /// Ends of processes that wait until what programs said before has been heard.
-    put_off: HashSet<(Source, Token)>,
-    /// Not every child that has ended was looked at.
-    orphans_wait: bool,
+    /// Whose end waits, once, until what programs said before was acted on: a new main process is announced before the old one
+    /// ends.
+    put_off: HashSet<Token>,
+    /// Those that were born since the last wait for what they do.
+    newborn: Vec<Token>,
+    /// Some child has ended that was not reaped.
+    ended_wait: bool,
     /// Signals that ask something of the guard are let through.
     listens: bool,
     /// When the trees to which something is to happen were last looked at.
@@ -105,8 +109,15 @@ enum Source {
     Tail,
     Exit,
     Tree,
+    Child,
     Signals,
     Wake,
+}
+
+impl Source {
+    /// Every one: as many as the number of the last.
+    const ALL: [Self; Self::Wake as usize] =
+        [Self::Notify, Self::Exec, Self::Tail, Self::Exit, Self::Tree, Self::Child, Self::Signals, Self::Wake];
 }
 
 const TOKEN_BITS: u32 = 56;
@@ -143,7 +154,8 @@ impl System {
             sockets: HashMap::new(),
             put_off: HashSet::new(),
             // Those of a program that was this process before, if there was one.
-            orphans_wait: true,
+            newborn: Vec::new(),
+            ended_wait: true,
             listens: false,
             looked_at: Instant::now(),
             runs: 0,
@@ -157,6 +169,7 @@ impl System {
         };
         system.watch(system.wake.as_fd(), Source::Wake, Token(0), epoll::EventFlags::IN)?;
         system.watch(system.signals.as_fd(), Source::Signals, Token(0), epoll::EventFlags::IN)?;
+        system.watch(system.signals.held(), Source::Child, Token(0), epoll::EventFlags::IN)?;
         system.waker().wake();
         Ok(system)
     }
@@ -166,7 +179,7 @@ impl System {
         hold_signals();
         self.listens = false;
         let taken = self.signals.read();
-        self.orphans_wait |= taken.child;
+        self.ended_wait |= taken.child;
         taken.asked
     }
 
@@ -185,7 +198,7 @@ impl System {
         environment: &[(OsString, OsString)],
     ) -> io::Error {
         self.inherited.give_back();
-        let error = exec::become_program(program, arguments, environment);
+        let error = signals::with_children_let_through(|| exec::become_program(program, arguments, environment));
         self.inherited.ask_for_more();
         error
     }
@@ -228,6 +241,7 @@ impl System {
         let pid = process.pid;
         self.by_pid.insert(pid, token);
         self.processes.insert(token, process);
+        self.newborn.push(token);
         Ok(pid)
     }
 
@@ -244,9 +258,6 @@ impl System {
 
     fn watch_new(&self, token: Token, process: &Process) -> io::Result<()> {
         self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
-        if let Some(pipe) = process.exec_pipe() {
-            self.watch(pipe, Source::Exec, token, epoll::EventFlags::IN)?;
-        }
         if let Some(tail) = process.tail() {
             self.watch(tail, Source::Tail, token, epoll::EventFlags::IN)?;
         }
@@ -374,24 +385,10 @@ impl System {
         Ok(())
     }
 
-    /// The descriptor of the process that holds, for the next version to end it.
-    #[must_use]
-    pub fn holder(&self) -> Option<BorrowedFd<'_>> {
-        self.holder.as_ref().map(AsFd::as_fd)
-    }
-
-    /// This guard ends and leaves what it guards to the next: what it closes from now on is held all the same.
-    pub fn leave_to_holder(&mut self) {
-        if let Some(holder) = &self.holder {
-            holder.keep_all();
-        }
-    }
-
-    /// Nothing is left that a next guard could ask for.
-    pub fn end_holding(&mut self) {
-        if let Some(holder) = self.holder.take() {
-            holder.end();
-        }
+    /// This guard ends and leaves what it guards to the next: what it closes from now on is held all the same. Returns the
+    /// descriptor of the process that holds, for the next version to end it.
+    pub fn leave_to_holder(&mut self) -> Option<OwnedFd> {
+        self.holder.take().map(Holder::keep_all)
     }
 
     /// What has ended since this was asked last.
@@ -502,10 +499,15 @@ impl System {
         self.forest.forget(service);
     }
 
-    /// Lets go of everything that was made for trees, where nothing lives in it any more.
+    /// Lets go of everything that was made for trees, where nothing lives in it any more, and of what is held for a next
+    /// guard, unless it was left to that.
     pub fn close(&mut self) {
+        self.reap(&mut Vec::new());
         self.trees.clear();
         self.forest.close();
+        if let Some(holder) = self.holder.take() {
+            holder.end();
+        }
     }
 
     /// Listens to a notify socket under this token.
@@ -535,6 +537,25 @@ impl System {
     /// # Errors
     /// When the system cannot wait.
     pub fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> io::Result<()> {
+        self.settle();
+        let before = events.len();
+        if std::mem::take(&mut self.ended_wait) {
+            self.reap(events);
+        }
+        self.look_at_newborn(events);
+        self.wait_for(if events.len() > before { Some(Duration::ZERO) } else { timeout }, events)
+    }
+
+    /// The same, but that programs are executed which were born since the last wait ends no wait: on its way to its first
+    /// instruction a program would have to give its processor up for that.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait_in_peace(&mut self, at_most: Duration, events: &mut Vec<OsEvent>) -> io::Result<()> {
+        self.wait_for(Some(at_most), events)
+    }
+
+    fn wait_for(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> io::Result<()> {
         if !std::mem::replace(&mut self.listens, true) {
             signals::let_through();
         }
@@ -543,24 +564,22 @@ impl System {
         let until_look = look.map(|look| look.saturating_duration_since(Instant::now()));
         let timeout = timeout.into_iter().chain(until_look).min();
         let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(LONGEST));
-        self.settle();
-        let mut ready = Vec::with_capacity(READY_MAX);
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        let mut room = [const { MaybeUninit::uninit() }; READY_MAX];
+        let ready = match epoll::wait(&self.epoll, &mut room, timeout.as_ref()) {
+            Ok((ready, _)) => ready,
+            Err(rustix::io::Errno::INTR) => &mut [],
             Err(error) => return Err(error.into()),
-        }
+        };
+        // Whoever has ended has said before whether its program was executed.
+        self.settle();
         events.append(&mut self.said);
         let mut sources: Vec<(Source, Token)> = ready.iter().filter_map(|event| decode(event.data.u64())).collect();
         sources.sort_unstable();
-        let orphans_wait = std::mem::take(&mut self.orphans_wait);
         let anybody_speaks = sources.iter().any(|(source, _)| *source == Source::Notify);
         for (source, token) in sources {
-            if !(anybody_speaks && self.put_off(source, token)) {
+            if !(anybody_speaks && source == Source::Exit && self.put_off.insert(token)) {
                 self.happened(source, token, events);
             }
-        }
-        if orphans_wait {
-            self.reap_orphans(events);
         }
         if look.is_some_and(|look| look <= Instant::now()) {
             self.look_again(events);
@@ -568,10 +587,16 @@ impl System {
         Ok(())
     }
 
-    /// Leaves the end of a process for the next wait, once: a new main process is announced before the old one ends, and the
-    /// announcement must have been acted on by then.
-    fn put_off(&mut self, source: Source, token: Token) -> bool {
-        matches!(source, Source::Exit | Source::Signals) && self.put_off.insert((source, token))
+    /// Hears whether the programs are executed of those that were born last, of which it is not known yet.
+    fn look_at_newborn(&mut self, events: &mut Vec<OsEvent>) {
+        for token in std::mem::take(&mut self.newborn) {
+            self.executed(token, events);
+            let Some(pipe) = self.processes.get(&token).and_then(Process::exec_pipe) else { continue };
+            if self.watch(pipe, Source::Exec, token, epoll::EventFlags::IN).is_err() {
+                // There may be memory for it the next time.
+                self.newborn.push(token);
+            }
+        }
     }
 
     fn happened(&mut self, source: Source, token: Token, events: &mut Vec<OsEvent>) {
@@ -581,12 +606,13 @@ impl System {
             Source::Tail => self.read_tail(token),
             Source::Exit => self.exited(token, events),
             Source::Tree => self.tree_changed(token, events),
+            Source::Child => {
+                self.signals.take_held();
+                self.ended_wait = true;
+            }
             Source::Signals => {
-                self.put_off.remove(&(source, token));
                 let taken = self.signals.read();
-                if taken.child {
-                    self.reap_orphans(events);
-                }
+                self.ended_wait |= taken.child;
                 events.extend(taken.asked.into_iter().map(OsEvent::Asked));
             }
             Source::Wake => drop(rustix::io::read(&*self.wake, &mut [0_u8; 8])),
@@ -617,12 +643,14 @@ impl System {
 
     /// A main process has ended.
     fn exited(&mut self, token: Token, events: &mut Vec<OsEvent>) {
-        self.put_off.remove(&(Source::Exit, token));
+        self.put_off.remove(&token);
         let Some(process) = self.processes.get_mut(&token).filter(|process| process.stage != Stage::Ended) else {
             return;
         };
-        let Some(exit) = reap::wait_for(process.pidfd(), process.pid) else { return };
+        let Some(exit) = reap::end_of(process.pidfd(), process.pid) else { return };
         reach(FailPoint::EndSeen);
+        // To reap it takes longer than to look; a successor may be waiting.
+        self.ended_wait = true;
         // The pipe may not have been looked at yet.
         events.extend(process.read_exec_pipe().flatten());
         process.read_tail();
@@ -698,14 +726,14 @@ impl System {
         }
     }
 
-    /// Reaps every child that has ended and is nobody's main process.
-    fn reap_orphans(&mut self, events: &mut Vec<OsEvent>) {
+    /// Reaps every child that has ended. Ends of main processes that were not seen yet are told.
+    fn reap(&mut self, events: &mut Vec<OsEvent>) {
         /// More than this many in one go wait for the next.
-        const ORPHANS_MAX: usize = 10_000;
-        for _ in 0..ORPHANS_MAX {
+        const REAPED_MAX: usize = 10_000;
+        for _ in 0..REAPED_MAX {
             let Some(pid) = reap::next_ended_child() else { return };
             match self.by_pid.get(&pid).copied() {
-                Some(token) if self.put_off.contains(&(Source::Exit, token)) => break,
+                Some(token) if self.put_off.contains(&token) => break,
                 Some(token) => self.exited(token, events),
                 None => {
                     reap::discard(pid);
@@ -713,7 +741,7 @@ impl System {
                 }
             }
         }
-        self.orphans_wait = true;
+        self.ended_wait = true;
         self.waker().wake();
     }
 
@@ -753,7 +781,6 @@ pub fn exists(pid: u32) -> bool {
 const LONGEST: Timespec = Timespec { tv_sec: 1 << 30, tv_nsec: 0 };
 
 fn decode(data: u64) -> Option<(Source, Token)> {
-    let kinds = [Source::Notify, Source::Exec, Source::Tail, Source::Exit, Source::Tree, Source::Signals, Source::Wake];
-    let kind = kinds.into_iter().find(|kind| *kind as u64 == data >> TOKEN_BITS)?;
+    let kind = Source::ALL.into_iter().find(|kind| *kind as u64 == data >> TOKEN_BITS)?;
     Some((kind, Token(data & ((1 << TOKEN_BITS) - 1))))
 }
