@@ -21,6 +21,14 @@ const SYSTEMD: Bed = Bed {
 const VALGRIND: Bed =
     Bed { name: "valgrind", recipe: "debian trixie: valgrind; 1\n", needs: SYSTEMD.needs, make: make_valgrind };
 
+/// A computer that is emulated whole: it can be suspended, which no container can. With a kernel for it and a shell.
+const QEMU: Bed = Bed {
+    name: "qemu",
+    recipe: "debian trixie: qemu-system-x86 linux-image-cloud-amd64 busybox-static; 1\n",
+    needs: SYSTEMD.needs,
+    make: make_qemu,
+};
+
 struct Bed {
     name: &'static str,
     /// Whatever makes a difference.
@@ -33,7 +41,9 @@ struct Bed {
 /// Makes every bed that is not there, and says so.
 pub(crate) fn testbed() -> Result<(), String> {
     SYSTEMD.see_to()?;
-    VALGRIND.see_to()
+    VALGRIND.see_to()?;
+    // Of what can be emulated, only a PC falls asleep and is woken by its clock; and programs have to be of its processor.
+    if cfg!(target_arch = "x86_64") { QEMU.see_to() } else { Ok(()) }
 }
 
 /// The folder of the machine with a real systemd.
@@ -91,25 +101,39 @@ fn make_systemd(folder: &Path) -> Result<(), String> {
     run(command("chroot").arg(folder).args(["apt-get", "clean"]))
 }
 
-/// Nothing of it is installed: it is fetched as the bed that is a machine would fetch it, which is left as it is.
 fn make_valgrind(folder: &Path) -> Result<(), String> {
+    bring(folder, &["download", "valgrind"])
+}
+
+/// With all the libraries it needs: those of the machine it runs on may be of another release.
+fn make_qemu(folder: &Path) -> Result<(), String> {
+    let install = ["install", "--download-only", "--no-install-recommends", "--yes"];
+    bring(folder, &[&install[..], &["qemu-system-x86", "linux-image-cloud-amd64", "busybox-static"]].concat())
+}
+
+/// Brings packages into a folder. Nothing of them is installed: they are fetched as the bed that is a machine would fetch
+/// them, which is left as it is.
+fn bring(folder: &Path, what: &[&str]) -> Result<(), String> {
     let packages = folder.join("packages");
     let told = |error: std::io::Error| format!("{}: {error}", packages.display());
-    for state in ["state/lists/partial", "cache/archives/partial"] {
+    for state in ["state/lists/partial", "cache", "partial"] {
         fs::create_dir_all(packages.join(state)).map_err(told)?;
     }
+    // Nothing is: whatever is needed is brought.
+    let installed = packages.join("state/status");
+    fs::write(&installed, "").map_err(told)?;
     let apt = |what: &[&str]| {
         let of = |name: &str, value: &Path| format!("--option={name}={}", value.display());
         let mut apt = command("apt-get");
         apt.args([of("Dir::State", &packages.join("state")), of("Dir::Cache", &packages.join("cache"))]);
-        apt.args([of("Dir::State::status", Path::new("/dev/null")), of("Dir::Etc", &systemd()?.join("etc/apt"))]);
+        apt.args([of("Dir::State::status", &installed), of("Dir::Etc", &systemd()?.join("etc/apt"))]);
+        apt.arg(of("Dir::Cache::archives", &packages));
         // Whom it would become cannot read a folder of root's.
         run(apt.args(["--quiet", "--option=APT::Sandbox::User=root"]).args(what).current_dir(&packages))
     };
     apt(&["update"])?;
-    apt(&["download", "valgrind"])?;
-    let mut found = fs::read_dir(&packages).map_err(told)?.flatten().map(|entry| entry.path());
-    let package = found.find(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    run(command("dpkg-deb").arg("--extract").arg(package.ok_or("apt-get brought no package")?).arg(folder))?;
+    apt(what)?;
+    let extract = "for package in *.deb; do dpkg-deb --extract \"$package\" \"$0\"; done";
+    run(command("sh").args(["-e", "-c", extract]).arg(folder).current_dir(&packages))?;
     fs::remove_dir_all(&packages).map_err(told)
 }
