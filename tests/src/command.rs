@@ -46,6 +46,11 @@ impl Ran {
         Self { what, code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
     }
 
+    /// A run of which somebody else tells.
+    pub(crate) fn told(what: &str, code: i32, stdout: Vec<u8>) -> Self {
+        Self { what: what.to_owned(), code, stdout, stderr: String::new() }
+    }
+
     /// What it wrote to standard output, as text.
     #[must_use]
     pub fn text(&self) -> String {

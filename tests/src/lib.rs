@@ -11,6 +11,7 @@
 //! - [`stuck`]: a file system that hangs.
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`machine`]: a machine of its own, with a real systemd.
+//! - [`computer`]: a computer of its own, which can be suspended.
 //! - [`torture`]: a guard that is killed again and again.
 //! - [`port`], [`wait`]: ports nobody else has, and conditions with deadlines.
 
@@ -20,6 +21,7 @@
 
 pub mod bed;
 pub mod command;
+pub mod computer;
 pub mod control_group;
 pub mod disk;
 pub mod events;

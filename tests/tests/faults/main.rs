@@ -15,5 +15,8 @@ mod memory;
 mod processes;
 #[cfg(test)]
 mod standstill;
+// Of what can be emulated, only a PC falls asleep and is woken by its clock.
+#[cfg(all(test, target_arch = "x86_64"))]
+mod suspend;
 #[cfg(test)]
 mod told;
