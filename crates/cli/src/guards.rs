@@ -1,5 +1,6 @@
 //! Finding running guards and speaking to them.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Guard {
     pub instance: String,
     pub client: Client,
+    /// What it answered when it was asked whether it is there, to whoever asks next.
+    listed: Cell<Option<ServiceList>>,
 }
 
 /// Every guard that answers.
@@ -52,6 +55,15 @@ pub(crate) fn client(socket: PathBuf) -> Client {
 impl Guards {
     /// Looks for guards and asks each whether it is there.
     pub(crate) async fn find(arguments: &Arguments) -> Self {
+        Self::find_by(arguments, Endpoint::GetHealth).await
+    }
+
+    /// The same for whoever wants to know their services: that is what each is asked.
+    pub(crate) async fn find_with_services(arguments: &Arguments) -> Self {
+        Self::find_by(arguments, Endpoint::ListServices).await
+    }
+
+    async fn find_by(arguments: &Arguments, endpoint: Endpoint) -> Self {
         let mut guards = Self {
             all: Vec::new(),
             denied: Vec::new(),
@@ -66,10 +78,17 @@ impl Guards {
                 .filter(|instance| arguments.instance.as_ref().is_none_or(|wanted| wanted == instance))
             {
                 let client = client(paths.control(&instance));
-                let health = Call::new(Endpoint::GetHealth);
-                let call = tokio::time::timeout(ANSWER_WITHIN, client.call::<serde_json::Value>(&health)).await;
-                match call {
-                    Ok(Ok(_)) => guards.all.push(Guard { instance, client }),
+                let call = Call::new(endpoint);
+                match tokio::time::timeout(ANSWER_WITHIN, client.text(&call)).await {
+                    Ok(Ok(answer)) => {
+                        let guard = Guard::new(instance, client);
+                        guard.listed.set(serde_json::from_str(&answer).ok());
+                        guards.all.push(guard);
+                    }
+                    // It is there, and says so again when it is asked for what is wanted of it.
+                    Ok(Err(ClientError::Problem(_))) => {
+                        guards.all.push(Guard::new(instance, client));
+                    }
                     Ok(Err(ClientError::Unreachable(error)))
                         if error.kind() == std::io::ErrorKind::PermissionDenied =>
                     {
@@ -173,6 +192,10 @@ pub(crate) fn find<'a, 'g>(
 }
 
 impl Guard {
+    pub(crate) fn new(instance: String, client: Client) -> Self {
+        Self { instance, client, listed: Cell::default() }
+    }
+
     /// The process of this guard, if it answers.
     pub(crate) async fn pid(&self) -> Option<u32> {
         self.info().await.ok().map(|info| info.pid)
@@ -189,7 +212,10 @@ impl Guard {
         let mut cursor = None;
         loop {
             let query = ListQuery { cursor, limit: None };
-            let page: ServiceList = self.client.call(&Call::new(Endpoint::ListServices).query(&query)?).await?;
+            let page: ServiceList = match self.listed.take() {
+                Some(page) => page,
+                None => self.client.call(&Call::new(Endpoint::ListServices).query(&query)?).await?,
+            };
             services.extend(page.services);
             cursor = page.next;
             if cursor.is_none() {

@@ -17,7 +17,7 @@ use crate::table::{Cell, Table};
 
 pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Failure> {
     wait_for(async {
-        let guards = Guards::find(arguments).await;
+        let guards = Guards::find_with_services(arguments).await;
         match &status.name {
             Some(name) => one(arguments, &guards, name).await,
             None => all(arguments, &guards).await,

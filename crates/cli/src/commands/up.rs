@@ -55,7 +55,7 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     command.args(background_arguments(up, source));
     command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
     let mut child = command.spawn().map_err(unusable)?;
-    let guard = Guard { instance: instance.to_owned(), client: client(paths.control(instance)) };
+    let guard = Guard::new(instance.to_owned(), client(paths.control(instance)));
     let timeout = menshen_plan::duration::parse(&up.timeout)
         .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     wait_for(async {
