@@ -169,6 +169,7 @@ mod tests {
         assert_eq!(find_program("sh", "/nowhere"), None);
         assert_eq!(find_program("no-such-program", "/bin"), None);
     }
+
     #[test]
     fn what_was_found_once_is_not_looked_for_again() {
         let folder = tempfile::tempdir().unwrap();

@@ -33,6 +33,8 @@ pub mod signal;
 pub mod system;
 pub mod usage;
 
+#[cfg(target_os = "linux")]
+mod clone3;
 mod tree;
 
 pub use event::{Exit, OsEvent, Token, TreeState};

@@ -9,7 +9,7 @@ use menshen_api::types::{Service, State};
 
 use super::notes::{Life, Notes, counted};
 use super::operator::{Ledger, Operator, Outcome};
-use super::world::{CAST, Cast, Part};
+use super::world::{CAST, Cast, Format, Part};
 use crate::Process;
 
 /// What the campaign itself has done to programs: the lives it has killed.
@@ -146,18 +146,18 @@ pub(super) enum Waiting {
 /// What was written into a stream, as its log has it. Of lines that are formatted, what a killed guard left of one is none.
 fn lines(folder: &Path, cast: &Cast, stream: &str) -> Result<Vec<String>, String> {
     let name = format!("std{stream}");
-    let stem = if cast.format == "raw" { &name } else { "output" };
+    let stem = if cast.format == Format::Raw { &name } else { "output" };
     let text = String::from_utf8(whole(folder, stem)).map_err(|error| format!("{} {stream}: {error}", cast.name))?;
     let line = |line: &str| match cast.format {
-        "text" => {
+        Format::Text => {
             let (of, line) = line.split_once(' ')?.1.split_once(' ')?;
             (of == name).then(|| line.to_owned())
         }
-        "json" => {
+        Format::Json => {
             let line: menshen_api::types::LogLine = serde_json::from_str(line).ok()?;
             (line.stream.as_str() == name).then_some(line.text)
         }
-        _ => Some(line.to_owned()),
+        Format::Raw => Some(line.to_owned()),
     };
     Ok(text.lines().filter_map(line).collect())
 }

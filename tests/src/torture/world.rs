@@ -16,6 +16,24 @@ pub(super) enum Part {
     Errand,
 }
 
+/// How a log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Raw,
+    Text,
+    Json,
+}
+
+impl Format {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// One service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cast {
@@ -26,7 +44,7 @@ pub(super) struct Cast {
     /// More of its definition.
     more: &'static str,
     /// How its log is written.
-    pub format: &'static str,
+    pub format: Format,
     /// Whether every line it wrote is kept.
     pub keeps_all: bool,
 }
@@ -34,7 +52,7 @@ pub(super) struct Cast {
 impl Cast {
     /// Whether a guard that is killed may lose what it had taken and not written: lines are formatted between the two.
     pub(super) fn loses_some(&self) -> bool {
-        self.format != "raw"
+        self.format != Format::Raw
     }
 }
 
@@ -47,14 +65,14 @@ const ONCE: &str =
 
 /// All of them.
 pub(super) const CAST: [Cast; 10] = [
-    Cast { name: "rock", part: Part::Steady, program: "child", more: "", format: "raw", keeps_all: true },
-    Cast { name: "brook", part: Part::Steady, program: "", more: KEEP_FEW, format: "raw", keeps_all: false },
+    Cast { name: "rock", part: Part::Steady, program: "child", more: "", format: Format::Raw, keeps_all: true },
+    Cast { name: "brook", part: Part::Steady, program: "", more: KEEP_FEW, format: Format::Raw, keeps_all: false },
     Cast {
         name: "mayfly",
         part: Part::Mortal,
         program: "lives=50-400 codes=1,0,3",
         more: NO_WAIT,
-        format: "json",
+        format: Format::Json,
         keeps_all: true,
     },
     Cast {
@@ -62,7 +80,7 @@ pub(super) const CAST: [Cast; 10] = [
         part: Part::Mortal,
         program: "lives=300-2000 codes=7 child",
         more: NO_WAIT,
-        format: "raw",
+        format: Format::Raw,
         keeps_all: true,
     },
     Cast {
@@ -70,17 +88,17 @@ pub(super) const CAST: [Cast; 10] = [
         part: Part::Mortal,
         program: "lives=1000-9000 codes=0",
         more: NO_WAIT,
-        format: "text",
+        format: Format::Text,
         keeps_all: true,
     },
-    Cast { name: "servant", part: Part::Commanded, program: "", more: "", format: "json", keeps_all: true },
-    Cast { name: "steward", part: Part::Commanded, program: "child", more: "", format: "raw", keeps_all: true },
+    Cast { name: "servant", part: Part::Commanded, program: "", more: "", format: Format::Json, keeps_all: true },
+    Cast { name: "steward", part: Part::Commanded, program: "child", more: "", format: Format::Raw, keeps_all: true },
     Cast {
         name: "mule",
         part: Part::Commanded,
         program: "child deaf",
         more: "stop.timeout = \"100ms\"\n",
-        format: "text",
+        format: Format::Text,
         keeps_all: true,
     },
     Cast {
@@ -88,7 +106,7 @@ pub(super) const CAST: [Cast; 10] = [
         part: Part::Errand,
         program: "lives=20-300 codes=0",
         more: ONCE,
-        format: "raw",
+        format: Format::Raw,
         keeps_all: true,
     },
     Cast {
@@ -96,14 +114,14 @@ pub(super) const CAST: [Cast; 10] = [
         part: Part::Errand,
         program: "lives=20-300 codes=9",
         more: "type = \"oneshot\"\nstart = \"manual\"\nrestart = { delay = \"20ms\", max = \"20ms\", on_exit = { 9 = \"stop\" } }\nbreaker.failures = 0\n",
-        format: "json",
+        format: Format::Json,
         keeps_all: true,
     },
 ];
 
 /// A service that comes into the definition and leaves it.
 pub(super) const GUEST: Cast =
-    Cast { name: "guest", part: Part::Commanded, program: "", more: "", format: "raw", keeps_all: true };
+    Cast { name: "guest", part: Part::Commanded, program: "", more: "", format: Format::Raw, keeps_all: true };
 
 /// The services of a part.
 pub(super) fn of(part: Part) -> impl Iterator<Item = &'static Cast> {
@@ -124,7 +142,7 @@ pub(super) fn definition(chronicler: &Path, folder: &Path, with_guest: bool) -> 
         };
         // Writing to memory cannot fail.
         let _ = write!(text, "\n[service.{}]\ncommand = {words}\n{}{log}", cast.name, cast.more);
-        let _ = writeln!(text, "log.format = \"{}\"", cast.format);
+        let _ = writeln!(text, "log.format = \"{}\"", cast.format.as_str());
     }
     text
 }

@@ -75,12 +75,11 @@ impl Service {
         };
         // Another run than the one that was noted: that one has ended.
         let earlier = self.life.main.take_if(is_another);
-        // What was started again, and nobody had counted.
-        let again = before.saturating_add(u32::from(earlier.is_some()));
         if self.life.main.is_some() {
             // The run that was noted, perhaps before anybody knew its process.
         } else if let Some(run) = earlier.filter(|_| self.state() != State::Stopping) {
-            self.count_unnoted(again);
+            // The one that was noted has been started again, too.
+            self.count_unnoted(before.saturating_add(1));
             let number = number.unwrap_or(run.number);
             self.life.next_run = self.life.next_run.max(number + 1);
             self.life.main = Some(Run { number, ..run });

@@ -1,10 +1,9 @@
 //! Descriptors over an exec.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
-use rustix::fs::MemfdFlags;
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 /// Standard input, output and error are everybody's.
@@ -32,10 +31,7 @@ impl Keep {
     /// # Errors
     /// When the system has no descriptors or memory left.
     pub fn add_bytes(&mut self, bytes: &[u8]) -> io::Result<i32> {
-        let mut file = File::from(rustix::fs::memfd_create("handover", MemfdFlags::CLOEXEC)?);
-        file.write_all(bytes)?;
-        file.rewind()?;
-        self.add(std::os::fd::AsFd::as_fd(&file))
+        self.add(crate::memory::file("handover", bytes)?.as_fd())
     }
 }
 

@@ -1,7 +1,13 @@
-//! What Linux takes back.
+//! What Linux takes back, and what copies of this process share with it.
 
-use std::fs;
-use std::ops::Range;
+use std::fs::{self, File};
+use std::io::{self, Seek as _, Write as _};
+use std::ops::{Deref, Range};
+use std::os::fd::OwnedFd;
+use std::ptr::{self, NonNull};
+
+use rustix::fs::MemfdFlags;
+use rustix::mm::{MapFlags, ProtFlags};
 
 /// Gives back to the system what only the past needed: freed memory that the allocator kept, and pages of the program's own
 /// file. Those stay in the page cache and are mapped again when they are touched; until then they count for nobody, and the
@@ -50,9 +56,63 @@ fn unchanged_files(smaps: &str) -> Vec<Range<usize>> {
     found
 }
 
-fn parse_range(range: &str) -> Option<Range<usize>> {
+/// The range of a mapping, as `/proc/PID/maps` writes it.
+pub(crate) fn parse_range(range: &str) -> Option<Range<usize>> {
     let (start, end) = range.split_once('-')?;
     Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
+}
+
+/// A file in memory with this in it, to be read from its beginning.
+pub(crate) fn file(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// A value in memory that a copy of this process shares with it, whatever becomes of the rest of its memory.
+#[derive(Debug)]
+pub(crate) struct Shared<T>(NonNull<T>);
+
+// SAFETY: it is the only pointer to the value in this process, and another process is as another thread.
+#[expect(unsafe_code, reason = "a pointer to mapped memory")]
+unsafe impl<T: Send + Sync> Send for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// # Errors
+    /// When there is no memory left.
+    pub(crate) fn new(value: T) -> io::Result<Self> {
+        const { assert!(!std::mem::needs_drop::<T>(), "the copy may still use it") };
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: new memory is asked for, wherever there is some; it is large enough and aligned to a page.
+        #[expect(unsafe_code, reason = "mapping memory")]
+        unsafe {
+            let memory = rustix::mm::mmap_anonymous(ptr::null_mut(), size_of::<T>(), protection, MapFlags::SHARED)?;
+            let memory = NonNull::new(memory.cast::<T>()).ok_or(io::ErrorKind::OutOfMemory)?;
+            memory.write(value);
+            Ok(Self(memory))
+        }
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: it is mapped as long as this lives, and holds a value.
+        #[expect(unsafe_code, reason = "a value in mapped memory")]
+        unsafe {
+            self.0.as_ref()
+        }
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped with this length; a copy of this process has its own mapping.
+        #[expect(unsafe_code, reason = "unmapping memory")]
+        let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), size_of::<T>()) };
+    }
 }
 
 #[cfg(test)]

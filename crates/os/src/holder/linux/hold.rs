@@ -60,9 +60,9 @@ pub fn hold(ledger: RawFd, socket: RawFd, inode: u64, path: &Path) -> io::Result
         inotify::add_watch(&watch, path, inotify::WatchFlags::ATTRIB | inotify::WatchFlags::MOVE_SELF)?;
     }
     while is_there() {
-        wait(&listener, &watch, &store)?;
+        let is_asked = wait(&listener, &watch, &store)?;
         store.listen();
-        if is_readable(&listener) {
+        if is_asked {
             // Whoever asked and went away may ask again.
             let _ = answer(&listener, &store);
         }
@@ -73,19 +73,16 @@ pub fn hold(ledger: RawFd, socket: RawFd, inode: u64, path: &Path) -> io::Result
     Ok(())
 }
 
-fn wait(listener: &OwnedFd, watch: &OwnedFd, store: &Store) -> io::Result<()> {
+/// Waits until something happens. Whether a guard asks.
+fn wait(listener: &OwnedFd, watch: &OwnedFd, store: &Store) -> io::Result<bool> {
     let sockets = store.sockets.iter().map(|listening| listening.socket.as_fd());
     let awaited = [listener.as_fd(), watch.as_fd()].into_iter().chain(sockets);
     let mut awaited: Vec<PollFd<'_>> = awaited.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
     match poll(&mut awaited, None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Ok(_) => Ok(!awaited[0].revents().is_empty()),
+        Err(rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-fn is_readable(listener: &OwnedFd) -> bool {
-    poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&rustix::event::Timespec::default()))
-        .is_ok_and(|ready| ready > 0)
 }
 
 /// Whatever the guard was started with and in is not the holder's business.

@@ -70,6 +70,13 @@ struct Free {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows(*const Entry);
 
+// SAFETY: what the rows hold is atomic.
+#[expect(unsafe_code, reason = "a pointer to shared memory")]
+unsafe impl Send for Rows {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "a pointer to shared memory")]
+unsafe impl Sync for Rows {}
+
 /// The row of one process; free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Row {

@@ -6,23 +6,24 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::mm::{MapFlags, ProtFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use syscalls::{Errno, Sysno, syscall};
 
 use super::ledger::Ledger;
+use crate::clone3;
 use crate::error::context;
+use crate::memory::{Shared, parse_range};
 
 /// What the copy is called in lists of processes.
 pub(super) const NAME: &std::ffi::CStr = c"menshen-holder";
@@ -43,10 +44,9 @@ pub(crate) struct Holder {
     ledger: Arc<Ledger>,
     /// Tells it to make the table of descriptors its own.
     leave: OwnedFd,
-    will: Shared,
-    // The copy finds these by their numbers.
-    _listener: OwnedFd,
-    _guard: OwnedFd,
+    will: Shared<Will>,
+    listener: OwnedFd,
+    guard: OwnedFd,
 }
 
 impl Holder {
@@ -64,11 +64,15 @@ impl Holder {
         let awaited = [guard.as_raw_fd(), leave.as_raw_fd()];
         let will = Shared::new(Will { awaited, kept, ledger: ledger.rows(), numbers, ..Will::of(socket)? })?;
         let (pid, pidfd) = copy(&will).map_err(context("starting the process that holds"))?;
-        fs::rename(&beside, socket).map_err(context(format!("renaming {}", beside.display())))?;
+        if let Err(error) = fs::rename(&beside, socket) {
+            // Nobody could find it. If it has ended, that is what is wanted.
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            return Err(context(format!("renaming {}", beside.display()))(error));
+        }
         let socket = socket.to_owned();
         let began = Instant::now();
         let ledger = Arc::clone(ledger);
-        Ok(Self { pid, pidfd, socket, began, ledger, leave, will, _listener: listener, _guard: guard })
+        Ok(Self { pid, pidfd, socket, began, ledger, leave, will, listener, guard })
     }
 
     /// Its process.
@@ -87,12 +91,18 @@ impl Holder {
         const LOOK_AGAIN: Duration = Duration::from_millis(1);
         let end = Instant::now() + HEARD_WITHIN;
         if rustix::io::write(&self.leave, &1_u64.to_ne_bytes()).is_err() {
-            return self.pidfd;
+            return self.stay();
         }
-        while !self.will.has_all().load(Ordering::Acquire) && Instant::now() < end {
+        while !self.will.has_all.load(Ordering::Acquire) && Instant::now() < end {
             std::thread::sleep(LOOK_AGAIN);
         }
         self.ledger.close();
+        self.stay()
+    }
+
+    /// One that has not heard finds these by their numbers when the guard is gone.
+    fn stay(self) -> OwnedFd {
+        let _ = [self.listener, self.guard, self.leave].map(OwnedFd::into_raw_fd);
         self.pidfd
     }
 
@@ -172,72 +182,23 @@ fn forgettable() -> io::Result<Vec<(usize, usize)>> {
     let maps = fs::read_to_string("/proc/self/maps")?;
     let range = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
-        let (begin, end) = fields.next()?.split_once('-')?;
+        let range = parse_range(fields.next()?)?;
         let is_own = fields.next() == Some("rw-p");
         let of_no_file = fields.nth(2) == Some("0");
-        let number = |text| usize::from_str_radix(text, 16).ok();
-        let (begin, end) = (number(begin)?, number(end)?);
-        (is_own && of_no_file && !(begin..end).contains(&here)).then_some((begin, end - begin))
+        (is_own && of_no_file && !range.contains(&here)).then_some((range.start, range.len()))
     };
     Ok(maps.lines().filter_map(range).collect())
 }
 
-/// Memory that the copy has, too, and that it does not forget.
-#[derive(Debug)]
-struct Shared(NonNull<Will>);
-
-// SAFETY: nobody writes to it any more, but for what is atomic.
-#[expect(unsafe_code, reason = "a pointer to mapped memory")]
-unsafe impl Send for Shared {}
-
-impl Shared {
-    fn new(will: Will) -> io::Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: new memory is asked for, wherever there is some; it is large enough and aligned to a page.
-        #[expect(unsafe_code, reason = "mapping memory")]
-        unsafe {
-            let memory = rustix::mm::mmap_anonymous(ptr::null_mut(), size_of::<Will>(), protection, MapFlags::SHARED)?;
-            let memory = NonNull::new(memory.cast::<Will>()).ok_or(io::ErrorKind::OutOfMemory)?;
-            memory.write(will);
-            Ok(Self(memory))
-        }
-    }
-
-    fn has_all(&self) -> &AtomicBool {
-        // SAFETY: it is mapped as long as this lives.
-        #[expect(unsafe_code, reason = "a word in mapped memory")]
-        unsafe {
-            &self.0.as_ref().has_all
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: it was mapped with this length; the copy has its own mapping.
-        #[expect(unsafe_code, reason = "unmapping memory")]
-        let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), size_of::<Will>()) };
-    }
-}
-
 /// Makes the copy. Its memory is its own, its table of descriptors is the guard's.
 #[expect(unsafe_code, reason = "no crate wraps clone3")]
-fn copy(will: &Shared) -> io::Result<(u32, OwnedFd)> {
-    /// See clone(2); libc's own constant has a type too small for it.
-    const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+fn copy(will: &Will) -> io::Result<(u32, OwnedFd)> {
     let mut pidfd: RawFd = -1;
-    // SAFETY: all bytes zero are valid arguments. Without CLONE_VM the child has a copy of everything, as after `fork`; it
-    // calls `sleep`, which keeps to what is allowed there and never returns.
+    let arguments = clone3::arguments(libc::CLONE_FILES, &raw mut pidfd);
+    // SAFETY: the kernel writes to `pidfd`, which is here, and `sleep` keeps to what is allowed.
     unsafe {
-        let mut arguments: libc::clone_args = std::mem::zeroed();
-        arguments.flags = CLONE_CLEAR_SIGHAND | u64::from((libc::CLONE_PIDFD | libc::CLONE_FILES).cast_unsigned());
-        arguments.pidfd = &raw mut pidfd as u64;
-        arguments.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
-        match libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) {
-            0 => sleep(will.0.as_ptr()),
-            -1 => Err(io::Error::last_os_error()),
-            pid => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(pidfd))),
-        }
+        let pid = clone3::copy(arguments, sleep, will)?;
+        Ok((pid, OwnedFd::from_raw_fd(pidfd)))
     }
 }
 
@@ -246,7 +207,7 @@ fn copy(will: &Shared) -> io::Result<(u32, OwnedFd)> {
 /// # Safety
 /// To be called right after the birth, in the copy.
 #[expect(unsafe_code, reason = "what the copy does is system calls")]
-unsafe fn sleep(will: *const Will) -> ! {
+unsafe extern "C" fn sleep(will: *const Will) -> ! {
     const SET_BYTES: usize = 8;
     // SAFETY: the will is shared memory that stays; all else are system calls with what lies there or is constant.
     unsafe {
@@ -267,8 +228,9 @@ unsafe fn sleep(will: *const Will) -> ! {
                 break;
             }
             if awaited[1].revents != 0 {
-                let _ = syscall!(Sysno::unshare, libc::CLONE_FILES);
-                will.has_all.store(true, Ordering::Release);
+                if syscall!(Sysno::unshare, libc::CLONE_FILES).is_ok() {
+                    will.has_all.store(true, Ordering::Release);
+                }
                 // What is negative is not waited for.
                 awaited[1] = libc::pollfd { fd: -1, events: 0, revents: 0 };
             }

@@ -4,7 +4,7 @@
 //! nor call what keeps something for its thread, as the C library does with `errno`. Everything it needs was made ready in
 //! `prepare`; it makes system calls and nothing else.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::ptr;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use syscalls::{Errno, Sysno, syscall};
 
-use super::prepare::{OWN_PID_DIGITS, Prepared};
+use super::prepare::{OWN_PID_DIGITS, Prepared, pointers};
 use super::window::{FIRST, SharedTable, table_state};
 use crate::error::context;
 
@@ -85,7 +85,6 @@ pub(super) struct Birth {
 
 impl Birth {
     pub(super) fn new(prepared: Prepared, program_descriptors: usize) -> Self {
-        let pointers = |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect();
         Self {
             arguments: pointers(&prepared.arguments),
             environment: pointers(&prepared.environment),

@@ -3,9 +3,8 @@
 use std::ffi::{CString, OsString};
 use std::io;
 use std::path::Path;
-use std::ptr;
 
-use super::prepare::{c_string, variable};
+use super::prepare::{c_string, pointers, variable};
 
 /// Executes another program in this very process. Returns only when that fails.
 #[expect(unsafe_code, reason = "the standard library's exec would let signals through that wait for the program")]
@@ -23,11 +22,9 @@ pub(super) fn become_program(
         Ok(ready) => ready,
         Err(error) => return error,
     };
-    let pointers = |words: &[CString]| words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>();
-    let (arguments, environment) = (&arguments, &environment);
     // SAFETY: both arrays end with null, and what they point to outlives the call.
     unsafe {
-        libc::execve(program.as_ptr(), pointers(arguments).as_ptr(), pointers(environment).as_ptr());
+        libc::execve(program.as_ptr(), pointers(&arguments).as_ptr(), pointers(&environment).as_ptr());
     }
     io::Error::last_os_error()
 }

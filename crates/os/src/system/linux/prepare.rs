@@ -1,13 +1,14 @@
 //! Everything a child needs, made ready before it is born: between its birth and its exec it may not allocate.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString, c_char};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::ptr;
 use std::sync::Arc;
 
-use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::child::ExecFailure;
@@ -178,7 +179,7 @@ fn descriptors(program: &Program, inherited: &Inherited) -> io::Result<(Vec<Kept
     let null = || Kept::Shared(Arc::clone(&inherited.null));
     let input = match &program.input {
         Input::Null => null(),
-        Input::Bytes(bytes) => Kept::Own(in_memory(bytes)?),
+        Input::Bytes(bytes) => Kept::Own(crate::memory::file("stdin", bytes)?),
     };
     let mut tail = None;
     let mut kept = match &program.output {
@@ -198,26 +199,24 @@ fn descriptors(program: &Program, inherited: &Inherited) -> io::Result<(Vec<Kept
 
 /// The same descriptor under a number that is not one of the child's.
 pub(super) fn above(descriptor: OwnedFd, first_free: RawFd) -> io::Result<OwnedFd> {
-    if descriptor.as_raw_fd() >= first_free {
-        return Ok(descriptor);
-    }
-    Ok(rustix::io::fcntl_dupfd_cloexec(&descriptor, first_free)?)
+    Ok(another_above(descriptor.as_fd(), first_free)?.unwrap_or(descriptor))
+}
+
+/// None if it has such a number.
+fn another_above(descriptor: BorrowedFd<'_>, first_free: RawFd) -> io::Result<Option<OwnedFd>> {
+    let is_above = descriptor.as_raw_fd() >= first_free;
+    Ok(if is_above { None } else { Some(rustix::io::fcntl_dupfd_cloexec(descriptor, first_free)?) })
 }
 
 impl Kept {
     fn above(self, first_free: RawFd) -> io::Result<Self> {
-        if self.as_fd().as_raw_fd() >= first_free {
-            return Ok(self);
-        }
-        Ok(Self::Own(rustix::io::fcntl_dupfd_cloexec(&self, first_free)?))
+        Ok(another_above(self.as_fd(), first_free)?.map_or(self, Self::Own))
     }
 }
 
-fn in_memory(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = File::from(rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC)?);
-    file.write_all(bytes)?;
-    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-    Ok(file.into())
+/// As an exec takes them: the last is null.
+pub(super) fn pointers(words: &[CString]) -> Vec<*const c_char> {
+    words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
 }
 
 fn environment(program: &Program, mark: &Mark) -> io::Result<(Vec<CString>, Vec<usize>)> {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::child::{Birth, ExecFailure, live};
 use super::prepare::{Given, Prepared, above};
 use super::window::{Stuck, Windows};
+use crate::clone3;
 use crate::error::context;
 use crate::holder::{Entered, Row};
 use crate::tree::Entry;
@@ -40,6 +41,22 @@ pub(super) struct Born {
     /// Ends when the program is executed; brings the reason if it cannot be.
     pub exec_pipe: OwnedFd,
     pub failure: ExecFailure,
+}
+
+/// What a child comes into.
+#[derive(Debug, Clone, Copy)]
+struct Cradle<'a> {
+    row: &'a Row,
+    /// The descriptors that it is to get.
+    handed: &'a [BorrowedFd<'a>],
+    /// Its cgroup.
+    folder: Option<BorrowedFd<'a>>,
+}
+
+impl Cradle<'_> {
+    fn numbers(&self) -> Vec<RawFd> {
+        self.handed.iter().map(AsRawFd::as_raw_fd).collect()
+    }
 }
 
 /// Bears children.
@@ -78,9 +95,10 @@ impl Spawner {
         let failure = prepared.failure.clone();
         let handed: Vec<BorrowedFd<'_>> = given.all().chain([report.as_fd()]).collect();
         let birth = Box::new(Birth::new(prepared, given.descriptors.len()));
+        let cradle = Cradle { row: &row, handed: &handed, folder: folder.map(|(folder, _)| folder) };
         let (pid, pidfd) = match folder {
-            Some((folder, Entry::Walks)) => self.fork(&row, birth, &handed, Some(folder))?,
-            Some((_, Entry::Born)) | None => self.bear(&row, birth, &handed, folder.map(|(folder, _)| folder))?,
+            Some((_, Entry::Walks)) => self.fork(cradle, birth)?,
+            Some((_, Entry::Born)) | None => self.bear(cradle, birth)?,
         };
         Ok(Born { pid, pidfd: Entered::as_written(row, pidfd), exec_pipe, failure })
     }
@@ -102,61 +120,47 @@ impl Spawner {
     /// Waits until all children have tables of descriptors of their own. To be called before the guard waits for them to
     /// execute their programs. Says which do not get there: they are ended, and nothing has happened in them yet.
     pub(super) fn settle(&mut self) -> Vec<u32> {
-        if let Some(windows) = &mut self.windows {
-            self.given_up.extend(windows.empty().map(give_up));
-        }
+        self.empty_windows();
         std::mem::take(&mut self.given_up)
     }
 
+    fn empty_windows(&mut self) {
+        if let Some(windows) = &mut self.windows {
+            self.given_up.extend(windows.empty().map(give_up));
+        }
+    }
+
     /// Bears a child by the cheapest way there is.
-    fn bear(
-        &mut self,
-        row: &Row,
-        birth: Box<Birth>,
-        handed: &[BorrowedFd<'_>],
-        folder: Option<BorrowedFd<'_>>,
-    ) -> io::Result<(u32, OwnedFd)> {
-        let mut birth = match self.bear_sharing(row, birth, handed, folder)? {
+    fn bear(&mut self, cradle: Cradle<'_>, birth: Box<Birth>) -> io::Result<(u32, OwnedFd)> {
+        let mut birth = match self.bear_sharing(cradle, birth)? {
             Way::Born(pid, pidfd) => return Ok((pid, pidfd)),
             Way::Closed(birth) => birth,
         };
-        self.given_up = self.settle();
-        birth.hand(numbers(handed), None);
-        match Way::taken(clone_copying(row, &birth, folder, 0), birth)? {
+        self.empty_windows();
+        birth.hand(cradle.numbers(), None);
+        match Way::taken(clone_copying(cradle, &birth, 0), birth)? {
             Way::Born(pid, pidfd) => Ok((pid, pidfd)),
-            Way::Closed(birth) => self.fork(row, birth, handed, folder),
+            Way::Closed(birth) => self.fork(cradle, birth),
         }
     }
 
     /// The child has a copy of everything, be it meant for another. So the others take theirs first.
-    fn fork(
-        &mut self,
-        row: &Row,
-        birth: Box<Birth>,
-        handed: &[BorrowedFd<'_>],
-        folder: Option<BorrowedFd<'_>>,
-    ) -> io::Result<(u32, OwnedFd)> {
-        self.given_up = self.settle();
-        fork(row, birth, handed, folder)
+    fn fork(&mut self, cradle: Cradle<'_>, birth: Box<Birth>) -> io::Result<(u32, OwnedFd)> {
+        self.empty_windows();
+        fork(cradle, birth)
     }
 
     /// The child begins with the guard's table of descriptors, and where that is safe with its memory.
-    fn bear_sharing(
-        &mut self,
-        row: &Row,
-        mut birth: Box<Birth>,
-        handed: &[BorrowedFd<'_>],
-        folder: Option<BorrowedFd<'_>>,
-    ) -> io::Result<Way> {
-        let Some(window) = self.windows.as_mut().and_then(|windows| windows.next(handed.len())) else {
+    fn bear_sharing(&mut self, cradle: Cradle<'_>, mut birth: Box<Birth>) -> io::Result<Way> {
+        let Some(window) = self.windows.as_mut().and_then(|windows| windows.next(cradle.handed.len())) else {
             return Ok(Way::Closed(birth));
         };
         self.given_up.extend(window.empty().err().map(give_up));
-        let numbers = window.fill(handed)?;
+        let numbers = window.fill(cradle.handed)?;
         birth.hand(numbers, Some(window.table()));
         let way = if clone::SHARES_MEMORY && !birth.changes_user() {
             let stack = self.stacks.pop().map_or_else(Stack::new, Ok)?;
-            match clone_sharing(row, &birth, &stack, folder) {
+            match clone_sharing(cradle, &birth, &stack) {
                 Ok((pid, pidfd)) => {
                     self.births.push((birth, stack));
                     Way::Born(pid, pidfd)
@@ -164,7 +168,7 @@ impl Spawner {
                 failed @ Err(_) => Way::taken(failed, birth)?,
             }
         } else {
-            Way::taken(clone_copying(row, &birth, folder, libc::CLONE_FILES), birth)?
+            Way::taken(clone_copying(cradle, &birth, libc::CLONE_FILES), birth)?
         };
         if let Way::Born(pid, _) = &way {
             window.give_to(*pid);
@@ -210,27 +214,12 @@ impl Way {
     }
 }
 
-fn numbers(handed: &[BorrowedFd<'_>]) -> Vec<RawFd> {
-    handed.iter().map(AsRawFd::as_raw_fd).collect()
-}
-
-/// See clone(2); libc's own constants have a type too small for them.
-const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-
 /// `clone3`: born in its cgroup, with a pidfd, and entered in its row, in one call.
-#[expect(unsafe_code, reason = "a C structure that is all zeros at first")]
-fn clone_arguments(row: &Row, folder: Option<BorrowedFd<'_>>, flags: libc::c_int) -> libc::clone_args {
-    // SAFETY: all bytes zero are valid arguments.
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    // No handler of the guard's runs in the child, whatever signal comes before the exec.
-    arguments.flags =
-        CLONE_CLEAR_SIGHAND | u64::from((libc::CLONE_PIDFD | libc::CLONE_PARENT_SETTID | flags).cast_unsigned());
-    arguments.pidfd = row.pidfd() as u64;
-    arguments.parent_tid = row.pid() as u64;
-    arguments.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
-    if let Some(folder) = folder {
-        arguments.flags |= CLONE_INTO_CGROUP;
+fn clone_arguments(cradle: Cradle<'_>, flags: libc::c_int) -> libc::clone_args {
+    let mut arguments = clone3::arguments(libc::CLONE_PARENT_SETTID | flags, cradle.row.pidfd());
+    arguments.parent_tid = cradle.row.pid() as u64;
+    if let Some(folder) = cradle.folder {
+        arguments.flags |= clone3::INTO_CGROUP;
         arguments.cgroup = u64::from(folder.as_raw_fd().cast_unsigned());
     }
     arguments
@@ -238,34 +227,19 @@ fn clone_arguments(row: &Row, folder: Option<BorrowedFd<'_>>, flags: libc::c_int
 
 /// The child has a copy of the guard's memory.
 #[expect(unsafe_code, reason = "no crate wraps clone3")]
-fn clone_copying(
-    row: &Row,
-    birth: &Birth,
-    folder: Option<BorrowedFd<'_>>,
-    flags: libc::c_int,
-) -> io::Result<(u32, OwnedFd)> {
-    let mut arguments = clone_arguments(row, folder, flags);
-    // SAFETY: without CLONE_VM the child has a copy of everything, as after `fork`; it calls `live`, which keeps to what is
-    // allowed there and never returns.
+fn clone_copying(cradle: Cradle<'_>, birth: &Birth, flags: libc::c_int) -> io::Result<(u32, OwnedFd)> {
+    // SAFETY: the row is there, and `live` keeps to what is allowed.
     unsafe {
-        match libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) {
-            0 => live(birth),
-            -1 => Err(io::Error::last_os_error()),
-            pid => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(row.pidfd().read()))),
-        }
+        let pid = clone3::copy(clone_arguments(cradle, flags), live, birth)?;
+        Ok((pid, OwnedFd::from_raw_fd(cradle.row.pidfd().read())))
     }
 }
 
 /// The child is in the guard's memory, on its own stack.
 #[expect(unsafe_code, reason = "no crate wraps clone3")]
-fn clone_sharing(
-    row: &Row,
-    birth: &Birth,
-    stack: &Stack,
-    folder: Option<BorrowedFd<'_>>,
-) -> io::Result<(u32, OwnedFd)> {
+fn clone_sharing(cradle: Cradle<'_>, birth: &Birth, stack: &Stack) -> io::Result<(u32, OwnedFd)> {
     let flags = libc::CLONE_VM | libc::CLONE_FILES | libc::CLONE_CHILD_CLEARTID;
-    let mut arguments = clone_arguments(row, folder, flags);
+    let mut arguments = clone_arguments(cradle, flags);
     (arguments.stack, arguments.stack_size) = stack.range();
     arguments.child_tid = birth.mark_as_used() as u64;
     // SAFETY: the caller keeps the birth and the stack until the kernel says that the child is gone from this memory; `live`
@@ -276,21 +250,16 @@ fn clone_sharing(
                 birth.mark_as_unused();
                 Err(io::Error::from_raw_os_error(error.into_raw()))
             }
-            Ok(pid) => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(row.pidfd().read()))),
+            Ok(pid) => Ok((u32::try_from(pid).unwrap_or(0), OwnedFd::from_raw_fd(cradle.row.pidfd().read()))),
         }
     }
 }
 
 /// The child has a copy of everything, and enters its cgroup by itself.
 #[expect(unsafe_code, reason = "fork is unsafe by nature")]
-fn fork(
-    row: &Row,
-    mut birth: Box<Birth>,
-    handed: &[BorrowedFd<'_>],
-    folder: Option<BorrowedFd<'_>>,
-) -> io::Result<(u32, OwnedFd)> {
-    birth.hand(numbers(handed), None);
-    birth.enter(folder);
+fn fork(cradle: Cradle<'_>, mut birth: Box<Birth>) -> io::Result<(u32, OwnedFd)> {
+    birth.hand(cradle.numbers(), None);
+    birth.enter(cradle.folder);
     // SAFETY: the child calls `live`, which keeps to what is allowed after `fork` and never returns.
     let pid = unsafe {
         match libc::fork() {
@@ -305,6 +274,6 @@ fn fork(
         super::reap::end(pid);
         return Err(io::Error::other("opening a descriptor for the new process"));
     };
-    row.set(pid, pidfd.as_raw_fd());
+    cradle.row.set(pid, pidfd.as_raw_fd());
     Ok((pid, pidfd))
 }

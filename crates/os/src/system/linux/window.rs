@@ -6,15 +6,15 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 use rustix::io::DupFlags;
-use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::futex;
+
+use crate::memory::Shared;
 
 /// Above what programs are given: those numbers are taken in the child.
 pub(super) const FIRST: RawFd = 32;
@@ -53,7 +53,8 @@ pub(super) struct Windows(Vec<Window>);
 pub(super) struct Window {
     null: Arc<OwnedFd>,
     slots: Vec<OwnedFd>,
-    state: StateWord,
+    /// The same word in the child's memory, be it a copy of the guard's or not.
+    state: Shared<AtomicU32>,
     /// So many slots have what a child is to get.
     filled: usize,
     /// Who is to get it, and may still share the guard's table.
@@ -87,12 +88,12 @@ impl Window {
     fn new(null: Arc<OwnedFd>, slots: usize) -> io::Result<Self> {
         let slot = |_| rustix::io::fcntl_dupfd_cloexec(&null, FIRST);
         let slots = (0..slots).map(slot).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { null, slots, state: StateWord::new()?, filled: 0, child: None })
+        Ok(Self { null, slots, state: Shared::new(AtomicU32::new(table_state::SHARED))?, filled: 0, child: None })
     }
 
     /// Puts in what the next child is to get, and says under which numbers. It must be empty.
     pub(super) fn fill(&mut self, handed: &[BorrowedFd<'_>]) -> io::Result<Vec<RawFd>> {
-        self.state.get().store(table_state::SHARED, Ordering::Release);
+        self.state.store(table_state::SHARED, Ordering::Release);
         self.filled = handed.len();
         for (slot, descriptor) in self.slots.iter_mut().zip(handed) {
             rustix::io::dup3(descriptor, slot, DupFlags::CLOEXEC)?;
@@ -103,7 +104,7 @@ impl Window {
     pub(super) fn table(&self) -> SharedTable {
         let numbers = || self.slots.iter().map(|slot| slot.as_raw_fd().cast_unsigned());
         let (begin, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(u32::MAX - 1));
-        SharedTable { begin, end: last + 1, state: self.state.get() }
+        SharedTable { begin, end: last + 1, state: &raw const *self.state }
     }
 
     /// This child takes what is there, while the guard does something else.
@@ -128,7 +129,7 @@ impl Window {
         const WAIT_MAX: Duration = Duration::from_secs(1);
         /// How often to look whether it still lives.
         const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-        let state = self.state.get();
+        let state = &*self.state;
         let begun = Instant::now();
         while begun.elapsed() < WAIT_MAX {
             let (from, to) = (table_state::SHARED, table_state::AWAITED);
@@ -143,37 +144,5 @@ impl Window {
             }
         }
         false
-    }
-}
-
-/// A word that is the same in the child's memory, be it a copy of the guard's or not.
-#[derive(Debug)]
-struct StateWord(ptr::NonNull<AtomicU32>);
-
-impl StateWord {
-    fn new() -> io::Result<Self> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: new memory is asked for, wherever there is some.
-        #[expect(unsafe_code, reason = "mapping memory")]
-        let memory = unsafe {
-            rustix::mm::mmap_anonymous(ptr::null_mut(), size_of::<AtomicU32>(), protection, MapFlags::SHARED)?
-        };
-        Ok(Self(ptr::NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)?))
-    }
-
-    fn get(&self) -> &AtomicU32 {
-        // SAFETY: the memory is there for as long as this, is aligned to a page, and began as zeros.
-        #[expect(unsafe_code, reason = "a word in mapped memory")]
-        unsafe {
-            self.0.as_ref()
-        }
-    }
-}
-
-impl Drop for StateWord {
-    fn drop(&mut self) {
-        // SAFETY: it was mapped with this length, and no child is waited for any more.
-        #[expect(unsafe_code, reason = "unmapping memory")]
-        let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), size_of::<AtomicU32>()) };
     }
 }
