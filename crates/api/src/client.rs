@@ -328,8 +328,54 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use hyper::server::conn::http1 as server;
+    use hyper::service::service_fn;
+
     use super::*;
     use crate::types::{LogQuery, Stream};
+
+    /// A client of a guard that answers every call with the number of its connection.
+    fn client(keeps_connections: bool) -> Client {
+        let connections = Arc::new(AtomicU32::new(0));
+        Client::new(move || {
+            let number = connections.fetch_add(1, Ordering::Relaxed) + 1;
+            async move {
+                let (near, far) = tokio::io::duplex(1 << 16);
+                let answer = move |_: Request<Incoming>| async move {
+                    Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(number.to_string()))))
+                };
+                let mut guard = server::Builder::new();
+                let guard = guard.keep_alive(keeps_connections).serve_connection(TokioIo::new(far), service_fn(answer));
+                drop(tokio::spawn(guard));
+                Ok(near)
+            }
+        })
+    }
+
+    #[tokio::test]
+    async fn what_only_reads_goes_over_the_connection_of_the_call_before() {
+        let client = client(true);
+        let mut connections: Vec<u32> = Vec::new();
+        let (read, change) = (Call::new(Endpoint::GetHealth), Call::about(Endpoint::StopService, "web"));
+        for call in [&read, &read, &change, &read, &change] {
+            connections.push(client.call(call).await.unwrap());
+        }
+        assert_eq!(connections, [1, 1, 2, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_is_made_anew() {
+        let client = client(false);
+        let mut connections: Vec<u32> = Vec::new();
+        for _ in 0..3 {
+            connections.push(client.call(&Call::new(Endpoint::GetHealth)).await.unwrap());
+        }
+        assert_eq!(connections, [1, 2, 3]);
+    }
 
     #[test]
     fn queries_leave_out_what_is_not_asked_for_and_escape_the_rest() {

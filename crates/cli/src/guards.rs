@@ -13,6 +13,7 @@ use menshen_os::local_socket;
 use crate::args::Arguments;
 use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
+use crate::output;
 
 /// A guard that works answers at once, whatever its services do.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -82,7 +83,9 @@ impl Guards {
                 match tokio::time::timeout(ANSWER_WITHIN, client.text(&call)).await {
                     Ok(Ok(answer)) => {
                         let guard = Guard::new(instance, client);
-                        guard.listed.set(serde_json::from_str(&answer).ok());
+                        if endpoint == Endpoint::ListServices {
+                            guard.listed.set(serde_json::from_str(&answer).ok());
+                        }
                         guards.all.push(guard);
                     }
                     // It is there, and says so again when it is asked for what is wanted of it.
@@ -107,6 +110,13 @@ impl Guards {
     /// The guards, of which there must be one at least.
     pub(crate) fn some(&self) -> Result<&[Guard], Failure> {
         if self.all.is_empty() { Err(self.none()) } else { Ok(&self.all) }
+    }
+
+    /// Tells of guards that are there and say nothing.
+    pub(crate) fn note_missing(&self) {
+        for instance in &self.silent {
+            output::note(format_args!("the guard '{instance}' does not answer; its services are not shown"));
+        }
     }
 
     /// The one guard a command is about.

@@ -112,9 +112,8 @@ impl DiskHandle {
     pub(crate) fn remember(&self, path: PathBuf, content: Vec<u8>, durability: Durability) {
         let mut queue = lock(&self.0);
         let slot = queue.memories.entry(path).or_insert((None, durability));
-        // What had to survive a loss of power still has to.
-        let durability = if slot.1 == Durability::Power { Durability::Power } else { durability };
-        *slot = (Some(content), durability);
+        // What had to survive more still has to.
+        *slot = (Some(content), durability.max(slot.1));
     }
 
     /// Removes a file, once somebody calls [`Self::wake`].

@@ -14,6 +14,7 @@ mod manager;
 mod notes;
 mod request;
 mod setup;
+mod sleeps;
 pub(crate) mod status;
 mod store;
 mod upgrade;
@@ -205,7 +206,7 @@ struct Guard {
     unattached: BTreeSet<ServiceId>,
     /// The group of the start order each service belongs to.
     order: HashMap<ServiceId, u32>,
-    clockwork: Option<Clockwork>,
+    clockwork: Clockwork,
     /// When memory is given back that is not needed any more.
     gives_back_at: Option<Instant>,
     identities: crate::program::Identities,
@@ -251,6 +252,7 @@ const KILLED_AT_END_MAX: Duration = Duration::from_secs(1);
 impl Guard {
     /// The loop.
     fn serve(&mut self) -> Served {
+        self.look_at_clocks();
         self.feed(Event::Begin);
         self.manager.ready(self.services.len());
         let mut events = Vec::new();

@@ -78,7 +78,7 @@ fail_points! {
     ChildBorn = "child-born",
     /// A child has executed its program; the core has not heard of it.
     ChildExecuted = "child-executed",
-    /// A process has ended and been reaped; the core has not heard of it.
+    /// A process has ended; it is not reaped, and the core has not heard of it.
     EndSeen = "end-seen",
     /// A stop's signal has been sent.
     SignalSent = "signal-sent",

@@ -13,11 +13,14 @@ pub use platform::{Lock, create_folder, look, set_group_access};
 use crate::error::context;
 use crate::fail_point::{FailPoint, reach};
 
-/// Whether a write has to survive a loss of power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a write has to survive, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Durability {
-    /// It survives the end of the guard at any instruction.
+    /// It survives the end of the guard at any instruction, and means nothing after a loss of power.
     Guard,
+    /// It survives the end of the guard at any instruction. After a loss of power the old content or the new one is there, as
+    /// far as the file system keeps the order of a write and a renaming.
+    Order,
     /// It survives a loss of power, too; this waits for the disk.
     Power,
 }
@@ -38,11 +41,11 @@ const ROOM: usize = 4096;
 /// Readable for the owner alone. Blanks fill it up to [`ROOM`].
 ///
 /// What has to survive a loss of power is written beside the old content and moved into its place; so is what has no room. All
-/// else goes where the old content is, which takes no new space on the disk, and a tenth of the time: a file system that is
-/// to keep a renamed file whole over a loss of power begins to write at once.
+/// else goes where the old content is: that takes no new space on the disk, and no file system begins to write at once, as some
+/// do to keep a renamed file whole over a loss of power.
 ///
 /// # Errors
-/// When the file can be written neither in its place nor beside it; it is then as it was.
+/// When the file can be written neither in its place nor beside it.
 pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let mut filled = content.to_vec();
     filled.resize(content.len().max(ROOM), b' ');

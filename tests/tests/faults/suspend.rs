@@ -21,12 +21,12 @@ restart = { delay = "200ms", max = "200ms", jitter = 0.0 }
 breaker.failures = 0
 [service.waits]
 command = ["sh", "-c", "grep -m 1 '^now at' /proc/timer_list >> /waits; exec sleep 1000"]
-restart = { delay = "10s", max = "10s", jitter = 0.0 }
+restart = { delay = "25s", max = "25s", jitter = 0.0 }
 "#;
 /// How long the last one waits: from before the machine falls asleep until after it wakes.
-const DELAY: Duration = Duration::from_secs(10);
+const DELAY: Duration = Duration::from_secs(25);
 /// When the machine is to wake. Falling asleep takes some of it.
-const ALARM_SECONDS: u32 = 8;
+const ALARM_SECONDS: u32 = 15;
 /// Longer than the guard passes over, and than a probe may take.
 const ASLEEP_MIN: Duration = Duration::from_secs(5);
 
@@ -55,6 +55,12 @@ fn told(event: &Event) -> Option<u64> {
     event.reason.strip_prefix("the machine was suspended for ")?.strip_suffix('s')?.parse().ok()
 }
 
+/// How long the machine slept is part of how long ago something was.
+fn assert_started_as(now: &Service, before: &Service) {
+    let apart = now.started.zip(before.started).map(|(now, before)| now.as_ms().abs_diff(before.as_ms()));
+    assert!(apart.is_some_and(|ms| ms < 1000), "{before:?}, {now:?}");
+}
+
 #[test]
 fn a_suspended_machine_is_told_of_and_disturbs_nothing() {
     let Some(computer) = guarded() else { return };
@@ -80,6 +86,7 @@ fn a_suspended_machine_is_told_of_and_disturbs_nothing() {
 
     let now = service(&computer, "works");
     assert_eq!((now.pid, now.restarts_total, now.healthy), (works.pid, works.restarts_total, Some(true)));
+    assert_started_as(&now, &works);
     let events: Vec<Event> = events(&computer).into_iter().filter(|event| event.sequence > mark).collect();
     let clock: Vec<&Event> = events.iter().filter(|event| event.kind == "clock").collect();
     let [event] = clock[..] else { panic!("one event tells of the clocks: {clock:?}") };
@@ -87,4 +94,11 @@ fn a_suspended_machine_is_told_of_and_disturbs_nothing() {
     assert!(length.abs_diff(asleep.as_secs()) <= 1, "{asleep:?}: {event:?}");
     let about: Vec<&Event> = events.iter().filter(|event| event.service.as_deref() == Some("works")).collect();
     assert!(about.is_empty(), "something was done to what works: {about:#?}");
+
+    computer.run("kill -9 $(cat /run/menshen/suspended.lock)").done();
+    computer.start("menshen up --file /menshen.toml");
+    until("the next guard answers", || computer.run("menshen status").code != 6);
+    let next = service(&computer, "works");
+    assert_eq!(next.pid, works.pid);
+    assert_started_as(&next, &works);
 }

@@ -27,6 +27,7 @@ pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Fai
 
 async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
     let services: Vec<Service> = guards.services().await?.into_iter().map(|(_, service)| service).collect();
+    guards.note_missing();
     if arguments.json {
         output::json(&BTreeMap::from([("services", services.as_slice())]));
     } else {

@@ -12,7 +12,7 @@ use super::alert::{Delivery, Payload};
 use super::input::Input;
 use super::jobs::{Asking, Job};
 use super::local::log_id;
-use super::status::Clock;
+use super::status::wall;
 use super::{Guard, now};
 use crate::probe::{self, Miss};
 use crate::program;
@@ -30,7 +30,6 @@ impl Guard {
             Effect::Remember { service } => self.notes.change(service),
             Effect::Spawn { run, plan, main_pid } => {
                 self.spawn(run, &plan, main_pid);
-                self.born(run);
             }
             Effect::Signal { run, target, signal } => {
                 if let (Some(token), Some(number)) =
@@ -61,7 +60,10 @@ impl Guard {
     fn spawn(&mut self, run: RunId, plan: &Arc<ServicePlan>, main_pid: Option<u32>) {
         let token = self.jobs.token();
         match self.try_spawn(token, run, plan, main_pid) {
-            Ok(()) => self.jobs.add_run(token, run),
+            Ok(()) => {
+                self.jobs.add_run(token, run);
+                self.born(run);
+            }
             Err(error) => self.feed_later(Event::SpawnFailed { run, error }),
         }
     }
@@ -210,7 +212,8 @@ impl Guard {
         }
     }
 
-    /// Notes an event, to be written down and told before anybody is answered and before the guard waits.
+    /// Notes an event. It is handed to the journal and to whoever follows before anybody is answered, and before the guard
+    /// waits, but for the moment in which a newborn program is left the processors.
     pub(super) fn write_record(&mut self, record: Record) {
         let moves = matches!(
             record.kind,
@@ -221,7 +224,7 @@ impl Guard {
             self.shutting_down = true;
             self.manager.stopping(&record.reason, &self.tasks, &self.inputs);
         }
-        self.notes.happened(record, self.next_sequence, Clock::now().wall());
+        self.notes.happened(record, self.next_sequence, wall());
         self.next_sequence += 1;
     }
 
@@ -236,7 +239,7 @@ impl Guard {
             kind: alert.kind,
             service: alert.service.clone(),
             text: alert.text.clone(),
-            time: Clock::now().wall(),
+            time: wall(),
         });
         for delivery in self.alerts.deliveries(&plan, alert, &payload, now()) {
             self.deliver(delivery);

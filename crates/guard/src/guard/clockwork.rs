@@ -1,30 +1,47 @@
-//! Notices that the wall clock was set, or that the machine was suspended: what people see of times jumps then. Everything
-//! that waits goes by a clock that does not.
+//! Notices that the wall clock was set, or that the machine was suspended: the times of events jump then. Everything that
+//! waits goes by a clock that does not.
 
+use std::path::Path;
 use std::time::Duration;
 
 use menshen_core::{Record, RecordKind};
-use menshen_os::clock::{monotonic_ns, suspended_ns, wall_ms};
+use menshen_os::clock::{boot_id, monotonic_ns, suspended_ns, wall_ms};
+use menshen_os::file::Durability;
 use menshen_plan::duration::format;
 
 use super::Guard;
+use super::sleeps::Sleeps;
 
 /// What is less is the ordinary course of a clock that is kept right.
 const JUMP_MIN_MS: i64 = 2000;
 /// Clocks that are not read within this time cannot be held against each other: the guard was not given a processor.
 const READ_WITHIN_MS: i64 = 100;
 
-/// How the clocks stood to each other when they were last looked at, in milliseconds.
+/// What is known of the clocks.
 #[derive(Debug)]
 pub(super) struct Clockwork {
+    pub sleeps: Sleeps,
+    read: Option<Reading>,
+}
+
+/// How the clocks stood to each other when they were last looked at, in milliseconds.
+#[derive(Debug)]
+struct Reading {
     /// The wall clock when the machine was started, by what it shows now.
     started_wall: i64,
     suspended: i64,
 }
 
 impl Clockwork {
+    /// Goes on from what the guard before knew.
+    pub(super) fn new(memory: &Path) -> Self {
+        Self { sleeps: Sleeps::read(memory, &boot_id()), read: None }
+    }
+}
+
+impl Reading {
     /// None if that cannot be said now.
-    pub(super) fn read() -> Option<Self> {
+    fn read() -> Option<Self> {
         let ms = |ns: u64| i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX);
         let begun = ms(monotonic_ns());
         let (wall, suspended) = (wall_ms(), ms(suspended_ns()));
@@ -51,10 +68,17 @@ impl Clockwork {
 
 impl Guard {
     pub(super) fn look_at_clocks(&mut self) {
-        let Some(now) = Clockwork::read() else { return };
+        let Some(now) = Reading::read() else { return };
+        let Clockwork { sleeps, read } = &mut self.clockwork;
+        if sleeps.notice(super::now(), now.suspended)
+            && let Ok(content) = serde_json::to_vec(sleeps)
+        {
+            let path = super::sleeps::path(&self.paths.memory(&self.instance));
+            self.notes.disk.remember(path, content, Durability::Guard);
+        }
         // One that is set little by little is followed.
-        let then = self.clockwork.replace(now);
-        let jumps = then.zip(self.clockwork.as_ref()).map(|(then, now)| now.jumps_since(&then));
+        let then = read.replace(now);
+        let jumps = then.zip(read.as_ref()).map(|(then, now)| now.jumps_since(&then));
         for reason in jumps.unwrap_or_default() {
             self.write_record(Record { service: None, kind: RecordKind::Clock, reason, by: None });
         }
@@ -67,8 +91,8 @@ mod tests {
 
     #[test]
     fn a_jump_says_which_way_and_how_far() {
-        let then = Clockwork { started_wall: 1_000_000, suspended: 5_000 };
-        let jumps = |started_wall, suspended| Clockwork { started_wall, suspended }.jumps_since(&then);
+        let then = Reading { started_wall: 1_000_000, suspended: 5_000 };
+        let jumps = |started_wall, suspended| Reading { started_wall, suspended }.jumps_since(&then);
         assert_eq!(jumps(1_000_000, 5_000), Vec::<String>::new());
         assert_eq!(jumps(1_001_999, 6_999), Vec::<String>::new());
         assert_eq!(jumps(1_000_000 + 86_400_000, 5_000), ["the clock was set forward by 1d"]);

@@ -33,9 +33,15 @@ pub(super) struct Notes {
     /// Events that nobody was told of yet, each with its number and its time.
     happened: Vec<(Record, u64, Time)>,
     written_at: Instant,
-    /// When the first program was born since the other threads were last woken.
-    born_at: Option<Instant>,
-    /// Nobody waits for those that were born since: they run again.
+    /// The programs that were born since the other threads were last woken.
+    newborn: Option<Newborn>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Newborn {
+    /// When the first of them was.
+    since: Instant,
+    /// All of them run again, so nobody waits for them.
     again: bool,
 }
 
@@ -48,7 +54,7 @@ pub(super) enum Orderly {
 
 impl Notes {
     pub(super) fn new(disk: DiskHandle) -> Self {
-        Self { disk, changed: BTreeSet::new(), happened: Vec::new(), written_at: now(), born_at: None, again: true }
+        Self { disk, changed: BTreeSet::new(), happened: Vec::new(), written_at: now(), newborn: None }
     }
 
     /// What the core remembers of this service is another than was written.
@@ -70,9 +76,9 @@ impl Notes {
 impl Guard {
     /// A program was born. What did not matter until then is done when the guard waits, or now if it does not come to that.
     pub(super) fn born(&mut self, run: RunId) {
-        self.notes.again &= run.number > 1;
-        let born_at = *self.notes.born_at.get_or_insert_with(now);
-        if now().since(born_at) >= WRITE_WITHIN {
+        let newborn = self.notes.newborn.get_or_insert_with(|| Newborn { since: now(), again: true });
+        newborn.again &= run.number > 1;
+        if now().since(newborn.since) >= WRITE_WITHIN {
             self.catch_up();
             self.write_down();
         }
@@ -81,24 +87,20 @@ impl Guard {
     /// Waits until something happens or the time is over. Before that it wakes the other threads for what they have to do; but
     /// they, and the guard itself, would take a processor from a program that was just born.
     pub(super) fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> std::io::Result<()> {
-        let peace = self.notes.born_at.map(|born_at| START_IN_PEACE.saturating_sub(now().since(born_at)));
-        let Some(peace) = peace.filter(|peace| !peace.is_zero()) else {
+        let peace = |newborn: &Newborn| START_IN_PEACE.saturating_sub(now().since(newborn.since));
+        let in_peace = self.notes.newborn.map(|newborn| (newborn, peace(&newborn)));
+        let Some((newborn, peace)) = in_peace.filter(|(_, peace)| !peace.is_zero()) else {
             self.catch_up();
             self.write_down_in_time();
             return self.system.wait(timeout, events);
         };
         let at_most = timeout.map_or(peace, |timeout| timeout.min(peace));
         // What starts for the first time may be what others wait for.
-        if self.notes.again {
-            self.system.wait_in_peace(at_most, events)
-        } else {
-            self.system.wait(Some(at_most), events)
-        }
+        if newborn.again { self.system.wait_in_peace(at_most, events) } else { self.system.wait(Some(at_most), events) }
     }
 
     fn catch_up(&mut self) {
-        self.notes.born_at = None;
-        self.notes.again = true;
+        self.notes.newborn = None;
         self.tell();
         self.logs.wake();
     }
@@ -170,13 +172,15 @@ impl Guard {
             memory,
         };
         let Ok(content) = serde_json::to_vec(&stored) else { return };
-        // What an operator asked for has to survive a loss of power; the rest means nothing after one.
-        let local = self.services.get_mut(&id);
-        let durability = match local {
+        // What an operator asked for has to survive a loss of power, and so has the file it is in from then on; the rest means
+        // nothing after one.
+        let is_asked = asked.is_some();
+        let durability = match self.services.get_mut(&id) {
             Some(local) if local.asked != asked => {
                 local.asked = asked;
                 Durability::Power
             }
+            _ if is_asked => Durability::Order,
             Some(_) | None => Durability::Guard,
         };
         self.notes.disk.remember(store::path(&self.paths.memory(&self.instance), &name), content, durability);

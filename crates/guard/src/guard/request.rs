@@ -44,6 +44,8 @@ impl Tickets {
 
 impl Guard {
     pub(super) fn request(&mut self, request: Request) {
+        // Who sees a state may ask for the events that led to it.
+        self.tell();
         // Who asked may have gone; then nobody hears the answer.
         match request {
             Request::List(reply) => drop(reply.send(self.list())),
@@ -88,10 +90,10 @@ impl Guard {
 
     /// A service as the contract shows it.
     pub(super) fn show(&self, id: ServiceId) -> Option<Service> {
-        self.show_with(id, &Clock::now())
+        self.show_with(id, &Clock::now(&self.clockwork.sleeps))
     }
 
-    fn show_with(&self, id: ServiceId, clock: &Clock) -> Option<Service> {
+    fn show_with(&self, id: ServiceId, clock: &Clock<'_>) -> Option<Service> {
         let status = self.core.status(id)?;
         let description = self.services.get(&id).and_then(|local| local.plan.description.clone());
         let level = self.order.get(&id).copied().unwrap_or(0);
@@ -106,7 +108,7 @@ impl Guard {
     }
 
     fn list(&self) -> Vec<Service> {
-        let clock = Clock::now();
+        let clock = Clock::now(&self.clockwork.sleeps);
         self.core.services().filter_map(|id| self.show_with(id, &clock)).collect()
     }
 

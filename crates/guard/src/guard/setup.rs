@@ -24,7 +24,7 @@ use super::jobs::Jobs;
 use super::manager::Manager;
 use super::notes::{Notes, Orderly};
 use super::request::Tickets;
-use super::status::Clock;
+use super::status::wall;
 use super::store::Remembered;
 use super::upgrade::Succession;
 use super::wait::Waiters;
@@ -77,14 +77,14 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let control =
         Control::start(&tasks.handle, socket, &plan.access, shared).map_err(failed("opening the control socket"))?;
     let mut guard = Guard {
-        boot: menshen_os::clock::boot_id(),
         core: Core::new(now(), &plan, seed()),
         system,
         jobs: Jobs::default(),
         services: HashMap::new(),
         unattached: BTreeSet::new(),
         order: HashMap::new(),
-        clockwork: Clockwork::read(),
+        boot: menshen_os::clock::boot_id(),
+        clockwork: Clockwork::new(&paths.memory(&instance)),
         gives_back_at: None,
         identities: Identities::default(),
         inputs,
@@ -108,7 +108,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         succession: Succession { inherited, ..Succession::default() },
         shutting_down: false,
         ended: None,
-        started: Clock::now().wall(),
+        started: wall(),
         held: Some(Held { lock, tasks }),
         instance,
         source,

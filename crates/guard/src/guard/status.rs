@@ -6,25 +6,29 @@ use menshen_api::Time;
 use menshen_api::types::{Breaker, BreakerState, Event, Service, State, Wanted};
 use menshen_core::{Exit, Instant, Record, RecordKind, ServiceStatus};
 
+use super::sleeps::Sleeps;
+
 /// Turns instants of the monotonic clock into times for people. Taken anew for each answer: the wall clock may be set.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
+pub(crate) struct Clock<'a> {
     now: Instant,
     wall_ms: i64,
+    sleeps: &'a Sleeps,
 }
 
-impl Clock {
-    pub(crate) fn now() -> Self {
-        Self { now: Instant(menshen_os::clock::monotonic_ns()), wall_ms: menshen_os::clock::wall_ms() }
-    }
+/// What the wall clock shows.
+pub(crate) fn wall() -> Time {
+    Time::from_ms(menshen_os::clock::wall_ms())
+}
 
-    pub(crate) fn wall(&self) -> Time {
-        Time::from_ms(self.wall_ms)
+impl<'a> Clock<'a> {
+    pub(crate) fn now(sleeps: &'a Sleeps) -> Self {
+        Self { now: Instant(menshen_os::clock::monotonic_ns()), wall_ms: menshen_os::clock::wall_ms(), sleeps }
     }
 
     pub(crate) fn time(&self, instant: Instant) -> Time {
         let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let ago = ms(self.now.since(instant));
+        let ago = ms(self.now.since(instant)).saturating_add(self.sleeps.since(instant));
         let ahead = ms(instant.since(self.now));
         Time::from_ms(self.wall_ms.saturating_sub(ago).saturating_add(ahead))
     }
@@ -41,7 +45,7 @@ pub(crate) fn service(
     instance: &str,
     description: Option<String>,
     order: u32,
-    clock: &Clock,
+    clock: &Clock<'_>,
 ) -> Service {
     Service {
         name: status.name.to_string(),
@@ -147,8 +151,11 @@ mod tests {
 
     #[test]
     fn instants_before_and_after_now_become_times() {
-        let clock = Clock { now: Instant(10_000_000_000), wall_ms: 1_000_000 };
+        let mut sleeps = Sleeps::default();
+        sleeps.notice(Instant(8_000_000_000), 60_000);
+        let clock = Clock { now: Instant(10_000_000_000), wall_ms: 1_000_000, sleeps: &sleeps };
         assert_eq!(clock.time(Instant(9_000_000_000)).as_ms(), 999_000);
+        assert_eq!(clock.time(Instant(7_000_000_000)).as_ms(), 937_000, "the machine slept for a minute since");
         assert_eq!(clock.time(Instant(12_500_000_000)).as_ms(), 1_002_500);
     }
 

@@ -57,6 +57,8 @@ impl Guard {
         if self.waiters.0.is_empty() {
             return;
         }
+        // Who hears of a state may ask for the events that led to it.
+        self.tell();
         let waiting = std::mem::take(&mut self.waiters.0);
         for waiter in waiting {
             let verdict = match self.core.status(waiter.service) {

@@ -17,11 +17,13 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Opens a file to write over it; `None` if it is not there, or has another length, or a second name.
+/// Opens a file to write over it; `None` if it is not there, or has another length, or a second name, or others may read it.
 pub(super) fn open_single(path: &Path, length: u64) -> Option<File> {
-    let file = OpenOptions::new().write(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path).ok()?;
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path).ok()?;
     let metadata = file.metadata().ok()?;
-    (metadata.is_file() && metadata.len() == length && metadata.nlink() == 1).then_some(file)
+    let is_single = metadata.is_file() && metadata.len() == length && metadata.nlink() == 1;
+    (is_single && metadata.mode() & 0o077 == 0).then_some(file)
 }
 
 /// Writes in one go from the beginning. Whether all was written.

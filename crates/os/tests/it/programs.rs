@@ -243,6 +243,78 @@ fn what_a_program_says_over_its_socket_comes_with_who_it_is() {
 }
 
 #[test]
+fn what_a_program_said_comes_before_its_end_though_another_has_to_be_reaped() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let path = bed.folder.path().join("notify");
+    bed.system.add_socket(Token(900), NotifySocket::bind(&path).unwrap()).unwrap();
+    let script = "import os, socket, time\n\
+                  while not os.path.exists('go'): time.sleep(0.01)\n\
+                  socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])";
+    let mut program = bed.program(&["python3", "-c", script]);
+    program.environment.push(("NOTIFY_SOCKET".into(), path.into_os_string()));
+    let (talks, pid) = bed.start(&program);
+    bed.run(&bed.program(&["true"]));
+    std::fs::write(bed.folder.path().join("go"), "").unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while crate::bed::lives(pid) {
+        assert!(std::time::Instant::now() < end, "it has not ended");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let said = bed.wait_for(|event| match event {
+        OsEvent::Notified { .. } => Some(true),
+        OsEvent::Exited { token, .. } if *token == talks => Some(false),
+        _ => None,
+    });
+    assert!(said, "its end was told first");
+    bed.end_of(talks);
+}
+
+#[test]
+fn in_peace_nothing_is_told_of_a_start_until_the_program_has_ended() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let wait_in_peace = |bed: &mut Bed, enough: &dyn Fn(&OsEvent) -> bool| {
+        let mut events = Vec::new();
+        for _ in 0..200 {
+            bed.system.wait_in_peace(std::time::Duration::from_millis(100), &mut events).unwrap();
+            if events.iter().any(enough) {
+                break;
+            }
+        }
+        events
+    };
+    let ends = bed.spawn(&bed.program(&["true"]));
+    let events = wait_in_peace(&mut bed, &|event| matches!(event, OsEvent::Exited { .. }));
+    let [OsEvent::Started { token, .. }, OsEvent::Exited { token: ended, .. }] = events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((token, ended), (ends, ends));
+    bed.spawn(&bed.program(&["no-such-program"]));
+    let events = wait_in_peace(&mut bed, &|event| matches!(event, OsEvent::StartFailed { .. }));
+    assert!(matches!(events[..], [OsEvent::StartFailed { .. }]), "{events:?}");
+    let stays = bed.spawn(&bed.program(&["sleep", "1000"]));
+    let mut events = Vec::new();
+    bed.system.wait_in_peace(std::time::Duration::from_millis(100), &mut events).unwrap();
+    assert!(events.is_empty(), "{events:?}");
+    bed.wait_for(|event| matches!(event, OsEvent::Started { token, .. } if *token == stays).then_some(()));
+}
+
+#[test]
+fn a_signal_for_what_has_ended_reaches_nobody() {
+    for trees in crate::bed::BOTH {
+        let mut bed = Bed::new(trees);
+        let token = bed.spawn(&bed.shell("sleep 1000 &"));
+        assert_eq!(bed.end_of(token).tree, TreeState::Alive);
+        let gone = Earlier { pid: 4_194_305, start_time: 1, first: None, folder: bed.system.folder(token) };
+        let adopted = bed.system.adopt(Token(50), &Bed::place("main"), 2, &gone).unwrap();
+        assert_eq!(adopted, menshen_os::system::Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Alive });
+        // Whoever is signalled ends of it, this process, too.
+        bed.system.signal(Token(50), Target::Main, menshen_os::signal::number("USR1").unwrap());
+        bed.system.kill(Token(50), Target::Tree);
+        bed.wait_empty(Token(50));
+    }
+}
+
+#[test]
 fn a_wait_without_anything_to_wait_for_ends_with_its_time_or_the_waker() {
     let mut bed = Bed::new(TreeMode::Auto);
     let mut events = Vec::new();

@@ -58,6 +58,8 @@ pub struct HeldRun {
 /// When it does not answer, or not as a holder does.
 pub(crate) fn take(path: &Path) -> io::Result<Taken> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    // One that stands still and has too many callers takes no more.
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(ANSWER_WITHIN))?;
     match SocketAddrUnix::new(path).and_then(|address| rustix::net::connect(&socket, &address)) {
         Ok(()) => {}
         // None was here, or it is gone as the guard is.

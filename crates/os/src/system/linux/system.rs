@@ -123,6 +123,8 @@ impl Source {
 const TOKEN_BITS: u32 = 56;
 /// How many events one wait takes at most; the others come with the next.
 const READY_MAX: usize = 256;
+/// How soon those that were born are looked at again whose exec cannot be waited for.
+const LOOK_AGAIN_AT_NEWBORN: Duration = Duration::from_millis(50);
 /// How many messages one socket may deliver in a wait, so that a chatty program does not keep others waiting.
 const MESSAGES_MAX: usize = 32;
 
@@ -153,8 +155,8 @@ impl System {
             by_pid: HashMap::new(),
             sockets: HashMap::new(),
             put_off: HashSet::new(),
-            // Those of a program that was this process before, if there was one.
             newborn: Vec::new(),
+            // Those of a program that was this process before, if there was one.
             ended_wait: true,
             listens: false,
             looked_at: Instant::now(),
@@ -400,6 +402,8 @@ impl System {
     pub fn signal(&self, token: Token, target: Target, signal: i32) {
         let Some(process) = self.processes.get(&token) else { return };
         match target {
+            // Its descriptor may be that of another process.
+            Target::Main if process.stage == Stage::Ended => {}
             // It has ended, or will be told; either way there is nothing else to do.
             Target::Main => drop(crate::tree::send(process.pidfd(), signal)),
             Target::Rest => drop(process.tree.signal(signal, Some(process.pid))),
@@ -460,13 +464,14 @@ impl System {
             ));
         }
         let row = self.ledger.row(self.forest.number(&process.place), process.run)?;
+        watch(&self.epoll, pidfd.as_fd(), Source::Exit, token, epoll::EventFlags::IN)?;
         // Events of the old main process are not those of this run any more; as an orphan or child it is reaped.
         let _ = epoll::delete(&self.epoll, process.pidfd());
+        self.put_off.remove(&token);
         self.by_pid.remove(&process.pid);
         process.replace_main(pid, Entered::new(row, pid, pidfd));
         self.by_pid.insert(pid, token);
-        let pidfd = self.processes[&token].pidfd();
-        self.watch(pidfd, Source::Exit, token, epoll::EventFlags::IN)
+        Ok(())
     }
 
     /// Whether a process belongs to a tree.
@@ -543,7 +548,12 @@ impl System {
             self.reap(events);
         }
         self.look_at_newborn(events);
-        self.wait_for(if events.len() > before { Some(Duration::ZERO) } else { timeout }, events)
+        let at_most = match (events.len() > before, self.newborn.is_empty()) {
+            (true, _) => Some(Duration::ZERO),
+            (false, false) => Some(LOOK_AGAIN_AT_NEWBORN),
+            (false, true) => None,
+        };
+        self.wait_for(timeout.into_iter().chain(at_most).min(), events)
     }
 
     /// The same, but that programs are executed which were born since the last wait ends no wait: on its way to its first
@@ -726,20 +736,21 @@ impl System {
         }
     }
 
-    /// Reaps every child that has ended. Ends of main processes that were not seen yet are told.
+    /// Reaps every child that has ended, but for main processes whose end is still to be told, after what they said before it:
+    /// the next wait brings both.
     fn reap(&mut self, events: &mut Vec<OsEvent>) {
         /// More than this many in one go wait for the next.
         const REAPED_MAX: usize = 10_000;
         for _ in 0..REAPED_MAX {
-            let Some(pid) = reap::next_ended_child() else { return };
-            match self.by_pid.get(&pid).copied() {
-                Some(token) if self.put_off.contains(&token) => break,
-                Some(token) => self.exited(token, events),
-                None => {
-                    reap::discard(pid);
-                    self.holder_ended(pid, events);
-                }
+            let Some(pid) = reap::next_ended_child() else {
+                self.spawner.collect();
+                return;
+            };
+            if self.by_pid.contains_key(&pid) {
+                break;
             }
+            reap::discard(pid);
+            self.holder_ended(pid, events);
         }
         self.ended_wait = true;
         self.waker().wake();
@@ -761,9 +772,19 @@ impl System {
     }
 
     fn watch(&self, source: BorrowedFd<'_>, kind: Source, token: Token, flags: epoll::EventFlags) -> io::Result<()> {
-        let data = epoll::EventData::new_u64((kind as u64) << TOKEN_BITS | token.0);
-        epoll::add(&self.epoll, source, data, flags).map_err(io::Error::from).map_err(context("watching a descriptor"))
+        watch(&self.epoll, source, kind, token, flags)
     }
+}
+
+fn watch(
+    epoll: &OwnedFd,
+    source: BorrowedFd<'_>,
+    kind: Source,
+    token: Token,
+    flags: epoll::EventFlags,
+) -> io::Result<()> {
+    let data = epoll::EventData::new_u64((kind as u64) << TOKEN_BITS | token.0);
+    epoll::add(epoll, source, data, flags).map_err(io::Error::from).map_err(context("watching a descriptor"))
 }
 
 /// Leaves the terminal: Ctrl-C there, and its end, no longer reach this process.
