@@ -308,7 +308,7 @@ fn a_signal_for_what_has_ended_reaches_nobody() {
         let adopted = bed.system.adopt(Token(50), &Bed::place("main"), 2, &gone).unwrap();
         assert_eq!(adopted, menshen_os::system::Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Alive });
         // Whoever is signalled ends of it, this process, too.
-        bed.system.signal(Token(50), Target::Main, menshen_os::signal::number("USR1").unwrap());
+        bed.system.signal(Token(50), Target::Main, menshen_os::signal::number("SIGUSR1").unwrap());
         bed.system.kill(Token(50), Target::Tree);
         bed.wait_empty(Token(50));
     }
