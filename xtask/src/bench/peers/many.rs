@@ -59,6 +59,8 @@ pub(super) fn measure(place: &Place, peer: &dyn Peer, count: usize, watched: Wat
         }
     }
     if let Some(watched) = watched {
+        // What a list leaves to do is no idleness.
+        settle();
         idle(&session, who, watched, results);
         results.take(Row::Executables, who, executables(&session));
     }

@@ -407,6 +407,12 @@ fn collect_members(folder: &Path, members: &mut Vec<u32>) {
 
 /// Folders of cgroups are removed from the leaves up; files in them are the kernel's.
 fn remove_tree(folder: &Path) {
+    // Most are leaves.
+    match fs::remove_dir(folder) {
+        Ok(()) => return,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(_) => {}
+    }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_tree(&entry.path());
