@@ -292,3 +292,32 @@ fn a_place_can_be_used_again_after_its_tree_was_killed() {
         }
     }
 }
+
+/// Processes begin and end all the time, and are nobody's here.
+struct Churn(std::process::Child);
+
+impl Churn {
+    fn begin() -> Self {
+        let mut shell = std::process::Command::new("sh");
+        Self(shell.args(["-c", "while :; do /bin/true; done"]).spawn().unwrap())
+    }
+}
+
+impl Drop for Churn {
+    fn drop(&mut self) {
+        // The system may have reaped it.
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+#[test]
+fn an_end_is_seen_however_much_begins_and_ends_beside_it() {
+    let _churn = [Churn::begin(), Churn::begin()];
+    let mut bed = Bed::new(TreeMode::Walk);
+    for _ in 0..10 {
+        let token = bed.spawn(&bed.shell("sleep 0.01"));
+        if bed.end_of(token).tree == TreeState::Alive {
+            bed.wait_empty(token);
+        }
+    }
+}

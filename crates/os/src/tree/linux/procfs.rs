@@ -1,7 +1,10 @@
 //! What `/proc` tells of a process.
 
 use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
 use std::{fs, io};
+
+use rustix::fs::{Mode, OFlags, RawDir};
 
 use crate::error::is_shortage;
 use crate::event::Exit;
@@ -96,23 +99,20 @@ pub(crate) fn zombie_exit(pid: u32) -> Option<Exit> {
 pub(crate) struct Snapshot {
     pub(crate) processes: BTreeMap<u32, Process>,
     /// Some that were listed were gone when their turn came.
-    some_vanished: bool,
-}
-
-impl Snapshot {
-    /// Whether every process that was listed is still there.
-    pub(crate) fn is_as_it_was(&self) -> bool {
-        let is_there = |(pid, process): (&u32, &Process)| start_time(*pid) == Some(process.start);
-        !self.some_vanished && self.processes.iter().all(is_there)
-    }
+    pub(crate) some_vanished: bool,
 }
 
 /// Looks at every process there is. An error if one cannot look now.
 pub(crate) fn snapshot() -> io::Result<Snapshot> {
-    let entries: Vec<fs::DirEntry> = fs::read_dir("/proc")?.collect::<io::Result<_>>()?;
-    let pids = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    /// A few are listed at once, and looked at before the next are: what lives for a moment is seldom missed.
+    const LIST_BYTES: usize = 1024;
+    let folder = rustix::fs::open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut room = [const { MaybeUninit::uninit() }; LIST_BYTES];
+    let mut list = RawDir::new(folder, &mut room);
     let mut snapshot = Snapshot { processes: BTreeMap::new(), some_vanished: false };
-    for pid in pids {
+    while let Some(entry) = list.next() {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()) else { continue };
         match look(pid)? {
             Some(process) => drop(snapshot.processes.insert(pid, process)),
             None => snapshot.some_vanished = true,

@@ -23,6 +23,20 @@ pub(crate) struct WalkedTree {
     known: BTreeMap<u32, u64>,
 }
 
+/// What a look at all processes has shown.
+struct Look {
+    live: BTreeMap<u32, u64>,
+    /// Of every process it was seen whose it is.
+    is_whole: bool,
+}
+
+enum Whose {
+    Ours,
+    Others,
+    /// It ended before that could be seen.
+    Gone,
+}
+
 impl WalkedTree {
     pub(crate) fn new(mark: Mark, leader: u32, leader_start: u64) -> Self {
         let known = BTreeMap::from([(leader, leader_start)]);
@@ -36,22 +50,23 @@ impl WalkedTree {
     }
 
     fn look(&mut self) -> io::Result<BTreeMap<u32, u64>> {
-        self.look_at(&procfs::snapshot()?)
+        Ok(self.look_at(&procfs::snapshot()?)?.live)
     }
 
-    /// Whether nothing of it lives. That is believed only of a look during which nothing ended: what ends between being listed
-    /// and being looked at may have started another just before, which is in no list.
+    /// Whether nothing of it lives. That is believed only of a look that missed nothing: what ends between being listed and
+    /// having been looked at may have started another just before, which is in no list.
     pub(crate) fn is_empty(&mut self) -> bool {
         /// So many are made at once. Of a tree that changes during all of them it cannot be said now.
         const LOOKS_MAX: usize = 5;
         let mut dead_before = BTreeSet::new();
         for _ in 0..LOOKS_MAX {
             let Ok(all) = procfs::snapshot() else { return false };
-            if !self.look_at(&all).is_ok_and(|live| live.is_empty()) {
+            let Ok(look) = self.look_at(&all) else { return false };
+            if !look.live.is_empty() {
                 return false;
             }
             let dead: BTreeSet<u32> = self.known.keys().copied().collect();
-            if dead.is_subset(&dead_before) && all.is_as_it_was() {
+            if dead.is_subset(&dead_before) && look.is_whole {
                 return true;
             }
             dead_before = dead;
@@ -59,12 +74,15 @@ impl WalkedTree {
         false
     }
 
-    fn look_at(&mut self, all: &Snapshot) -> io::Result<BTreeMap<u32, u64>> {
-        let all = &all.processes;
+    fn look_at(&mut self, all: &Snapshot) -> io::Result<Look> {
+        let Snapshot { processes: all, some_vanished } = all;
+        let mut is_whole = !some_vanished;
         let mut members = BTreeSet::new();
         for (pid, process) in all {
-            if self.is_member(*pid, process)? {
-                members.insert(*pid);
+            match self.whose(*pid, process)? {
+                Whose::Ours => drop(members.insert(*pid)),
+                Whose::Others => {}
+                Whose::Gone => is_whole = false,
             }
         }
         loop {
@@ -80,7 +98,8 @@ impl WalkedTree {
         }
         self.known = members.iter().filter_map(|pid| all.get(pid).map(|process| (*pid, process.start))).collect();
         let lives = |pid: &u32| all.get(pid).is_some_and(|process| !matches!(process.state, 'Z' | 'X'));
-        Ok(self.known.iter().filter(|(pid, _)| lives(pid)).map(|(pid, start)| (*pid, *start)).collect())
+        let live = self.known.iter().filter(|(pid, _)| lives(pid)).map(|(pid, start)| (*pid, *start)).collect();
+        Ok(Look { live, is_whole })
     }
 
     /// Whether a process belongs to it, be it a zombie that nobody has reaped yet.
@@ -89,21 +108,28 @@ impl WalkedTree {
         self.known.contains_key(&pid)
     }
 
-    fn is_member(&self, pid: u32, process: &Process) -> io::Result<bool> {
+    fn whose(&self, pid: u32, process: &Process) -> io::Result<Whose> {
+        let whose = |is_ours: bool| if is_ours { Whose::Ours } else { Whose::Others };
         if self.known.get(&pid) == Some(&process.start) {
-            return Ok(true);
+            return Ok(Whose::Ours);
         }
         if process.start < self.leader_start {
-            return Ok(false);
+            return Ok(Whose::Others);
         }
         if let Some(is_ours) = self.mark.is_limit(procfs::realtime_limit(pid)?, self.leader) {
-            return Ok(is_ours);
+            return Ok(whose(is_ours));
         }
         // The limit could not be set, or the program has set it for itself.
         if process.session == self.leader && self.leader != 0 {
-            return Ok(true);
+            return Ok(Whose::Ours);
         }
-        self.mark.variable().map_or(Ok(false), |variable| procfs::has_variable(pid, variable.as_bytes()))
+        if let Some(variable) = self.mark.variable()
+            && procfs::has_variable(pid, variable.as_bytes())?
+        {
+            return Ok(Whose::Ours);
+        }
+        // What is gone has no mark to read.
+        Ok(if procfs::start_time(pid) == Some(process.start) { Whose::Others } else { Whose::Gone })
     }
 
     /// Sends a signal to every member but one. How many were reached.
