@@ -1,7 +1,7 @@
-//! What is to be written down: what the core remembers of services, for the next guard.
+//! What is to be written down and told: what the core remembers of services, for the next guard, and what happened.
 //!
 //! A service changes several times on its way from its end to its next start, and the start does not wait for any of it to be
-//! written: only its last state is, as soon as the program is born, and before anybody is told.
+//! written: only its last state is, a moment after the program is born, and before anybody is answered.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +43,13 @@ struct Newborn {
     since: Instant,
     /// All of them run again, so nobody waits for them.
     again: bool,
+}
+
+impl Newborn {
+    /// For how long they are still left the processors.
+    fn peace(&self) -> Duration {
+        START_IN_PEACE.saturating_sub(now().since(self.since))
+    }
 }
 
 /// Whether a memory is written at an orderly end.
@@ -87,14 +94,12 @@ impl Guard {
     /// Waits until something happens or the time is over. Before that it wakes the other threads for what they have to do; but
     /// they, and the guard itself, would take a processor from a program that was just born.
     pub(super) fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> std::io::Result<()> {
-        let peace = |newborn: &Newborn| START_IN_PEACE.saturating_sub(now().since(newborn.since));
-        let in_peace = self.notes.newborn.map(|newborn| (newborn, peace(&newborn)));
-        let Some((newborn, peace)) = in_peace.filter(|(_, peace)| !peace.is_zero()) else {
+        let Some(newborn) = self.notes.newborn.filter(|newborn| !newborn.peace().is_zero()) else {
             self.catch_up();
             self.write_down_in_time();
             return self.system.wait(timeout, events);
         };
-        let at_most = timeout.map_or(peace, |timeout| timeout.min(peace));
+        let at_most = timeout.unwrap_or(Duration::MAX).min(newborn.peace());
         // What starts for the first time may be what others wait for.
         if newborn.again { self.system.wait_in_peace(at_most, events) } else { self.system.wait(Some(at_most), events) }
     }
@@ -174,13 +179,12 @@ impl Guard {
         let Ok(content) = serde_json::to_vec(&stored) else { return };
         // What an operator asked for has to survive a loss of power, and so has the file it is in from then on; the rest means
         // nothing after one.
-        let is_asked = asked.is_some();
         let durability = match self.services.get_mut(&id) {
             Some(local) if local.asked != asked => {
                 local.asked = asked;
                 Durability::Power
             }
-            _ if is_asked => Durability::Order,
+            _ if asked.is_some() => Durability::Order,
             Some(_) | None => Durability::Guard,
         };
         self.notes.disk.remember(store::path(&self.paths.memory(&self.instance), &name), content, durability);

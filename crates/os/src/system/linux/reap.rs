@@ -7,9 +7,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::event::Exit;
 
+/// To look who has ended, without waiting for it and without reaping it.
+const LOOK: i32 = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+
 /// How a process has ended; `None` if it has not. Our own children are not reaped by this.
 pub(super) fn end_of(pidfd: BorrowedFd<'_>, pid: u32) -> Option<Exit> {
-    const LOOK: i32 = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     match waitid(libc::P_PIDFD, u32::try_from(pidfd.as_raw_fd()).ok()?, LOOK) {
         Ok(Some(ended)) => Some(ended.exit),
         Ok(None) => None,
@@ -42,13 +44,13 @@ pub(super) fn exit_of_stranger(pidfd: BorrowedFd<'_>, pid: u32) -> Exit {
 
 /// A child that has ended and waits to be reaped.
 pub(super) fn next_ended_child() -> Option<u32> {
-    waitid(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).ok()?.map(|ended| ended.pid)
+    waitid(libc::P_ALL, 0, LOOK).ok()?.map(|ended| ended.pid)
 }
 
 /// Whether a child that nobody has reaped has ended.
 pub(super) fn has_ended(pid: u32) -> bool {
     // One that is not there has.
-    waitid(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map_or(true, |ended| ended.is_some())
+    waitid(libc::P_PID, pid, LOOK).map_or(true, |ended| ended.is_some())
 }
 
 /// Reaps a child whose end interests nobody any more.
