@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::command::{Ran, menshen};
 use crate::require;
-use crate::wait::{DEADLINE, until_some};
+use crate::wait::until_some;
 
 /// The first process: it runs each line that comes on the second serial port as a command, and answers with what that writes
 /// and, between a zero byte and the end of a line, its exit code. What is not asked for goes to the console.
@@ -40,6 +40,9 @@ const LIBRARIES: [&str; 3] = ["libc.so.6", "libgcc_s.so.1", "libm.so.6"];
 const LOADER: &str = "lib64/ld-linux-x86-64.so.2";
 /// Where Debian keeps libraries.
 const LIBRARY_FOLDER: &str = "lib/x86_64-linux-gnu";
+
+/// Longer than it takes to come up on a busy machine.
+const ANSWER_WITHIN: Duration = Duration::from_secs(180);
 
 /// See the module. It is switched off when this is dropped.
 #[derive(Debug)]
@@ -91,7 +94,7 @@ impl Computer {
             assert!(emulator.try_wait().unwrap().is_none(), "the emulator ended: {}", said_by(folder.path()));
             UnixStream::connect(&path).ok()
         });
-        port.set_read_timeout(Some(DEADLINE)).unwrap();
+        port.set_read_timeout(Some(ANSWER_WITHIN)).unwrap();
         let computer = Self { folder, emulator, port };
         computer.answer("it comes up").done();
         Some(computer)

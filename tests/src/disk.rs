@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::command::Ran;
+use crate::wait::until;
 
 /// A small file system in the place of a folder. The bed unmounts it at its end.
 #[derive(Debug)]
@@ -50,12 +51,13 @@ impl Disk {
         if ballast.is_dir() { fs::remove_dir_all(ballast) } else { fs::remove_file(ballast) }.unwrap();
     }
 
-    /// Lets nobody write any more. The kernel refuses that while somebody has a file open for writing.
+    /// Lets nobody write any more. The kernel refuses that while somebody has a file open for writing, and what a guard that
+    /// was killed had open is closed a moment after it.
     ///
     /// # Panics
-    /// When it is refused.
+    /// When it goes on being refused.
     pub fn make_read_only(&self) {
-        self.remount("remount,ro");
+        until("nobody has a file open for writing", || self.remount("remount,ro").code == 0);
     }
 
     /// Lets everybody write again.
@@ -63,11 +65,11 @@ impl Disk {
     /// # Panics
     /// When that is refused.
     pub fn make_writable(&self) {
-        self.remount("remount,rw");
+        self.remount("remount,rw").done();
     }
 
-    fn remount(&self, options: &str) {
-        Ran::of(Command::new("mount").args(["-o", options]).arg(&self.0)).done();
+    fn remount(&self, options: &str) -> Ran {
+        Ran::of(Command::new("mount").args(["-o", options]).arg(&self.0))
     }
 
     fn ballast(&self) -> PathBuf {

@@ -72,8 +72,9 @@ fn files(folder: &Path, stem: &str) -> Vec<u8> {
     let mut closed: Vec<String> =
         entries.filter(|name| name.starts_with(&format!("{stem}.0")) && name.ends_with(".log")).collect();
     closed.sort();
-    closed.push(format!("{stem}.log"));
-    closed.iter().flat_map(|name| fs::read(folder.join(name)).unwrap()).collect()
+    // There is none for a moment after one was closed.
+    let current = fs::read(folder.join(format!("{stem}.log"))).unwrap_or_default();
+    closed.iter().flat_map(|name| fs::read(folder.join(name)).unwrap()).chain(current).collect()
 }
 
 /// Compares without printing megabytes.

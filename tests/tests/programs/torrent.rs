@@ -119,7 +119,7 @@ fn of_a_torrent_every_byte_is_on_disk_and_with_a_follower_while_files_are_closed
         let rotate = format!("size = \"128KiB\", keep = 0, total = \"0B\", compress = \"{compress}\"");
         let bed = Bed::new(Trees::Walk, &definition(&rotate)).up();
         let follower = Follower::start(&bed, LINES);
-        bed.menshen(["start", "seq"]).done();
+        bed.menshen(["start", "seq", "--no-wait"]).done();
         bed.await_entry(Mark::BEGIN, "seq", State::Stopped);
         let given = follower.given();
         assert_eq!((given.len(), sum(&given)), (written.len(), sum(&written)), "{compress}: the follower");
@@ -135,7 +135,7 @@ fn of_a_torrent_what_retention_leaves_is_its_end_byte_for_byte() {
     let written = written(LINES);
     let bed = Bed::new(Trees::Walk, &definition("size = \"128KiB\", keep = 3, compress = \"zstd\"")).up();
     let follower = Follower::start(&bed, LINES);
-    bed.menshen(["start", "seq"]).done();
+    bed.menshen(["start", "seq", "--no-wait"]).done();
     bed.await_entry(Mark::BEGIN, "seq", State::Stopped);
     let given = follower.given();
     let folder = PathBuf::from(bed.service("seq").log_folder);

@@ -36,7 +36,7 @@ fn the_guard_says_that_it_guards_and_asks_for_time_while_it_stops_everything() {
 
     assert!(hear(&socket, "READY=1").contains("STATUS=guarding 1 services"));
     // Whoever waited for that can speak to it.
-    bed.menshen(["status"]).done();
+    bed.menshen(["events"]).done();
     bed.await_file("is-there");
     let environment = std::fs::read_to_string(bed.path("env")).unwrap();
     assert!(environment.contains("TOLD=everybody"), "{environment}");
