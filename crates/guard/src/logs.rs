@@ -1,7 +1,7 @@
 //! What services write, on its way to disk and back.
 //!
 //! - On the way: `collector` is the thread; for each log it has a `service`, whose output `writing` writes: `raw` byte for
-//!   byte, or `formatted` line by line. `pour` moves bytes to the end of the `current` file, which `rotate` says when to
+//!   byte, or `formatted` line by line, with a `tail` and an `undo` for the next guard. `pour` moves bytes to the end of the `current` file, which `rotate` says when to
 //!   close; `index` notes when. `ears` passes `lines` on to `tap`s, `journald` and probes.
 //! - Behind it: `worker` is the thread that `tend`s closed logs. Their `names` say all there is to know about them.
 //! - Back: [`read`], and [`Follow`] to wait for more.
@@ -22,21 +22,24 @@ mod raw;
 pub mod read;
 mod rotate;
 mod service;
+mod tail;
 mod tap;
 mod tend;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod undo;
 mod worker;
 mod writing;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use menshen_os::output::{JournalSocket, Pipe, ReadWaker, Readers};
 use menshen_plan::definition::Log;
@@ -140,23 +143,27 @@ impl Drop for WakeAtEnd {
 }
 
 impl Logs {
-    /// Starts the collector.
+    /// Starts the collector, and has undone what another left unfinished in the folder of the guard's pipes.
     ///
     /// # Errors
-    /// When the system has no threads or descriptors left.
-    pub fn start(report: impl Fn(Report) + Send + 'static) -> io::Result<Self> {
-        Self::start_with(JournalSocket::PATH.into(), report)
+    /// When that cannot be read or written, or the system has no threads or descriptors left.
+    pub fn start(pipes: &Path, report: impl Fn(Report) + Send + 'static) -> io::Result<Self> {
+        Self::start_with(pipes, JournalSocket::PATH.into(), report)
     }
 
     /// Starts the collector with a systemd journal that listens elsewhere.
     ///
     /// # Errors
-    /// When the system has no threads or descriptors left.
-    pub fn start_with(journal_socket: PathBuf, report: impl Fn(Report) + Send + 'static) -> io::Result<Self> {
+    /// As [`Self::start`].
+    pub fn start_with(
+        pipes: &Path,
+        journal_socket: PathBuf,
+        report: impl Fn(Report) + Send + 'static,
+    ) -> io::Result<Self> {
         let readers = Readers::new()?;
         let waker = readers.waker();
         let (commands, received) = sync_channel(COMMANDS_MAX);
-        let collector = Collector::new(readers, received, journal_socket, Box::new(report))?;
+        let collector = Collector::new(readers, received, pipes, journal_socket, Box::new(report))?;
         let thread = std::thread::Builder::new().name("logs".to_owned()).spawn(|| collector.run())?;
         Ok(Self(Arc::new(Shared {
             commands,
@@ -201,6 +208,16 @@ impl Logs {
         }
     }
 
+    /// Waits for the flushes that were begun with [`Self::flush_soon`], but no longer than this: the last line of a run that
+    /// has no end would otherwise go on with the first of the next.
+    pub fn await_flushes(&self, log: LogId, at_most: Duration) {
+        let flushes = self.outlets().get(&log).map(|outlet| Arc::clone(&outlet.flushes));
+        if let Some(flushes) = flushes {
+            self.wake();
+            flushes.wait(at_most);
+        }
+    }
+
     /// Calls `then`, from the collector's thread, when everything the pipes hold now is in the files, a last line without an
     /// end included. If it cannot be written now, it stays in the pipes, and `then` is called all the same.
     pub fn flush(&self, log: LogId, then: impl FnOnce() + Send + 'static) {
@@ -209,7 +226,8 @@ impl Logs {
 
     /// The same for one who has something more urgent to do before he calls [`Self::wake`], and does not wait for it.
     pub fn flush_soon(&self, log: LogId) {
-        let command = Command::Flush(log, Then::new(|| ()));
+        let then = self.outlets().get(&log).map(|outlet| outlet.flushes.ask());
+        let command = Command::Flush(log, then.unwrap_or_default());
         match self.0.commands.try_send(command) {
             Ok(()) => self.0.unheard.store(true, Ordering::Release),
             // It takes them all when it is awake.

@@ -88,8 +88,18 @@ fail_points! {
     LogOpened = "log-opened",
     /// When the next bytes of a log were written has been noted; they are not written.
     LogTimeNoted = "log-time-noted",
+    /// Where a log ends, to which lines are about to be added, has been noted.
+    LogNoted = "log-noted",
+    /// What a guard before left unfinished of a log has been undone.
+    LogUndone = "log-undone",
     /// Bytes have gone into a log.
     LogWritten = "log-written",
+    /// What a line begins with, whose end is not there yet, has been kept.
+    LogTailKept = "log-tail-kept",
+    /// The bytes that lines in a log were made of have left their pipe.
+    LogTaken = "log-taken",
+    /// Where the log ended is not noted any more.
+    LogNoteCleared = "log-note-cleared",
     /// A log that is full has its final name; the times of its bytes have not.
     LogClosed = "log-closed",
     /// The times of its bytes have theirs.

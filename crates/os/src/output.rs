@@ -6,6 +6,6 @@
 mod platform;
 
 pub use platform::{
-    Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, open_program_end,
-    step_back,
+    Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, Spool,
+    open_program_end, step_back,
 };

@@ -1,9 +1,9 @@
 //! A program for the torture of guards: it writes numbered lines, and notes of itself what a checker has to know, so that
 //! nobody needs the guard's word for it.
 //!
-//! `chronicler FOLDER NAME [lives=FROM-TO] [codes=A,B] [child] [deaf]`: it lives for a time within these bounds, in
+//! `chronicler FOLDER NAME [lives=FROM-TO] [codes=A,B] [child] [deaf] [halting]`: it lives for a time within these bounds, in
 //! milliseconds, or until it is ended; ends with one of these codes in turn; starts a child that writes, too, and outlives
-//! it; passes over SIGTERM.
+//! it; passes over SIGTERM; halts within each line, after the first two words.
 //!
 //! In its folder it keeps `NAME.notes` (`start LIFE PID`, `end LIFE CODE`, `twin LIFE PID`) and, for each life and writer,
 //! how many lines have been written, `NAME.LIFE.WRITER.OUT` and `….ERR`.
@@ -20,6 +20,8 @@ use rustix::fs::FlockOperation;
 
 /// From one line to the next.
 const LINE_EVERY: Duration = Duration::from_millis(10);
+/// How long it halts within a line, if it does.
+const HALT: Duration = Duration::from_millis(2);
 /// Makes lines as long as those of real programs.
 const FILLING: &str =
     "and so it went on, line after line, as it had been told, and nobody knew whether somebody read along";
@@ -34,6 +36,7 @@ struct Told {
     codes: Vec<u8>,
     child: bool,
     deaf: bool,
+    halting: bool,
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -62,7 +65,8 @@ fn main() -> io::Result<ExitCode> {
         child.spawn()?;
     }
     let until = Instant::now() + told.lives_ms.map_or(STAY, |(from, to)| within(from, to, life));
-    write(&told.folder, &told.name, &life.to_string(), "main", until)?;
+    let halt = if told.halting { HALT } else { Duration::ZERO };
+    write(&told.folder, &told.name, &life.to_string(), "main", until, halt)?;
     let code = told.codes.get(life % told.codes.len().max(1)).copied().unwrap_or(0);
     note(&mut notes, &format!("end {life} {code}"))?;
     Ok(ExitCode::from(code))
@@ -75,7 +79,7 @@ fn child(folder: &Path, name: &str, life: &str) -> io::Result<ExitCode> {
         note(&mut notes, &format!("twin {life} {}", std::process::id()))?;
         return Ok(ExitCode::FAILURE);
     }
-    write(folder, name, life, "child", Instant::now() + STAY).map(|()| ExitCode::SUCCESS)
+    write(folder, name, life, "child", Instant::now() + STAY, Duration::ZERO).map(|()| ExitCode::SUCCESS)
 }
 
 fn parse(arguments: &[String]) -> Option<Told> {
@@ -87,6 +91,7 @@ fn parse(arguments: &[String]) -> Option<Told> {
         codes: Vec::new(),
         child: false,
         deaf: false,
+        halting: false,
     };
     for word in rest {
         match word.split_once('=') {
@@ -97,6 +102,7 @@ fn parse(arguments: &[String]) -> Option<Told> {
             Some(("codes", codes)) => told.codes = codes.split(',').map(str::parse).collect::<Result<_, _>>().ok()?,
             None if word == "child" => told.child = true,
             None if word == "deaf" => told.deaf = true,
+            None if word == "halting" => told.halting = true,
             Some(_) | None => return None,
         }
     }
@@ -131,17 +137,23 @@ fn within(from_ms: u64, to_ms: u64, life: usize) -> Duration {
 }
 
 /// Writes lines to both streams. Each is written before it is counted: at any instant there is at most one more than the count.
-fn write(folder: &Path, name: &str, life: &str, writer: &str, until: Instant) -> io::Result<()> {
+fn write(folder: &Path, name: &str, life: &str, writer: &str, until: Instant, halt: Duration) -> io::Result<()> {
     let count = |stream: &str| File::create(folder.join(format!("{name}.{life}.{writer}.{stream}")));
     let counts = [count("out")?, count("err")?];
-    // A single write of a line, so that it is in the pipe whole or not at all.
+    // Written at once, so that it is in the pipe whole or not at all.
     let streams: [&mut dyn io::Write; 2] = [&mut unbuffered(1)?, &mut unbuffered(2)?];
     let mut number = 0_u64;
     while Instant::now() < until {
         number += 1;
-        let line = format!("{name} {life} {writer} {number} {FILLING}\n");
+        let (begin, rest) = (format!("{name} {life}"), format!(" {writer} {number} {FILLING}\n"));
         for index in 0..streams.len() {
-            streams[index].write_all(line.as_bytes())?;
+            if halt.is_zero() {
+                streams[index].write_all(format!("{begin}{rest}").as_bytes())?;
+            } else {
+                streams[index].write_all(begin.as_bytes())?;
+                std::thread::sleep(halt);
+                streams[index].write_all(rest.as_bytes())?;
+            }
             counts[index].write_all_at(&number.to_le_bytes(), 0)?;
         }
         std::thread::sleep(LINE_EVERY);

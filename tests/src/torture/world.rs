@@ -49,13 +49,6 @@ pub(super) struct Cast {
     pub keeps_all: bool,
 }
 
-impl Cast {
-    /// Whether a guard that is killed may lose what it had taken and not written: lines are formatted between the two.
-    pub(super) fn loses_some(&self) -> bool {
-        self.format != Format::Raw
-    }
-}
-
 const NO_WAIT: &str = "restart = { delay = \"20ms\", max = \"20ms\", jitter = 0.0 }\nbreaker.failures = 0\n";
 const KEEP_ALL: &str = "log.rotate = { size = \"64KiB\", keep = 0, total = \"0B\" }\n";
 const KEEP_ALL_GZIP: &str = "log.rotate = { size = \"48KiB\", keep = 0, total = \"0B\", compress = \"gzip\" }\n";
@@ -70,7 +63,7 @@ pub(super) const CAST: [Cast; 10] = [
     Cast {
         name: "mayfly",
         part: Part::Mortal,
-        program: "lives=50-400 codes=1,0,3",
+        program: "lives=50-400 codes=1,0,3 halting",
         more: NO_WAIT,
         format: Format::Json,
         keeps_all: true,
@@ -86,12 +79,19 @@ pub(super) const CAST: [Cast; 10] = [
     Cast {
         name: "mouse",
         part: Part::Mortal,
-        program: "lives=1000-9000 codes=0",
+        program: "lives=1000-9000 codes=0 halting",
         more: NO_WAIT,
         format: Format::Text,
         keeps_all: true,
     },
-    Cast { name: "servant", part: Part::Commanded, program: "", more: "", format: Format::Json, keeps_all: true },
+    Cast {
+        name: "servant",
+        part: Part::Commanded,
+        program: "halting",
+        more: "",
+        format: Format::Json,
+        keeps_all: true,
+    },
     Cast { name: "steward", part: Part::Commanded, program: "child", more: "", format: Format::Raw, keeps_all: true },
     Cast {
         name: "mule",

@@ -11,6 +11,7 @@ use menshen_plan::definition::{ProbeKind, Rotate, Stop};
 use menshen_plan::{Input, Layer, ServiceName, ServicePlan, Source};
 
 use super::carry_out::{probe_role, role_name};
+use super::local::log_id;
 use super::status::{exit, tree};
 use super::store::{self, Remembered, Stored, StoredProcess};
 use super::{EndWhen, Guard};
@@ -59,6 +60,7 @@ impl Guard {
         }
         ended.extend(self.take_over_gone(remembered, running.as_ref()));
         for Ended { run, exit, tree } in ended {
+            self.logs.flush_soon(log_id(run.service));
             self.feed_later(Event::Exited { run, exit, oom: false, tree });
         }
     }

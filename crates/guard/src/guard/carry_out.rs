@@ -1,11 +1,12 @@
 //! Carrying out what the core wants, in the order it comes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use menshen_core::{Effect, Event, Record, RecordKind, Reply, Role, RunId, ServiceId, SignalTarget};
 use menshen_os::{Output, Place, Target};
 use menshen_plan::ServicePlan;
-use menshen_plan::definition::ProbeKind;
+use menshen_plan::definition::{LogFormat, ProbeKind};
 use menshen_plan::plan::ProbeCheck;
 
 use super::alert::{Delivery, Payload};
@@ -16,6 +17,10 @@ use super::status::wall;
 use super::{Guard, now};
 use crate::probe::{self, Miss};
 use crate::program;
+
+/// How long a start waits, at most, for the last line of the run before to be taken for one. It takes a fraction of this unless
+/// the disk stands still.
+const LAST_LINE_WITHIN: Duration = Duration::from_millis(20);
 
 impl Guard {
     /// Drains the core. What is carried out may lead to more.
@@ -92,6 +97,9 @@ impl Guard {
         let program = program::of_role(plan, run.role, around);
         let place = Place { service: plan.name.to_string(), role: role_name(run.role).to_owned() };
         if is_main {
+            if plan.log.format != LogFormat::Raw {
+                self.logs.await_flushes(log_id(run.service), LAST_LINE_WITHIN);
+            }
             self.logs.begin_run(log_id(run.service), run.number);
         }
         let has_limits = plan.limits.memory.is_some() || plan.limits.cpu.is_some() || plan.limits.tasks.is_some();

@@ -118,6 +118,8 @@ impl Guard {
         match self.jobs.get(token) {
             Some(Job::Run(run)) => {
                 let run = *run;
+                // What was left of it may have begun a line, too.
+                self.logs.flush_soon(log_id(run.service));
                 self.jobs.remove(token);
                 self.feed(Event::TreeEmpty { run });
             }

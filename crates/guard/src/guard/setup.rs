@@ -61,7 +61,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let tasks = Tasks::start().map_err(failed("starting the task thread"))?;
     let (disk, next_sequence, opened) = open_disk(&paths.memory(&instance), &plan, &inputs)?;
     let log_reports = LogReports::default();
-    let logs = start_logs(&inputs, &log_reports).map_err(failed("starting the log thread"))?;
+    let logs = start_logs(&paths.pipes(&instance), &inputs, &log_reports).map_err(failed("starting the log thread"))?;
     watcher.iter_mut().for_each(|watcher| watcher.begin(&logs));
     let hub = Hub::new(next_sequence - 1);
     let shared = Shared {
@@ -220,9 +220,9 @@ fn open_disk(memory: &Path, plan: &Plan, inputs: &Inputs) -> Result<(Disk, u64, 
     Ok((disk.map_err(failed("starting the disk thread"))?, next_sequence, opened))
 }
 
-fn start_logs(inputs: &Inputs, reports: &LogReports) -> std::io::Result<Logs> {
+fn start_logs(pipes: &Path, inputs: &Inputs, reports: &LogReports) -> std::io::Result<Logs> {
     let (inputs, reports) = (inputs.clone(), reports.clone());
-    Logs::start(move |report| reports.push(report, &inputs))
+    Logs::start(pipes, move |report| reports.push(report, &inputs))
 }
 
 fn failed(doing: &'static str) -> impl FnOnce(std::io::Error) -> GuardError {

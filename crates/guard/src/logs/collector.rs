@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,7 @@ pub(super) enum Command {
 }
 
 /// Is called when it is dropped: always once, wherever a request ends.
+#[derive(Default)]
 pub(super) struct Then(Option<Box<dyn FnOnce() + Send>>);
 
 impl Then {
@@ -92,6 +93,7 @@ impl Collector {
     pub(super) fn new(
         readers: Readers,
         commands: Receiver<Command>,
+        pipes: &Path,
         journal_socket: PathBuf,
         report: Box<dyn Fn(Report) + Send>,
     ) -> io::Result<Self> {
@@ -106,7 +108,7 @@ impl Collector {
             timers: BTreeSet::new(),
             taps: Taps::default(),
             journald: Journald::new(journal_socket),
-            scratch: Scratch::new()?,
+            scratch: Scratch::new(pipes)?,
             worker,
         })
     }

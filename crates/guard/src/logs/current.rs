@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use menshen_os::error::describe;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Folder, create_folder};
-use menshen_os::output::{FileId, LogFile};
+use menshen_os::output::{FileId, FileState, LogFile};
 
 use super::index::IndexWriter;
 use super::names::{Closed, Listing, Part, Stem};
@@ -152,6 +152,19 @@ impl Current {
             open.started_ms.get_or_insert(now.wall_ms);
         }
         Ok(result)
+    }
+
+    /// Where it is, and what it is now, as far as the guard knows. `None` before it was opened.
+    pub(super) fn state(&self) -> Option<(&Path, FileState)> {
+        self.open.as_ref().map(|open| (self.path.as_path(), FileState { id: open.id, length: open.length }))
+    }
+
+    /// Makes it as long as it was before.
+    pub(super) fn cut(&mut self, length: u64) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.file.set_length(length)?;
+        open.length = length;
+        Ok(())
     }
 
     /// Gives it its final name. What comes next goes into a new file. An empty file stays.

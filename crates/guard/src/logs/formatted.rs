@@ -1,23 +1,30 @@
 //! The lines of both streams in one file, each with its time and stream.
 //!
-//! Taking bytes from the pipe, making lines of them and appending the lines are three steps. A guard that is killed between
-//! the first and the last loses what is between.
+//! Lines are made of what a pipe still holds, and it is taken out when they are in the file, so that a guard that is killed
+//! has done both or neither: see [`super::undo`].
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use menshen_api::types::Stream;
+use menshen_os::error::describe;
+use menshen_os::output::{LogFile, Pipe};
 use menshen_plan::definition::Rotate;
 
 use super::current::Current;
 use super::ears::Hearing;
 use super::format::{LineFormat, Stamp};
-use super::lines::{Ends, Piece, Splitter};
+use super::lines::{Ends, LINE_BYTES_MAX, Piece, Splitter};
 use super::names::Stem;
 use super::now::Now;
-use super::pour::{Pending, Pour, Progress};
-use super::rotate::Limits;
+use super::pour::{Pour, Progress, WRITE_BYTES_MAX};
+use super::raw::Scratch;
+use super::rotate::{Limits, Room};
+use super::tail::Tail;
+use super::trouble::Trouble;
+use super::undo::{Step, Undo};
 use super::writing::Input;
 
 /// Both streams.
@@ -27,22 +34,53 @@ pub(super) struct Formatted {
     pub(super) limits: Limits,
     pub(super) format: LineFormat,
     splitters: [Splitter; 2],
-    /// Lines that are not in the file yet.
-    pending: Pending,
+    tails: [Tail; 2],
+    made: Made,
     /// Whether the file was looked at: whose it is, and how it ends.
     joined: bool,
 }
 
+/// Lines of one stream that are not in the file yet.
+#[derive(Debug)]
+struct Made {
+    stream: Stream,
+    lines: Vec<u8>,
+    /// Where each line ends.
+    ends: Vec<Place>,
+    /// The end of all.
+    end: Place,
+    /// Up to here they are in the file, and what they were made of has left the pipe.
+    done: Place,
+}
+
+/// A place among lines, and in what they are made of, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    lines: usize,
+    pipe: usize,
+}
+
+/// What a step works with.
+pub(super) struct Tools<'a, 'h> {
+    pub(super) pipes: &'a [Pipe; 2],
+    pub(super) undo: &'a mut Undo,
+    pub(super) hearing: &'a mut Hearing<'h>,
+    pub(super) progress: &'a mut Progress,
+}
+
 impl Formatted {
-    pub(super) fn new(folder: &Arc<Path>, format: LineFormat, rotate: &Rotate) -> Self {
-        Self {
+    /// Goes on with what another guard kept of a line.
+    pub(super) fn new(folder: &Arc<Path>, format: LineFormat, rotate: &Rotate, pipes: &[Pipe; 2]) -> io::Result<Self> {
+        let [(out, begun_out), (err, begun_err)] = [Tail::open(pipes[0].path())?, Tail::open(pipes[1].path())?];
+        Ok(Self {
             current: Current::new(Arc::clone(folder), Stem::Output),
             limits: Limits::of_lines(rotate),
             format,
-            splitters: [Splitter::default(), Splitter::default()],
-            pending: Pending::default(),
+            splitters: [begun_out, begun_err].map(Splitter::resume),
+            tails: [out, err],
+            made: Made::default(),
             joined: false,
-        }
+        })
     }
 
     /// Takes at most so many bytes of what the pipe holds, and appends the lines that are complete with them.
@@ -50,32 +88,39 @@ impl Formatted {
         &mut self,
         input: Input<'_>,
         bytes_max: usize,
-        buffer: &mut [u8],
+        scratch: &mut Scratch,
         hearing: &mut Hearing<'_>,
         progress: &mut Progress,
     ) -> io::Result<()> {
         let stamp = Stamp::new(hearing.now.wall_ms);
+        let Scratch { buffer, peek, undo, .. } = scratch;
         let mut left = bytes_max;
         loop {
-            self.append(hearing.now, progress)?;
+            self.append(&mut Tools { pipes: input.pipes, undo, hearing, progress })?;
             let most = left.min(buffer.len());
-            let Some(count) = input.pipe.read(&mut buffer[..most])? else { break };
-            self.format(&buffer[..count], input.stream, &stamp, hearing);
+            let count = peek.look(input.pipe(), &mut buffer[..most])?;
+            if count == 0 {
+                break;
+            }
+            self.make(&buffer[..count], input.stream, &stamp, hearing);
             left -= count;
         }
-        self.pending.shrink();
+        self.made.shrink();
         Ok(())
     }
 
-    fn format(&mut self, bytes: &[u8], stream: Stream, stamp: &Stamp, hearing: &mut Hearing<'_>) {
-        let (format, into) = (self.format, self.pending.add());
+    /// Makes lines of what a pipe holds next.
+    fn make(&mut self, bytes: &[u8], stream: Stream, stamp: &Stamp, hearing: &mut Hearing<'_>) {
+        let (format, made) = (self.format, self.made.begin(stream));
         let listens = hearing.any();
         self.splitters[stream as usize].push(bytes, |piece| {
-            format.write(stamp, stream, piece, into);
+            format.write(stamp, stream, piece, &mut made.lines);
+            made.ends.push(Place { lines: made.lines.len(), pipe: piece.next });
             if listens {
                 hearing.hear(stream, piece);
             }
         });
+        made.end = Place { lines: made.lines.len(), pipe: bytes.len() };
     }
 
     /// Goes on where another guard ended: what it left of a line is a line, and a file of the other format is closed.
@@ -88,45 +133,160 @@ impl Formatted {
             Pour { current: &mut self.current, limits: &self.limits, now, progress }.close();
         }
         if !self.current.ends_with_line()? {
-            self.pending.add().insert(0, b'\n');
+            self.current.append(now, |file, end| Ok((file.write_at(b"\n", end)?, ())))?;
         }
         self.joined = true;
         Ok(())
     }
 
     pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.made.is_done()
     }
 
-    fn append(&mut self, now: Now, progress: &mut Progress) -> io::Result<()> {
-        if !self.joined {
-            self.join(now, progress)?;
-        }
-        if self.pending.is_empty() {
+    /// Appends the lines that were made.
+    fn append(&mut self, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+        if self.made.is_done() {
             return Ok(());
         }
-        let mut pour = Pour { current: &mut self.current, limits: &self.limits, now, progress };
-        pour.run(&mut self.pending, usize::MAX, |_, _, _| ())
+        tools.undo.finish()?;
+        self.join(tools.hearing.now, tools.progress)?;
+        self.current.check()?;
+        while let Some(to) = self.next(tools.hearing.now, tools.progress)? {
+            self.step(to, tools)?;
+        }
+        Ok(())
+    }
+
+    /// Up to where the next step goes: it is within one file.
+    fn next(&mut self, now: Now, progress: &mut Progress) -> io::Result<Option<Place>> {
+        if self.made.is_done() {
+            return Ok(None);
+        }
+        if self.made.done.lines == self.made.end.lines {
+            return Ok(Some(self.made.end));
+        }
+        loop {
+            match self.current.room(&self.limits, now)? {
+                Room::Bytes(room) => return Ok(Some(self.made.line_end(room))),
+                Room::ToLineEnd(_) => return Ok(Some(self.made.line_end(1))),
+                Room::None => {
+                    Pour { current: &mut self.current, limits: &self.limits, now, progress }.close();
+                    self.current.check()?;
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, to: Place, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+        let stream = self.made.stream as usize;
+        let begun = if to == self.made.end { self.splitters[stream].begun() } else { &[] };
+        let keeps = !begun.is_empty() || !self.tails[stream].is_empty();
+        let writes = to.lines > self.made.done.lines;
+        let log = self.current.state().filter(|_| writes).map(|(path, state)| (Cow::Borrowed(path), state));
+        let length = log.as_ref().map(|(_, state)| state.length);
+        let tail = keeps.then(|| self.tails[stream].next());
+        let mut noted = tools.undo.begin(&Step { log, tail: tail.map(|(path, number)| (Cow::Borrowed(path), number)) });
+        if keeps && let Err(error) = self.tails[stream].write(begun) {
+            self.tails[stream].forget();
+            noted = Err(error);
+        }
+        let is_empty = begun.is_empty();
+        let done = self.write(to, tools).and_then(|()| {
+            let bytes = to.pipe - self.made.done.pipe;
+            if bytes > 0 { tools.undo.take(&tools.pipes[stream], bytes) } else { Ok(()) }
+        });
+        if let Err(error) = done {
+            // What cannot be cut is noted, and the next guard may be able to.
+            length.map_or(Ok(()), |length| self.current.cut(length))?;
+            self.tails[stream].undo()?;
+            let _ = tools.undo.end();
+            return Err(error);
+        }
+        if keeps {
+            self.tails[stream].advance(is_empty);
+        }
+        self.made.done = to;
+        noted = noted.and(tools.undo.end());
+        let Hearing { troubles, report, .. } = tools.hearing;
+        match noted {
+            Ok(()) => troubles.end(Trouble::Noting, *report),
+            Err(error) => troubles.begin(Trouble::Noting, *report, || {
+                format!("output on its way to the log is not noted for the next guard: {}", describe(&error))
+            }),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, to: Place, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+        let mut at = self.made.done.lines;
+        while at < to.lines {
+            let part = &self.made.lines[at..to.lines.min(at + WRITE_BYTES_MAX)];
+            let write = |file: &LogFile, end| file.write_at(part, end).map(|count| (count, count));
+            let count = self.current.append(tools.hearing.now, write)?;
+            tools.progress.bytes += count;
+            at += count;
+        }
+        Ok(())
     }
 
     /// Appends what has no end yet: as a line if the run is over, as a piece if the guard is.
-    pub(super) fn finish(
-        &mut self,
-        stream: Stream,
-        ends: Ends,
-        hearing: &mut Hearing<'_>,
-        progress: &mut Progress,
-    ) -> io::Result<()> {
-        let stamp = Stamp::new(hearing.now.wall_ms);
-        let (format, into) = (self.format, self.pending.add());
+    pub(super) fn finish(&mut self, stream: Stream, ends: Ends, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+        self.append(tools)?;
+        if self.splitters[stream as usize].is_empty() {
+            return Ok(());
+        }
+        let stamp = Stamp::new(tools.hearing.now.wall_ms);
+        let (format, made) = (self.format, self.made.begin(stream));
         let each = |piece: Piece<'_>| {
-            format.write(&stamp, stream, piece, into);
-            hearing.hear(stream, piece);
+            format.write(&stamp, stream, piece, &mut made.lines);
+            tools.hearing.hear(stream, piece);
         };
         match ends {
             Ends::Here => self.splitters[stream as usize].end(each),
             Ends::Later => self.splitters[stream as usize].break_off(each),
         }
-        self.append(hearing.now, progress)
+        self.made.end = Place { lines: self.made.lines.len(), pipe: 0 };
+        self.append(tools)
+    }
+
+    /// Nothing more comes: what is kept of lines is in the file, or is lost with the log.
+    pub(super) fn forget(&mut self) {
+        self.tails.iter_mut().for_each(Tail::forget);
+    }
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        let none = Place::default();
+        Self { stream: Stream::Stdout, lines: Vec::new(), ends: Vec::new(), end: none, done: none }
+    }
+}
+
+impl Made {
+    /// Lines of a stream are made anew.
+    fn begin(&mut self, stream: Stream) -> &mut Self {
+        self.stream = stream;
+        self.lines.clear();
+        self.ends.clear();
+        self.done = Place::default();
+        self
+    }
+
+    fn is_done(&self) -> bool {
+        self.done == self.end
+    }
+
+    /// The first end of a line that is at least so many bytes ahead, or else the end of all.
+    fn line_end(&self, ahead: u64) -> Place {
+        let least = self.done.lines.saturating_add(usize::try_from(ahead).unwrap_or(usize::MAX));
+        let at = self.ends.partition_point(|end| end.lines < least);
+        // What comes after the last line belongs to it: it has no end.
+        self.ends.get(at).copied().filter(|end| end.lines < self.end.lines).unwrap_or(self.end)
+    }
+
+    /// Gives back memory that only much output needs.
+    fn shrink(&mut self) {
+        self.lines.shrink_to(LINE_BYTES_MAX);
+        self.ends.shrink_to(LINE_BYTES_MAX / size_of::<Place>());
     }
 }

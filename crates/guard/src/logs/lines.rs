@@ -71,6 +71,16 @@ impl Splitter {
         self.give(Ends::Later, each);
     }
 
+    /// For lines as programs write them, of which another guard had the beginning.
+    pub(super) const fn resume(begun: Vec<u8>) -> Self {
+        Self { begun, piece_bytes_max: LINE_BYTES_MAX }
+    }
+
+    /// What has not ended.
+    pub(super) fn begun(&self) -> &[u8] {
+        &self.begun
+    }
+
     /// Forgets what has not ended.
     pub(super) fn clear(&mut self) {
         self.begun.clear();

@@ -6,7 +6,6 @@ use memchr::memchr;
 use menshen_os::output::{LogFile, Moved, Peek, Pipe};
 
 use super::current::Current;
-use super::lines::LINE_BYTES_MAX;
 use super::now::Now;
 use super::rotate::{CUT_WITHIN_BYTES, Limits, Room};
 
@@ -53,11 +52,6 @@ impl Pending {
     /// The buffer to add more to.
     pub(super) fn add(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
-    }
-
-    /// Gives back memory that only much output needs.
-    pub(super) fn shrink(&mut self) {
-        self.bytes.shrink_to(LINE_BYTES_MAX);
     }
 
     pub(super) fn is_empty(&self) -> bool {

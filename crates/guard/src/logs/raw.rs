@@ -15,21 +15,26 @@ use super::current::Current;
 use super::ears::Hearing;
 use super::lines::Splitter;
 use super::names::Stem;
+use super::now::Now;
 use super::pour::{FromPipe, Pending, Pour, Progress, WRITE_BYTES_MAX};
 use super::rotate::{CUT_WITHIN_BYTES, Limits};
+use super::undo::Undo;
 
-/// Memory that is used by one service after the other.
+/// What is used by one service after the other.
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) buffer: Vec<u8>,
     peeked: Vec<u8>,
-    peek: Peek,
+    pub(super) peek: Peek,
+    pub(super) undo: Undo,
 }
 
 impl Scratch {
-    pub(super) fn new() -> io::Result<Self> {
+    /// With what has to be undone in the folder of the guard's pipes.
+    pub(super) fn new(pipes: &Path) -> io::Result<Self> {
         let peeked = vec![0; usize::try_from(CUT_WITHIN_BYTES).unwrap_or(usize::MAX)];
-        Ok(Self { buffer: vec![0; WRITE_BYTES_MAX], peeked, peek: Peek::new()? })
+        let undo = Undo::open(pipes)?;
+        Ok(Self { buffer: vec![0; WRITE_BYTES_MAX], peeked, peek: undo.peek()?, undo })
     }
 }
 
@@ -82,7 +87,7 @@ impl Raw {
         progress: &mut Progress,
     ) -> io::Result<()> {
         let now = hearing.now;
-        let Scratch { buffer, peeked, peek } = scratch;
+        let Scratch { buffer, peeked, peek, .. } = scratch;
         let listening = hearing.any();
         if !listening {
             self.splitter.clear();
@@ -99,6 +104,17 @@ impl Raw {
             Way::Move => pour.run(&mut FromPipe { pipe, peek, buffer: peeked }, bytes_max, hear),
             Way::ReadAndWrite(pending) => read_and_write(pipe, bytes_max, peeked, pending, pour, hear),
         }
+    }
+
+    /// Writes what another guard kept of a line, when it made lines of this stream.
+    pub(super) fn begin_with(&mut self, bytes: &[u8], now: Now, progress: &mut Progress) -> io::Result<()> {
+        let mut pending = Pending::default();
+        pending.add().extend_from_slice(bytes);
+        Pour { current: &mut self.current, limits: &self.limits, now, progress }.run(
+            &mut pending,
+            usize::MAX,
+            |_, _, _| (),
+        )
     }
 
     pub(super) fn has_pending(&self) -> bool {

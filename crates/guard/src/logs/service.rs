@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use menshen_api::types::Stream;
@@ -10,9 +10,11 @@ use menshen_os::file::Folder;
 use menshen_os::output::Pipe;
 use menshen_plan::definition::{AlsoLog, Log};
 
+use super::collector::Then;
 use super::current::make_folder;
 use super::ears::{Ears, Hearing, Run};
 use super::follow::Bell;
+use super::formatted::Tools;
 use super::journald::Journald;
 use super::lines::Ends;
 use super::names::Listing;
@@ -45,11 +47,42 @@ pub(super) struct Around<'a> {
 pub(super) struct Outlet {
     pub(super) bell: Bell,
     pub(super) run: Run,
+    pub(super) flushes: Arc<Flushes>,
 }
 
 impl Outlet {
     pub(super) fn new(run: u64) -> Self {
-        Self { bell: Bell::new(), run: Run::new(run) }
+        Self { bell: Bell::new(), run: Run::new(run), flushes: Arc::default() }
+    }
+}
+
+/// How many flushes were asked for that are not done yet.
+#[derive(Debug, Default)]
+pub(super) struct Flushes {
+    asked: Mutex<u32>,
+    done: Condvar,
+}
+
+impl Flushes {
+    /// One is asked for; it is done when what is returned is dropped.
+    pub(super) fn ask(self: &Arc<Self>) -> Then {
+        *self.asked() += 1;
+        let flushes = Arc::clone(self);
+        Then::new(move || {
+            *flushes.asked() -= 1;
+            flushes.done.notify_all();
+        })
+    }
+
+    /// Waits until all are done, but no longer than this.
+    pub(super) fn wait(&self, at_most: Duration) {
+        // Whether the time was over makes no difference to the caller.
+        let _ = self.done.wait_timeout_while(self.asked(), at_most, |asked| *asked > 0);
+    }
+
+    fn asked(&self) -> MutexGuard<'_, u32> {
+        // Every change of the number is one step.
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,7 +116,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn copy(&mut self, stream: Stream, bytes_max: usize) -> io::Result<()> {
-        let input = Input { pipe: &self.pipes[stream as usize], stream };
+        let input = Input { pipes: self.pipes, stream };
         self.writing.copy(input, bytes_max, self.scratch, &mut self.hearing, self.progress)
     }
 
@@ -99,7 +132,9 @@ impl Work<'_> {
     }
 
     fn finish(&mut self, ends: Ends) -> io::Result<()> {
-        self.writing.finish(ends, &mut self.hearing, self.progress)
+        let undo = &mut self.scratch.undo;
+        let mut tools = Tools { pipes: self.pipes, undo, hearing: &mut self.hearing, progress: self.progress };
+        self.writing.finish(ends, &mut tools)
     }
 }
 
@@ -107,19 +142,21 @@ impl Service {
     /// Opens its files, and goes on where they end.
     pub(super) fn open(log: LogId, spec: Spec, outlet: Outlet, now: Now) -> io::Result<Self> {
         let folder: Arc<Path> = Arc::from(spec.folder);
-        let mut writing = Writing::new(&folder, &spec.plan);
+        let pipes = [spec.stdout, spec.stderr];
+        let mut writing = Writing::new(&folder, &spec.plan, &pipes)?;
         let found = make_folder(&folder)?;
         if found == Folder::Found {
             writing.join(now, &mut Progress::default())?;
             writing.close_others(&folder, now)?;
         }
+        writing.take_tails(&pipes, now)?;
         let ears = Ears::new(log, spec.name.into(), spec.instance.into(), outlet.run);
         let mut service = Self {
             log,
             folder,
             found,
             plan: spec.plan,
-            pipes: [spec.stdout, spec.stderr],
+            pipes,
             writing,
             ears,
             bell: outlet.bell,
@@ -166,7 +203,9 @@ impl Service {
     pub(super) fn end(&mut self, ends: Ends, around: &mut Around<'_>) {
         self.work(around, |work| {
             work.drain()?;
-            work.finish(ends)
+            work.finish(ends)?;
+            work.writing.forget();
+            Ok(())
         });
     }
 
@@ -191,10 +230,15 @@ impl Service {
         self.work(around, |work| {
             work.finish(Ends::Later)?;
             work.writing.close(work.hearing.now, work.progress);
+            work.writing.forget();
             Ok(())
         });
         if self.paused_until.is_none() {
-            self.writing = Writing::new(&self.folder, &self.plan);
+            let (folder, plan) = (Arc::clone(&self.folder), self.plan.clone());
+            self.work(around, |work| {
+                *work.writing = Writing::new(&folder, &plan, work.pipes)?;
+                Ok(())
+            });
         }
     }
 

@@ -9,6 +9,8 @@ use super::{LogId, Report};
 pub(super) enum Trouble {
     /// Output cannot be written; it waits in the pipe.
     Writing,
+    /// Output is written, but what is on its way is not noted for the next guard.
+    Noting,
     /// A file cannot be closed; it is written on.
     Closing,
     /// Closed files cannot be compressed or removed.
@@ -50,6 +52,7 @@ impl Trouble {
     const fn over(self) -> &'static str {
         match self {
             Self::Writing => "output is written again",
+            Self::Noting => "output on its way to the log is noted for the next guard again",
             Self::Closing => "log files are closed again",
             Self::Tending => "closed log files are looked after again",
             Self::Journald => "the systemd journal takes lines again",

@@ -11,19 +11,26 @@ use menshen_plan::definition::{Log, LogFormat, Rotate};
 use super::current::Current;
 use super::ears::Hearing;
 use super::format::LineFormat;
-use super::formatted::Formatted;
+use super::formatted::{Formatted, Tools};
 use super::lines::Ends;
 use super::names::Stem;
 use super::now::Now;
 use super::pour::{Pour, Progress};
 use super::raw::{Raw, Scratch};
 use super::rotate::Limits;
+use super::tail::Tail;
 
 /// Where output comes from.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
-    pub(super) pipe: &'a Pipe,
+    pub(super) pipes: &'a [Pipe; 2],
     pub(super) stream: Stream,
+}
+
+impl<'a> Input<'a> {
+    pub(super) const fn pipe(self) -> &'a Pipe {
+        &self.pipes[self.stream as usize]
+    }
 }
 
 /// The files of one service that are being written.
@@ -36,11 +43,11 @@ pub(super) enum Writing {
 }
 
 impl Writing {
-    /// Nothing is opened yet.
-    pub(super) fn new(folder: &Arc<Path>, plan: &Log) -> Self {
-        let formatted = |format| Self::Formatted(Box::new(Formatted::new(folder, format, &plan.rotate)));
+    /// No file is opened yet.
+    pub(super) fn new(folder: &Arc<Path>, plan: &Log, pipes: &[Pipe; 2]) -> io::Result<Self> {
+        let formatted = |format| Ok(Self::Formatted(Box::new(Formatted::new(folder, format, &plan.rotate, pipes)?)));
         match plan.format {
-            LogFormat::Raw => Self::Raw(Box::new(Stream::ALL.map(|stream| Raw::new(folder, stream, &plan.rotate)))),
+            LogFormat::Raw => Ok(Self::Raw(Box::new(Stream::ALL.map(|stream| Raw::new(folder, stream, &plan.rotate))))),
             LogFormat::Text => formatted(LineFormat::Text),
             LogFormat::Json => formatted(LineFormat::Json),
         }
@@ -65,6 +72,19 @@ impl Writing {
         }
     }
 
+    /// Writes what another guard kept of lines, if it made some and this one does not.
+    pub(super) fn take_tails(&mut self, pipes: &[Pipe; 2], now: Now) -> io::Result<()> {
+        let Self::Raw(streams) = self else { return Ok(()) };
+        for (raw, pipe) in streams.iter_mut().zip(pipes) {
+            let (mut tail, begun) = Tail::open(pipe.path())?;
+            if !begun.is_empty() {
+                raw.begin_with(&begun, now, &mut Progress::default())?;
+                tail.forget();
+            }
+        }
+        Ok(())
+    }
+
     /// Follows other rules from now on.
     pub(super) fn set_rotate(&mut self, rotate: &Rotate) {
         match self {
@@ -84,9 +104,9 @@ impl Writing {
     ) -> io::Result<()> {
         match self {
             Self::Raw(streams) => {
-                streams[input.stream as usize].copy(input.pipe, bytes_max, scratch, hearing, progress)
+                streams[input.stream as usize].copy(input.pipe(), bytes_max, scratch, hearing, progress)
             }
-            Self::Formatted(formatted) => formatted.copy(input, bytes_max, &mut scratch.buffer, hearing, progress),
+            Self::Formatted(formatted) => formatted.copy(input, bytes_max, scratch, hearing, progress),
         }
     }
 
@@ -99,15 +119,23 @@ impl Writing {
     }
 
     /// Writes, and passes on, what has no end yet.
-    pub(super) fn finish(&mut self, ends: Ends, hearing: &mut Hearing<'_>, progress: &mut Progress) -> io::Result<()> {
+    pub(super) fn finish(&mut self, ends: Ends, tools: &mut Tools<'_, '_>) -> io::Result<()> {
         match self {
             Self::Raw(streams) => {
-                streams.iter_mut().for_each(|raw| raw.end(hearing));
+                streams.iter_mut().for_each(|raw| raw.end(tools.hearing));
                 Ok(())
             }
             Self::Formatted(formatted) => {
-                Stream::ALL.into_iter().try_for_each(|stream| formatted.finish(stream, ends, hearing, progress))
+                Stream::ALL.into_iter().try_for_each(|stream| formatted.finish(stream, ends, tools))
             }
+        }
+    }
+
+    /// Leaves nothing to the next guard.
+    pub(super) fn forget(&mut self) {
+        match self {
+            Self::Raw(_) => {}
+            Self::Formatted(formatted) => formatted.forget(),
         }
     }
 

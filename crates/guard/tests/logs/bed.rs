@@ -38,7 +38,7 @@ impl Bed {
             // The receiver goes first when a test ends.
             let _ = sender.send(report);
         };
-        Self { logs: Logs::start_with(journal, report).unwrap(), folder, reports }
+        Self { logs: Logs::start_with(folder.path(), journal, report).unwrap(), folder, reports }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

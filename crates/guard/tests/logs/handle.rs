@@ -72,7 +72,7 @@ fn a_program_that_writes_without_end_does_not_hold_a_flush_up() {
 #[test]
 fn a_collector_nobody_holds_any_more_ends() {
     let folder = tempfile::tempdir().unwrap();
-    let logs = Logs::start(|_| ()).unwrap();
+    let logs = Logs::start(folder.path(), |_| ()).unwrap();
     logs.attach(LogId(1), spec(folder.path(), 1, plan(LogFormat::Raw, 0))).unwrap();
     let mut follow = logs.follow(LogId(1)).unwrap();
     let mut tap = logs.tap(TapScope::All);

@@ -17,7 +17,7 @@ use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
-pub use copy::{FileId, FileState, LogFile, Moved, Peek, step_back};
+pub use copy::{FileId, FileState, LogFile, Moved, Peek, Spool, step_back};
 pub use journal::JournalSocket;
 
 use crate::error::context;
@@ -106,6 +106,12 @@ impl Pipe {
         fs::read_link(&link).ok().filter(|target| target.as_os_str() == removed)?;
         let end = rustix::fs::open(&link, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?;
         Some(Self { path: path.to_owned(), end })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A new end for a program to write into.

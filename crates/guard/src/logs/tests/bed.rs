@@ -63,7 +63,7 @@ impl Bed {
             outlet,
             plan,
             journald: Journald::new(folder.path().join("journal")),
-            scratch: Scratch::new().unwrap(),
+            scratch: Scratch::new(folder.path()).unwrap(),
             worker: Worker::idle(Readers::new().unwrap().waker()),
             reports: RefCell::default(),
             folder,
@@ -129,8 +129,15 @@ impl Bed {
     /// The guard was killed, and there is another.
     pub(super) fn restart(&mut self) {
         let spec = spec(self.folder.path(), &self.plan, Vec::new());
+        self.scratch = Scratch::new(self.folder.path()).unwrap();
         self.service = Service::open(LogId(1), spec, self.outlet.clone(), self.now).unwrap();
         self.with(Service::attached);
+    }
+
+    /// The same, and the other follows another plan.
+    pub(super) fn restart_with(&mut self, plan: Log) {
+        self.plan = plan;
+        self.restart();
     }
 
     /// Does all the work behind the loop.

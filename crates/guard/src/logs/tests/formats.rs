@@ -60,6 +60,36 @@ fn a_last_line_without_an_end_goes_on_when_only_the_guard_ends() {
 }
 
 #[test]
+fn a_line_goes_on_when_the_guard_is_killed_in_the_middle_of_it() {
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let mut bed = Bed::new(plan(format, 0));
+        let long = vec![b'x'; LINE_BYTES_MAX - 3];
+        for part in [&b"one\na"[..], b"b", b"", b"c\nd", &long, b"e\n", b"f"] {
+            bed.write(STDOUT, part);
+            bed.restart();
+            bed.write(STDERR, b"oh ");
+        }
+        bed.flush();
+        let long = format!("d{}e", "x".repeat(LINE_BYTES_MAX - 3));
+        assert_eq!(bed.texts(Query::default()), ["one", "abc", &long, "f", &"oh ".repeat(7)]);
+        bed.restart();
+        bed.flush();
+        assert_eq!(bed.texts(Query::default()).len(), 5, "what was begun was ended once");
+    }
+}
+
+#[test]
+fn a_line_that_was_begun_is_in_the_log_whatever_the_next_guards_format() {
+    let mut bed = Bed::new(plan(LogFormat::Json, 0));
+    bed.write(STDOUT, b"one\nha");
+    bed.pass(Duration::from_secs(1));
+    bed.restart_with(plan(LogFormat::Raw, 0));
+    bed.restart();
+    bed.write(STDOUT, b"lf\n");
+    assert_eq!(bed.texts(Query::default()), ["one", "half"]);
+}
+
+#[test]
 fn a_long_line_is_split_and_marked() {
     for format in [LogFormat::Text, LogFormat::Json] {
         let mut bed = Bed::new(plan(format, 0));

@@ -1,5 +1,5 @@
-//! From a pipe into a file, by the kernel: what leaves the pipe is in the file, and nothing else, at every instruction at
-//! which the guard may be killed. Reading and writing in two steps does not have that property.
+//! From a pipe into a file, or into another pipe, by the kernel: what leaves the one is in the other, and nothing else, at
+//! every instruction at which the guard may be killed. Reading and writing in two steps does not have that property.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
@@ -51,6 +51,18 @@ pub enum Moved {
 }
 
 impl FileId {
+    /// The file with this number on this device, as [`Self::parts`] has them.
+    #[must_use]
+    pub const fn new(device: u64, number: u64) -> Self {
+        Self { device, number }
+    }
+
+    /// Its device, and its number there.
+    #[must_use]
+    pub const fn parts(self) -> (u64, u64) {
+        (self.device, self.number)
+    }
+
     /// Which file this is about.
     #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
@@ -229,6 +241,77 @@ impl Peek {
     }
 }
 
+/// A pipe that takes bytes out of others, all of them at once, and loses them when it is told to. A FIFO of a name: whoever
+/// opens it next sees whether there is something in it, as long as anybody has held it meanwhile.
+#[derive(Debug)]
+pub struct Spool {
+    pipe: Pipe,
+    null: OwnedFd,
+}
+
+impl Spool {
+    /// Opens the FIFO at a path, and creates it first where it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be created or opened, or something else is in its place.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let pipe = Pipe::open(path, None)?;
+        let null = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { pipe, null })
+    }
+
+    /// Something to look into pipes with, that sees no more at once than this takes at once.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn peek(&self) -> io::Result<Peek> {
+        let peek = Peek::new()?;
+        let holds = |pipe| rustix::pipe::fcntl_getpipe_size(pipe);
+        if holds(&self.pipe.end)? < holds(&peek.write)? {
+            rustix::pipe::fcntl_setpipe_size(&peek.write, holds(&self.pipe.end)?)?;
+        }
+        Ok(peek)
+    }
+
+    /// How many bytes it holds.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn waiting(&self) -> io::Result<usize> {
+        self.pipe.waiting()
+    }
+
+    /// Takes the first bytes of a pipe that holds as many, at once if a [`Peek`] of this spool has seen them and it is empty.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn take(&self, from: &Pipe, bytes: usize) -> io::Result<()> {
+        moved(&from.end, &self.pipe.end, bytes)
+    }
+
+    /// Loses what it holds.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn clear(&self) -> io::Result<()> {
+        moved(&self.pipe.end, &self.null, self.waiting()?)
+    }
+}
+
+/// Moves so many bytes that are there.
+fn moved(from: &OwnedFd, to: &OwnedFd, bytes: usize) -> io::Result<()> {
+    let mut left = bytes;
+    while left > 0 {
+        match rustix::pipe::splice(from, None, to, None, left, SpliceFlags::NONBLOCK) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => left = left.saturating_sub(count),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 /// Lets everything else on the machine go before this thread.
 pub fn step_back() {
     // A thread that may not is as quick as any other; nothing depends on it.
@@ -285,6 +368,30 @@ mod tests {
         assert_eq!(pipe.waiting().unwrap(), 9);
         let empty = Pipe::open(&folder.path().join("empty"), None).unwrap();
         assert_eq!(peek.look(&empty, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_spool_takes_what_was_seen_at_once_and_tells_the_next_who_opens_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool");
+        let spool = Spool::open(&path).unwrap();
+        let peek = spool.peek().unwrap();
+        // Each of these writes takes a page of the pipe.
+        let pipe = written(&folder.path().join("out"), &[b'x'; 2049]);
+        for _ in 1..200 {
+            rustix::io::write(pipe.program_end().unwrap().0.as_fd(), &[b'x'; 2049]).unwrap();
+        }
+        let mut buffer = vec![0; 1 << 20];
+        let seen = peek.look(&pipe, &mut buffer).unwrap();
+        assert_eq!(seen, 200 * 2049);
+        spool.take(&pipe, seen - 1).unwrap();
+        assert_eq!((pipe.waiting().unwrap(), spool.waiting().unwrap()), (1, seen - 1));
+        let next = Spool::open(&path).unwrap();
+        drop(spool);
+        assert_eq!(next.waiting().unwrap(), seen - 1);
+        next.clear().unwrap();
+        assert_eq!(next.waiting().unwrap(), 0);
+        assert!(next.take(&pipe, 2).is_err(), "there is one byte");
     }
 
     #[test]
