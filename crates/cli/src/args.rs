@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Guards programs: starts them in order, checks their health, restarts them, keeps their logs.
 #[derive(Debug, Parser)]
-#[command(name = "menshen", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "menshen", version, propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready."
 )]

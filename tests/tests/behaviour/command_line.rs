@@ -45,6 +45,17 @@ fn exit_codes_tell_what_happened() {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    let bed = Bed::new(Trees::Walk, "");
+    assert_eq!(bed.menshen(["help"]).ended_with(0).text(), bed.menshen(["--help"]).ended_with(0).text());
+    for command in ["up", "status", "logs", "completions"] {
+        let help = bed.menshen(["help", command]).ended_with(0).text();
+        assert_eq!(help, bed.menshen([command, "--help"]).ended_with(0).text());
+    }
+    bed.menshen(["help", "nope"]).ended_with(2);
+}
+
+#[test]
 fn several_services_are_acted_on_and_one_that_fails_does_not_hide_the_others() {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");
