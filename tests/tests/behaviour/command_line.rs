@@ -41,6 +41,11 @@ fn exit_codes_tell_what_happened() {
         assert_eq!(ran.code, code, "{arguments:?}: {}{}", ran.text(), ran.stderr);
         assert!(code == 0 || code == 3 || !ran.stderr.is_empty(), "{arguments:?} says nothing");
         assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("Error {"), "{}", ran.stderr);
+        if arguments != ["nope"] {
+            let help = bed.menshen(["help", arguments[0]]).ended_with(0).text();
+            let (_, told) = help.split_once("Exit codes:").unwrap();
+            assert!(told.contains(&format!(" {code} ")), "{code} is not told in\n{help}");
+        }
     }
 }
 
