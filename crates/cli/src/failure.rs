@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use menshen_api::{ClientError, Problem, ProblemCode};
 
+use crate::guards;
+
 /// The exit codes of `menshen`; part of its contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -135,6 +137,7 @@ impl From<ClientError> for Failure {
                 let exit = if denied { Exit::NotPermitted } else { Exit::NoGuard };
                 Self::new(exit, format!("cannot reach the guard: {}", menshen_os::error::describe(&source)))
             }
+            ClientError::Silent { instance } => guards::silent(&instance),
             error @ (ClientError::Broken(_) | ClientError::Unreadable(_)) => {
                 Self::new(Exit::NoGuard, error.to_string())
             }

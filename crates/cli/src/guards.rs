@@ -16,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 
 /// A guard that works answers at once, whatever its services do.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A guard that may be running.
 pub(crate) struct Guard {
@@ -45,9 +45,9 @@ pub(crate) fn wait_for<T>(task: impl Future<Output = Result<T, Failure>>) -> Res
     runtime.block_on(task)
 }
 
-/// Speaks to the guard behind a socket.
-pub(crate) fn client(socket: PathBuf) -> Client {
-    Client::new(move || {
+/// Speaks to the guard of this name behind a socket.
+pub(crate) fn client(instance: &str, socket: PathBuf) -> Client {
+    Client::new(instance, move || {
         let socket = socket.clone();
         async move { local_socket::connect(&socket).await }
     })
@@ -78,7 +78,7 @@ impl Guards {
                 .into_iter()
                 .filter(|instance| arguments.instance.as_ref().is_none_or(|wanted| wanted == instance))
             {
-                let client = client(paths.control(&instance));
+                let client = client(&instance, paths.control(&instance));
                 let call = Call::new(endpoint);
                 match tokio::time::timeout(ANSWER_WITHIN, client.text(&call)).await {
                     Ok(Ok(answer)) => {
@@ -115,7 +115,7 @@ impl Guards {
     /// Tells of guards that are there and say nothing.
     pub(crate) fn note_missing(&self) {
         for instance in &self.silent {
-            output::note(format_args!("the guard '{instance}' does not answer; its services are not shown"));
+            output::note(format_args!("{}; its services are not shown", silent(instance).message));
         }
     }
 
@@ -137,9 +137,12 @@ impl Guards {
             return Failure::new(Exit::NotPermitted, message)
                 .help("root, the guard's own user and the group 'menshen' may; see [guard.access]");
         }
+        if let [only] = self.silent.as_slice() {
+            return silent(only);
+        }
         if !self.silent.is_empty() {
-            let message = format!("the guard '{}' does not answer", self.silent.join("', '"));
-            return Failure::new(Exit::NoGuard, message).help("it is stopped (SIGSTOP), or the machine is very busy");
+            let messages: Vec<String> = self.silent.iter().map(|instance| silent(instance).message).collect();
+            return Failure::new(Exit::NoGuard, messages.join("; ")).help("say with --instance NAME which you mean");
         }
         let folders: Vec<String> = self.looked_in.iter().map(|path| path.display().to_string()).collect();
         let name = self.wanted.as_ref().map(|name| format!(" named '{name}'")).unwrap_or_default();
@@ -170,9 +173,25 @@ impl Guards {
 
 /// Whether a guard of this name lives, whether it answers or not.
 pub(crate) fn is_held(instance: &str) -> bool {
-    let locks = all_paths().into_iter().map(|paths| paths.lock(instance)).filter(|path| path.exists());
-    let mut locks = locks.map(|path| Lock::take(&path));
-    locks.any(|lock| matches!(lock, Ok(None)))
+    all_paths().iter().any(|paths| matches!(Lock::is_held(&paths.lock(instance)), Ok(true)))
+}
+
+/// The process of the guard of this name that lives, whether it answers or not.
+pub(crate) fn holder(instance: &str) -> Option<u32> {
+    all_paths().iter().find_map(|paths| Lock::holder(&paths.lock(instance)))
+}
+
+/// What to say of a guard that is there and does not answer.
+pub(crate) fn silent(instance: &str) -> Failure {
+    let Some(pid) = holder(instance) else {
+        let message = format!("the guard '{instance}' does not answer");
+        return Failure::new(Exit::NoGuard, message).help("it is stopped (SIGSTOP), or the machine is very busy");
+    };
+    let message = format!("the guard '{instance}' (process {pid}) holds its lock but does not answer");
+    Failure::new(Exit::NoGuard, message).help(format!(
+        "it is stopped (SIGSTOP), or the machine is very busy: `kill -CONT {pid}` has it go on; \
+         after `kill -KILL {pid}` its services run on, and `menshen up` takes them over"
+    ))
 }
 
 /// The one of these services that a name means: `web`, or `shop/web` where several guards have one.

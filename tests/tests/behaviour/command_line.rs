@@ -155,7 +155,11 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
     let name = format!("guard.name={}", bed.instance());
     let ran = bed.menshen(["up", "--detach", "--wait", "--set", &name]).ended_with(0);
     let second = bed.menshen(["up", "--detach", "--set", &name]).ended_with(1);
-    assert!(second.stderr.contains("running already"), "{}", second.stderr);
+    let pid = std::fs::read_to_string(bed.home().join("run").join(format!("{}.lock", bed.instance()))).unwrap();
+    assert!(second.stderr.contains(&format!("is running already (process {pid})")), "{}", second.stderr);
+    assert!(second.stderr.contains("menshen reload") && second.stderr.contains("menshen down"), "{}", second.stderr);
+    let log = std::fs::read_to_string(bed.home().join("logs").join(bed.instance()).join("guard.log")).unwrap();
+    assert!(!log.contains("running already"), "the log is that of the guard that runs: {log}");
     assert!(ran.text().contains("web: running"), "{}{}", ran.text(), ran.stderr);
     let web = bed.main_process("web");
     bed.menshen(["down"]).done();
@@ -202,10 +206,39 @@ fn a_guard_that_has_been_ended_can_be_started_again_at_once() {
 fn a_frozen_guard_is_told_of_instead_of_waited_for() {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");
+    let name = format!("guard.name={}", bed.instance());
     bed.guard().signal(menshen_tests::Signal::STOP);
-    let ran = bed.menshen(["status"]).ended_with(6);
+    let who =
+        format!("the guard '{}' (process {}) holds its lock but does not answer", bed.instance(), bed.guard().pid);
+    for arguments in [&["status"][..], &["restart", "web"], &["up", "--detach", "--set", &name]] {
+        let ran = bed.menshen(arguments).ended_with(6);
+        assert!(ran.stderr.contains(&who), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("kill -CONT {}", bed.guard().pid)), "{arguments:?}: {}", ran.stderr);
+    }
     bed.guard().signal(menshen_tests::Signal::CONT);
-    assert!(ran.stderr.contains("does not answer"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_guard_that_freezes_while_it_is_waited_for_is_told_of() {
+    let definition = r#"
+        [service.web]
+        command = ["sh", "-c", "trap '' TERM; echo there > there; while :; do sleep 0.1; done"]
+        stop.timeout = "1h"
+    "#;
+    let bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_file("there");
+    let mut stop = bed.command();
+    stop.args(["stop", "web", "--timeout", "10m"]);
+    let ran = std::thread::scope(|scope| {
+        let ran = scope.spawn(move || menshen_tests::command::Ran::of(&stop));
+        bed.await_state("web", State::Stopping);
+        bed.guard().signal(menshen_tests::Signal::STOP);
+        ran.join().unwrap()
+    });
+    bed.guard().signal(menshen_tests::Signal::CONT);
+    let ran = ran.ended_with(6);
+    assert!(ran.stderr.contains("holds its lock but does not answer"), "{}", ran.stderr);
+    bed.main_process("web").signal(menshen_tests::Signal::KILL);
 }
 
 #[test]

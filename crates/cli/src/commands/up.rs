@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use menshen_api::ClientError;
 use menshen_api::types::{Service, State, Wanted};
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
@@ -15,11 +16,13 @@ use super::foreground;
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, client, wait_for};
+use crate::guards::{ANSWER_WITHIN, Guard, client, holder, silent, wait_for};
 use crate::output::{self, dim, state_style, styled};
 
 /// How long after the first look at the process in the background the next one comes; then ever later.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// How long a guard may take to begin: to read what is remembered, and to take over what runs.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// What the guard itself says is little; beyond this a new file is begun at its next start.
 const LOG_BYTES_MAX: u64 = 1 << 20;
 /// A look asks for every service, which is not for every moment.
@@ -41,7 +44,11 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
 
 /// Starts this very command in the background and waits until it guards.
 fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &str) -> Result<Exit, Failure> {
+    let timeout = menshen_plan::duration::parse(&up.timeout)
+        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     let paths = paths();
+    let guard = Guard::new(instance.to_owned(), client(instance, paths.control(instance)));
+    wait_for(refuse_second(&guard))?;
     let folder = paths.logs.join(instance);
     let log = folder.join("guard.log");
     let unusable = |error: std::io::Error| {
@@ -55,9 +62,6 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     command.args(background_arguments(up, source));
     command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
     let mut child = command.spawn().map_err(unusable)?;
-    let guard = Guard::new(instance.to_owned(), client(paths.control(instance)));
-    let timeout = menshen_plan::duration::parse(&up.timeout)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     wait_for(async {
         let services = await_guard(&guard, &mut child, &log, up.wait.then_some(timeout)).await?;
         if arguments.json {
@@ -79,6 +83,23 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
         let ready = services.iter().all(|service| !up.wait || is_settled_well(service));
         Ok(if ready { Exit::Done } else { Exit::NotReady })
     })
+}
+
+/// Refuses to start a guard where there is one, whether it answers or not.
+async fn refuse_second(guard: &Guard) -> Result<(), Failure> {
+    match tokio::time::timeout(ANSWER_WITHIN, guard.info()).await {
+        Ok(Ok(info)) => Err(runs_already(&guard.instance, info.pid)),
+        Ok(Err(ClientError::Silent { .. })) | Err(_) => Err(silent(&guard.instance)),
+        // Nobody is there, or who is says so when there are two.
+        Ok(Err(
+            ClientError::Unreachable(_) | ClientError::Problem(_) | ClientError::Broken(_) | ClientError::Unreadable(_),
+        )) => Ok(()),
+    }
+}
+
+fn runs_already(instance: &str, pid: u32) -> Failure {
+    Failure::new(Exit::Failed, format!("a guard named '{instance}' is running already (process {pid})"))
+        .help("`menshen reload` has it follow a changed definition; `menshen down` ends it")
 }
 
 /// The file of what a guard in the background says. One that has grown large is put aside, in the place of the last such.
@@ -113,6 +134,9 @@ async fn await_guard(
     let mut pause = FIRST_PAUSE;
     loop {
         if let Ok(Some(status)) = child.try_wait() {
+            if let Some(other) = holder(&guard.instance) {
+                return Err(runs_already(&guard.instance, other));
+            }
             let last = std::fs::read_to_string(log).unwrap_or_default();
             let last: Vec<&str> = last.lines().rev().take(10).collect();
             output::note(last.into_iter().rev().collect::<Vec<_>>().join("\n"));
@@ -120,16 +144,21 @@ async fn await_guard(
             return Err(Failure::new(Exit::Guard(code), "the guard has ended")
                 .help(format!("what it said is in {}", log.display())));
         }
-        // Another guard of the name may run already; then the one that was started ends.
-        if guard.pid().await == Some(child.id())
-            && let Ok(services) = guard.services().await
-            && timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled))
-        {
-            return Ok(services);
+        if let Ok(Some(services)) = tokio::time::timeout(ANSWER_WITHIN, services_of(guard, child.id())).await {
+            if timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled)) {
+                return Ok(services);
+            }
+        } else if begun.elapsed() >= FIRST_ANSWER_WITHIN.max(timeout.unwrap_or_default()) {
+            return Err(silent(&guard.instance));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// The services of this guard, if it is this process and answers. Another one of its name may run; then this one ends.
+async fn services_of(guard: &Guard, pid: u32) -> Option<Vec<Service>> {
+    if guard.pid().await? == pid { guard.services().await.ok() } else { None }
 }
 
 fn is_settled(service: &Service) -> bool {
