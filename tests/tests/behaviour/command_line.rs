@@ -171,11 +171,14 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
 fn a_service_that_never_becomes_ready_ends_the_wait_with_7() {
     let bed = Bed::new(
         Trees::Walk,
-        "[service.web]\ncommand = \"sleep 1000\"\nprobe.readiness = { exec = [\"false\"], interval = \"100ms\" }\n",
+        "[service.web]\ncommand = \"sleep 1000\"\nprobe.readiness = { exec = [\"false\"], interval = \"100ms\" }\n\
+         [service.later]\ncommand = \"sleep 1000\"\ndepends_on = [\"web\"]\n",
     );
     let name = format!("guard.name={}", bed.instance());
     let ran = bed.menshen(["up", "--detach", "--wait", "--timeout", "500ms", "--set", &name]).ended_with(7);
-    assert!(ran.text().contains("web"), "{}", ran.text());
+    let why = "web is running, not ready: its readiness probe failed: ";
+    assert!(ran.stderr.contains(why) && ran.stderr.contains("exit 1"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("later is"), "what waits for web is not to blame: {}", ran.stderr);
     bed.menshen(["start", "web", "--timeout", "200ms"]).ended_with(7);
     bed.menshen(["down"]).done();
 }

@@ -77,7 +77,7 @@ fn print_table(services: &[Service], several_guards: bool) {
 }
 
 /// The state, with what it does not say by itself.
-fn state_word(service: &Service) -> String {
+pub(super) fn state_word(service: &Service) -> String {
     let word = service.state.as_str();
     match (service.state, service.ready, service.healthy) {
         (State::Running, _, Some(false)) => format!("{word}, unhealthy"),

@@ -5,14 +5,16 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use menshen_api::ClientError;
-use menshen_api::types::{Service, State, Wanted};
+use menshen_api::client::Call;
+use menshen_api::types::{Service, ServiceDetail, State, Wanted};
+use menshen_api::{ClientError, Endpoint};
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::logs::TapScope;
 use menshen_os::paths::RUN_FOLDER_MODE;
 
 use super::foreground;
+use super::status::state_word;
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
@@ -57,7 +59,11 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     // First, so that it is this one that decides who may pass through what is above both.
     menshen_os::file::create_folder(&paths.run, RUN_FOLDER_MODE).map_err(unusable)?;
     menshen_os::file::create_folder(&folder, 0o750).map_err(unusable)?;
-    let file = open_log(&log).map_err(unusable)?;
+    let unopened = |error: std::io::Error| {
+        let why = menshen_os::error::describe(&error);
+        Failure::new(Exit::Failed, format!("going to the background: opening {}: {why}", log.display()))
+    };
+    let file = open_log(&log).map_err(unopened)?;
     let mut command = Command::new(std::env::current_exe().map_err(unusable)?);
     command.args(background_arguments(up, source));
     command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
@@ -80,8 +86,10 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
             child.id()
         ));
         output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
-        let ready = services.iter().all(|service| !up.wait || is_settled_well(service));
-        Ok(if ready { Exit::Done } else { Exit::NotReady })
+        if up.wait && !services.iter().all(is_settled_well) {
+            return Err(not_ready(&guard, &services).await);
+        }
+        Ok(Exit::Done)
     })
 }
 
@@ -154,6 +162,33 @@ async fn await_guard(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Which services are not ready, and why. One that only waits for another is not to blame.
+async fn not_ready(guard: &Guard, services: &[Service]) -> Failure {
+    let lacking = services.iter().filter(|service| !is_settled_well(service));
+    let (waiting, mut to_blame): (Vec<&Service>, Vec<&Service>) =
+        lacking.partition(|service| service.state == State::Waiting);
+    if to_blame.is_empty() {
+        to_blame = waiting;
+    }
+    let mut told = Vec::new();
+    for service in &to_blame {
+        told.push(format!("{} is {}: {}", service.name, state_word(service), why_not_ready(guard, service).await));
+    }
+    let names: Vec<String> = to_blame.iter().map(|service| format!("`menshen status {}`", service.name)).collect();
+    Failure::new(Exit::NotReady, told.join("\n       ")).help(format!("{} says more", names.join(", ")))
+}
+
+/// What its probe says as long as it runs, and else why it is in its state.
+async fn why_not_ready(guard: &Guard, service: &Service) -> String {
+    let runs = matches!(service.state, State::Starting | State::Running);
+    let call = Call::about(Endpoint::GetService, &service.name);
+    let detail: Result<ServiceDetail, ClientError> = guard.client.call(&call).await;
+    let probes = detail.ok().filter(|_| runs).map(|detail| detail.probes).unwrap_or_default();
+    let failing = probes.into_iter().find_map(|probe| Some((probe.kind, probe.last_error?)));
+    let why = failing.map(|(kind, error)| format!("its {kind} probe failed: {error}"));
+    output::printable(&why.unwrap_or_else(|| service.reason.clone()))
 }
 
 /// The services of this guard, if it is this process and answers. Another one of its name may run; then this one ends.
