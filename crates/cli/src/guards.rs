@@ -1,7 +1,8 @@
 //! Finding running guards and speaking to them.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_api::client::Call;
@@ -21,7 +22,7 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A guard that may be running.
 pub(crate) struct Guard {
     pub instance: String,
-    pub client: Client,
+    pub client: Arc<Client>,
     /// What it answered when it was asked whether it is there, to whoever asks next.
     listed: Cell<Option<ServiceList>>,
 }
@@ -146,8 +147,18 @@ impl Guards {
         }
         let folders: Vec<String> = self.looked_in.iter().map(|path| path.display().to_string()).collect();
         let name = self.wanted.as_ref().map(|name| format!(" named '{name}'")).unwrap_or_default();
-        Failure::new(Exit::NoGuard, format!("no guard{name} is running (looked in {})", folders.join(", ")))
-            .help("start one with `menshen up`")
+        let failure =
+            Failure::new(Exit::NoGuard, format!("no guard{name} is running (looked in {})", folders.join(", ")));
+        let were_here = self.looked_in.iter().flat_map(|run| were_in(run));
+        let meant = were_here.filter(|instance| self.wanted.as_ref().is_none_or(|wanted| wanted == instance));
+        let left: Vec<String> = meant.filter_map(|instance| told_left(&instance)).collect();
+        if left.is_empty() {
+            return failure.help("start one with `menshen up`");
+        }
+        failure.help(format!(
+            "{}; `menshen up` with its definition takes them over, and restarts nothing",
+            left.join("; ")
+        ))
     }
 
     /// Every service of every guard, with the guard it belongs to.
@@ -174,6 +185,19 @@ impl Guards {
 /// Whether a guard of this name lives, whether it answers or not.
 pub(crate) fn is_held(instance: &str) -> bool {
     all_paths().iter().any(|paths| matches!(Lock::is_held(&paths.lock(instance)), Ok(true)))
+}
+
+/// The services that a guard of this name left running when it was killed, or made room for the next.
+pub(crate) fn left_running(instance: &str) -> Vec<String> {
+    all_paths().iter().flat_map(|paths| menshen_guard::left_running(paths, instance)).collect()
+}
+
+/// What a guard of this name left running, in words.
+fn told_left(instance: &str) -> Option<String> {
+    let left = left_running(instance);
+    let run = if left.len() == 1 { "runs" } else { "run" };
+    let names = left.join(", ");
+    (!left.is_empty()).then(|| format!("of the last guard '{instance}' still {run}, without a guard: {names}"))
 }
 
 /// The process of the guard of this name that lives, whether it answers or not.
@@ -222,7 +246,7 @@ pub(crate) fn find<'a, 'g>(
 
 impl Guard {
     pub(crate) fn new(instance: String, client: Client) -> Self {
-        Self { instance, client, listed: Cell::default() }
+        Self { instance, client: Arc::new(client), listed: Cell::default() }
     }
 
     /// The process of this guard, if it answers.
@@ -254,8 +278,17 @@ impl Guard {
     }
 }
 
+/// The names of the guards that were in a folder since the machine was started: each has a folder for its pipes.
+fn were_in(run: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
 /// The names of the guards whose sockets are in a folder.
-fn instances_in(run: &std::path::Path) -> Vec<String> {
+fn instances_in(run: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
     let sockets =
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "sock"));

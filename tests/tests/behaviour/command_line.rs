@@ -266,3 +266,30 @@ fn following_events_since_a_moment_ago_tells_nothing_older() {
     let first: menshen_tests::Event = serde_json::from_str(&first).unwrap();
     assert!(first.sequence > mark.sequence(), "{first:?} is not after {mark:?}");
 }
+
+#[test]
+fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
+    let definition = "[service.web]\ncommand = [\"sh\", \"-c\", \"echo hello; exec sleep 1000\"]\n[service.off]\ncommand = \"sleep 1000\"\nstart = \"manual\"\n";
+    let mut bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_ready("web");
+    menshen_tests::wait::until("it is logged", || bed.menshen(["logs", "web"]).text().contains("hello"));
+    let web = bed.main_process("web");
+    bed.kill_guard();
+    let ran = bed.menshen(["status"]).ended_with(6);
+    let left = format!("of the last guard '{}' still runs, without a guard: web;", bed.instance());
+    assert!(ran.stderr.contains(&left) && ran.stderr.contains("`menshen up`"), "{}", ran.stderr);
+    let folder = bed.home().join("logs").join(bed.instance()).join("web").display().to_string();
+    for name in ["web".to_owned(), format!("{}/web", bed.instance())] {
+        let ran = bed.menshen(["logs", &name]).ended_with(0);
+        assert!(ran.stdout == b"hello\n" && ran.stderr.contains(&folder), "{}{}", ran.text(), ran.stderr);
+    }
+    let ran = bed.menshen(["logs", "web", "--follow"]).ended_with(6);
+    assert!(ran.stderr.contains(&folder), "{}", ran.stderr);
+    let ran = bed.menshen(["logs", "nope"]).ended_with(6);
+    assert!(ran.stderr.contains(&bed.home().join("logs").display().to_string()), "{}", ran.stderr);
+    bed.start_guard();
+    assert_eq!(bed.main_process("web"), web);
+    bed.menshen(["down"]).done();
+    let ran = bed.menshen(["status"]).ended_with(6);
+    assert!(!ran.stderr.contains("still runs"), "{}", ran.stderr);
+}

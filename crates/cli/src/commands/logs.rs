@@ -1,6 +1,6 @@
 //! `menshen logs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anstyle::AnsiColor;
 use base64::Engine as _;
@@ -129,14 +129,19 @@ async fn follow(sources: Vec<Source>, printer: &Printer) -> Result<Exit, Failure
 
 /// Reads the files where no guard runs that could be asked.
 fn from_files(arguments: &Arguments, logs: &Logs, query: &LogQuery, no_guard: Failure) -> Result<Exit, Failure> {
-    if query.follow {
-        return Err(no_guard);
-    }
     let folders = folders(arguments, &logs.names);
     if folders.is_empty() {
-        return Err(no_guard);
+        let kept: Vec<String> = all_paths().iter().map(|paths| paths.logs.display().to_string()).collect();
+        let help =
+            format!("start one with `menshen up`; logs are kept in {}, and no such log is there", kept.join(" or "));
+        return Err(no_guard.help(help));
     }
-    output::note(dim("no guard is running; this is what the files have"));
+    let shown: Vec<String> = folders.iter().map(|(_, folder)| folder.display().to_string()).collect();
+    let shown = shown.join(", ");
+    if query.follow {
+        return Err(no_guard.help(format!("what was written is in {shown}; without --follow it is shown")));
+    }
+    output::note(dim(format_args!("no guard is running; this is what the files in {shown} have")));
     let several = folders.len() > 1;
     let width = folders.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let printer = Printer { json: arguments.json, several, width };
@@ -171,7 +176,13 @@ fn folders(arguments: &Arguments, names: &[String]) -> Vec<(String, PathBuf)> {
     let instances = all_paths().into_iter().flat_map(|paths| below(paths.logs));
     let instances = instances.filter(|path| arguments.instance.as_ref().is_none_or(|wanted| *wanted == name_of(path)));
     let services = instances.flat_map(below).map(|path| (name_of(&path), path));
-    services.filter(|(name, _)| names.is_empty() || names.contains(name)).collect()
+    let means = |wanted: &String, name: &str, folder: &Path| match wanted.split_once('/') {
+        Some((instance, wanted)) => wanted == name && folder.parent().is_some_and(|guard| guard.ends_with(instance)),
+        None => wanted == name,
+    };
+    services
+        .filter(|(name, folder)| names.is_empty() || names.iter().any(|wanted| means(wanted, name, folder)))
+        .collect()
 }
 
 /// How lines are shown.
