@@ -276,6 +276,8 @@ pub struct LogQuery {
     pub stream: Option<Stream>,
     /// Only the last so many lines.
     pub tail: Option<u32>,
+    /// Only what comes after the line of this `position`; `since` and `tail` say nothing then.
+    pub after: Option<String>,
 }
 
 /// A query flag may be given as `follow`, `follow=true`, `follow=1`.
@@ -327,6 +329,9 @@ pub struct LogLine {
     /// The line goes on in the next one: it was too long for one, or has not ended yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continues: bool,
+    /// Where to go on after this line, also with another guard of the service; told to those who follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
 }
 
 /// How to ask for events.
