@@ -293,3 +293,23 @@ fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
     let ran = bed.menshen(["status"]).ended_with(6);
     assert!(!ran.stderr.contains("still runs"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_keeps_a_guard_from_beginning_is_told_with_its_path_and_nothing_older() {
+    let bed = Bed::new(Trees::Walk, SHOP);
+    let name = format!("guard.name={}", bed.instance());
+    let up = || bed.menshen(["up", "--detach", "--set", &name]);
+    up().done();
+    bed.menshen(["down"]).done();
+    let log = bed.home().join("logs").join(bed.instance()).join("guard.log");
+    let lock = bed.home().join("run").join(format!("{}.lock", bed.instance()));
+    // Not even root can write into a file that is a folder.
+    for path in [lock, log] {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let ran = up().ended_with(1);
+        assert!(ran.stderr.contains(&format!("opening {}: is a directory", path.display())), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("shutting down"), "{}", ran.stderr);
+        std::fs::remove_dir(&path).unwrap();
+    }
+}

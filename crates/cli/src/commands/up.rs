@@ -67,9 +67,10 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     let mut command = Command::new(std::env::current_exe().map_err(unusable)?);
     command.args(background_arguments(up, source));
     command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
+    let said_before = file_length(&log);
     let mut child = command.spawn().map_err(unusable)?;
     wait_for(async {
-        let services = await_guard(&guard, &mut child, &log, up.wait.then_some(timeout)).await?;
+        let services = await_guard(&guard, &mut child, (&log, said_before), up.wait.then_some(timeout)).await?;
         if arguments.json {
             output::json(&serde_json::json!({ "instance": instance, "pid": child.id(), "services": services }));
             return Ok(Exit::Done);
@@ -118,6 +119,10 @@ fn open_log(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
+fn file_length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
 fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsString> {
     let mut arguments: Vec<std::ffi::OsString> = ["up", "--in-background", "--file"].map(Into::into).into();
     arguments.push(source.path.clone().into_os_string());
@@ -131,11 +136,11 @@ fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsS
 }
 
 /// Waits until the guard answers and, if a time is given for it, until every service has come to where it is wanted, cannot
-/// come there, or has taken too long.
+/// come there, or has taken too long. The log says what it says from this length on.
 async fn await_guard(
     guard: &Guard,
     child: &mut Child,
-    log: &Path,
+    (log, said_before): (&Path, u64),
     timeout: Option<Duration>,
 ) -> Result<Vec<Service>, Failure> {
     let begun = Instant::now();
@@ -145,8 +150,10 @@ async fn await_guard(
             if let Some(other) = holder(&guard.instance) {
                 return Err(runs_already(&guard.instance, other));
             }
-            let last = std::fs::read_to_string(log).unwrap_or_default();
-            let last: Vec<&str> = last.lines().rev().take(10).collect();
+            let said = std::fs::read(log).unwrap_or_default();
+            let said = said.get(usize::try_from(said_before).unwrap_or(0)..).unwrap_or_default();
+            let said = String::from_utf8_lossy(said);
+            let last: Vec<&str> = said.lines().rev().take(10).collect();
             output::note(last.into_iter().rev().collect::<Vec<_>>().join("\n"));
             let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
             return Err(Failure::new(Exit::Guard(code), "the guard has ended")
