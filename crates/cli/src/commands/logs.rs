@@ -1,5 +1,6 @@
 //! `menshen logs`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,8 +201,13 @@ fn from_files(arguments: &Arguments, logs: &Logs, query: &LogQuery, no_guard: Fa
             format!("start one with `menshen up`; logs are kept in {}, and no such log is there", kept.join(" or "));
         return Err(no_guard.help(help));
     }
-    let shown: Vec<String> = folders.iter().map(|(_, folder)| folder.display().to_string()).collect();
-    let shown = shown.join(", ");
+    let shown = match folders.as_slice() {
+        [(_, only)] => only.display().to_string(),
+        several => {
+            let above: BTreeSet<_> = several.iter().filter_map(|(_, folder)| folder.parent()).collect();
+            above.into_iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+        }
+    };
     if query.follow {
         return Err(no_guard.help(format!("what was written is in {shown}; without --follow it is shown")));
     }
