@@ -96,9 +96,10 @@ pub struct Service {
     pub ready: bool,
     /// Whether it works; null when no liveness probe tells.
     pub healthy: Option<bool>,
-    /// Deaths since the count was last forgotten.
+    /// Failures after which it was started again, or is about to be, since they were last forgotten: by `reset_after` of its
+    /// definition, or a reset.
     pub restarts: u32,
-    /// Deaths in all.
+    /// The same in all, whatever was forgotten, until its guard ends in order.
     pub restarts_total: u64,
     /// When it entered its state.
     pub since: Time,

@@ -57,6 +57,10 @@ pub(crate) enum Command {
     /// Have another version take the guard's place; every service runs on.
     Upgrade(Upgrade),
     /// Show what is going on; with a name, everything about that service.
+    ///
+    /// RESTARTS says how often a service failed and the guard started it again, or is about to: a `restart` that somebody asked
+    /// for does not count, and the count goes on, whatever is forgotten, when the guard is killed or upgraded, until `menshen
+    /// down`.
     Status(Status),
     /// Run services, and keep them running.
     Start(Act),

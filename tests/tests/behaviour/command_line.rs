@@ -313,3 +313,36 @@ fn what_keeps_a_guard_from_beginning_is_told_with_its_path_and_nothing_older() {
         std::fs::remove_dir(&path).unwrap();
     }
 }
+
+#[test]
+fn restarts_are_counted_until_the_guard_ends_and_those_that_were_asked_for_are_not() {
+    let definition = r#"
+        [service.web]
+        command = ["sh", "-c", "test -e go && exec sleep 1000; exit 1"]
+        restart = { delay = "10ms", max = "20ms", reset_after = "50ms" }
+        breaker.failures = 1000
+    "#;
+    let mut bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_service("web", "started again", |service| service.restarts_total > 2);
+    bed.write("go", "");
+    bed.await_service("web", "forgetful", |service| service.ready && service.restarts == 0);
+    let counted = |bed: &Bed| {
+        let text = bed.menshen(["status"]).text();
+        let line = text.lines().find(|line| line.starts_with("web")).unwrap().to_owned();
+        line.split_whitespace().nth(3).unwrap().parse::<u64>().unwrap()
+    };
+    let before = counted(&bed);
+    assert!(before > 2 && bed.service("web").service.restarts_total == before);
+    bed.menshen(["restart", "web"]).done();
+    bed.menshen(["reset", "web"]).done();
+    bed.kill_guard();
+    bed.start_guard();
+    assert_eq!(counted(&bed), before);
+    bed.menshen(["down"]).done();
+    bed.await_guard_end();
+    bed.start_guard();
+    bed.await_ready("web");
+    assert_eq!(counted(&bed), 0);
+    let help = bed.menshen(["status", "--help"]).text().replace('\n', " ");
+    assert!(help.contains("RESTARTS says how often"), "{help}");
+}

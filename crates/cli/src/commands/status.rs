@@ -174,10 +174,7 @@ fn print_process(detail: &ServiceDetail) {
     if let Some(user) = &detail.user {
         field("user", user);
     }
-    field(
-        "restarts",
-        &format!("{} since they were last forgotten, {} in all", service.restarts, service.restarts_total),
-    );
+    field("restarts", &format!("{}, of which {} are not forgotten yet", service.restarts_total, service.restarts));
     if service.breaker.state != BreakerState::Closed {
         let word = if service.breaker.state == BreakerState::Open { "open" } else { "half-open" };
         field("breaker", &format!("{word}, opened {} times in a row", service.breaker.trips));
