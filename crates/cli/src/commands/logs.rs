@@ -9,7 +9,7 @@ use anstyle::AnsiColor;
 use base64::Engine as _;
 use menshen_api::client::{Call, Lines};
 use menshen_api::types::{LogLine, LogQuery, Stream};
-use menshen_api::{Client, ClientError, Endpoint, ProblemCode, Time};
+use menshen_api::{Client, ClientError, Endpoint, Problem, ProblemCode, Time};
 use menshen_guard::logs::read::{Query, Reader};
 use tokio::sync::mpsc::{Sender, channel};
 
@@ -120,8 +120,8 @@ impl Source {
             match open(&self.client, &self.name, &self.query).await {
                 Ok(lines) => return Ok(Some(lines)),
                 Err(ClientError::Problem(problem)) if problem.code == ProblemCode::NoSuchService => return Ok(None),
-                // It is about to be another, or to end.
-                Err(ClientError::Problem(problem)) if problem.code == ProblemCode::ShuttingDown => {}
+                // It is about to be another, or to end, or has too many callers just now.
+                Err(ClientError::Problem(Problem { code: ProblemCode::ShuttingDown | ProblemCode::Busy, .. })) => {}
                 Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
                 Err(ClientError::Silent { .. } | ClientError::Unreachable(_) | ClientError::Broken(_)) => {}
             }
