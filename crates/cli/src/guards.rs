@@ -172,13 +172,14 @@ impl Guards {
 
     /// The service a name means.
     pub(crate) async fn find_service(&self, name: &str) -> Result<(&Guard, Service), Failure> {
-        find(&self.services().await?, name).cloned()
+        find(&self.services().await?, name).cloned().inspect_err(|_| self.note_missing())
     }
 
     /// The services that names mean.
     pub(crate) async fn find_services(&self, names: &[String]) -> Result<Vec<(&Guard, Service)>, Failure> {
         let services = self.services().await?;
-        names.iter().map(|name| find(&services, name).cloned()).collect()
+        let found: Result<Vec<_>, Failure> = names.iter().map(|name| find(&services, name).cloned()).collect();
+        found.inspect_err(|_| self.note_missing())
     }
 }
 
