@@ -206,6 +206,12 @@ pub(crate) fn holder(instance: &str) -> Option<u32> {
     all_paths().iter().find_map(|paths| Lock::holder(&paths.lock(instance)))
 }
 
+/// What to say where a guard of this name is to be started, and this process is one.
+pub(crate) fn runs_already(instance: &str, pid: u32) -> Failure {
+    Failure::new(Exit::Failed, format!("a guard named '{instance}' is running already (process {pid})"))
+        .help("`menshen reload` has it follow a changed definition; `menshen down` ends it")
+}
+
 /// What to say of a guard that is there and does not answer.
 pub(crate) fn silent(instance: &str) -> Failure {
     let Some(pid) = holder(instance) else {

@@ -158,6 +158,8 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
     let pid = std::fs::read_to_string(bed.home().join("run").join(format!("{}.lock", bed.instance()))).unwrap();
     assert!(second.stderr.contains(&format!("is running already (process {pid})")), "{}", second.stderr);
     assert!(second.stderr.contains("menshen reload") && second.stderr.contains("menshen down"), "{}", second.stderr);
+    let third = bed.menshen(["up", "--set", &name]).ended_with(1);
+    assert!(third.stderr.contains(&format!("is running already (process {pid})")), "{}", third.stderr);
     let log = std::fs::read_to_string(bed.home().join("logs").join(bed.instance()).join("guard.log")).unwrap();
     assert!(!log.contains("running already"), "the log is that of the guard that runs: {log}");
     assert!(ran.text().contains("web: running"), "{}{}", ran.text(), ran.stderr);

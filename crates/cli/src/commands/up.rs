@@ -18,7 +18,7 @@ use super::status::state_word;
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
-use crate::guards::{ANSWER_WITHIN, Guard, client, holder, silent, wait_for};
+use crate::guards::{ANSWER_WITHIN, Guard, client, holder, runs_already, silent, wait_for};
 use crate::output::{self, dim, state_style, styled};
 
 /// How long after the first look at the process in the background the next one comes; then ever later.
@@ -104,11 +104,6 @@ async fn refuse_second(guard: &Guard) -> Result<(), Failure> {
             ClientError::Unreachable(_) | ClientError::Problem(_) | ClientError::Broken(_) | ClientError::Unreadable(_),
         )) => Ok(()),
     }
-}
-
-fn runs_already(instance: &str, pid: u32) -> Failure {
-    Failure::new(Exit::Failed, format!("a guard named '{instance}' is running already (process {pid})"))
-        .help("`menshen reload` has it follow a changed definition; `menshen down` ends it")
 }
 
 /// The file of what a guard in the background says. One that has grown large is put aside, in the place of the last such.
