@@ -96,7 +96,8 @@ fn cli() -> Result<String, String> {
     };
     let overview = help(&[])?;
     let mut text = format!("{MADE}# The command line\n\n```text\n{}```\n", untrailed(&overview));
-    for name in commands(&overview) {
+    // What `help` prints is the help of the others.
+    for name in commands(&overview).into_iter().filter(|name| *name != "help") {
         let _ = write!(text, "\n## menshen {name}\n\n```text\n{}```\n", untrailed(&help(&[name])?));
     }
     Ok(text)

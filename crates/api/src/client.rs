@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
 use crate::endpoint::Endpoint;
 use crate::percent;
@@ -31,6 +32,11 @@ const LINE_BYTES_MAX: usize = 4 << 20;
 /// A connection that nobody has used for this long is not used again: guards close those.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 
+/// How long an answer is waited for before the guard is asked whether it works.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A guard that works says so at once, whatever else it is asked.
+const HEALTH_WITHIN: Duration = Duration::from_secs(5);
+
 /// What a connection can do.
 pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
@@ -42,6 +48,7 @@ type Sender = http1::SendRequest<Full<Bytes>>;
 
 /// Speaks to one guard.
 pub struct Client {
+    instance: String,
     connect: Box<dyn Fn() -> Connecting + Send + Sync>,
     idle: Mutex<Option<Idle>>,
 }
@@ -61,6 +68,12 @@ pub enum ClientError {
     /// The guard answered with a problem.
     #[error(transparent)]
     Problem(Problem),
+    /// The guard is there, and does not even say that it works.
+    #[error("the guard '{instance}' does not answer")]
+    Silent {
+        /// Its name.
+        instance: String,
+    },
     /// The connection broke.
     #[error("the connection to the guard broke")]
     Broken(#[source] hyper::Error),
@@ -78,8 +91,9 @@ impl ClientError {
 }
 
 impl Client {
-    /// A client that connects for its first call. What only reads goes over the same connection as the call just before it.
-    pub fn new<F, C>(connect: impl Fn() -> F + Send + Sync + 'static) -> Self
+    /// A client of the guard of this name, that connects for its first call. What only reads goes over the same connection as
+    /// the call just before it. An answer is waited for as long as the guard says that it works.
+    pub fn new<F, C>(instance: impl Into<String>, connect: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<C>> + Send + 'static,
         C: Connection,
@@ -88,7 +102,7 @@ impl Client {
             let connecting = connect();
             Box::pin(async move { connecting.await.map(|connection| Box::new(connection) as Box<dyn Connection>) })
         };
-        Self { connect: Box::new(connect), idle: Mutex::new(None) }
+        Self { instance: instance.into(), connect: Box::new(connect), idle: Mutex::new(None) }
     }
 
     /// Calls an endpoint and reads its answer.
@@ -114,7 +128,7 @@ impl Client {
     /// # Errors
     /// When the guard cannot be reached or answers with a problem.
     pub async fn lines(&self, call: &Call<'_>) -> Result<Lines, ClientError> {
-        let (response, _) = self.send(call, None).await?;
+        let (response, _) = self.patiently(self.send(call, None)).await?;
         Ok(Lines { body: response.into_body(), buffer: Vec::new(), ended: false })
     }
 
@@ -123,15 +137,33 @@ impl Client {
     /// # Errors
     /// When the guard cannot be reached or answers with a problem.
     pub async fn events(&self, call: &Call<'_>) -> Result<Events, ClientError> {
-        let (response, _) = self.send(call, Some("text/event-stream")).await?;
+        let (response, _) = self.patiently(self.send(call, Some("text/event-stream"))).await?;
         Ok(Events(Lines { body: response.into_body(), buffer: Vec::new(), ended: false }))
     }
 
     async fn whole(&self, call: &Call<'_>) -> Result<Bytes, ClientError> {
-        let (response, sender) = self.send(call, None).await?;
-        let body = read_whole(response.into_body()).await?;
+        let answer = async {
+            let (response, sender) = self.send(call, None).await?;
+            Ok((read_whole(response.into_body()).await?, sender))
+        };
+        let (body, sender) = self.patiently(answer).await?;
         *self.idle() = Some(Idle { sender, since: Instant::now() });
         Ok(body)
+    }
+
+    /// Waits for an answer as long as the guard says that it works.
+    async fn patiently<T>(&self, answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        let mut answer = pin!(answer);
+        loop {
+            if let Ok(answer) = timeout(PATIENCE, answer.as_mut()).await {
+                return answer;
+            }
+            let call = Call::new(Endpoint::GetHealth);
+            let silent = timeout(HEALTH_WITHIN, self.send_anew(&call, None)).await.is_err();
+            if silent {
+                return Err(ClientError::Silent { instance: self.instance.clone() });
+            }
+        }
     }
 
     async fn send(
@@ -146,6 +178,14 @@ impl Client {
                 return Ok((successful(call, response).await?, sender));
             }
         }
+        self.send_anew(call, accept).await
+    }
+
+    async fn send_anew(
+        &self,
+        call: &Call<'_>,
+        accept: Option<&str>,
+    ) -> Result<(http::Response<Incoming>, Sender), ClientError> {
         let connection = (self.connect)().await.map_err(ClientError::Unreachable)?;
         let (mut sender, driver) = http1::handshake(TokioIo::new(connection)).await.map_err(ClientError::Broken)?;
         // What goes wrong with the connection shows up in the call that uses it.
@@ -341,7 +381,7 @@ mod tests {
     /// A client of a guard that answers every call with the number of its connection.
     fn client(keeps_connections: bool) -> Client {
         let connections = Arc::new(AtomicU32::new(0));
-        Client::new(move || {
+        Client::new("test", move || {
             let number = connections.fetch_add(1, Ordering::Relaxed) + 1;
             async move {
                 let (near, far) = tokio::io::duplex(1 << 16);
@@ -375,6 +415,27 @@ mod tests {
             connections.push(client.call(&Call::new(Endpoint::GetHealth)).await.unwrap());
         }
         assert_eq!(connections, [1, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_waited_for_as_long_as_the_guard_says_that_it_works() {
+        let answer = |health: Duration| async move {
+            let connect = move || async move {
+                let (near, far) = tokio::io::duplex(1 << 16);
+                let answer = move |request: Request<Incoming>| async move {
+                    let is_health = request.uri().path() == "/healthz";
+                    tokio::time::sleep(if is_health { health } else { Duration::from_secs(60) }).await;
+                    Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from("1"))))
+                };
+                let guard = server::Builder::new().serve_connection(TokioIo::new(far), service_fn(answer));
+                drop(tokio::spawn(guard));
+                Ok(near)
+            };
+            Client::new("shop", connect).call::<u32>(&Call::about(Endpoint::StartService, "web")).await
+        };
+        assert_eq!(answer(Duration::ZERO).await.unwrap(), 1);
+        let silent = answer(Duration::from_secs(3600)).await.unwrap_err();
+        assert_eq!(silent.to_string(), "the guard 'shop' does not answer");
     }
 
     #[test]

@@ -129,6 +129,7 @@ mod tests {
             stream: Some(Stream::Stderr),
             tail: Some(5),
             since: Some("10m".into()),
+            after: None,
         };
         assert_eq!(query, expected);
         let query: WaitQuery = read(Some("wait=ready&timeout=30s")).unwrap();

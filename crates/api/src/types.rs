@@ -96,9 +96,10 @@ pub struct Service {
     pub ready: bool,
     /// Whether it works; null when no liveness probe tells.
     pub healthy: Option<bool>,
-    /// Deaths since the count was last forgotten.
+    /// Failures after which it was started again, or is about to be, since they were last forgotten: by `reset_after` of its
+    /// definition, or a reset.
     pub restarts: u32,
-    /// Deaths in all.
+    /// The same in all, whatever was forgotten, until its guard ends in order.
     pub restarts_total: u64,
     /// When it entered its state.
     pub since: Time,
@@ -276,6 +277,8 @@ pub struct LogQuery {
     pub stream: Option<Stream>,
     /// Only the last so many lines.
     pub tail: Option<u32>,
+    /// Only what comes after the line of this `position`; `since` and `tail` say nothing then.
+    pub after: Option<String>,
 }
 
 /// A query flag may be given as `follow`, `follow=true`, `follow=1`.
@@ -327,6 +330,9 @@ pub struct LogLine {
     /// The line goes on in the next one: it was too long for one, or has not ended yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continues: bool,
+    /// Where to go on after this line, also with another guard of the service; told to those who follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
 }
 
 /// How to ask for events.

@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Guards programs: starts them in order, checks their health, restarts them, keeps their logs.
 #[derive(Debug, Parser)]
-#[command(name = "menshen", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "menshen", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready; of `status NAME` 0 running, 3 not running, 4 no such service. The help of a command tells its own."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -57,6 +57,10 @@ pub(crate) enum Command {
     /// Have another version take the guard's place; every service runs on.
     Upgrade(Upgrade),
     /// Show what is going on; with a name, everything about that service.
+    ///
+    /// RESTARTS says how often a service failed and the guard started it again, or is about to: a `restart` that somebody asked
+    /// for does not count, and the count goes on, whatever is forgotten, when the guard is killed or upgraded, until `menshen
+    /// down`.
     Status(Status),
     /// Run services, and keep them running.
     Start(Act),

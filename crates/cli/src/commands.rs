@@ -15,9 +15,8 @@ mod status;
 mod up;
 mod upgrade;
 
-use clap::CommandFactory as _;
-
 use crate::args::{Arguments, Command};
+use crate::exits;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -48,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Events(events) => events::events(arguments, events),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Arguments::command(), "menshen", &mut script);
+            clap_complete::generate(*shell, &mut exits::command(), "menshen", &mut script);
             output::raw(&script);
             Ok(Exit::Done)
         }

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use menshen_api::{ClientError, Problem, ProblemCode};
 
+use crate::guards;
+
 /// The exit codes of `menshen`; part of its contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -31,9 +33,28 @@ pub(crate) enum Exit {
     Guard(u8),
 }
 
-impl From<Exit> for ExitCode {
+impl Exit {
+    /// What it says, in a few words.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Refused => "definition refused",
+            Self::NoSuchService => "no such service",
+            Self::NotPermitted => "not permitted",
+            Self::NoGuard => "no guard reachable",
+            Self::NotReady => "a service is failed or not ready",
+            Self::NotRunning => "the service NAME is not running",
+            Self::Unknown => "there is no service NAME",
+            Self::Guard(_) => "as the guard ended",
+        }
+    }
+}
+
+impl From<Exit> for u8 {
     fn from(exit: Exit) -> Self {
-        let code = match exit {
+        match exit {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
@@ -43,8 +64,13 @@ impl From<Exit> for ExitCode {
             Exit::NoGuard => 6,
             Exit::NotReady => 7,
             Exit::Guard(code) => code,
-        };
-        Self::from(code)
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(u8::from(exit))
     }
 }
 
@@ -111,6 +137,7 @@ impl From<ClientError> for Failure {
                 let exit = if denied { Exit::NotPermitted } else { Exit::NoGuard };
                 Self::new(exit, format!("cannot reach the guard: {}", menshen_os::error::describe(&source)))
             }
+            ClientError::Silent { instance } => guards::silent(&instance),
             error @ (ClientError::Broken(_) | ClientError::Unreadable(_)) => {
                 Self::new(Exit::NoGuard, error.to_string())
             }

@@ -1,7 +1,8 @@
 //! Finding running guards and speaking to them.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_api::client::Call;
@@ -16,12 +17,12 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 
 /// A guard that works answers at once, whatever its services do.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A guard that may be running.
 pub(crate) struct Guard {
     pub instance: String,
-    pub client: Client,
+    pub client: Arc<Client>,
     /// What it answered when it was asked whether it is there, to whoever asks next.
     listed: Cell<Option<ServiceList>>,
 }
@@ -45,9 +46,9 @@ pub(crate) fn wait_for<T>(task: impl Future<Output = Result<T, Failure>>) -> Res
     runtime.block_on(task)
 }
 
-/// Speaks to the guard behind a socket.
-pub(crate) fn client(socket: PathBuf) -> Client {
-    Client::new(move || {
+/// Speaks to the guard of this name behind a socket.
+pub(crate) fn client(instance: &str, socket: PathBuf) -> Client {
+    Client::new(instance, move || {
         let socket = socket.clone();
         async move { local_socket::connect(&socket).await }
     })
@@ -78,7 +79,7 @@ impl Guards {
                 .into_iter()
                 .filter(|instance| arguments.instance.as_ref().is_none_or(|wanted| wanted == instance))
             {
-                let client = client(paths.control(&instance));
+                let client = client(&instance, paths.control(&instance));
                 let call = Call::new(endpoint);
                 match tokio::time::timeout(ANSWER_WITHIN, client.text(&call)).await {
                     Ok(Ok(answer)) => {
@@ -115,7 +116,7 @@ impl Guards {
     /// Tells of guards that are there and say nothing.
     pub(crate) fn note_missing(&self) {
         for instance in &self.silent {
-            output::note(format_args!("the guard '{instance}' does not answer; its services are not shown"));
+            output::note(format_args!("{}; its services are not shown", silent(instance).message));
         }
     }
 
@@ -137,14 +138,27 @@ impl Guards {
             return Failure::new(Exit::NotPermitted, message)
                 .help("root, the guard's own user and the group 'menshen' may; see [guard.access]");
         }
+        if let [only] = self.silent.as_slice() {
+            return silent(only);
+        }
         if !self.silent.is_empty() {
-            let message = format!("the guard '{}' does not answer", self.silent.join("', '"));
-            return Failure::new(Exit::NoGuard, message).help("it is stopped (SIGSTOP), or the machine is very busy");
+            let messages: Vec<String> = self.silent.iter().map(|instance| silent(instance).message).collect();
+            return Failure::new(Exit::NoGuard, messages.join("; ")).help("say with --instance NAME which you mean");
         }
         let folders: Vec<String> = self.looked_in.iter().map(|path| path.display().to_string()).collect();
         let name = self.wanted.as_ref().map(|name| format!(" named '{name}'")).unwrap_or_default();
-        Failure::new(Exit::NoGuard, format!("no guard{name} is running (looked in {})", folders.join(", ")))
-            .help("start one with `menshen up`")
+        let failure =
+            Failure::new(Exit::NoGuard, format!("no guard{name} is running (looked in {})", folders.join(", ")));
+        let were_here = self.looked_in.iter().flat_map(|run| were_in(run));
+        let meant = were_here.filter(|instance| self.wanted.as_ref().is_none_or(|wanted| wanted == instance));
+        let left: Vec<String> = meant.filter_map(|instance| told_left(&instance)).collect();
+        if left.is_empty() {
+            return failure.help("start one with `menshen up`");
+        }
+        failure.help(format!(
+            "{}; `menshen up` with its definition takes them over, and restarts nothing",
+            left.join("; ")
+        ))
     }
 
     /// Every service of every guard, with the guard it belongs to.
@@ -158,21 +172,57 @@ impl Guards {
 
     /// The service a name means.
     pub(crate) async fn find_service(&self, name: &str) -> Result<(&Guard, Service), Failure> {
-        find(&self.services().await?, name).cloned()
+        find(&self.services().await?, name).cloned().inspect_err(|_| self.note_missing())
     }
 
     /// The services that names mean.
     pub(crate) async fn find_services(&self, names: &[String]) -> Result<Vec<(&Guard, Service)>, Failure> {
         let services = self.services().await?;
-        names.iter().map(|name| find(&services, name).cloned()).collect()
+        let found: Result<Vec<_>, Failure> = names.iter().map(|name| find(&services, name).cloned()).collect();
+        found.inspect_err(|_| self.note_missing())
     }
 }
 
 /// Whether a guard of this name lives, whether it answers or not.
 pub(crate) fn is_held(instance: &str) -> bool {
-    let locks = all_paths().into_iter().map(|paths| paths.lock(instance)).filter(|path| path.exists());
-    let mut locks = locks.map(|path| Lock::take(&path));
-    locks.any(|lock| matches!(lock, Ok(None)))
+    all_paths().iter().any(|paths| matches!(Lock::is_held(&paths.lock(instance)), Ok(true)))
+}
+
+/// The services that a guard of this name left running when it was killed, or made room for the next.
+pub(crate) fn left_running(instance: &str) -> Vec<String> {
+    all_paths().iter().flat_map(|paths| menshen_guard::left_running(paths, instance)).collect()
+}
+
+/// What a guard of this name left running, in words.
+fn told_left(instance: &str) -> Option<String> {
+    let left = left_running(instance);
+    let run = if left.len() == 1 { "runs" } else { "run" };
+    let names = left.join(", ");
+    (!left.is_empty()).then(|| format!("of the last guard '{instance}' still {run}, without a guard: {names}"))
+}
+
+/// The process of the guard of this name that lives, whether it answers or not.
+pub(crate) fn holder(instance: &str) -> Option<u32> {
+    all_paths().iter().find_map(|paths| Lock::holder(&paths.lock(instance)))
+}
+
+/// What to say where a guard of this name is to be started, and this process is one.
+pub(crate) fn runs_already(instance: &str, pid: u32) -> Failure {
+    Failure::new(Exit::Failed, format!("a guard named '{instance}' is running already (process {pid})"))
+        .help("`menshen reload` has it follow a changed definition; `menshen down` ends it")
+}
+
+/// What to say of a guard that is there and does not answer.
+pub(crate) fn silent(instance: &str) -> Failure {
+    let Some(pid) = holder(instance) else {
+        let message = format!("the guard '{instance}' does not answer");
+        return Failure::new(Exit::NoGuard, message).help("it is stopped (SIGSTOP), or the machine is very busy");
+    };
+    let message = format!("the guard '{instance}' (process {pid}) holds its lock but does not answer");
+    Failure::new(Exit::NoGuard, message).help(format!(
+        "it is stopped (SIGSTOP), or the machine is very busy: `kill -CONT {pid}` has it go on; \
+         after `kill -KILL {pid}` its services run on, and `menshen up` takes them over"
+    ))
 }
 
 /// The one of these services that a name means: `web`, or `shop/web` where several guards have one.
@@ -203,7 +253,7 @@ pub(crate) fn find<'a, 'g>(
 
 impl Guard {
     pub(crate) fn new(instance: String, client: Client) -> Self {
-        Self { instance, client, listed: Cell::default() }
+        Self { instance, client: Arc::new(client), listed: Cell::default() }
     }
 
     /// The process of this guard, if it answers.
@@ -235,8 +285,17 @@ impl Guard {
     }
 }
 
+/// The names of the guards that were in a folder since the machine was started: each has a folder for its pipes.
+fn were_in(run: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
 /// The names of the guards whose sockets are in a folder.
-fn instances_in(run: &std::path::Path) -> Vec<String> {
+fn instances_in(run: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
     let sockets =
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "sock"));

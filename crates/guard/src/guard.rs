@@ -51,6 +51,7 @@ use notes::Notes;
 use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
+pub use store::left_running;
 use upgrade::{Succession, Upgrade};
 use wait::Waiters;
 

@@ -23,4 +23,4 @@ mod probe;
 mod program;
 mod since;
 
-pub use guard::{EndWhen, GuardError, Options, Watcher, run};
+pub use guard::{EndWhen, GuardError, Options, Watcher, left_running, run};

@@ -7,7 +7,7 @@
 mod platform;
 
 pub(crate) use platform::is_over;
-pub use platform::{Running, System, Waker, exists, hold_signals, leave_terminal, make_room};
+pub use platform::{Running, System, Waker, exists, hold_signals, is_alive, leave_terminal, make_room};
 
 use std::path::PathBuf;
 

@@ -65,7 +65,7 @@ pub(super) struct Operator {
 impl Operator {
     pub(super) fn of(bed: &Bed) -> Self {
         let socket = menshen_os::paths::Paths::below(&bed.home()).control(bed.instance());
-        let client = Client::new(move || {
+        let client = Client::new(bed.instance(), move || {
             let socket = socket.clone();
             async move { local_socket::connect(&socket).await }
         });
@@ -139,7 +139,7 @@ impl Operator {
             Ok(answer) => Outcome::Answered(answer),
             Err(ClientError::Unreachable(_)) => Outcome::Unheard,
             Err(ClientError::Problem(problem)) => Outcome::Refused(problem.to_string()),
-            Err(ClientError::Broken(_) | ClientError::Unreadable(_)) => Outcome::Unclear,
+            Err(ClientError::Silent { .. } | ClientError::Broken(_) | ClientError::Unreadable(_)) => Outcome::Unclear,
         }
     }
 }

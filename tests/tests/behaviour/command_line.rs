@@ -41,7 +41,23 @@ fn exit_codes_tell_what_happened() {
         assert_eq!(ran.code, code, "{arguments:?}: {}{}", ran.text(), ran.stderr);
         assert!(code == 0 || code == 3 || !ran.stderr.is_empty(), "{arguments:?} says nothing");
         assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("Error {"), "{}", ran.stderr);
+        if arguments != ["nope"] {
+            let help = bed.menshen(["help", arguments[0]]).ended_with(0).text();
+            let (_, told) = help.split_once("Exit codes:").unwrap();
+            assert!(told.contains(&format!(" {code} ")), "{code} is not told in\n{help}");
+        }
     }
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let bed = Bed::new(Trees::Walk, "");
+    assert_eq!(bed.menshen(["help"]).ended_with(0).text(), bed.menshen(["--help"]).ended_with(0).text());
+    for command in ["up", "status", "logs", "completions"] {
+        let help = bed.menshen(["help", command]).ended_with(0).text();
+        assert_eq!(help, bed.menshen([command, "--help"]).ended_with(0).text());
+    }
+    bed.menshen(["help", "nope"]).ended_with(2);
 }
 
 #[test]
@@ -139,7 +155,13 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
     let name = format!("guard.name={}", bed.instance());
     let ran = bed.menshen(["up", "--detach", "--wait", "--set", &name]).ended_with(0);
     let second = bed.menshen(["up", "--detach", "--set", &name]).ended_with(1);
-    assert!(second.stderr.contains("running already"), "{}", second.stderr);
+    let pid = std::fs::read_to_string(bed.home().join("run").join(format!("{}.lock", bed.instance()))).unwrap();
+    assert!(second.stderr.contains(&format!("is running already (process {pid})")), "{}", second.stderr);
+    assert!(second.stderr.contains("menshen reload") && second.stderr.contains("menshen down"), "{}", second.stderr);
+    let third = bed.menshen(["up", "--set", &name]).ended_with(1);
+    assert!(third.stderr.contains(&format!("is running already (process {pid})")), "{}", third.stderr);
+    let log = std::fs::read_to_string(bed.home().join("logs").join(bed.instance()).join("guard.log")).unwrap();
+    assert!(!log.contains("running already"), "the log is that of the guard that runs: {log}");
     assert!(ran.text().contains("web: running"), "{}{}", ran.text(), ran.stderr);
     let web = bed.main_process("web");
     bed.menshen(["down"]).done();
@@ -151,11 +173,14 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
 fn a_service_that_never_becomes_ready_ends_the_wait_with_7() {
     let bed = Bed::new(
         Trees::Walk,
-        "[service.web]\ncommand = \"sleep 1000\"\nprobe.readiness = { exec = [\"false\"], interval = \"100ms\" }\n",
+        "[service.web]\ncommand = \"sleep 1000\"\nprobe.readiness = { exec = [\"false\"], interval = \"100ms\" }\n\
+         [service.later]\ncommand = \"sleep 1000\"\ndepends_on = [\"web\"]\n",
     );
     let name = format!("guard.name={}", bed.instance());
     let ran = bed.menshen(["up", "--detach", "--wait", "--timeout", "500ms", "--set", &name]).ended_with(7);
-    assert!(ran.text().contains("web"), "{}", ran.text());
+    let why = "web is running, not ready: its readiness probe failed: ";
+    assert!(ran.stderr.contains(why) && ran.stderr.contains("exit 1"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("later is"), "what waits for web is not to blame: {}", ran.stderr);
     bed.menshen(["start", "web", "--timeout", "200ms"]).ended_with(7);
     bed.menshen(["down"]).done();
 }
@@ -186,10 +211,39 @@ fn a_guard_that_has_been_ended_can_be_started_again_at_once() {
 fn a_frozen_guard_is_told_of_instead_of_waited_for() {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");
+    let name = format!("guard.name={}", bed.instance());
     bed.guard().signal(menshen_tests::Signal::STOP);
-    let ran = bed.menshen(["status"]).ended_with(6);
+    let who =
+        format!("the guard '{}' (process {}) holds its lock but does not answer", bed.instance(), bed.guard().pid);
+    for arguments in [&["status"][..], &["restart", "web"], &["up", "--detach", "--set", &name]] {
+        let ran = bed.menshen(arguments).ended_with(6);
+        assert!(ran.stderr.contains(&who), "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("kill -CONT {}", bed.guard().pid)), "{arguments:?}: {}", ran.stderr);
+    }
     bed.guard().signal(menshen_tests::Signal::CONT);
-    assert!(ran.stderr.contains("does not answer"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_guard_that_freezes_while_it_is_waited_for_is_told_of() {
+    let definition = r#"
+        [service.web]
+        command = ["sh", "-c", "trap '' TERM; echo there > there; while :; do sleep 0.1; done"]
+        stop.timeout = "1h"
+    "#;
+    let bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_file("there");
+    let mut stop = bed.command();
+    stop.args(["stop", "web", "--timeout", "10m"]);
+    let ran = std::thread::scope(|scope| {
+        let ran = scope.spawn(move || menshen_tests::command::Ran::of(&stop));
+        bed.await_state("web", State::Stopping);
+        bed.guard().signal(menshen_tests::Signal::STOP);
+        ran.join().unwrap()
+    });
+    bed.guard().signal(menshen_tests::Signal::CONT);
+    let ran = ran.ended_with(6);
+    assert!(ran.stderr.contains("holds its lock but does not answer"), "{}", ran.stderr);
+    bed.main_process("web").signal(menshen_tests::Signal::KILL);
 }
 
 #[test]
@@ -213,4 +267,84 @@ fn following_events_since_a_moment_ago_tells_nothing_older() {
     follow.wait().unwrap();
     let first: menshen_tests::Event = serde_json::from_str(&first).unwrap();
     assert!(first.sequence > mark.sequence(), "{first:?} is not after {mark:?}");
+}
+
+#[test]
+fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
+    let definition = "[service.web]\ncommand = [\"sh\", \"-c\", \"echo hello; exec sleep 1000\"]\n[service.off]\ncommand = \"sleep 1000\"\nstart = \"manual\"\n";
+    let mut bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_ready("web");
+    menshen_tests::wait::until("it is logged", || bed.menshen(["logs", "web"]).text().contains("hello"));
+    let web = bed.main_process("web");
+    bed.kill_guard();
+    let ran = bed.menshen(["status"]).ended_with(6);
+    let left = format!("of the last guard '{}' still runs, without a guard: web;", bed.instance());
+    assert!(ran.stderr.contains(&left) && ran.stderr.contains("`menshen up`"), "{}", ran.stderr);
+    let folder = bed.home().join("logs").join(bed.instance()).join("web").display().to_string();
+    for name in ["web".to_owned(), format!("{}/web", bed.instance())] {
+        let ran = bed.menshen(["logs", &name]).ended_with(0);
+        assert!(ran.stdout == b"hello\n" && ran.stderr.contains(&folder), "{}{}", ran.text(), ran.stderr);
+    }
+    let ran = bed.menshen(["logs", "web", "--follow"]).ended_with(6);
+    assert!(ran.stderr.contains(&folder), "{}", ran.stderr);
+    let ran = bed.menshen(["logs", "nope"]).ended_with(6);
+    assert!(ran.stderr.contains(&bed.home().join("logs").display().to_string()), "{}", ran.stderr);
+    bed.start_guard();
+    assert_eq!(bed.main_process("web"), web);
+    bed.menshen(["down"]).done();
+    let ran = bed.menshen(["status"]).ended_with(6);
+    assert!(!ran.stderr.contains("still runs"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_keeps_a_guard_from_beginning_is_told_with_its_path_and_nothing_older() {
+    let bed = Bed::new(Trees::Walk, SHOP);
+    let name = format!("guard.name={}", bed.instance());
+    let up = || bed.menshen(["up", "--detach", "--set", &name]);
+    up().done();
+    bed.menshen(["down"]).done();
+    let log = bed.home().join("logs").join(bed.instance()).join("guard.log");
+    let lock = bed.home().join("run").join(format!("{}.lock", bed.instance()));
+    // Not even root can write into a file that is a folder.
+    for path in [lock, log] {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let ran = up().ended_with(1);
+        assert!(ran.stderr.contains(&format!("opening {}: is a directory", path.display())), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("shutting down"), "{}", ran.stderr);
+        std::fs::remove_dir(&path).unwrap();
+    }
+}
+
+#[test]
+fn restarts_are_counted_until_the_guard_ends_and_those_that_were_asked_for_are_not() {
+    let definition = r#"
+        [service.web]
+        command = ["sh", "-c", "test -e go && exec sleep 1000; exit 1"]
+        restart = { delay = "10ms", max = "20ms", reset_after = "50ms" }
+        breaker.failures = 1000
+    "#;
+    let mut bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_service("web", "started again", |service| service.restarts_total > 2);
+    bed.write("go", "");
+    bed.await_service("web", "forgetful", |service| service.ready && service.restarts == 0);
+    let counted = |bed: &Bed| {
+        let text = bed.menshen(["status"]).text();
+        let line = text.lines().find(|line| line.starts_with("web")).unwrap().to_owned();
+        line.split_whitespace().nth(3).unwrap().parse::<u64>().unwrap()
+    };
+    let before = counted(&bed);
+    assert!(before > 2 && bed.service("web").service.restarts_total == before);
+    bed.menshen(["restart", "web"]).done();
+    bed.menshen(["reset", "web"]).done();
+    bed.kill_guard();
+    bed.start_guard();
+    assert_eq!(counted(&bed), before);
+    bed.menshen(["down"]).done();
+    bed.await_guard_end();
+    bed.start_guard();
+    bed.await_ready("web");
+    assert_eq!(counted(&bed), 0);
+    let help = bed.menshen(["status", "--help"]).text().replace('\n', " ");
+    assert!(help.contains("RESTARTS says how often"), "{help}");
 }

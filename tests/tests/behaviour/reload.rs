@@ -55,6 +55,7 @@ fn an_invalid_definition_changes_nothing_and_is_shown_at_its_place() {
     bed.write("menshen.toml", format!("{BEFORE}\n[service.bad]\ncomand = \"sleep 1\"\n"));
     let ran = bed.menshen(["reload"]).ended_with(3);
     assert!(ran.stderr.contains("comand") && ran.stderr.contains("command"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the guard goes on with the definition it has"), "{}", ran.stderr);
     assert!(web.lives());
     assert_eq!(bed.service("web").service.state, State::Running);
     bed.menshen(["status", "bad"]).ended_with(4);

@@ -91,6 +91,38 @@ with_both_trees! {
         assert!((last..=last + 1).contains(&expected), "{expected} of {last}");
     }
 
+    fn who_follows_a_log_is_told_every_line_once_whoever_guards(trees: Trees) {
+        let mut bed = Bed::new(trees, LOGGING).up();
+        bed.await_ready("web");
+        let followed = fs::File::create(bed.path("followed")).unwrap();
+        let mut follow = bed.command();
+        follow.args(["logs", "web", "--follow", "-n", "all"]).stdout(followed).stderr(std::process::Stdio::null());
+        let mut follow = follow.spawn().unwrap();
+        let lines = |bed: &Bed| fs::read_to_string(bed.path("followed")).unwrap().lines().count();
+        let goes_on = |bed: &Bed| {
+            let before = lines(bed);
+            until("it is followed", || lines(bed) > before + 100);
+        };
+        goes_on(&bed);
+        for name in ["one", "two"] {
+            copy(&bed, name);
+            bed.menshen(["upgrade", "--binary", name]).done();
+            goes_on(&bed);
+        }
+        bed.kill_guard();
+        bed.start_guard();
+        goes_on(&bed);
+        bed.menshen(["stop", "web"]).done();
+        let logs = bed.menshen(["logs", "web", "-n", "all"]).ended_with(0).text();
+        until("all is followed", || lines(&bed) >= logs.lines().count());
+        assert!(follow.try_wait().unwrap().is_none(), "it goes on as long as there is a guard");
+        bed.menshen(["down"]).done();
+        assert!(follow.wait().unwrap().success());
+        let followed = fs::read_to_string(bed.path("followed")).unwrap();
+        let expected: String = (1..=followed.lines().count()).map(|number| format!("line {number}\n")).collect();
+        assert!(followed == expected && followed == logs, "lines were lost or told twice");
+    }
+
     fn an_upgrade_finds_every_service_in_the_state_it_was(trees: Trees) {
         let definition = r#"
             [service.backoff]

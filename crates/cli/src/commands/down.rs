@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use menshen_api::client::Call;
-use menshen_api::types::{Accepted, GuardInfo, ShutdownQuery};
+use menshen_api::types::{Accepted, ShutdownQuery};
 use menshen_api::{ClientError, Endpoint};
 
 use crate::args::{Arguments, Down};
@@ -28,7 +28,7 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         let leave = down.leave || down.unit.as_ref().is_some_and(|unit| is_being_restarted(unit));
         let query = ShutdownQuery { now: down.now, leave };
         let _: Accepted = guard.client.call(&Call::new(Endpoint::Shutdown).query(&query)?).await?;
-        await_end(guard).await;
+        await_end(guard).await?;
         await_lock(&guard.instance).await;
         let how = if leave { "ended; everything runs on" } else { "stopped" };
         output::note(format_args!("{}: {how}", guard.instance));
@@ -71,11 +71,12 @@ async fn await_lock(instance: &str) {
 }
 
 /// A guard has ended when nobody answers any more; how long that takes is up to its services.
-async fn await_end(guard: &Guard) {
+async fn await_end(guard: &Guard) -> Result<(), Failure> {
     loop {
-        let answer: Result<GuardInfo, ClientError> = guard.client.call(&Call::new(Endpoint::GetGuard)).await;
-        if matches!(answer, Err(ClientError::Unreachable(_) | ClientError::Broken(_))) {
-            return;
+        match guard.info().await {
+            Err(ClientError::Unreachable(_) | ClientError::Broken(_)) => return Ok(()),
+            Err(error @ ClientError::Silent { .. }) => return Err(error.into()),
+            Ok(_) | Err(ClientError::Problem(_) | ClientError::Unreadable(_)) => {}
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use menshen_api::Endpoint;
 use menshen_api::client::Call;
 use menshen_api::types::{Event, EventList, EventQuery};
+use menshen_api::{ClientError, Endpoint};
 
 use super::status::local;
 use crate::args::{Arguments, Events};
@@ -45,12 +45,23 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
                 query.after = Some(event.sequence);
             }
             tokio::time::sleep(ASK_AGAIN).await;
-            if guard.info().await.is_err() {
+            if is_gone(guard).await {
                 output::note("the guard has ended");
                 return Ok(Exit::Done);
             }
         }
     })
+}
+
+/// Whether nobody is there any more. One that says nothing yet may be taking over what runs.
+async fn is_gone(guard: &Guard) -> bool {
+    loop {
+        match guard.info().await {
+            Ok(_) => return false,
+            Err(ClientError::Silent { .. }) => {}
+            Err(_) => return true,
+        }
+    }
 }
 
 async fn read_all(guard: &Guard, mut query: EventQuery) -> Result<Vec<Event>, Failure> {

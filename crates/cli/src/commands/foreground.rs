@@ -17,6 +17,7 @@ use menshen_plan::Plan;
 use super::events::sentence;
 use crate::definition::paths;
 use crate::failure::{Exit, Failure};
+use crate::guards::{holder, runs_already};
 use crate::output::{self, dim, styled};
 
 /// How many lines may wait for the terminal; a terminal that takes no more must not hold up the guard.
@@ -157,9 +158,10 @@ impl Screen {
 fn failure(error: &GuardError) -> Failure {
     let failure = Failure::new(Exit::Failed, error.to_string());
     match error {
-        GuardError::AlreadyRunning { .. } => {
-            failure.help("`menshen status` shows it; `menshen reload` has it follow a changed definition")
-        }
+        GuardError::AlreadyRunning { instance } => match holder(instance) {
+            Some(pid) => runs_already(instance, pid),
+            None => failure.help("it is just ending, or just beginning"),
+        },
         GuardError::NewerState { .. } => {
             failure.help("use the version that wrote it, or a later one; nothing was changed")
         }

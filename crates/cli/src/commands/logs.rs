@@ -1,23 +1,29 @@
 //! `menshen logs`.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anstyle::AnsiColor;
 use base64::Engine as _;
 use menshen_api::client::{Call, Lines};
 use menshen_api::types::{LogLine, LogQuery, Stream};
-use menshen_api::{ClientError, Endpoint};
+use menshen_api::{Client, ClientError, Endpoint, Problem, ProblemCode, Time};
 use menshen_guard::logs::read::{Query, Reader};
+use tokio::sync::mpsc::{Sender, channel};
 
 use super::status::local;
 use crate::args::{Arguments, Logs};
 use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, wait_for};
+use crate::guards::{Guard, Guards, is_held, left_running, wait_for};
 use crate::output::{self, dim, styled};
 
 /// How many lines are shown where nobody says which.
 const LINES_SHOWN: u32 = 100;
+/// How often a guard that goes on in the place of the last one is looked for.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> {
     let query = query(logs)?;
@@ -43,7 +49,7 @@ fn query(logs: &Logs) -> Result<LogQuery, Failure> {
         None => (logs.since.is_none() && logs.grep.is_none()).then_some(LINES_SHOWN),
     };
     let stream = if logs.stderr { Some(Stream::Stderr) } else { logs.stdout.then_some(Stream::Stdout) };
-    Ok(LogQuery { follow: logs.follow, since: logs.since.clone(), grep: logs.grep.clone(), stream, tail })
+    Ok(LogQuery { follow: logs.follow, since: logs.since.clone(), grep: logs.grep.clone(), stream, tail, after: None })
 }
 
 async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query: &LogQuery) -> Result<Exit, Failure> {
@@ -62,15 +68,85 @@ async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query:
 /// The lines of one service, one of them in hand.
 struct Source {
     name: String,
+    instance: String,
+    client: Arc<Client>,
+    /// What comes after the last line that was given.
+    query: LogQuery,
     lines: Lines,
     next: Option<LogLine>,
 }
 
 impl Source {
     async fn open(guard: &Guard, name: String, query: &LogQuery) -> Result<Self, Failure> {
-        let lines = guard.client.lines(&Call::about(Endpoint::GetLogs, &name).query(query)?).await?;
-        Ok(Self { name, lines, next: None })
+        let lines = open(&guard.client, &name, query).await?;
+        let query = resumed(query.clone());
+        Ok(Self { name, instance: guard.instance.clone(), client: Arc::clone(&guard.client), query, lines, next: None })
     }
+
+    /// Passes lines on as they come, until nobody writes or wants them any more.
+    async fn pass_on(mut self, sender: Sender<(String, Result<LogLine, Failure>)>) {
+        while let Some(next) = self.next_of_any_guard().await.transpose() {
+            let failed = next.is_err();
+            if sender.send((self.name.clone(), next)).await.is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    /// The next line, from this guard or from one that comes after it; `None` when none does.
+    async fn next_of_any_guard(&mut self) -> Result<Option<LogLine>, Failure> {
+        loop {
+            match self.lines.next_as::<LogLine>().await {
+                Ok(Some(line)) => {
+                    self.query = LogQuery { after: line.position.clone(), since: None, ..self.query.clone() };
+                    return Ok(Some(line));
+                }
+                // The guard ends, or another version takes its place.
+                Ok(None) | Err(ClientError::Broken(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match self.reopen().await? {
+                Some(lines) => self.lines = lines,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The lines that come after those that were given, as soon as a guard answers; `None` when there will be none.
+    async fn reopen(&self) -> Result<Option<Lines>, Failure> {
+        let mut told = false;
+        loop {
+            tokio::time::sleep(ASK_AGAIN).await;
+            match open(&self.client, &self.name, &self.query).await {
+                Ok(lines) => return Ok(Some(lines)),
+                Err(ClientError::Problem(problem)) if problem.code == ProblemCode::NoSuchService => return Ok(None),
+                // It is about to be another, or to end, or has too many callers just now.
+                Err(ClientError::Problem(Problem { code: ProblemCode::ShuttingDown | ProblemCode::Busy, .. })) => {}
+                Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
+                Err(ClientError::Silent { .. } | ClientError::Unreachable(_) | ClientError::Broken(_)) => {}
+            }
+            if is_held(&self.instance) {
+                continue;
+            }
+            if left_running(&self.instance).is_empty() {
+                return Ok(None);
+            }
+            if !std::mem::replace(&mut told, true) {
+                output::note(dim(format_args!("{}: the guard has ended; waiting for the next one", self.name)));
+            }
+        }
+    }
+}
+
+async fn open(client: &Client, name: &str, query: &LogQuery) -> Result<Lines, ClientError> {
+    client.lines(&Call::about(Endpoint::GetLogs, name).query(query)?).await
+}
+
+/// What to ask the next guard for when nothing was given: all that is asked for came later.
+fn resumed(query: LogQuery) -> LogQuery {
+    let now = || Time::from_ms(menshen_os::clock::wall_ms()).to_string();
+    let since = if query.tail == Some(0) { Some(now()) } else { query.since.clone() };
+    LogQuery { since, tail: None, ..query }
 }
 
 /// All lines in the order of their times; those of unknown time come where they stand in their own log.
@@ -101,42 +177,41 @@ async fn merged(mut sources: Vec<Source>, query: &LogQuery, printer: &Printer) -
     Ok(Exit::Done)
 }
 
-/// Each service's lines as they come.
+/// Each service's lines as they come, from one guard after the other.
 async fn follow(sources: Vec<Source>, printer: &Printer) -> Result<Exit, Failure> {
     /// A terminal takes one line after the other; more than these need not wait for it.
     const LINES_MAX: usize = 256;
-    let (sender, mut lines) = tokio::sync::mpsc::channel(LINES_MAX);
-    for mut source in sources {
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            loop {
-                let next: Result<Option<LogLine>, ClientError> = source.lines.next_as().await;
-                let ended = !matches!(next, Ok(Some(_)));
-                if sender.send((source.name.clone(), next)).await.is_err() || ended {
-                    return;
-                }
-            }
-        });
+    let (sender, mut lines) = channel(LINES_MAX);
+    for source in sources {
+        tokio::spawn(source.pass_on(sender.clone()));
     }
     drop(sender);
-    while let Some((name, next)) = lines.recv().await {
-        if let Some(line) = next? {
-            printer.print(&name, &line);
-        }
+    while let Some((name, line)) = lines.recv().await {
+        printer.print(&name, &line?);
     }
     Ok(Exit::Done)
 }
 
 /// Reads the files where no guard runs that could be asked.
 fn from_files(arguments: &Arguments, logs: &Logs, query: &LogQuery, no_guard: Failure) -> Result<Exit, Failure> {
-    if query.follow {
-        return Err(no_guard);
-    }
     let folders = folders(arguments, &logs.names);
     if folders.is_empty() {
-        return Err(no_guard);
+        let kept: Vec<String> = all_paths().iter().map(|paths| paths.logs.display().to_string()).collect();
+        let help =
+            format!("start one with `menshen up`; logs are kept in {}, and no such log is there", kept.join(" or "));
+        return Err(no_guard.help(help));
     }
-    output::note(dim("no guard is running; this is what the files have"));
+    let shown = match folders.as_slice() {
+        [(_, only)] => only.display().to_string(),
+        several => {
+            let above: BTreeSet<_> = several.iter().filter_map(|(_, folder)| folder.parent()).collect();
+            above.into_iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+        }
+    };
+    if query.follow {
+        return Err(no_guard.help(format!("what was written is in {shown}; without --follow it is shown")));
+    }
+    output::note(dim(format_args!("no guard is running; this is what the files in {shown} have")));
     let several = folders.len() > 1;
     let width = folders.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let printer = Printer { json: arguments.json, several, width };
@@ -171,7 +246,13 @@ fn folders(arguments: &Arguments, names: &[String]) -> Vec<(String, PathBuf)> {
     let instances = all_paths().into_iter().flat_map(|paths| below(paths.logs));
     let instances = instances.filter(|path| arguments.instance.as_ref().is_none_or(|wanted| *wanted == name_of(path)));
     let services = instances.flat_map(below).map(|path| (name_of(&path), path));
-    services.filter(|(name, _)| names.is_empty() || names.contains(name)).collect()
+    let means = |wanted: &String, name: &str, folder: &Path| match wanted.split_once('/') {
+        Some((instance, wanted)) => wanted == name && folder.parent().is_some_and(|guard| guard.ends_with(instance)),
+        None => wanted == name,
+    };
+    services
+        .filter(|(name, folder)| names.is_empty() || names.iter().any(|wanted| means(wanted, name, folder)))
+        .collect()
 }
 
 /// How lines are shown.

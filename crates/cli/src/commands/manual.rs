@@ -1,14 +1,12 @@
 //! `menshen man`.
 
-use clap::CommandFactory as _;
-
-use crate::args::Arguments;
+use crate::exits;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
 /// Prints the manual page: the command, then a section for each of its commands.
 pub(super) fn manual() -> Result<Exit, Failure> {
-    let command = Arguments::command();
+    let command = exits::command();
     let unwritable = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("writing the manual page: {}", menshen_os::error::describe(&error)))
     };
@@ -21,6 +19,7 @@ pub(super) fn manual() -> Result<Exit, Failure> {
         man.render_synopsis_section(&mut page).map_err(unwritable)?;
         man.render_description_section(&mut page).map_err(unwritable)?;
         man.render_options_section(&mut page).map_err(unwritable)?;
+        man.render_extra_section(&mut page).map_err(unwritable)?;
     }
     output::raw(&page);
     Ok(Exit::Done)

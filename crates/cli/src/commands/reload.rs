@@ -1,9 +1,9 @@
 //! `menshen reload`.
 
 use anstyle::{AnsiColor, Style};
-use menshen_api::Endpoint;
 use menshen_api::client::Call;
 use menshen_api::types::{Change, ReloadQuery, ReloadReport};
+use menshen_api::{ClientError, Endpoint};
 
 use crate::args::{Arguments, Reload};
 use crate::failure::{Exit, Failure};
@@ -15,7 +15,9 @@ pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Fai
         let guards = Guards::find(arguments).await;
         let guard = guards.one()?;
         let query = ReloadQuery { dry_run: reload.dry_run };
-        let report: ReloadReport = guard.client.call(&Call::new(Endpoint::Reload).query(&query)?).await?;
+        let answer: Result<ReloadReport, ClientError> =
+            guard.client.call(&Call::new(Endpoint::Reload).query(&query)?).await;
+        let report = answer.map_err(refused)?;
         if arguments.json {
             output::json(&report);
         } else {
@@ -23,6 +25,15 @@ pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Fai
         }
         Ok(Exit::Done)
     })
+}
+
+/// What follows from a definition that is refused: nothing.
+fn refused(error: ClientError) -> Failure {
+    let failure = Failure::from(error);
+    if failure.code() != Exit::Refused {
+        return failure;
+    }
+    failure.help("nothing was changed: the guard goes on with the definition it has")
 }
 
 fn print(report: &ReloadReport) {

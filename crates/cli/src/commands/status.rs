@@ -77,7 +77,7 @@ fn print_table(services: &[Service], several_guards: bool) {
 }
 
 /// The state, with what it does not say by itself.
-fn state_word(service: &Service) -> String {
+pub(super) fn state_word(service: &Service) -> String {
     let word = service.state.as_str();
     match (service.state, service.ready, service.healthy) {
         (State::Running, _, Some(false)) => format!("{word}, unhealthy"),
@@ -174,10 +174,7 @@ fn print_process(detail: &ServiceDetail) {
     if let Some(user) = &detail.user {
         field("user", user);
     }
-    field(
-        "restarts",
-        &format!("{} since they were last forgotten, {} in all", service.restarts, service.restarts_total),
-    );
+    field("restarts", &format!("{}, of which {} are not forgotten yet", service.restarts_total, service.restarts));
     if service.breaker.state != BreakerState::Closed {
         let word = if service.breaker.state == BreakerState::Open { "open" } else { "half-open" };
         field("breaker", &format!("{word}, opened {} times in a row", service.breaker.trips));

@@ -5,21 +5,26 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use menshen_api::types::{Service, State, Wanted};
+use menshen_api::client::Call;
+use menshen_api::types::{Service, ServiceDetail, State, Wanted};
+use menshen_api::{ClientError, Endpoint};
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::logs::TapScope;
 use menshen_os::paths::RUN_FOLDER_MODE;
 
 use super::foreground;
+use super::status::state_word;
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, client, wait_for};
+use crate::guards::{ANSWER_WITHIN, Guard, client, holder, runs_already, silent, wait_for};
 use crate::output::{self, dim, state_style, styled};
 
 /// How long after the first look at the process in the background the next one comes; then ever later.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// How long a guard may take to begin: to read what is remembered, and to take over what runs.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// What the guard itself says is little; beyond this a new file is begun at its next start.
 const LOG_BYTES_MAX: u64 = 1 << 20;
 /// A look asks for every service, which is not for every moment.
@@ -41,7 +46,11 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
 
 /// Starts this very command in the background and waits until it guards.
 fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &str) -> Result<Exit, Failure> {
+    let timeout = menshen_plan::duration::parse(&up.timeout)
+        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     let paths = paths();
+    let guard = Guard::new(instance.to_owned(), client(instance, paths.control(instance)));
+    wait_for(refuse_second(&guard))?;
     let folder = paths.logs.join(instance);
     let log = folder.join("guard.log");
     let unusable = |error: std::io::Error| {
@@ -50,16 +59,18 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     // First, so that it is this one that decides who may pass through what is above both.
     menshen_os::file::create_folder(&paths.run, RUN_FOLDER_MODE).map_err(unusable)?;
     menshen_os::file::create_folder(&folder, 0o750).map_err(unusable)?;
-    let file = open_log(&log).map_err(unusable)?;
+    let unopened = |error: std::io::Error| {
+        let why = menshen_os::error::describe(&error);
+        Failure::new(Exit::Failed, format!("going to the background: opening {}: {why}", log.display()))
+    };
+    let file = open_log(&log).map_err(unopened)?;
     let mut command = Command::new(std::env::current_exe().map_err(unusable)?);
     command.args(background_arguments(up, source));
     command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
+    let said_before = file_length(&log);
     let mut child = command.spawn().map_err(unusable)?;
-    let guard = Guard::new(instance.to_owned(), client(paths.control(instance)));
-    let timeout = menshen_plan::duration::parse(&up.timeout)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     wait_for(async {
-        let services = await_guard(&guard, &mut child, &log, up.wait.then_some(timeout)).await?;
+        let services = await_guard(&guard, &mut child, (&log, said_before), up.wait.then_some(timeout)).await?;
         if arguments.json {
             output::json(&serde_json::json!({ "instance": instance, "pid": child.id(), "services": services }));
             return Ok(Exit::Done);
@@ -76,9 +87,23 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
             child.id()
         ));
         output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
-        let ready = services.iter().all(|service| !up.wait || is_settled_well(service));
-        Ok(if ready { Exit::Done } else { Exit::NotReady })
+        if up.wait && !services.iter().all(is_settled_well) {
+            return Err(not_ready(&guard, &services).await);
+        }
+        Ok(Exit::Done)
     })
+}
+
+/// Refuses to start a guard where there is one, whether it answers or not.
+async fn refuse_second(guard: &Guard) -> Result<(), Failure> {
+    match tokio::time::timeout(ANSWER_WITHIN, guard.info()).await {
+        Ok(Ok(info)) => Err(runs_already(&guard.instance, info.pid)),
+        Ok(Err(ClientError::Silent { .. })) | Err(_) => Err(silent(&guard.instance)),
+        // Nobody is there, or who is says so when there are two.
+        Ok(Err(
+            ClientError::Unreachable(_) | ClientError::Problem(_) | ClientError::Broken(_) | ClientError::Unreadable(_),
+        )) => Ok(()),
+    }
 }
 
 /// The file of what a guard in the background says. One that has grown large is put aside, in the place of the last such.
@@ -87,6 +112,10 @@ fn open_log(path: &Path) -> std::io::Result<File> {
         std::fs::rename(path, path.with_extension("log.old"))?;
     }
     OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn file_length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsString> {
@@ -102,34 +131,71 @@ fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsS
 }
 
 /// Waits until the guard answers and, if a time is given for it, until every service has come to where it is wanted, cannot
-/// come there, or has taken too long.
+/// come there, or has taken too long. The log says what it says from this length on.
 async fn await_guard(
     guard: &Guard,
     child: &mut Child,
-    log: &Path,
+    (log, said_before): (&Path, u64),
     timeout: Option<Duration>,
 ) -> Result<Vec<Service>, Failure> {
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
         if let Ok(Some(status)) = child.try_wait() {
-            let last = std::fs::read_to_string(log).unwrap_or_default();
-            let last: Vec<&str> = last.lines().rev().take(10).collect();
+            if let Some(other) = holder(&guard.instance) {
+                return Err(runs_already(&guard.instance, other));
+            }
+            let said = std::fs::read(log).unwrap_or_default();
+            let said = said.get(usize::try_from(said_before).unwrap_or(0)..).unwrap_or_default();
+            let said = String::from_utf8_lossy(said);
+            let last: Vec<&str> = said.lines().rev().take(10).collect();
             output::note(last.into_iter().rev().collect::<Vec<_>>().join("\n"));
             let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
             return Err(Failure::new(Exit::Guard(code), "the guard has ended")
                 .help(format!("what it said is in {}", log.display())));
         }
-        // Another guard of the name may run already; then the one that was started ends.
-        if guard.pid().await == Some(child.id())
-            && let Ok(services) = guard.services().await
-            && timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled))
-        {
-            return Ok(services);
+        if let Ok(Some(services)) = tokio::time::timeout(ANSWER_WITHIN, services_of(guard, child.id())).await {
+            if timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled)) {
+                return Ok(services);
+            }
+        } else if begun.elapsed() >= FIRST_ANSWER_WITHIN.max(timeout.unwrap_or_default()) {
+            return Err(silent(&guard.instance));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Which services are not ready, and why. One that only waits for another is not to blame.
+async fn not_ready(guard: &Guard, services: &[Service]) -> Failure {
+    let lacking = services.iter().filter(|service| !is_settled_well(service));
+    let (waiting, mut to_blame): (Vec<&Service>, Vec<&Service>) =
+        lacking.partition(|service| service.state == State::Waiting);
+    if to_blame.is_empty() {
+        to_blame = waiting;
+    }
+    let mut told = Vec::new();
+    for service in &to_blame {
+        told.push(format!("{} is {}: {}", service.name, state_word(service), why_not_ready(guard, service).await));
+    }
+    let names: Vec<String> = to_blame.iter().map(|service| format!("`menshen status {}`", service.name)).collect();
+    Failure::new(Exit::NotReady, told.join("\n       ")).help(format!("{} says more", names.join(", ")))
+}
+
+/// What its probe says as long as it runs, and else why it is in its state.
+async fn why_not_ready(guard: &Guard, service: &Service) -> String {
+    let runs = matches!(service.state, State::Starting | State::Running);
+    let call = Call::about(Endpoint::GetService, &service.name);
+    let detail: Result<ServiceDetail, ClientError> = guard.client.call(&call).await;
+    let probes = detail.ok().filter(|_| runs).map(|detail| detail.probes).unwrap_or_default();
+    let failing = probes.into_iter().find_map(|probe| Some((probe.kind, probe.last_error?)));
+    let why = failing.map(|(kind, error)| format!("its {kind} probe failed: {error}"));
+    output::printable(&why.unwrap_or_else(|| service.reason.clone()))
+}
+
+/// The services of this guard, if it is this process and answers. Another one of its name may run; then this one ends.
+async fn services_of(guard: &Guard, pid: u32) -> Option<Vec<Service>> {
+    if guard.pid().await? == pid { guard.services().await.ok() } else { None }
 }
 
 fn is_settled(service: &Service) -> bool {

@@ -37,6 +37,7 @@ pub(super) fn upgrade(arguments: &Arguments, upgrade: &Upgrade) -> Result<Exit, 
             Err(error @ (ClientError::Unreachable(_) | ClientError::Problem(_))) => {
                 return Err(Failure::from(error).help("nothing was changed"));
             }
+            Err(error @ ClientError::Silent { .. }) => return Err(error.into()),
         }
         let (now, upgraded) = await_next(guard, &before, timeout).await?;
         if let Some(why) = &upgraded.failure {

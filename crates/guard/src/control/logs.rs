@@ -9,9 +9,9 @@ use http_body_util::channel::{Channel, Sender};
 use menshen_api::types::{LogLine, LogQuery};
 use menshen_api::{Problem, ProblemCode};
 
-use super::Shared;
 use super::answer::{Answer, stream};
 use super::body::bad;
+use super::{NO_ANSWER, Shared};
 use crate::guard::input::Request;
 use crate::guard::{log_id, no_such_service};
 use crate::logs::read::{Query, Reader};
@@ -45,7 +45,8 @@ pub(super) async fn last_lines(shared: &Shared, name: &str, query: LogQuery) -> 
 
 async fn id_of(shared: &Shared, name: &str) -> Result<crate::logs::LogId, Problem> {
     let owned = name.to_owned();
-    let found = shared.inputs.ask(|reply| Request::Find(owned, reply)).await.flatten();
+    let found = shared.inputs.ask(|reply| Request::Find(owned, reply)).await;
+    let found = found.ok_or_else(|| Problem::new(ProblemCode::ShuttingDown, NO_ANSWER))?;
     found.map(log_id).ok_or_else(|| no_such_service(name))
 }
 

@@ -52,7 +52,11 @@ pub(super) fn render(measured: &[Measured]) -> String {
     registry.register("ready", "Whether a service can be used", metrics.ready);
     registry.register("healthy", "Whether a service works, where a liveness probe tells", metrics.healthy);
     registry.register("breaker_open", "Whether a service's breaker is open or half-open", metrics.breaker_open);
-    registry.register("restarts", "Deaths of a service", metrics.restarts);
+    registry.register(
+        "restarts",
+        "Failures after which a service was started again, or is about to be",
+        metrics.restarts,
+    );
     registry.register_with_unit(
         "state_since_timestamp",
         "When a service entered its state",

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use menshen_core::{Memory, Role};
+use menshen_os::paths::Paths;
 use menshen_os::system::Earlier;
 use menshen_plan::definition::Stop;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,16 @@ fn read(path: PathBuf) -> Result<Result<Stored, Unusable>, GuardError> {
         Err(migrate::Refused::Damaged(why)) => Ok(Err(Unusable { path, why })),
         Err(migrate::Refused::Newer(found)) => Err(GuardError::NewerState { path, found, known: VERSION }),
     }
+}
+
+/// The services of which a guard that was killed, or made room, left something running, by what it noted of them.
+#[must_use]
+pub fn left_running(paths: &Paths, instance: &str) -> Vec<String> {
+    let boot = menshen_os::clock::boot_id();
+    let lives = |process: &StoredProcess| menshen_os::system::is_alive(process.pid, process.start_time);
+    let left = |stored: &Stored| !stored.orderly && stored.boot == boot && stored.processes.iter().any(lives);
+    let remembered = read_all(&paths.memory(instance)).unwrap_or_default().into_iter();
+    remembered.filter(|(_, stored)| stored.as_ref().is_ok_and(left)).map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

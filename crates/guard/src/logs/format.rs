@@ -161,6 +161,7 @@ impl Line {
             text,
             base64,
             continues: self.ends == Ends::Later,
+            position: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod bounds;
 mod content;
 mod lane;
+mod position;
 mod shelf;
 
 use std::collections::VecDeque;
@@ -19,11 +20,11 @@ use menshen_api::types::{LogLine, LogQuery, Stream};
 use regex::bytes::Regex;
 use thiserror::Error;
 
-use super::format::Line;
 use super::names::Stem;
 use crate::since::{self, SinceError};
 use content::Meter;
 use lane::{Lane, Picker};
+pub use position::Position;
 use shelf::Shelf;
 
 /// Which lines.
@@ -37,6 +38,8 @@ pub struct Query {
     pub stream: Option<Stream>,
     /// Only the last so many.
     pub tail: Option<usize>,
+    /// Only what comes after this position, which says where to begin in the place of a time or a count.
+    pub after: Option<Position>,
     /// Goes on with what is written later; else the end is what is there now.
     pub follow: bool,
 }
@@ -47,6 +50,9 @@ pub enum QueryError {
     /// It is neither a duration nor a time.
     #[error(transparent)]
     Since(#[from] SinceError),
+    /// It is not what a line says of its position.
+    #[error("'{0}' is not the position of a line")]
+    After(String),
     /// It is no regular expression.
     #[error("'{text}' is not a regular expression: {reason}")]
     Grep {
@@ -66,8 +72,10 @@ impl Query {
         let now = Time::from_ms(now_ms);
         let since = query.since.as_deref().map(|text| since::parse(text, now)).transpose()?;
         let grep = query.grep.as_deref().map(parse_grep).transpose()?;
+        let after = query.after.as_deref().map(|text| text.parse().map_err(|_| QueryError::After(text.to_owned())));
+        let after = after.transpose()?;
         let tail = query.tail.map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
-        Ok(Self { since_ms: since.map(Time::as_ms), grep, stream: query.stream, tail, follow: query.follow })
+        Ok(Self { since_ms: since.map(Time::as_ms), grep, stream: query.stream, tail, after, follow: query.follow })
     }
 }
 
@@ -114,6 +122,9 @@ impl Reader {
             let shelf = Shelf { folder: folder.to_owned(), stem, meter: meter.clone() };
             let picker = Picker::new(stem, Arc::clone(&query));
             let end = bounds::end_of(&shelf)?;
+            if let Some(after) = &query.after {
+                return Ok(Lane::after(shelf, picker, after.of(stem), end));
+            }
             let mut start = bounds::start_since(&shelf, query.since_ms, end)?;
             if let Some(tail) = query.tail {
                 start = bounds::start_of_tail(&shelf, &picker, tail, (start, end))?;
@@ -122,7 +133,7 @@ impl Reader {
         };
         let lanes = Stem::ALL.into_iter().filter(wanted).map(lane).collect::<io::Result<Vec<Lane>>>()?;
         let mut reader = Self { lanes, tail: VecDeque::new(), follow: query.follow, meter };
-        if let Some(tail) = query.tail {
+        if let Some(tail) = query.tail.filter(|_| query.after.is_none()) {
             reader.fill_tail(tail)?;
         }
         if query.follow {
@@ -164,9 +175,16 @@ impl Reader {
                 return Ok(None);
             }
             self.end_run();
-            return Ok(self.earliest()?.and_then(|lane| self.lanes[lane].take()).map(Line::into_log_line));
+            return Ok(self.earliest()?.and_then(|lane| self.take(lane)));
         };
-        Ok(self.lanes[lane].take().map(Line::into_log_line))
+        Ok(self.take(lane))
+    }
+
+    /// The next line of a lane. Those who follow are told how far they have read with it.
+    fn take(&mut self, lane: usize) -> Option<LogLine> {
+        let line = self.lanes[lane].take()?.into_log_line();
+        let position = self.follow.then(|| Position::of_all(&self.lanes).to_string());
+        Some(LogLine { position, ..line })
     }
 
     fn earliest(&mut self) -> io::Result<Option<usize>> {

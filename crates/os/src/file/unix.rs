@@ -125,6 +125,30 @@ impl Lock {
         Ok(Some(Self { file }))
     }
 
+    /// Whether somebody holds the lock at this path. A guard that takes it at this very moment does not notice.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(context(format!("opening {}", path.display()))(error)),
+        };
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(context(format!("locking {}", path.display()))(error.into())),
+        }
+    }
+
+    /// The process that holds the lock at this path, as far as it has said so.
+    #[must_use]
+    pub fn holder(path: &Path) -> Option<u32> {
+        let held = matches!(Self::is_held(path), Ok(true));
+        fs::read_to_string(path).ok().filter(|_| held)?.trim().parse().ok()
+    }
+
     /// The lock that the program before this one held, in the same process.
     #[must_use]
     pub fn kept(descriptor: OwnedFd) -> Self {

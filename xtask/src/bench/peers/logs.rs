@@ -1,5 +1,5 @@
 //! How quickly what one program writes comes into its log, and whether all of it does. Beside the supervisors `cat` from a
-//! pipe to a file, which is the limit.
+//! pipe to a file, which does nothing else.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ const FORMATS: [(&str, Format, &str); 2] = [
     ("Menshen, `text`", Format::Text, "2026-01-31T12:00:00.123Z stdout "),
     ("Menshen, `json`", Format::Json, r#"{"time":"2026-01-31T12:00:00.123Z","stream":"stdout","text":""}"#),
 ];
-pub(super) const LIMIT: &str = "`cat` from a pipe to a file";
+pub(super) const COPY: &str = "`cat` from a pipe to a file";
 const JOB: &str = "writer";
 /// One that has not logged everything after this long is measured by what it has.
 const POUR_MAX: Duration = Duration::from_secs(60);
@@ -75,9 +75,9 @@ fn note(Poured { logged, took_ms }: Poured, all: u64, who: &str, results: &mut R
     }
 }
 
-/// The limit.
+/// What does nothing but copy.
 pub(super) fn measure_cat(place: &Place, results: &mut Results) {
-    results.take(Row::LogRate, LIMIT, cat(place));
+    results.take(Row::LogRate, COPY, cat(place));
 }
 
 /// How much came into the log, and how long that took from the program's first statement.

@@ -27,12 +27,17 @@ pub(super) struct Place {
     pub(super) offset: u64,
 }
 
+impl Place {
+    pub(super) const BEGIN: Self = Self { sequence: 0, offset: 0 };
+}
+
 /// Reads the lines of one stem that a query asks for.
 pub(super) struct Lane {
     shelf: Shelf,
     picker: Picker,
     /// Where the next log is opened.
     next: Place,
+    begins: Begins,
     /// Where to stop; `None` goes on with what is written.
     end: Option<Place>,
     open: Option<OpenLog>,
@@ -45,11 +50,23 @@ pub(super) struct Lane {
     skipping: bool,
     /// When the line began that has not ended yet.
     line_ms: Option<i64>,
-    lines: VecDeque<Line>,
+    /// Each with the place after it.
+    lines: VecDeque<(Line, Place)>,
+    /// After the last line that was taken or is not asked for.
+    place: Place,
     /// Lines come no earlier than this in the order of all lanes, so that the order within the lane stays.
     order_ms: i64,
     block: Vec<u8>,
     pub(super) unreadable: Vec<Unreadable>,
+}
+
+/// What is at the place where reading begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    /// The begin of a line, or the rest of one that is not wanted.
+    AtALine,
+    /// What comes after what somebody has read.
+    AfterWhatWasRead,
 }
 
 /// What came of reading on.
@@ -85,7 +102,7 @@ impl Picker {
     }
 
     fn wants(&self, time_ms: Option<i64>, stream: Stream, bytes: &[u8]) -> bool {
-        let Query { since_ms, grep, stream: only, tail: _, follow: _ } = &*self.query;
+        let Query { since_ms, grep, stream: only, tail: _, after: _, follow: _ } = &*self.query;
         since_ms.is_none_or(|since_ms| time_ms.is_none_or(|time_ms| time_ms >= since_ms))
             && only.is_none_or(|only| only == stream)
             && grep.as_ref().is_none_or(|grep| grep.is_match(matchable(bytes)))
@@ -108,6 +125,8 @@ impl Lane {
             shelf,
             picker,
             next: start,
+            begins: Begins::AtALine,
+            place: start,
             end: Some(end),
             open: None,
             last: None,
@@ -119,6 +138,20 @@ impl Lane {
             block: vec![0; BLOCK_BYTES],
             unreadable: Vec::new(),
         }
+    }
+
+    /// Reads on from where somebody has read to.
+    pub(super) fn after(shelf: Shelf, picker: Picker, start: Place, end: Place) -> Self {
+        Self { begins: Begins::AfterWhatWasRead, ..Self::new(shelf, picker, start, end) }
+    }
+
+    pub(super) const fn stem(&self) -> Stem {
+        self.picker.stem
+    }
+
+    /// Where to read on to get what comes after the last line that was taken, and what is not asked for.
+    pub(super) const fn place(&self) -> Place {
+        self.place
     }
 
     /// Goes on with whatever is written, from the log that is being written now, whatever becomes of it.
@@ -134,12 +167,13 @@ impl Lane {
                 return Ok(None);
             }
         }
-        Ok(self.lines.front().map(|line| line.time_ms.unwrap_or(self.order_ms).max(self.order_ms)))
+        Ok(self.lines.front().map(|(line, _)| line.time_ms.unwrap_or(self.order_ms).max(self.order_ms)))
     }
 
     /// Takes the line that was looked at.
     pub(super) fn take(&mut self) -> Option<Line> {
-        let line = self.lines.pop_front()?;
+        let (line, place) = self.lines.pop_front()?;
+        self.place = place;
         self.order_ms = line.time_ms.unwrap_or(self.order_ms).max(self.order_ms);
         Some(line)
     }
@@ -148,8 +182,13 @@ impl Lane {
     /// written.
     pub(super) fn give_unfinished(&mut self) {
         if self.picker.stem != Stem::Output {
+            let place = self
+                .open
+                .as_ref()
+                .map_or(self.next, |open| Place { sequence: open.sequence, offset: open.content.position() });
             let (picker, lines, line_ms) = (&self.picker, &mut self.lines, self.line_ms);
-            self.splitter.break_off(|piece| lines.extend(picker.pick(piece.bytes, piece.ends, line_ms)));
+            let given = |piece: Piece<'_>| picker.pick(piece.bytes, piece.ends, line_ms).map(|line| (line, place));
+            self.splitter.break_off(|piece| lines.extend(given(piece)));
         }
     }
 
@@ -241,11 +280,14 @@ impl Lane {
             // What is between is gone, and with it the rest of a line.
             self.give_unfinished();
             self.splitter.clear();
+        } else if self.begins == Begins::AfterWhatWasRead {
+            log.content.go_to(self.next.offset)?;
         } else if self.next.offset > 0 {
             // The end of a line just before is one, too.
             log.content.go_to(self.next.offset - 1)?;
             self.skipping = true;
         }
+        self.begins = Begins::AtALine;
         self.open = Some(log);
         Ok(Step::Read)
     }
@@ -258,7 +300,11 @@ impl Lane {
             self.skipping = false;
             start = end + 1;
         }
-        let Self { picker, splitter, lines, line_ms, open, block, .. } = self;
+        let Self { picker, splitter, lines, line_ms, open, block, place: passed, .. } = self;
+        let sequence = open.as_ref().map_or(0, |open| open.sequence);
+        if start > 0 {
+            *passed = Place { sequence, offset: offset + start as u64 };
+        }
         let mut index = open.as_mut().and_then(|open| open.index.as_mut());
         if let Some(index) = &mut index {
             index.refresh();
@@ -268,7 +314,12 @@ impl Lane {
             *line_ms = time_at(start);
         }
         splitter.push(&block[start..count], |Piece { bytes, ends, next }| {
-            lines.extend(picker.pick(bytes, ends, *line_ms));
+            let place = Place { sequence, offset: offset + (start + next) as u64 };
+            match picker.pick(bytes, ends, *line_ms) {
+                Some(line) => lines.push_back((line, place)),
+                None if lines.is_empty() => *passed = place,
+                None => {}
+            }
             *line_ms = time_at(start + next);
         });
     }

@@ -1,6 +1,7 @@
 //! Reading back.
 
 use std::fs;
+use std::ops::Range;
 use std::time::Duration;
 
 use menshen_api::types::{LogQuery, Stream};
@@ -72,6 +73,7 @@ fn only_what_is_asked_for_is_given() {
             grep: Some(even.clone()),
             since_ms: Some(NOON_MS + 2500),
             tail: Some(3),
+            after: None,
             follow: false,
         };
         assert_eq!(bed.texts(all_at_once), numbers([10, 14, 16]));
@@ -282,4 +284,46 @@ fn a_query_is_read_or_refused_with_the_reason() {
     assert!(matches!(query(Some("yesterday"), None), Err(QueryError::Since(_))));
     assert!(query(None, Some("a+")).unwrap().grep.unwrap().is_match(b"\xffaa"));
     assert_eq!(query(None, Some("a(")).unwrap_err().to_string(), "'a(' is not a regular expression: unclosed group");
+}
+
+#[test]
+fn who_comes_back_goes_on_after_the_last_line() {
+    for format in [LogFormat::Raw, LogFormat::Text, LogFormat::Json] {
+        for came in 0..40 {
+            let mut bed = Bed::new(plan(format, 7));
+            let follow = |after| Query { follow: true, after, ..Query::default() };
+            let write = |bed: &mut Bed, numbers: Range<usize>| {
+                for number in numbers {
+                    bed.write(if number % 3 == 0 { STDERR } else { STDOUT }, format!("{number}\n").as_bytes());
+                }
+            };
+            write(&mut bed, 0..20);
+            let mut reader = Reader::open(&bed.logs(), follow(None)).unwrap();
+            let mut first = all(&mut reader);
+            first.truncate(came);
+            let after = first.last().and_then(|line| line.position.as_ref()).map(|text| text.parse().unwrap());
+            bed.restart();
+            write(&mut bed, 20..40);
+            let mut reader = Reader::open(&bed.logs(), follow(after)).unwrap();
+            let mut texts: Vec<usize> =
+                first.into_iter().chain(all(&mut reader)).map(|line| line.text.parse().unwrap()).collect();
+            texts.sort_unstable();
+            assert_eq!(texts, (0..40).collect::<Vec<_>>(), "{format:?} after {came}");
+        }
+    }
+}
+
+#[test]
+fn who_comes_back_in_the_middle_of_a_long_line_goes_on_there() {
+    let mut bed = Bed::new(plan(LogFormat::Raw, 0));
+    let text = "x".repeat(200_000);
+    bed.write(STDOUT, format!("{text}\n").as_bytes());
+    let query = |after| Query { follow: true, after, ..Query::default() };
+    let mut reader = Reader::open(&bed.logs(), query(None)).unwrap();
+    let first = reader.read_line().unwrap().unwrap();
+    assert!(first.continues);
+    let after = first.position.as_ref().map(|text| text.parse().unwrap());
+    let mut reader = Reader::open(&bed.logs(), query(after)).unwrap();
+    let rest: String = all(&mut reader).into_iter().map(|line| line.text).collect();
+    assert_eq!(format!("{}{rest}", first.text), text);
 }

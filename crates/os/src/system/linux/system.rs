@@ -799,6 +799,12 @@ pub fn exists(pid: u32) -> bool {
     process::open(pid).is_some()
 }
 
+/// Whether the process of this number that was started at this time lives.
+#[must_use]
+pub fn is_alive(pid: u32, start_time: u64) -> bool {
+    crate::tree::lives(pid, start_time)
+}
+
 const LONGEST: Timespec = Timespec { tv_sec: 1 << 30, tv_nsec: 0 };
 
 fn decode(data: u64) -> Option<(Source, Token)> {
