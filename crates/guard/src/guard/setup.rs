@@ -207,7 +207,8 @@ pub(crate) fn recall(memory: &Path) -> Result<Remembered, GuardError> {
 }
 
 fn control_processes(instance: &str, paths: &Paths, trees: TreeMode) -> Result<System, GuardError> {
-    let config = SystemConfig { instance: instance.to_owned(), run_folder: paths.run.clone(), trees };
+    let mark = paths.mark(instance).map_err(failed("finding its own folder"))?;
+    let config = SystemConfig { instance: instance.to_owned(), mark, run_folder: paths.run.clone(), trees };
     System::new(&config).map_err(failed("setting up process control"))
 }
 

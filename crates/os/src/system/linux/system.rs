@@ -142,7 +142,11 @@ impl System {
         let inherited = prepare::Inherited::take()?;
         // Orphans come to the guard instead of to PID 1; as PID 1 it gets them anyway.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let owner = Owner { instance: config.instance.clone(), run_folder: config.run_folder.clone() };
+        let owner = Owner {
+            instance: config.instance.clone(),
+            mark: config.mark.clone(),
+            run_folder: config.run_folder.clone(),
+        };
         let forest = Forest::new(owner, config.trees)?;
         let spawner = Spawner::new(&inherited.null);
         let system = Self {
@@ -306,7 +310,7 @@ impl System {
         let tree = Rc::new(self.forest.tree_of_earlier(place, earlier));
         self.trees.insert(place.clone(), Rc::clone(&tree));
         let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
-        let held = self.taken.pidfd(self.forest.number(place), pid);
+        let held = self.forest.numbers(place).find_map(|number| self.taken.pidfd(number, pid));
         let known = || held.map_or(Exit::Unknown, |pidfd| reap::exit_of_stranger(pidfd, pid));
         let exit = alive.is_none().then(known);
         let row = self.ledger.row(self.forest.number(place), run)?;
@@ -372,7 +376,8 @@ impl System {
     /// been noted.
     #[must_use]
     pub fn held_runs(&self, place: &Place, from: u64) -> Vec<HeldRun> {
-        self.taken.runs(self.forest.number(place), from)
+        let mut runs = self.forest.numbers(place).map(|number| self.taken.runs(number, from));
+        runs.find(|runs| !runs.is_empty()).unwrap_or_default()
     }
 
     /// From now on a second process holds for the next guard what dies with this one. What was held for this guard is not
