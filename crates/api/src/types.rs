@@ -77,6 +77,22 @@ pub struct ServiceList {
     pub services: Vec<Service>,
     /// The cursor of the next page; null on the last.
     pub next: Option<String>,
+    /// What does not work now, of the guard itself and of its services.
+    #[serde(default)]
+    pub troubles: Vec<Trouble>,
+}
+
+/// Something that does not work now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Trouble {
+    /// The name of the guard.
+    pub instance: String,
+    /// Of which service; null for the guard itself.
+    pub service: Option<String>,
+    /// Since when.
+    pub since: Time,
+    /// What, and why, for people.
+    pub text: String,
 }
 
 /// A service as it is.
@@ -122,6 +138,10 @@ pub struct Service {
     pub status_text: Option<String>,
     /// Which group of the start order it belongs to, from 0; groups are stopped in reverse.
     pub order: u32,
+    /// In the answer to a command: why it cannot be written down that this was asked. It is done, but a guard that begins
+    /// before it can be written does not know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unremembered: Option<String>,
 }
 
 /// A breaker as it is.
@@ -174,6 +194,9 @@ pub struct ServiceDetail {
     pub log: Vec<LogLine>,
     /// The folder its logs are in.
     pub log_folder: String,
+    /// What does not work now, of the service and of the guard itself.
+    #[serde(default)]
+    pub troubles: Vec<Trouble>,
 }
 
 /// One dependency.

@@ -17,6 +17,7 @@ mod setup;
 mod sleeps;
 pub(crate) mod status;
 mod store;
+mod troubles;
 mod upgrade;
 mod wait;
 
@@ -51,6 +52,7 @@ use notes::Notes;
 use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
+use troubles::Troubles;
 use upgrade::{Succession, Upgrade};
 use wait::Waiters;
 
@@ -233,8 +235,7 @@ struct Guard {
     /// Whether a service's state or facts changed since waiters were last looked at.
     moved: bool,
     sampling: bool,
-    /// What the guard remembers cannot be written now.
-    disk_in_trouble: bool,
+    troubles: Troubles,
     succession: Succession,
     manager: Manager,
     shutting_down: bool,

@@ -215,13 +215,15 @@ impl Call {
         let more = services.len() > begin + limit;
         let services: Vec<Service> = services.into_iter().skip(begin).take(limit).collect();
         let next = services.last().filter(|_| more).map(|service| service.name.clone());
-        Ok(json(&ServiceList { services, next }))
+        let troubles = self.ask(LoopRequest::Troubles).await?;
+        Ok(json(&ServiceList { services, next, troubles }))
     }
 
     async fn detail(&self) -> Result<Answer, Problem> {
         let name = self.name.clone();
         let detail = self.ask(|reply| LoopRequest::Detail(name, reply)).await?;
-        let Detail { service, plan, probes, depends_on, usage } = *detail.ok_or_else(|| no_such_service(&self.name))?;
+        let Detail { service, plan, probes, depends_on, usage, troubles } =
+            *detail.ok_or_else(|| no_such_service(&self.name))?;
         let filter = Filter { service: Some(self.name.clone()), limit: HISTORY_SHOWN, last: true, ..Filter::default() };
         let log = LogQuery { tail: Some(LOG_LINES_SHOWN), ..LogQuery::default() };
         let folder = self.shared.logs_folder.join(&self.name);
@@ -243,6 +245,7 @@ impl Call {
             history: events::read(&self.shared, filter).await?,
             log: logs::last_lines(&self.shared, &self.name, log).await?,
             log_folder: folder.display().to_string(),
+            troubles,
             service,
         }))
     }
@@ -269,7 +272,14 @@ impl Call {
         let (name, by) = (self.name.clone(), self.by());
         let taken = self.ask(|reply| LoopRequest::Command { name, command, by, reply }).await??;
         let Some(until) = query.wait else { return Ok(json(&taken)) };
-        self.wait(until, timeout).await.map(|service| json(&service))
+        let unremembered = taken.unremembered;
+        match self.wait(until, timeout).await {
+            Ok(service) => Ok(json(&Service { unremembered, ..service })),
+            Err(problem) => Err(unremembered.into_iter().fold(problem, |problem, why| Problem {
+                detail: format!("{}; nor could it be remembered that this was asked: {why}", problem.detail),
+                ..problem
+            })),
+        }
     }
 
     async fn wait(&self, until: WaitFor, timeout: Duration) -> Result<Service, Problem> {

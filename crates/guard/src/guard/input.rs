@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use menshen_api::types::{Service, Upgraded, Upgrading, WaitFor};
+use menshen_api::types::{Service, Trouble, Upgraded, Upgrading, WaitFor};
 use menshen_api::{Problem, Time};
 use menshen_core::{Command, ServiceId};
 use menshen_os::{Token, Waker};
@@ -29,9 +29,9 @@ pub(crate) enum Input {
     Logs,
     /// From the disk.
     Disk(DiskReport),
-    /// Something of the guard itself does not work.
+    /// Connections to the control socket cannot be accepted.
     Trouble(String),
-    /// That works again.
+    /// They can again.
     TroubleOver(String),
     /// An alert's command is to be run (again).
     RunAlert(Delivery),
@@ -57,6 +57,8 @@ pub(crate) enum Input {
 pub(crate) enum Request {
     /// Every service.
     List(oneshot::Sender<Vec<Service>>),
+    /// What does not work now.
+    Troubles(oneshot::Sender<Vec<Trouble>>),
     /// One service, with what only the loop knows of it.
     Detail(String, oneshot::Sender<Option<Box<Detail>>>),
     /// A command, answered when it is remembered.
@@ -93,6 +95,8 @@ pub(crate) struct Detail {
     pub probes: Vec<menshen_core::ProbeStatus>,
     pub depends_on: Vec<menshen_api::types::Dependency>,
     pub usage: Option<menshen_os::usage::Usage>,
+    /// Of the service, and of the guard itself.
+    pub troubles: Vec<Trouble>,
 }
 
 /// The guard itself.

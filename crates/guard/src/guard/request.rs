@@ -49,6 +49,7 @@ impl Guard {
         // Who asked may have gone; then nobody hears the answer.
         match request {
             Request::List(reply) => drop(reply.send(self.list())),
+            Request::Troubles(reply) => drop(reply.send(self.show_troubles())),
             Request::Detail(name, reply) => drop(reply.send(self.detail(&name).map(Box::new))),
             Request::Command { name, command, by, reply } => self.command(name, command, by, reply),
             Request::Wait { name, until, reply } => self.begin_wait(name, until, reply),
@@ -116,6 +117,8 @@ impl Guard {
         let id = self.core.id(name)?;
         let local = self.services.get(&id)?;
         let status = self.core.status(id)?;
+        let mut troubles = self.show_troubles();
+        troubles.retain(|trouble| trouble.service.as_deref().is_none_or(|service| service == name));
         let lives = status.pid.is_some() || status.fallback_pid.is_some();
         Some(Detail {
             service: self.show(id)?,
@@ -123,6 +126,7 @@ impl Guard {
             probes: status.probes,
             depends_on: self.dependencies(id, &local.plan),
             usage: lives.then(|| self.system.usage(name)),
+            troubles,
         })
     }
 

@@ -26,6 +26,7 @@ use super::notes::{Notes, Orderly};
 use super::request::Tickets;
 use super::status::wall;
 use super::store::Remembered;
+use super::troubles::{Part, Troubles};
 use super::upgrade::Succession;
 use super::wait::Waiters;
 use super::{Guard, GuardError, Options, now, store};
@@ -103,7 +104,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         waiters: Waiters::default(),
         moved: true,
         sampling: false,
-        disk_in_trouble: false,
+        troubles: Troubles::default(),
         manager: Manager::find(),
         succession: Succession { inherited, ..Succession::default() },
         shutting_down: false,
@@ -130,8 +131,7 @@ impl Guard {
             Opened::Anew => self.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
             // The disk tells when it is over.
             Opened::InMemory(why) => {
-                self.disk_in_trouble = true;
-                self.trouble(format!("{why}; until it can be, events are kept in memory only"));
+                self.begin_trouble(Part::Memory, format!("{why}; until it can be, events are kept in memory only"));
             }
         }
     }

@@ -68,6 +68,7 @@ pub(crate) fn service(
         last_failure: status.last_failure.clone(),
         status_text: status.status_text.clone(),
         order,
+        unremembered: None,
     }
 }
 
