@@ -422,8 +422,12 @@ pub struct ReloadReport {
 pub struct ServiceChange {
     /// Which.
     pub name: String,
-    /// The highest cost of its changes: `live`, `signal`, `restart`, `new`, `gone`.
+    /// The highest cost of its changes while it runs: `live`, `signal`, `restart`, `new`, `gone`.
     pub cost: String,
+    /// What comes of them, the way the service is: a `cost`; or `start`, where a wait for the next start is over; or
+    /// `next-start`, where nothing runs that they could be for.
+    #[serde(default)]
+    pub outcome: Option<String>,
     /// The fields.
     pub changes: Vec<Change>,
 }

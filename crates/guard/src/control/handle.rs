@@ -319,12 +319,12 @@ impl Call {
             return Err(Problem::new(ProblemCode::DefinitionRefused, detail));
         }
         let changes = diff(&running, &loaded.plan);
-        let applied = !query.dry_run;
-        if applied {
-            let (plan, by) = (loaded.plan, self.by());
-            self.ask(|reply| LoopRequest::Follow { plan, by, reply }).await?;
-        }
-        Ok(json(&reload::report(changes, applied, loaded.warnings)))
+        let (plan, by, applied) = (loaded.plan, self.by(), !query.dry_run);
+        let outcomes = self.ask(|reply| match applied {
+            true => LoopRequest::Follow { plan, by, reply },
+            false => LoopRequest::Foresee { plan, reply },
+        });
+        Ok(json(&reload::report(changes, &outcomes.await?, applied, loaded.warnings)))
     }
 
     async fn plan(&self) -> Result<Answer, Problem> {

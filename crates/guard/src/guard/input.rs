@@ -1,14 +1,15 @@
 //! Everything that reaches the loop from elsewhere than the operating system: one closed type.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use menshen_api::types::{Service, Trouble, Upgraded, Upgrading, WaitFor};
 use menshen_api::{Problem, Time};
-use menshen_core::{Command, ServiceId};
+use menshen_core::{Command, Outcome, ServiceId};
 use menshen_os::{Token, Waker};
-use menshen_plan::Plan;
 use menshen_plan::definition::ProbeKind;
+use menshen_plan::{Plan, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
 use super::alert::Delivery;
@@ -70,7 +71,9 @@ pub(crate) enum Request {
     /// The plan.
     Plan(oneshot::Sender<Arc<Plan>>),
     /// Another plan is to be followed.
-    Follow { plan: Arc<Plan>, by: String, reply: oneshot::Sender<()> },
+    Follow { plan: Arc<Plan>, by: String, reply: oneshot::Sender<Outcomes> },
+    /// What would come of that.
+    Foresee { plan: Arc<Plan>, reply: oneshot::Sender<Outcomes> },
     /// Another binary is to take the guard's place. `answered` ends when the connection of the caller does.
     Upgrade {
         binary: PathBuf,
@@ -87,6 +90,9 @@ pub(crate) enum Request {
     /// Every service with what it uses.
     Measure(oneshot::Sender<Vec<Measured>>),
 }
+
+/// What comes of another plan for each service that changes.
+pub(crate) type Outcomes = BTreeMap<ServiceName, Outcome>;
 
 /// One service, with what only the loop knows of it.
 pub(crate) struct Detail {

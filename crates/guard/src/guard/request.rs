@@ -56,11 +56,13 @@ impl Guard {
             Request::Find(name, reply) => drop(reply.send(self.core.id(&name))),
             Request::Plan(reply) => drop(reply.send(Arc::clone(self.core.plan()))),
             Request::Follow { plan, by, reply } => {
+                let outcomes = self.core.foresee(&plan);
                 self.follow(plan, by);
                 self.disk().then(move || {
-                    let _ = reply.send(());
+                    let _ = reply.send(outcomes);
                 });
             }
+            Request::Foresee { plan, reply } => drop(reply.send(self.core.foresee(&plan))),
             Request::Upgrade { binary, by, reply, answered } => self.upgrade(binary, by, Asker { reply, answered }),
             Request::Shutdown { by, now, reply } => {
                 self.feed(Event::Shutdown { reason: format!("asked by {by}"), hurry: now });
