@@ -37,6 +37,7 @@ impl Checker {
             | RecordKind::Fallback
             | RecordKind::Killed
             | RecordKind::Adopted
+            | RecordKind::EndedUnseen
             | RecordKind::Trouble { .. }
             | RecordKind::Clock
             | RecordKind::Reloaded

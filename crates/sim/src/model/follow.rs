@@ -388,6 +388,7 @@ impl Model {
             | RecordKind::Fallback
             | RecordKind::Killed
             | RecordKind::Adopted
+            | RecordKind::EndedUnseen
             | RecordKind::Trouble { .. }
             | RecordKind::Clock
             | RecordKind::Reloaded

@@ -309,13 +309,19 @@ impl System {
         let Earlier { pid, start_time, first, folder: _ } = *earlier;
         let tree = Rc::new(self.forest.tree_of_earlier(place, earlier));
         self.trees.insert(place.clone(), Rc::clone(&tree));
-        let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
+        let there = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
         let held = self.forest.numbers(place).find_map(|number| self.taken.pidfd(number, pid));
-        let known = || held.map_or(Exit::Unknown, |pidfd| reap::exit_of_stranger(pidfd, pid));
-        let exit = alive.is_none().then(known);
+        // It may have ended and wait for somebody to reap it.
+        let unreaped = there.as_ref().filter(|pidfd| is_over(pidfd.as_fd()));
+        let exit = if let Some(pidfd) = unreaped {
+            Some(reap::end_of(pidfd.as_fd(), pid).unwrap_or(Exit::Unknown))
+        } else {
+            let known = || held.map_or(Exit::Unknown, |pidfd| reap::exit_of_stranger(pidfd, pid));
+            there.is_none().then(known)
+        };
         let row = self.ledger.row(self.forest.number(place), run)?;
-        let entered = match (alive, held) {
-            (Some(alive), _) => Entered::new(row, pid, alive),
+        let entered = match (there, held) {
+            (Some(there), _) => Entered::new(row, pid, there),
             (None, Some(held)) => Entered::new(row, pid, held.try_clone_to_owned()?),
             // It needs some descriptor, and the next guard could learn no more from it either.
             (None, None) => Entered::as_written(row, process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?),
