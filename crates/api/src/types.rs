@@ -230,7 +230,7 @@ pub struct Probe {
 /// What a service uses: its program and everything that started.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// Processor time so far, in seconds.
+    /// Processor time of the current run so far, in seconds. The metrics have that of all runs.
     pub cpu_seconds: f64,
     /// Memory in bytes.
     pub memory_bytes: u64,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use menshen_api::types::{Dependency, Service};
 use menshen_api::{Problem, ProblemCode};
-use menshen_core::{Command, Event, Record, RecordKind, Refusal, ServiceId, Ticket};
+use menshen_core::{Command, Event, Memory, Record, RecordKind, Refusal, RunId, ServiceId, Ticket};
+use menshen_os::usage::Usage;
 use menshen_plan::{Plan, ServicePlan};
 use tokio::sync::oneshot;
 
@@ -127,9 +128,19 @@ impl Guard {
             plan: Arc::clone(&local.plan),
             probes: status.probes,
             depends_on: self.dependencies(id, &local.plan),
-            usage: lives.then(|| self.system.usage(name)),
+            usage: lives.then(|| self.usage_of_run(id, name)),
             troubles,
         })
+    }
+
+    /// What a service uses, with the processor time of the run that is under way.
+    fn usage_of_run(&self, id: ServiceId, name: &str) -> Usage {
+        let usage = self.system.usage(name);
+        let memory = self.core.memory(id);
+        let run = memory.iter().flat_map(Memory::runs).map(|(role, number, _)| RunId { service: id, role, number });
+        let token = run.into_iter().next().and_then(|run| self.jobs.token_of(run));
+        let cpu = token.and_then(|token| self.system.cpu_of_run(token)).unwrap_or(usage.cpu);
+        Usage { cpu, ..usage }
     }
 
     fn dependencies(&self, id: ServiceId, plan: &ServicePlan) -> Vec<Dependency> {

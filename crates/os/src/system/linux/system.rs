@@ -340,6 +340,7 @@ impl System {
             return Ok(Adopted::Ended { exit, tree: if empty { TreeState::Empty } else { TreeState::Alive } });
         }
         self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
+        process.begin_to_count_cpu();
         self.by_pid.insert(pid, token);
         self.processes.insert(token, process);
         Ok(Adopted::Alive)
@@ -502,6 +503,12 @@ impl System {
         self.forest.limit(service, limits)
     }
 
+    /// Processor time of one run, where the system counts it. What ended of it before this guard took it over is not in it.
+    #[must_use]
+    pub fn cpu_of_run(&self, token: Token) -> Option<Duration> {
+        self.processes.get(&token)?.cpu()
+    }
+
     /// What a service uses now.
     #[must_use]
     pub fn usage(&self, service: &str) -> Usage {
@@ -651,6 +658,9 @@ impl System {
         let Some(process) = self.processes.get_mut(&token) else { return };
         if let Some(started) = process.read_exec_pipe() {
             reach(FailPoint::ChildExecuted);
+            if started.is_some() && process.run > 0 {
+                process.begin_to_count_cpu();
+            }
             events.extend(started);
             self.spawner.collect();
         }

@@ -204,8 +204,7 @@ impl Hierarchy {
 
     /// Processor time of a service so far.
     pub(crate) fn cpu(&self, service: &str) -> Option<Duration> {
-        let text = fs::read_to_string(self.root.join(service).join("cpu.stat")).ok()?;
-        keyed(&text, "usage_usec").map(Duration::from_micros)
+        cpu_of(&self.root.join(service))
     }
 
     /// Removes the folders of a service; those that are still in use stay.
@@ -320,6 +319,11 @@ impl Leaf {
         members
     }
 
+    /// Processor time of everything that ever was in it.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        cpu_of(&self.path)
+    }
+
     /// Every process in it, but not in folders the program made below.
     pub(crate) fn own_members(&self) -> Vec<u32> {
         let mut members = Vec::new();
@@ -397,6 +401,11 @@ fn make_anew(path: &Path) -> io::Result<Entry> {
         }
         made => made.map(|()| Entry::Born),
     }
+}
+
+fn cpu_of(folder: &Path) -> Option<Duration> {
+    let text = fs::read_to_string(folder.join("cpu.stat")).ok()?;
+    keyed(&text, "usage_usec").map(Duration::from_micros)
 }
 
 /// The value of a key in a file of `key value` lines.

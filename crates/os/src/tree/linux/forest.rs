@@ -194,6 +194,14 @@ impl Tree {
         }
     }
 
+    /// Processor time of all the runs it has had, where the system counts it.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        match self {
+            Self::Cgroup(leaf) => leaf.cpu(),
+            Self::Walked(_) => None,
+        }
+    }
+
     /// The file that tells of emptiness and frost; without it one has to look again and again.
     pub(crate) fn events(&self) -> Option<OwnedFd> {
         match self {
