@@ -108,7 +108,7 @@ pub struct Service {
     pub wanted: Wanted,
     /// The main process; null when there is none.
     pub pid: Option<u32>,
-    /// Whether it can be used now.
+    /// Whether it can be used now; a one-shot, whether it has completed.
     pub ready: bool,
     /// Whether it works; null when no liveness probe tells.
     pub healthy: Option<bool>,

@@ -263,7 +263,7 @@ fn holds(service: &Service, condition: Condition) -> bool {
     let completed = service.state() == State::Completed;
     match condition {
         Condition::Started => service.state().is_up() || completed,
-        Condition::Ready => service.life.ready || completed,
+        Condition::Ready => service.is_ready(),
         Condition::Completed => completed,
     }
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use menshen_api::endpoint::Route;
 use menshen_api::types::{
     Accepted, EventQuery, GuardInfo, Health, ListQuery, LogQuery, Probe, ReloadQuery, Service, ServiceDetail,
-    ServiceList, ShutdownQuery, SignalRequest, State, UpgradeRequest, Usage, WaitFor, WaitQuery, Wanted,
+    ServiceList, ShutdownQuery, SignalRequest, UpgradeRequest, Usage, WaitFor, WaitQuery, Wanted,
 };
 use menshen_api::{Endpoint, Problem, ProblemCode, Role, query};
 use menshen_core::Command;
@@ -355,9 +355,7 @@ impl Call {
     /// Whether everything that is wanted can be used; what cannot is named.
     async fn readiness(&self) -> Result<Answer, Problem> {
         let services = self.services().await?;
-        let failing = services
-            .iter()
-            .filter(|service| service.wanted == Wanted::Up && !service.ready && service.state != State::Completed);
+        let failing = services.iter().filter(|service| service.wanted == Wanted::Up && !service.ready);
         let failing =
             failing.map(|service| (service.name.clone(), format!("{}: {}", service.state.as_str(), service.reason)));
         let failing: std::collections::BTreeMap<_, _> = failing.collect();

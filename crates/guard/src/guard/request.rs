@@ -94,7 +94,7 @@ impl Guard {
 
     /// A service as the contract shows it.
     pub(super) fn show(&self, id: ServiceId) -> Option<Service> {
-        self.show_with(id, &Clock::now(&self.clockwork.sleeps))
+        self.show_with(id, &self.clockwork.clock())
     }
 
     fn show_with(&self, id: ServiceId, clock: &Clock<'_>) -> Option<Service> {
@@ -112,7 +112,7 @@ impl Guard {
     }
 
     fn list(&self) -> Vec<Service> {
-        let clock = Clock::now(&self.clockwork.sleeps);
+        let clock = self.clockwork.clock();
         self.core.services().filter_map(|id| self.show_with(id, &clock)).collect()
     }
 
