@@ -76,6 +76,13 @@ impl Bed {
         bed
     }
 
+    /// Gives the bed's guard the name of another bed's.
+    #[must_use]
+    pub fn named_as(mut self, other: &Self) -> Self {
+        self.instance.clone_from(&other.instance);
+        self
+    }
+
     /// Adds to the definition.
     #[must_use]
     pub fn and(self, definition: &str) -> Self {

@@ -40,7 +40,7 @@ pub use bed::Bed;
 pub use control_group::ControlGroup;
 pub use disk::Disk;
 pub use events::Mark;
-pub use menshen_api::types::{BreakerState, Event, LogLine, Service, ServiceDetail, State, Stream, Wanted};
+pub use menshen_api::types::{BreakerState, Event, LogLine, Service, ServiceDetail, State, Stream, Trouble, Wanted};
 pub use process::Process;
 pub use rustix::process::Signal;
 pub use stuck::Stuck;

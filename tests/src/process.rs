@@ -135,8 +135,8 @@ fn belongs_to(pid: u32, instance: &str, folder: &Path) -> bool {
         let open = fs::read_dir(proc.join("fd")).into_iter().flatten().flatten();
         open.into_iter().any(|entry| leads_here(&entry.path()))
     };
-    holds("cgroup", &format!("/menshen.{instance}/"))
-        || holds("environ", &format!("MENSHEN_RUN={instance}/"))
+    holds("cgroup", &format!("/menshen.{instance}@"))
+        || holds("environ", &format!("MENSHEN_RUN={instance}@"))
         || leads_here(&proc.join("cwd"))
         || has_open()
 }

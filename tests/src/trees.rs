@@ -31,13 +31,18 @@ impl Trees {
     }
 }
 
-/// The cgroups of a guard that are there.
+/// The cgroups of the guards of this name that are there, wherever what they remember is.
 pub(crate) fn cgroups(instance: &str) -> Vec<PathBuf> {
-    cgroups_named(&format!("menshen.{instance}"))
+    let (name, begin) = (format!("menshen.{instance}"), format!("menshen.{instance}@"));
+    own_cgroups(|folder| folder == name || folder.starts_with(&begin))
 }
 
 /// The folders of this name that are there, in every hierarchy, below those of the tests.
 pub(crate) fn cgroups_named(name: &str) -> Vec<PathBuf> {
+    own_cgroups(|folder| folder == name)
+}
+
+fn own_cgroups(is_it: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let own: Vec<&str> = own.lines().filter_map(|line| line.splitn(3, ':').nth(2)).collect();
@@ -45,8 +50,9 @@ pub(crate) fn cgroups_named(name: &str) -> Vec<PathBuf> {
     let below = |mount: &str| -> Vec<PathBuf> {
         own.iter().map(|path| Path::new(mount).join(path.trim_start_matches('/'))).collect()
     };
-    let mut folders: Vec<PathBuf> = mounts.flat_map(below).map(|folder| folder.join(name)).collect();
-    folders.retain(|folder| folder.is_dir());
+    let inside = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = mounts.flat_map(below).flat_map(inside).collect();
+    folders.retain(|folder| folder.file_name().and_then(|name| name.to_str()).is_some_and(&is_it) && folder.is_dir());
     folders.sort();
     folders.dedup();
     folders

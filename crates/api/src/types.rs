@@ -77,6 +77,22 @@ pub struct ServiceList {
     pub services: Vec<Service>,
     /// The cursor of the next page; null on the last.
     pub next: Option<String>,
+    /// What does not work now, of the guard itself and of its services.
+    #[serde(default)]
+    pub troubles: Vec<Trouble>,
+}
+
+/// Something that does not work now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Trouble {
+    /// The name of the guard.
+    pub instance: String,
+    /// Of which service; null for the guard itself.
+    pub service: Option<String>,
+    /// Since when.
+    pub since: Time,
+    /// What, and why, for people.
+    pub text: String,
 }
 
 /// A service as it is.
@@ -92,7 +108,7 @@ pub struct Service {
     pub wanted: Wanted,
     /// The main process; null when there is none.
     pub pid: Option<u32>,
-    /// Whether it can be used now.
+    /// Whether it can be used now; a one-shot, whether it has completed.
     pub ready: bool,
     /// Whether it works; null when no liveness probe tells.
     pub healthy: Option<bool>,
@@ -123,6 +139,10 @@ pub struct Service {
     pub status_text: Option<String>,
     /// Which group of the start order it belongs to, from 0; groups are stopped in reverse.
     pub order: u32,
+    /// In the answer to a command: why it cannot be written down that this was asked. It is done, but a guard that begins
+    /// before it can be written does not know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unremembered: Option<String>,
 }
 
 /// A breaker as it is.
@@ -175,6 +195,9 @@ pub struct ServiceDetail {
     pub log: Vec<LogLine>,
     /// The folder its logs are in.
     pub log_folder: String,
+    /// What does not work now, of the service and of the guard itself.
+    #[serde(default)]
+    pub troubles: Vec<Trouble>,
 }
 
 /// One dependency.
@@ -208,7 +231,7 @@ pub struct Probe {
 /// What a service uses: its program and everything that started.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
-    /// Processor time so far, in seconds.
+    /// Processor time of the current run so far, in seconds. The metrics have that of all runs.
     pub cpu_seconds: f64,
     /// Memory in bytes.
     pub memory_bytes: u64,
@@ -405,8 +428,12 @@ pub struct ReloadReport {
 pub struct ServiceChange {
     /// Which.
     pub name: String,
-    /// The highest cost of its changes: `live`, `signal`, `restart`, `new`, `gone`.
+    /// The highest cost of its changes while it runs: `live`, `signal`, `restart`, `new`, `gone`.
     pub cost: String,
+    /// What comes of them, the way the service is: a `cost`; or `start`, where a wait for the next start is over; or
+    /// `next-start`, where nothing runs that they could be for.
+    #[serde(default)]
+    pub outcome: Option<String>,
     /// The fields.
     pub changes: Vec<Change>,
 }

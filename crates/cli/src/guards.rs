@@ -266,8 +266,13 @@ impl Guard {
         self.client.call(&Call::new(Endpoint::GetGuard)).await
     }
 
-    /// Every service of this guard, page by page.
+    /// Every service of this guard.
     pub(crate) async fn services(&self) -> Result<Vec<Service>, Failure> {
+        Ok(self.list().await?.services)
+    }
+
+    /// Every service of this guard and what does not work, page by page.
+    pub(crate) async fn list(&self) -> Result<ServiceList, Failure> {
         let mut services = Vec::new();
         let mut cursor = None;
         loop {
@@ -279,7 +284,7 @@ impl Guard {
             services.extend(page.services);
             cursor = page.next;
             if cursor.is_none() {
-                return Ok(services);
+                return Ok(ServiceList { services, next: None, troubles: page.troubles });
             }
         }
     }

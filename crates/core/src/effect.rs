@@ -165,6 +165,8 @@ pub enum RecordKind {
     Killed,
     /// The guard took over a running program from its predecessor.
     Adopted,
+    /// A program had ended when the guard took over. That was while no guard was there: nobody knows when.
+    EndedUnseen,
     /// Something of the guard itself does not work, or works again.
     Trouble {
         /// Whether it is over.

@@ -20,6 +20,7 @@ use crate::status::{ServiceStatus, status};
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
 
+pub use reload::Outcome;
 use shutdown::Shutdown;
 
 /// The core of one guard.

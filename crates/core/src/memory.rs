@@ -64,6 +64,17 @@ impl Memory {
         roles.into_iter().filter_map(|(role, run)| run.as_ref().map(|run| (role, run.number, run.pid)))
     }
 
+    /// Whether a guard saw the main process of a run end; something it left may live on.
+    #[must_use]
+    pub fn saw_end(&self, role: crate::Role) -> bool {
+        let run = match role {
+            crate::Role::Main => &self.life.main,
+            crate::Role::Stop => &self.life.stopper,
+            crate::Role::Fallback => &self.life.fallback.run,
+        };
+        run.as_ref().is_some_and(|run| run.main_ended)
+    }
+
     /// The number of the next run: no run had this one or a higher one.
     #[must_use]
     pub const fn next_run(&self) -> u64 {

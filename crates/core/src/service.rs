@@ -182,6 +182,16 @@ impl Service {
         self.plan.kind == ServiceType::Oneshot
     }
 
+    /// Whether each run of it is asked for by itself.
+    pub(crate) fn is_run_by_hand(&self) -> bool {
+        self.is_oneshot() && self.plan.start == StartType::Manual
+    }
+
+    /// Whether who waits for it to be ready may go on.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.life.ready || self.state() == State::Completed
+    }
+
     /// Whether any process of the service lives, its fallback included.
     pub(crate) const fn has_processes(&self) -> bool {
         self.life.main.is_some() || self.life.stopper.is_some() || self.life.fallback.run.is_some()

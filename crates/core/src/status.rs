@@ -30,7 +30,7 @@ pub struct ServiceStatus {
     pub started: Option<Instant>,
     /// The process of the fallback.
     pub fallback_pid: Option<u32>,
-    /// Whether it can be used.
+    /// Whether it can be used; a one-shot, whether it has completed: what those who wait for it to be ready wait for.
     pub ready: bool,
     /// Whether it works, if that is known.
     pub healthy: Option<bool>,
@@ -88,7 +88,7 @@ pub(crate) fn status(service: &Service, timers: &Timers) -> ServiceStatus {
         pid: main.and_then(|run| run.pid),
         started: main.map(|run| run.started),
         fallback_pid: life.fallback.run.as_ref().and_then(|run| run.pid),
-        ready: life.ready,
+        ready: service.is_ready(),
         healthy: life.healthy,
         restarts: life.restarts,
         restarts_total: life.restarts_total,

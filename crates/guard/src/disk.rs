@@ -59,6 +59,8 @@ struct Queue {
 enum Job {
     /// To be called when everything before it is written.
     Then(Box<dyn FnOnce() + Send>),
+    /// To be called then with why the memory at this path could not be, if that is so.
+    Tell(PathBuf, Box<dyn FnOnce(Option<String>) + Send>),
     Query(Filter, Box<dyn FnOnce(Result<Vec<Event>, JournalError>) + Send>),
 }
 
@@ -136,6 +138,12 @@ impl DiskHandle {
         self.add_job(Job::Then(Box::new(job)));
     }
 
+    /// Calls back when everything given so far is written, with why the memory at this path could not be, if that is so; or
+    /// drops the call where too many wait already.
+    pub(crate) fn then_tell(&self, memory: PathBuf, job: impl FnOnce(Option<String>) + Send + 'static) {
+        self.add_job(Job::Tell(memory, Box::new(job)));
+    }
+
     /// Reads the journal, after everything given so far is written.
     pub(crate) fn query(&self, filter: Filter, answer: impl FnOnce(Result<Vec<Event>, JournalError>) + Send + 'static) {
         self.add_job(Job::Query(filter, Box::new(answer)));
@@ -210,7 +218,8 @@ impl Writer {
         if let Some(bounds) = batch.bounds {
             self.journal.set_bounds(bounds);
         }
-        let mut failure = self.write_memories(&mut batch.memories).err();
+        let mut unwritten = write_memories(&mut batch.memories);
+        let mut failure = unwritten.values().next().cloned();
         if let Err(error) = self.write_events(&mut batch) {
             failure.get_or_insert(error);
         }
@@ -224,6 +233,10 @@ impl Writer {
                     reach(FailPoint::AnswerReady);
                     call();
                 }
+                Job::Tell(memory, call) => {
+                    reach(FailPoint::AnswerReady);
+                    call(unwritten.remove(&memory));
+                }
                 Job::Query(filter, answer) => answer(self.query(&filter, &batch.events)),
             }
         }
@@ -231,23 +244,6 @@ impl Writer {
         if failure.is_some() && !batch.stop {
             self.put_back(batch.memories, batch.events, batch.events_dropped);
         }
-    }
-
-    /// Writes what can be written; the rest stays in the map.
-    fn write_memories(&self, memories: &mut BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)>) -> Result<(), String> {
-        let mut failure = Ok(());
-        memories.retain(|path, (content, durability)| {
-            let written = match content {
-                Some(content) => replace(path, content, *durability),
-                None => remove(path),
-            };
-            let failed = written.is_err();
-            if let Err(error) = written {
-                failure = Err(error.to_string());
-            }
-            failed
-        });
-        failure
     }
 
     fn write_events(&mut self, batch: &mut Queue) -> Result<(), String> {
@@ -308,6 +304,21 @@ impl Writer {
         queue.events = events;
         queue.events_dropped += events_dropped + surplus as u64;
     }
+}
+
+/// Writes what can be written; the rest stays in the map, and is returned with why.
+fn write_memories(memories: &mut BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)>) -> BTreeMap<PathBuf, String> {
+    let mut unwritten = BTreeMap::new();
+    memories.retain(|path, (content, durability)| {
+        let written = match content {
+            Some(content) => replace(path, content, *durability),
+            None => remove(path),
+        };
+        let error = written.err();
+        unwritten.extend(error.as_ref().map(|error| (path.clone(), error.to_string())));
+        error.is_some()
+    });
+    unwritten
 }
 
 impl Queue {
@@ -388,6 +399,21 @@ mod tests {
             handle.then(move || sender.send(std::fs::read_to_string(path).unwrap()).unwrap());
             assert_eq!(receiver.recv().unwrap().trim_end(), round.to_string());
         }
+        disk.stop();
+    }
+
+    #[test]
+    fn who_waits_is_told_why_what_was_to_be_remembered_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, _) = start(folder.path());
+        let (sender, told) = mpsc::channel();
+        for path in ["web.json", "missing/db.json"].map(|name| folder.path().join(name)) {
+            disk.handle().remember(path.clone(), b"1".to_vec(), Durability::Guard);
+            let sender = sender.clone();
+            disk.handle().then_tell(path, move |why| sender.send(why).unwrap());
+        }
+        assert_eq!(told.recv().unwrap(), None);
+        assert!(told.recv().unwrap().is_some_and(|why| why.contains("missing/db.json")));
         disk.stop();
     }
 

@@ -17,6 +17,7 @@ mod setup;
 mod sleeps;
 pub(crate) mod status;
 mod store;
+mod troubles;
 mod upgrade;
 mod wait;
 
@@ -52,6 +53,7 @@ use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
 pub use store::left_running;
+use troubles::Troubles;
 use upgrade::{Succession, Upgrade};
 use wait::Waiters;
 
@@ -234,8 +236,7 @@ struct Guard {
     /// Whether a service's state or facts changed since waiters were last looked at.
     moved: bool,
     sampling: bool,
-    /// What the guard remembers cannot be written now.
-    disk_in_trouble: bool,
+    troubles: Troubles,
     succession: Succession,
     manager: Manager,
     shutting_down: bool,

@@ -35,6 +35,7 @@ pub mod usage;
 
 #[cfg(target_os = "linux")]
 mod clone3;
+mod hash;
 mod tree;
 
 pub use event::{Exit, OsEvent, Token, TreeState};

@@ -70,6 +70,21 @@ impl Paths {
         self.pipes(instance).join("holder")
     }
 
+    /// What a guard's trees and processes are marked with. It is the guard's name where the system's guards are; elsewhere a
+    /// number of the folder of what it remembers comes with it, for guards of the same name that have other such folders are
+    /// others. The folder must be there: whichever way leads to it, the mark is the same.
+    ///
+    /// # Errors
+    /// When it cannot be found.
+    pub fn mark(&self, instance: &str) -> std::io::Result<String> {
+        if self.state == platform::of_system().state {
+            return Ok(instance.to_owned());
+        }
+        let folder = self.memory(instance).canonicalize()?;
+        // No guard's name has this character.
+        Ok(format!("{instance}@{:016x}", crate::hash::of(folder.as_os_str().as_encoded_bytes())))
+    }
+
     /// The folder of what a guard remembers.
     #[must_use]
     pub fn memory(&self, instance: &str) -> PathBuf {

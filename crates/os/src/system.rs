@@ -16,9 +16,12 @@ use crate::event::{Exit, TreeState};
 /// How to set the system up.
 #[derive(Debug, Clone)]
 pub struct SystemConfig {
-    /// The guard's name: its trees carry it.
+    /// The guard's name.
     pub instance: String,
-    /// The folder of its sockets, which tells it from guards of the same name elsewhere.
+    /// What tells it from guards of the same name elsewhere, as [`Paths::mark`](crate::paths::Paths::mark) has it: its trees
+    /// and processes carry both.
+    pub mark: String,
+    /// The folder of its sockets.
     pub run_folder: PathBuf,
     /// How trees are told apart.
     pub trees: TreeMode,

@@ -4,4 +4,6 @@
 #[path = "tree/linux/mod.rs"]
 mod platform;
 
-pub(crate) use platform::{Census, Entry, Forest, Mark, Owner, Tree, describe, lives, send, start_time, zombie_exit};
+pub(crate) use platform::{
+    Census, Entry, Forest, Mark, Owner, Tree, cpu_with_children, describe, lives, send, start_time, zombie_exit,
+};

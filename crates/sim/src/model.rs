@@ -182,7 +182,8 @@ impl Model {
             let Some(service) = self.services.get_mut(&needed).filter(|service| service.may_be_started()) else {
                 continue;
             };
-            if service.wanted == Wanted::Down {
+            let is_done = service.state == State::Completed && service.is_run_by_hand();
+            if service.wanted == Wanted::Down && !is_done {
                 service.wanted = Wanted::Up;
                 service.by_operator = true;
             }

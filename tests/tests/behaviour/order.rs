@@ -4,6 +4,30 @@ use menshen_tests::events::Mark;
 use menshen_tests::{Bed, Signal, State, Trees};
 
 #[test]
+fn a_completed_oneshot_is_shown_as_ready_as_it_is_to_those_who_need_it() {
+    let definition = r#"
+        [service.job]
+        command = ["sh", "-c", "until [ -e go ]; do sleep 0.01; done"]
+        type = "oneshot"
+        [service.web]
+        command = "sleep 1000"
+        depends_on = { job = "ready" }
+    "#;
+    let bed = Bed::new(Trees::Walk, definition).up();
+    bed.await_state("job", State::Running);
+    assert!(!bed.service("job").service.ready);
+    assert_eq!(bed.service("web").service.state, State::Waiting);
+    bed.write("go", "");
+    bed.await_ready("web");
+    let job = bed.service("job").service;
+    assert_eq!((job.state, job.ready), (State::Completed, true));
+    // When that was does not change with who asks.
+    let since: std::collections::BTreeSet<String> =
+        (0..40).map(|_| bed.service("web").service.since.to_string()).collect();
+    assert_eq!(since.len(), 1, "{since:?}");
+}
+
+#[test]
 fn conditions_decide_when_a_dependant_starts() {
     let definition = r#"
         [service.schema]

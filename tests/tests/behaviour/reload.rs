@@ -48,6 +48,25 @@ fn a_reload_touches_only_what_changed_and_says_what_each_change_costs() {
 }
 
 #[test]
+fn a_completed_oneshot_is_not_said_to_be_restarted() {
+    let job = |edition: u32| {
+        format!("[service.job]\ncommand = [\"sh\", \"-c\", \"echo {edition} >> runs\"]\ntype = \"oneshot\"\n")
+    };
+    let bed = Bed::new(Trees::Walk, &job(1)).up();
+    bed.await_state("job", State::Completed);
+    bed.write("menshen.toml", job(2));
+    let before = bed.mark();
+    for arguments in [&["reload", "--dry-run"][..], &["reload"]] {
+        let said = bed.menshen(arguments).ended_with(0).text();
+        assert!(said.contains("job  next start") && !said.contains("restart"), "{said}");
+    }
+    let reloaded = bed.await_event(before, "the reload", |event| event.kind == "reloaded");
+    assert_eq!(reloaded.reason, "job changed for its next start");
+    assert_eq!(bed.service("job").service.state, State::Completed);
+    assert_eq!(bed.await_file("runs"), "1\n");
+}
+
+#[test]
 fn an_invalid_definition_changes_nothing_and_is_shown_at_its_place() {
     let bed = Bed::new(Trees::Walk, BEFORE).up();
     bed.await_ready("web");

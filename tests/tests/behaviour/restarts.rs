@@ -16,6 +16,32 @@ fn waits(events: &[Event]) -> Vec<f64> {
 }
 
 #[test]
+fn the_processor_time_that_is_shown_is_that_of_the_run_and_not_of_those_before() {
+    let definition = r#"
+        [service.web]
+        command = ["python3", "-c", "import os, time\nif not os.path.exists('ran'):\n while time.process_time() < 0.6: pass\nopen('ran', 'w').write('ran\\n')\ntime.sleep(1000)"]
+        restart.delay = "20ms"
+    "#;
+    for trees in [Trees::Cgroup, Trees::Walk].into_iter().filter(|trees| trees.are_there()) {
+        let mut bed = Bed::new(trees, definition).up();
+        bed.await_file("ran");
+        let seconds = |bed: &Bed| bed.service("web").usage.unwrap().cpu_seconds;
+        assert!(seconds(&bed) >= 0.5, "{trees:?} {}", seconds(&bed));
+        bed.kill_guard();
+        bed.start_guard();
+        bed.await_ready("web");
+        assert!(seconds(&bed) >= 0.5, "{trees:?} {} after a change of guards", seconds(&bed));
+        bed.main_process("web").signal(Signal::KILL);
+        bed.await_service("web", "restarted", |service| service.restarts == 1 && service.ready);
+        assert!(seconds(&bed) < 0.5, "{trees:?} {} in the second run", seconds(&bed));
+        bed.kill_guard();
+        bed.start_guard();
+        bed.await_ready("web");
+        assert!(seconds(&bed) < 0.5, "{trees:?} {} in the second run after a change of guards", seconds(&bed));
+    }
+}
+
+#[test]
 fn a_program_that_dies_is_started_again_without_asking_for_it() {
     let bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"").up();
     bed.await_ready("web");

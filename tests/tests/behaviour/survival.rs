@@ -70,13 +70,22 @@ with_both_trees! {
     fn a_program_that_dies_without_a_guard_is_seen_as_dead_and_comes_back(trees: Trees) {
         let mut bed = Bed::new(trees, SERVICES).up();
         bed.await_ready("flaky");
-        let flaky = bed.main_process("flaky");
+        let (web, flaky, before) = (bed.main_process("web"), bed.main_process("flaky"), bed.mark());
         bed.kill_guard();
         flaky.signal(Signal::KILL);
         menshen_tests::wait::until("it is dead", || !flaky.lives());
         bed.start_guard();
         let detail = bed.await_service("flaky", "back", |service| service.restarts == 1 && service.ready);
         assert_ne!(detail.service.pid, Some(flaky.pid));
+        // Each is told of as what it was found to be.
+        let about = |kind: &str| -> Vec<String> {
+            let events = bed.history_after(before).into_iter().filter(|event| event.kind == kind);
+            events.map(|event| format!("{} {}", event.service.unwrap_or_default(), event.reason)).collect()
+        };
+        assert_eq!(about("adopted"), [format!("web process {} runs on", web.pid)]);
+        let unseen = about("ended_unseen");
+        assert!(unseen.len() == 1 && unseen[0].starts_with(&format!("flaky process {} ended", flaky.pid)), "{unseen:?}");
+        assert!(unseen[0].ends_with("while no guard was there; this was found at take-over"), "{unseen:?}");
         bed.menshen(["stop", "--all"]).done();
         assert_eq!(bed.service("flaky").service.state, State::Stopped);
     }

@@ -38,6 +38,35 @@ fn a_stop_is_remembered_by_a_guard_that_follows_a_killed_one() {
 }
 
 #[test]
+fn of_what_was_started_by_hand_a_oneshot_runs_once_and_a_daemon_stays() {
+    let definition = r#"
+        [service.job]
+        command = ["sh", "-c", "echo x >> runs"]
+        type    = "oneshot"
+        start   = "manual"
+        [service.web]
+        command = "sleep 1000"
+        start   = "manual"
+    "#;
+    let mut bed = Bed::new(Trees::Walk, definition).up();
+    bed.menshen(["start", "job", "web"]).done();
+    let job = bed.service("job").service;
+    assert_eq!((job.state, job.wanted), (State::Completed, Wanted::Down));
+    bed.menshen(["down"]).done();
+    assert!(bed.await_guard_end().success());
+    bed.start_guard();
+    // It would have been started before.
+    bed.await_ready("web");
+    assert_eq!(bed.service("job").service.state, State::Stopped);
+    bed.kill_guard();
+    bed.start_guard();
+    assert!(bed.service("web").service.ready);
+    assert_eq!(std::fs::read_to_string(bed.path("runs")).unwrap(), "x\n");
+    bed.menshen(["start", "job"]).done();
+    assert_eq!(std::fs::read_to_string(bed.path("runs")).unwrap(), "x\nx\n");
+}
+
+#[test]
 fn a_stop_in_backoff_prevents_the_restart() {
     let definition = r#"
         [service.web]

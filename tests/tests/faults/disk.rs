@@ -1,7 +1,7 @@
 //! Disks that are full, have no room for files, or are read-only: the one of what is remembered, the one of the logs and the
 //! one of sockets and pipes, each by itself.
 
-use menshen_tests::{Bed, Disk, Signal, State, WORKER, Worker, require, wait, with_both_trees};
+use menshen_tests::{Bed, Disk, Signal, State, Trouble, WORKER, Worker, require, wait, with_both_trees};
 
 use crate::told::{ALERTS, begun, over};
 
@@ -34,6 +34,19 @@ fn remembers(bed: &Bed, service: &str, wanted: &str) -> bool {
     std::fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("\"wanted\":\"{wanted}\"")))
 }
 
+/// What `menshen --json` lists.
+#[derive(Debug, serde::Deserialize)]
+struct Listed {
+    services: Vec<serde_json::Value>,
+    #[serde(default)]
+    troubles: Vec<Trouble>,
+}
+
+/// What does not work, as `menshen status` has it.
+fn troubles(bed: &Bed) -> Vec<Trouble> {
+    bed.menshen(["status", "--json"]).json::<Listed>().troubles
+}
+
 /// That no event is missing or comes twice.
 fn events_are_whole(bed: &Bed) {
     let sequences: Vec<u64> = bed.events().iter().map(|event| event.sequence).collect();
@@ -53,8 +66,15 @@ with_both_trees! {
             let worker = Worker::of(&bed);
             let before = bed.mark();
             fill(&disk);
-            bed.menshen(["stop", "flaky"]).done();
+            let stopped = bed.menshen(["stop", "flaky"]).ended_with(0);
+            assert!(stopped.stderr.contains("cannot be remembered: writing"), "{}", stopped.stderr);
+            let stopped: Listed = bed.menshen(["stop", "flaky", "--json"]).ended_with(0).json();
+            assert!(stopped.services[0]["unremembered"].as_str().is_some_and(|why| why.contains("no space left")));
             begun(&bed, before, "no space left");
+            let of_guard = |trouble: &Trouble| trouble.service.is_none() && trouble.text.contains("no space left");
+            assert!(troubles(&bed).iter().any(of_guard), "{:?}", troubles(&bed));
+            assert!(bed.service("flaky").troubles.iter().any(of_guard));
+            assert!(bed.menshen(["status"]).text().contains("trouble the guard"));
             // What happens meanwhile happens, and can be asked for.
             bed.menshen(["restart", "flaky"]).done();
             bed.main_process("flaky").signal(Signal::KILL);
@@ -66,6 +86,9 @@ with_both_trees! {
             disk.make_room();
             over(&bed, before, "can be written again");
             wait::until("the last stop is remembered", || remembers(&bed, "flaky", "down"));
+            assert_eq!(troubles(&bed), []);
+            let stopped = bed.menshen(["stop", "flaky"]).ended_with(0);
+            assert_eq!(stopped.stderr, "");
             events_are_whole(&bed);
             worker.works_undisturbed(&bed);
         }
@@ -109,6 +132,8 @@ with_both_trees! {
             let (worker, counter, before) = (Worker::of(&bed), bed.main_process("counter"), bed.mark());
             fill(&disk);
             begun(&bed, before, "no space left");
+            let of_log = |trouble: &Trouble| trouble.service.as_deref() == Some("counter");
+            assert!(troubles(&bed).iter().any(of_log), "{:?}", troubles(&bed));
             worker.works_undisturbed(&bed);
             // It waits for room, if it has to wait at all.
             assert!(counter.lives());
@@ -120,6 +145,7 @@ with_both_trees! {
             // Every line once, and in order.
             assert!(counted(&bed).into_iter().eq(1..=last), "{format}");
             assert_eq!(bed.service("counter").service.restarts_total, 0);
+            wait::until("nothing is in trouble", || troubles(&bed).is_empty());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressStyle};
 use menshen_api::client::Call;
 use menshen_api::types::{Service, SignalRequest, WaitFor, WaitQuery};
@@ -141,7 +142,10 @@ fn report<'a>(
     for (name, answer) in answers {
         match answer {
             Ok(service) if arguments.json => done.push(service),
-            Ok(service) => output::line(format_args!("{name}: {}", describe(&service))),
+            Ok(service) => {
+                output::line(format_args!("{name}: {}", describe(&service)));
+                warn(name, &service);
+            }
             Err(error) => {
                 // All but the last are shown here; the last one ends the command.
                 if let Some(earlier) = failure.replace(error.into()) {
@@ -154,6 +158,17 @@ fn report<'a>(
         output::json(&serde_json::json!({ "services": done }));
     }
     failure.map_or(Ok(Exit::Done), Err)
+}
+
+/// Tells of what was done and will not be known to the next guard.
+fn warn(name: &str, service: &Service) {
+    if let Some(why) = &service.unremembered {
+        let word = styled("warning:", AnsiColor::Yellow.on_default().bold());
+        output::note(format_args!(
+            "{word} {name}: this is done, but cannot be remembered: {}\n  a guard that is started before it can be does not know of it",
+            output::printable(why)
+        ));
+    }
 }
 
 fn describe(service: &Service) -> String {

@@ -43,29 +43,32 @@ fn print(report: &ReloadReport) {
     if report.services.is_empty() && report.guard.is_empty() {
         return output::line("nothing changed");
     }
-    print_changes("guard", "live", &report.guard);
+    print_changes("guard", ("live", "live"), &report.guard);
     for service in &report.services {
-        print_changes(&service.name, &service.cost, &service.changes);
+        let outcome = service.outcome.as_ref().unwrap_or(&service.cost);
+        print_changes(&service.name, (&service.cost, outcome), &service.changes);
     }
     if !report.applied {
         output::line(dim("nothing was done: this was a dry run"));
     }
 }
 
-fn print_changes(name: &str, cost: &str, changes: &[Change]) {
+/// What changes, with what it costs where the service runs, and what really comes of it.
+fn print_changes(name: &str, (cost, outcome): (&str, &str), changes: &[Change]) {
     if changes.is_empty() && cost != "new" && cost != "gone" {
         return;
     }
-    output::line(format_args!("{}  {}", bold(name), styled(cost, style(cost))));
+    output::line(format_args!("{}  {}", bold(name), styled(said(outcome), style(outcome))));
     for change in changes {
         let (old, new) = (shown(&change.old), shown(&change.new));
-        output::line(format_args!(
-            "  {}: {} → {new}  {}",
-            change.field,
-            dim(old),
-            styled(&change.cost, style(&change.cost))
-        ));
+        // What costs most is what comes out differently where nothing runs.
+        let comes = if change.cost == cost { outcome } else { &change.cost };
+        output::line(format_args!("  {}: {} → {new}  {}", change.field, dim(old), styled(said(comes), style(comes))));
     }
+}
+
+fn said(outcome: &str) -> String {
+    outcome.replace('-', " ")
 }
 
 fn shown(value: &serde_json::Value) -> String {
@@ -75,7 +78,7 @@ fn shown(value: &serde_json::Value) -> String {
 fn style(cost: &str) -> Style {
     match cost {
         "live" => AnsiColor::Green.on_default(),
-        "signal" | "new" => AnsiColor::Cyan.on_default(),
+        "signal" | "new" | "start" | "next-start" => AnsiColor::Cyan.on_default(),
         "restart" => AnsiColor::Yellow.on_default(),
         "gone" => AnsiColor::Red.on_default(),
         _ => Style::new(),

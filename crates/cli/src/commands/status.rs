@@ -1,11 +1,9 @@
 //! `menshen status`: the table, and the one screen an operator needs at three in the morning.
 
-use std::collections::BTreeMap;
-
 use anstyle::AnsiColor;
 use jiff::Timestamp;
 use menshen_api::client::Call;
-use menshen_api::types::{BreakerState, LogLine, Probe, Service, ServiceDetail, State, Wanted};
+use menshen_api::types::{BreakerState, LogLine, Probe, Service, ServiceDetail, State, Trouble, Wanted};
 use menshen_api::{Endpoint, Time};
 
 use super::events::sentence;
@@ -26,12 +24,18 @@ pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Fai
 }
 
 async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
-    let services: Vec<Service> = guards.services().await?.into_iter().map(|(_, service)| service).collect();
+    let (mut services, mut troubles) = (Vec::new(), Vec::new());
+    for guard in guards.some()? {
+        let list = guard.list().await?;
+        services.extend(list.services);
+        troubles.extend(list.troubles);
+    }
     guards.note_missing();
     if arguments.json {
-        output::json(&BTreeMap::from([("services", services.as_slice())]));
+        output::json(&serde_json::json!({ "services": services, "troubles": troubles }));
     } else {
         print_table(&services, guards.all.len() > 1);
+        troubles.iter().for_each(print_trouble);
     }
     let well = services.iter().all(is_well);
     Ok(if well { Exit::Done } else { Exit::NotReady })
@@ -74,6 +78,19 @@ fn print_table(services: &[Service], several_guards: bool) {
         table.add(row);
     }
     table.lines().into_iter().for_each(output::line);
+}
+
+fn print_trouble(trouble: &Trouble) {
+    let of = trouble.service.as_ref().map_or_else(
+        || format!("the guard '{}'", trouble.instance),
+        |service| format!("{}/{service}", trouble.instance),
+    );
+    let text = output::printable(&trouble.text);
+    output::line(format_args!("{} {of}: {text} (for {})", trouble_word(), ago(trouble.since)));
+}
+
+fn trouble_word() -> String {
+    styled("trouble", AnsiColor::Red.on_default())
 }
 
 /// The state, with what it does not say by itself.
@@ -127,6 +144,9 @@ fn print_detail(detail: &ServiceDetail) {
     let state = styled(state_word(service), state_style(service.state).bold());
     output::line(format_args!("  state     {state} since {} ({} ago)", local(service.since), ago(service.since)));
     field("why", &service.reason);
+    for trouble in &detail.troubles {
+        output::line(format_args!("  {}   {}", trouble_word(), output::printable(&trouble.text)));
+    }
     if let Some(at) = service.next_start {
         field("next", &format!("in {} ({})", until(at), local(at)));
     }

@@ -204,7 +204,9 @@ impl Service {
 
     /// A service that needs this one is started.
     fn pull_in(&mut self, context: &mut Context<'_>, reason: String, by_operator: bool) {
-        if self.life.wanted == Wanted::Down {
+        // What a one-shot that is run by hand was needed for is there: another run is not wanted.
+        let is_done = self.state() == State::Completed && self.is_run_by_hand();
+        if self.life.wanted == Wanted::Down && !is_done {
             self.life.wanted = Wanted::Up;
             self.life.wanted_by_operator = by_operator;
         }
@@ -261,7 +263,7 @@ fn holds(service: &Service, condition: Condition) -> bool {
     let completed = service.state() == State::Completed;
     match condition {
         Condition::Started => service.state().is_up() || completed,
-        Condition::Ready => service.life.ready || completed,
+        Condition::Ready => service.is_ready(),
         Condition::Completed => completed,
     }
 }

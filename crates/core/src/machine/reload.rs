@@ -1,8 +1,11 @@
 //! Following a changed definition: each service pays only for what changed of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use menshen_plan::{Cost, Plan, ServicePlan, diff};
+use menshen_plan::diff::ServiceDiff;
+use menshen_plan::{Cost, Plan, ServiceName, ServicePlan, diff};
+use serde::Serialize;
 
 use super::Core;
 use crate::effect::{Effect, Record, RecordKind, SignalTarget};
@@ -11,17 +14,92 @@ use crate::service::{After, Context, Service, default_wanted};
 use crate::state::{State, Wanted};
 use crate::timer::Timer;
 
+/// What comes of a change for a service, the way it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It holds from now on.
+    Live,
+    /// The program gets its reload signal.
+    Signal,
+    /// The program is stopped and started.
+    Restart,
+    /// What waited for its next start does not wait any longer.
+    Start,
+    /// No program runs that the change could be for: the next one follows it.
+    NextStart,
+    /// The service is added.
+    New,
+    /// The service is stopped and removed.
+    Gone,
+}
+
+impl Outcome {
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Signal => "signalled",
+            Self::Restart => "restarted",
+            Self::Start => "started",
+            Self::NextStart => "changed for its next start",
+            Self::New => "new",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 impl Core {
+    /// What would come of following another plan now, for each service that changes.
+    #[must_use]
+    pub fn foresee(&self, plan: &Plan) -> BTreeMap<ServiceName, Outcome> {
+        let changes = diff(&self.plan, plan).services.into_iter();
+        changes.map(|change| (change.name.clone(), self.outcome(&change))).collect()
+    }
+
+    fn outcome(&self, change: &ServiceDiff) -> Outcome {
+        let service = self.ids.get(&change.name).and_then(|id| self.services.get(id));
+        match change.cost {
+            Cost::Live => Outcome::Live,
+            Cost::New => Outcome::New,
+            Cost::Gone => Outcome::Gone,
+            Cost::Signal if service.is_some_and(Service::main_lives) => Outcome::Signal,
+            Cost::Restart => service.map_or(Outcome::NextStart, |service| self.outcome_of_restart(service)),
+            Cost::Signal => Outcome::NextStart,
+        }
+    }
+
+    fn outcome_of_restart(&self, service: &Service) -> Outcome {
+        let ends = self.shutdown.is_some() || service.gone || service.life.wanted == Wanted::Down;
+        match service.state() {
+            State::Backoff | State::Tripped if !ends => Outcome::Start,
+            State::Starting | State::Running | State::Pausing | State::Paused | State::Continuing if !ends => {
+                Outcome::Restart
+            }
+            State::Stopped
+            | State::Waiting
+            | State::Starting
+            | State::Running
+            | State::Pausing
+            | State::Paused
+            | State::Continuing
+            | State::Stopping
+            | State::Backoff
+            | State::Tripped
+            | State::Completed
+            | State::Failed => Outcome::NextStart,
+        }
+    }
+
     pub(super) fn reload(&mut self, plan: &Arc<Plan>, by: &str) {
         let changes = diff(&self.plan, plan);
-        self.plan = Arc::clone(plan);
         let reason = if changes.is_empty() {
             "nothing changed".to_owned()
         } else {
-            let words: Vec<String> =
-                changes.services.iter().map(|service| format!("{} {}", service.name, word(service.cost))).collect();
+            let told = |change: &ServiceDiff| format!("{} {}", change.name, self.outcome(change).told());
+            let words: Vec<String> = changes.services.iter().map(told).collect();
             if words.is_empty() { "the guard's own settings".to_owned() } else { words.join(", ") }
         };
+        self.plan = Arc::clone(plan);
         self.batch.push(Effect::Record(Record {
             service: None,
             kind: RecordKind::Reloaded,
@@ -170,15 +248,5 @@ impl Service {
         if let Some((signal, run)) = self.plan.reload.signal.zip(run) {
             context.effects.push(Effect::Signal { run, target: SignalTarget::Main, signal });
         }
-    }
-}
-
-const fn word(cost: Cost) -> &'static str {
-    match cost {
-        Cost::Live => "live",
-        Cost::Signal => "signalled",
-        Cost::Restart => "restarted",
-        Cost::New => "new",
-        Cost::Gone => "gone",
     }
 }

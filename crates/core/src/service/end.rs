@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{BreakerState, Context, Service};
 use crate::effect::{Effect, RecordKind, SignalTarget};
 use crate::event::{Exit, Tree};
-use crate::state::State;
+use crate::state::{State, Wanted};
 use crate::time::Instant;
 use crate::timer::Timer;
 use crate::transition::Trigger;
@@ -228,8 +228,13 @@ impl Service {
         }
     }
 
-    /// Comes to rest: nothing happens until somebody asks, and the file descriptors it left are let go.
+    /// Comes to rest: nothing happens until somebody asks, and the file descriptors it left are let go. A one-shot that is
+    /// run by hand has done, or given up, what it was asked for: nothing is wanted of it until somebody asks again.
     fn rest(&mut self, context: &mut Context<'_>, trigger: Trigger, reason: String) {
+        if self.is_run_by_hand() && !self.is_going_down(context) {
+            self.life.wanted = Wanted::Down;
+            self.life.wanted_by_operator = false;
+        }
         self.enter(context, trigger, reason);
         if !context.shutting_down {
             context.effects.push(Effect::DropFds { service: self.id });

@@ -93,7 +93,7 @@ impl Service {
                 self.life.wanted = Wanted::Up;
                 self.life.wanted_by_operator = true;
             }
-            self.begin_run(context, "found running".to_owned());
+            self.begin_run(context, "found by the guard that took over".to_owned());
         }
         if let Some(run) = &mut self.life.main {
             run.pid = pid;

@@ -74,6 +74,44 @@ fn a_oneshot_that_completed_is_not_run_again() {
 }
 
 #[test]
+fn a_oneshot_that_was_started_by_hand_and_is_done_waits_to_be_asked_again() {
+    let job = |more: &str| format!("[service.job]\ncommand = \"job\"\ntype = \"oneshot\"\nstart = \"manual\"\n{more}");
+    let rules = "restart = { policy = \"never\", on_exit = { 3 = \"stop\" } }\n";
+    for (code, state) in [(0, State::Completed), (3, State::Stopped), (1, State::Failed)] {
+        let mut rig = Rig::new(&job(rules));
+        rig.command("job", Command::Start).unwrap();
+        let asked = |rig: &Rig| rig.core.memory(rig.id("job")).unwrap().asked();
+        assert_eq!(asked(&rig), Some(Wanted::Up), "its run is under way");
+        rig.exit("job", code);
+        assert_eq!((rig.state("job"), rig.status("job").wanted, asked(&rig)), (state, Wanted::Down, None));
+        let next = successor(&rig, &job(rules));
+        assert_eq!((next.state("job"), next.starts("job")), (state, 0));
+        rig.command("job", Command::Start).unwrap();
+        assert_eq!((rig.state("job"), rig.starts("job")), (State::Running, 2));
+    }
+}
+
+#[test]
+fn a_oneshot_that_is_run_by_hand_and_is_done_is_not_wanted_again_for_who_needs_it() {
+    let definition = "[service.job]\ncommand = \"job\"\ntype = \"oneshot\"\nstart = \"manual\"\n[service.web]\ncommand = \"web\"\nstart = \"manual\"\ndepends_on = { job = \"completed\" }\n";
+    let mut rig = Rig::new(definition);
+    rig.command("web", Command::Start).unwrap();
+    rig.exit("job", 0);
+    assert_eq!((rig.state("job"), rig.state("web")), (State::Completed, State::Running));
+    rig.command("web", Command::Start).unwrap();
+    assert_eq!((rig.starts("job"), rig.core.memory(rig.id("job")).unwrap().asked()), (1, None));
+}
+
+#[test]
+fn what_runs_until_it_is_stopped_stays_wanted_once_it_was_started_by_hand() {
+    let mut rig = Rig::one("start = \"manual\"\nrestart.policy = \"never\"");
+    rig.command("web", Command::Start).unwrap();
+    assert_eq!(rig.core.memory(rig.id("web")).unwrap().asked(), Some(Wanted::Up));
+    rig.shut_down();
+    assert_eq!(rig.core.memory(rig.id("web")).unwrap().asked(), Some(Wanted::Up));
+}
+
+#[test]
 fn a_memory_of_another_service_is_refused() {
     let rig = Rig::new(WEB);
     let json = serde_json::to_string(&rig.core.memory(rig.id("web")).unwrap()).unwrap();

@@ -1,6 +1,6 @@
 //! A changed definition.
 
-use menshen_core::{BreakerState, Command, Effect, Event, Exit, SignalTarget, State, Tree};
+use menshen_core::{BreakerState, Command, Effect, Event, Exit, Outcome, RecordKind, SignalTarget, State, Tree};
 use menshen_plan::definition::ProbeKind::Readiness;
 use menshen_plan::signal::Signal;
 
@@ -24,6 +24,37 @@ fn what_did_not_change_is_left_alone() {
             if let Effect::Spawn { plan, .. } = effect { Some(plan.command.to_string()) } else { None }
         });
     assert_eq!(new_plan.as_deref(), Some("b --new"));
+}
+
+/// What the journal says of the last reload.
+fn told(rig: &Rig) -> &str {
+    let records = rig.effects.iter().rev().filter_map(|effect| match effect {
+        Effect::Record(record) if record.kind == RecordKind::Reloaded => Some(record.reason.as_str()),
+        _ => None,
+    });
+    records.into_iter().next().unwrap()
+}
+
+#[test]
+fn only_what_runs_is_said_to_be_restarted() {
+    let four = |edition: u32| -> String {
+        let job = format!("[service.job]\ncommand = \"job {edition}\"\ntype = \"oneshot\"\n");
+        let daemons = ["web", "flaky", "off"];
+        job + &daemons.map(|name| format!("[service.{name}]\ncommand = \"{name} {edition}\"\n")).concat()
+    };
+    let mut rig = Rig::new(&four(1));
+    rig.exit("job", 0);
+    rig.exit("flaky", 1);
+    rig.command("off", Command::Stop).unwrap();
+    rig.exit("off", 0);
+    let foreseen = rig.core.foresee(&plan(&four(2)));
+    let outcomes = [Outcome::NextStart, Outcome::Restart, Outcome::Start, Outcome::NextStart];
+    assert_eq!(["job", "web", "flaky", "off"].map(|name| foreseen[name]), outcomes);
+    reload(&mut rig, &four(2));
+    assert_eq!((rig.state("job"), rig.starts("job")), (State::Completed, 1));
+    let expected =
+        ["flaky started", "job changed for its next start", "off changed for its next start", "web restarted"];
+    assert_eq!(told(&rig), expected.join(", "));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use menshen_api::endpoint::Route;
 use menshen_api::types::{
     Accepted, EventQuery, GuardInfo, Health, ListQuery, LogQuery, Probe, ReloadQuery, Service, ServiceDetail,
-    ServiceList, ShutdownQuery, SignalRequest, State, UpgradeRequest, Usage, WaitFor, WaitQuery, Wanted,
+    ServiceList, ShutdownQuery, SignalRequest, UpgradeRequest, Usage, WaitFor, WaitQuery, Wanted,
 };
 use menshen_api::{Endpoint, Problem, ProblemCode, Role, query};
 use menshen_core::Command;
@@ -215,13 +215,15 @@ impl Call {
         let more = services.len() > begin + limit;
         let services: Vec<Service> = services.into_iter().skip(begin).take(limit).collect();
         let next = services.last().filter(|_| more).map(|service| service.name.clone());
-        Ok(json(&ServiceList { services, next }))
+        let troubles = self.ask(LoopRequest::Troubles).await?;
+        Ok(json(&ServiceList { services, next, troubles }))
     }
 
     async fn detail(&self) -> Result<Answer, Problem> {
         let name = self.name.clone();
         let detail = self.ask(|reply| LoopRequest::Detail(name, reply)).await?;
-        let Detail { service, plan, probes, depends_on, usage } = *detail.ok_or_else(|| no_such_service(&self.name))?;
+        let Detail { service, plan, probes, depends_on, usage, troubles } =
+            *detail.ok_or_else(|| no_such_service(&self.name))?;
         let filter = Filter { service: Some(self.name.clone()), limit: HISTORY_SHOWN, last: true, ..Filter::default() };
         let log = LogQuery { tail: Some(LOG_LINES_SHOWN), ..LogQuery::default() };
         let folder = self.shared.logs_folder.join(&self.name);
@@ -243,6 +245,7 @@ impl Call {
             history: events::read(&self.shared, filter).await?,
             log: logs::last_lines(&self.shared, &self.name, log).await?,
             log_folder: folder.display().to_string(),
+            troubles,
             service,
         }))
     }
@@ -269,7 +272,14 @@ impl Call {
         let (name, by) = (self.name.clone(), self.by());
         let taken = self.ask(|reply| LoopRequest::Command { name, command, by, reply }).await??;
         let Some(until) = query.wait else { return Ok(json(&taken)) };
-        self.wait(until, timeout).await.map(|service| json(&service))
+        let unremembered = taken.unremembered;
+        match self.wait(until, timeout).await {
+            Ok(service) => Ok(json(&Service { unremembered, ..service })),
+            Err(problem) => Err(unremembered.into_iter().fold(problem, |problem, why| Problem {
+                detail: format!("{}; nor could it be remembered that this was asked: {why}", problem.detail),
+                ..problem
+            })),
+        }
     }
 
     async fn wait(&self, until: WaitFor, timeout: Duration) -> Result<Service, Problem> {
@@ -309,12 +319,12 @@ impl Call {
             return Err(Problem::new(ProblemCode::DefinitionRefused, detail));
         }
         let changes = diff(&running, &loaded.plan);
-        let applied = !query.dry_run;
-        if applied {
-            let (plan, by) = (loaded.plan, self.by());
-            self.ask(|reply| LoopRequest::Follow { plan, by, reply }).await?;
-        }
-        Ok(json(&reload::report(changes, applied, loaded.warnings)))
+        let (plan, by, applied) = (loaded.plan, self.by(), !query.dry_run);
+        let outcomes = self.ask(|reply| match applied {
+            true => LoopRequest::Follow { plan, by, reply },
+            false => LoopRequest::Foresee { plan, reply },
+        });
+        Ok(json(&reload::report(changes, &outcomes.await?, applied, loaded.warnings)))
     }
 
     async fn plan(&self) -> Result<Answer, Problem> {
@@ -345,9 +355,7 @@ impl Call {
     /// Whether everything that is wanted can be used; what cannot is named.
     async fn readiness(&self) -> Result<Answer, Problem> {
         let services = self.services().await?;
-        let failing = services
-            .iter()
-            .filter(|service| service.wanted == Wanted::Up && !service.ready && service.state != State::Completed);
+        let failing = services.iter().filter(|service| service.wanted == Wanted::Up && !service.ready);
         let failing =
             failing.map(|service| (service.name.clone(), format!("{}: {}", service.state.as_str(), service.reason)));
         let failing: std::collections::BTreeMap<_, _> = failing.collect();

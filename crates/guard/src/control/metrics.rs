@@ -63,7 +63,12 @@ pub(super) fn render(measured: &[Measured]) -> String {
         Unit::Seconds,
         metrics.since,
     );
-    registry.register_with_unit("cpu", "Processor time of a service and all it started", Unit::Seconds, metrics.cpu);
+    registry.register_with_unit(
+        "cpu",
+        "Processor time of all runs of a service and of all they started",
+        Unit::Seconds,
+        metrics.cpu,
+    );
     registry.register_with_unit("memory", "Memory of a service and all it started", Unit::Bytes, metrics.memory);
     registry.register("tasks", "Processes and threads of a service", metrics.tasks);
     registry.register("open_files", "Open file descriptors of a service", metrics.files);

@@ -8,6 +8,7 @@ use menshen_plan::diff::PlanDiff;
 use menshen_plan::{Diagnostic, Plan, Severity, Sources};
 
 use crate::definition::DefinitionSource;
+use crate::guard::input::Outcomes;
 use crate::guard::status::word;
 
 /// A definition that can be followed.
@@ -47,8 +48,8 @@ fn line(diagnostic: &Diagnostic, sources: &Sources) -> String {
     format!("{place}{}: {}{help}", diagnostic.code, diagnostic.message)
 }
 
-/// A diff as the contract shows it.
-pub(super) fn report(diff: PlanDiff, applied: bool, warnings: Vec<String>) -> ReloadReport {
+/// A diff as the contract shows it, with what comes of it.
+pub(super) fn report(diff: PlanDiff, outcomes: &Outcomes, applied: bool, warnings: Vec<String>) -> ReloadReport {
     let change = |change: menshen_plan::Change| Change {
         field: change.field,
         cost: word(&change.cost),
@@ -64,6 +65,7 @@ pub(super) fn report(diff: PlanDiff, applied: bool, warnings: Vec<String>) -> Re
             .map(|service| ServiceChange {
                 name: service.name.to_string(),
                 cost: word(&service.cost),
+                outcome: outcomes.get(&service.name).map(word),
                 changes: service.changes.into_iter().map(change).collect(),
             })
             .collect(),

@@ -149,7 +149,9 @@ impl Guard {
                     self.write_record(Record { service, kind: RecordKind::Adopted, reason, by: None });
                 }
                 Ok(Adopted::Ended { exit: how, tree: left }) => {
-                    ended.push(Ended { run, exit: exit(how), tree: tree(left) });
+                    let how = exit(how);
+                    self.tell_of_unseen_end(run, earlier.pid, how);
+                    ended.push(Ended { run, exit: how, tree: tree(left) });
                 }
                 Err(error) => {
                     self.note(format!("process {} of {name} cannot be looked after: {error}", earlier.pid));
@@ -158,6 +160,18 @@ impl Guard {
             }
         }
         ended
+    }
+
+    /// Says of a program that its end was not seen when it came. What follows from it is dated now.
+    fn tell_of_unseen_end(&mut self, run: RunId, pid: u32, exit: Exit) {
+        let was_seen = self.core.memory(run.service).is_some_and(|memory| memory.saw_end(run.role));
+        if was_seen || pid == Earlier::UNKNOWN.pid {
+            return;
+        }
+        let how = if exit == Exit::Unknown { String::new() } else { format!(" ({exit})") };
+        let reason = format!("process {pid} ended{how} while no guard was there; this was found at take-over");
+        let service = self.core.name(run.service).cloned();
+        self.write_record(Record { service, kind: RecordKind::EndedUnseen, reason, by: None });
     }
 
     /// Tells the core of a program that runs and that was not noted. Commands of probes are nobody's: they are ended.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use menshen_api::types::Service;
 use menshen_core::{Effect, Event, Record, RecordKind, Reply, Role, RunId, ServiceId, SignalTarget};
 use menshen_os::{Output, Place, Target};
 use menshen_plan::ServicePlan;
@@ -14,7 +15,7 @@ use super::input::Input;
 use super::jobs::{Asking, Job};
 use super::local::log_id;
 use super::status::wall;
-use super::{Guard, now};
+use super::{Guard, now, store};
 use crate::probe::{self, Miss};
 use crate::program;
 
@@ -265,16 +266,17 @@ impl Guard {
         }
     }
 
-    /// Answers a command, once what it changed is on disk.
+    /// Answers a command, once what it changed is on disk, or cannot be written: then the answer says so.
     fn reply(&mut self, reply: Reply) {
         let Some(ticket) = self.tickets.take(reply.ticket) else { return };
         let answer = match reply.result {
             Ok(()) => self.show(ticket.service).ok_or_else(|| super::request::no_such_service(&ticket.name)),
             Err(refusal) => Err(super::request::refused(&ticket.name, refusal)),
         };
-        self.disk().then(move || {
+        let memory = store::path(&self.paths.memory(&self.instance), &ticket.name);
+        self.disk().then_tell(memory, move |unremembered| {
             // Who asked may have gone; what was asked is done all the same.
-            let _ = ticket.reply.send(answer);
+            let _ = ticket.reply.send(answer.map(|service| Service { unremembered, ..service }));
         });
     }
 }

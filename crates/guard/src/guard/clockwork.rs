@@ -11,17 +11,23 @@ use menshen_plan::duration::format;
 
 use super::Guard;
 use super::sleeps::Sleeps;
+use super::status::Clock;
 
 /// What is less is the ordinary course of a clock that is kept right.
 const JUMP_MIN_MS: i64 = 2000;
 /// Clocks that are not read within this time cannot be held against each other: the guard was not given a processor.
 const READ_WITHIN_MS: i64 = 100;
 
+/// By less than this the times that are shown do not follow the wall clock: what happened once has one time.
+const DRIFT_MIN_MS: i64 = 50;
+
 /// What is known of the clocks.
 #[derive(Debug)]
 pub(super) struct Clockwork {
     pub sleeps: Sleeps,
     read: Option<Reading>,
+    /// How far the wall clock is ahead of the monotonic one, by the times that are shown.
+    ahead_ms: i64,
 }
 
 /// How the clocks stood to each other when they were last looked at, in milliseconds.
@@ -35,14 +41,29 @@ struct Reading {
 impl Clockwork {
     /// Goes on from what the guard before knew.
     pub(super) fn new(memory: &Path) -> Self {
-        Self { sleeps: Sleeps::read(memory, &boot_id()), read: None }
+        Self { sleeps: Sleeps::read(memory, &boot_id()), read: None, ahead_ms: wall_ms() - ms(monotonic_ns()) }
     }
+
+    /// For times that are shown.
+    pub(super) const fn clock(&self) -> Clock<'_> {
+        Clock { ahead_ms: self.ahead_ms, sleeps: &self.sleeps }
+    }
+
+    /// Follows the wall clock where it went elsewhere.
+    const fn follow(&mut self, ahead_ms: i64) {
+        if (ahead_ms - self.ahead_ms).abs() >= DRIFT_MIN_MS {
+            self.ahead_ms = ahead_ms;
+        }
+    }
+}
+
+fn ms(ns: u64) -> i64 {
+    i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX)
 }
 
 impl Reading {
     /// None if that cannot be said now.
     fn read() -> Option<Self> {
-        let ms = |ns: u64| i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX);
         let begun = ms(monotonic_ns());
         let (wall, suspended) = (wall_ms(), ms(suspended_ns()));
         let at_once = ms(monotonic_ns()) - begun < READ_WITHIN_MS;
@@ -69,7 +90,8 @@ impl Reading {
 impl Guard {
     pub(super) fn look_at_clocks(&mut self) {
         let Some(now) = Reading::read() else { return };
-        let Clockwork { sleeps, read } = &mut self.clockwork;
+        self.clockwork.follow(now.started_wall + now.suspended);
+        let Clockwork { sleeps, read, ahead_ms: _ } = &mut self.clockwork;
         if sleeps.notice(super::now(), now.suspended)
             && let Ok(content) = serde_json::to_vec(sleeps)
         {
@@ -88,6 +110,17 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_happened_once_has_one_time_until_the_clock_is_set() {
+        let mut clockwork = Clockwork { sleeps: Sleeps::default(), read: None, ahead_ms: 1_000_000 };
+        let mut shown = |ahead_ms: i64| {
+            clockwork.follow(ahead_ms);
+            clockwork.clock().time(menshen_core::Instant(7_000_000_000)).as_ms()
+        };
+        assert_eq!([1_000_001, 999_999, 1_000_010].map(&mut shown), [1_007_000; 3]);
+        assert_eq!(shown(1_000_100), 1_007_100);
+    }
 
     #[test]
     fn a_jump_says_which_way_and_how_far() {

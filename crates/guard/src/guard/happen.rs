@@ -15,6 +15,7 @@ use super::input::Input;
 use super::jobs::{AlertJob, Job};
 use super::local::{listens, log_id, pattern_kind};
 use super::status::{exit, tree};
+use super::troubles::Part;
 use super::{Guard, now};
 use crate::disk::DiskReport;
 use crate::logs::Report;
@@ -254,18 +255,13 @@ impl Guard {
             // They are heard after the inputs.
             Input::Logs => {}
             Input::Disk(DiskReport::Trouble(text)) => {
-                self.disk_in_trouble = true;
-                self.trouble(text);
+                self.begin_trouble(Part::Memory, format!("what the guard remembers cannot be written: {text}"));
             }
             Input::Disk(DiskReport::TroubleOver) => {
-                self.disk_in_trouble = false;
-                self.feed(Event::TroubleOver {
-                    service: None,
-                    text: "what the guard remembers can be written again".to_owned(),
-                });
+                self.end_trouble(Part::Memory, "what the guard remembers can be written again".to_owned());
             }
-            Input::Trouble(text) => self.trouble(text),
-            Input::TroubleOver(text) => self.feed(Event::TroubleOver { service: None, text }),
+            Input::Trouble(text) => self.begin_trouble(Part::Control, text),
+            Input::TroubleOver(text) => self.end_trouble(Part::Control, text),
             Input::RunAlert(delivery) => self.run_alert(delivery),
             Input::AlertTimeout(token) => self.alert_timed_out(token),
             Input::AlertEnded(delivery, result) => self.alert_ended(&delivery, result),
@@ -295,8 +291,16 @@ impl Guard {
                     self.feed(Event::LogMatched { run, probe });
                 }
             }
-            Report::Trouble { log, text } => self.feed(Event::Trouble { service: service(log), text }),
-            Report::TroubleOver { log, text } => self.feed(Event::TroubleOver { service: service(log), text }),
+            Report::Trouble { log, text } => {
+                if let Some(id) = service(log) {
+                    self.begin_trouble(Part::Log(id), text);
+                }
+            }
+            Report::TroubleOver { log, text } => {
+                if let Some(id) = service(log) {
+                    self.end_trouble(Part::Log(id), text);
+                }
+            }
         }
     }
 

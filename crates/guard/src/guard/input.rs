@@ -1,14 +1,15 @@
 //! Everything that reaches the loop from elsewhere than the operating system: one closed type.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use menshen_api::types::{Service, Upgraded, Upgrading, WaitFor};
+use menshen_api::types::{Service, Trouble, Upgraded, Upgrading, WaitFor};
 use menshen_api::{Problem, Time};
-use menshen_core::{Command, ServiceId};
+use menshen_core::{Command, Outcome, ServiceId};
 use menshen_os::{Token, Waker};
-use menshen_plan::Plan;
 use menshen_plan::definition::ProbeKind;
+use menshen_plan::{Plan, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
 use super::alert::Delivery;
@@ -29,9 +30,9 @@ pub(crate) enum Input {
     Logs,
     /// From the disk.
     Disk(DiskReport),
-    /// Something of the guard itself does not work.
+    /// Connections to the control socket cannot be accepted.
     Trouble(String),
-    /// That works again.
+    /// They can again.
     TroubleOver(String),
     /// An alert's command is to be run (again).
     RunAlert(Delivery),
@@ -57,6 +58,8 @@ pub(crate) enum Input {
 pub(crate) enum Request {
     /// Every service.
     List(oneshot::Sender<Vec<Service>>),
+    /// What does not work now.
+    Troubles(oneshot::Sender<Vec<Trouble>>),
     /// One service, with what only the loop knows of it.
     Detail(String, oneshot::Sender<Option<Box<Detail>>>),
     /// A command, answered when it is remembered.
@@ -68,7 +71,9 @@ pub(crate) enum Request {
     /// The plan.
     Plan(oneshot::Sender<Arc<Plan>>),
     /// Another plan is to be followed.
-    Follow { plan: Arc<Plan>, by: String, reply: oneshot::Sender<()> },
+    Follow { plan: Arc<Plan>, by: String, reply: oneshot::Sender<Outcomes> },
+    /// What would come of that.
+    Foresee { plan: Arc<Plan>, reply: oneshot::Sender<Outcomes> },
     /// Another binary is to take the guard's place. `answered` ends when the connection of the caller does.
     Upgrade {
         binary: PathBuf,
@@ -86,6 +91,9 @@ pub(crate) enum Request {
     Measure(oneshot::Sender<Vec<Measured>>),
 }
 
+/// What comes of another plan for each service that changes.
+pub(crate) type Outcomes = BTreeMap<ServiceName, Outcome>;
+
 /// One service, with what only the loop knows of it.
 pub(crate) struct Detail {
     pub service: Service,
@@ -93,6 +101,8 @@ pub(crate) struct Detail {
     pub probes: Vec<menshen_core::ProbeStatus>,
     pub depends_on: Vec<menshen_api::types::Dependency>,
     pub usage: Option<menshen_os::usage::Usage>,
+    /// Of the service, and of the guard itself.
+    pub troubles: Vec<Trouble>,
 }
 
 /// The guard itself.

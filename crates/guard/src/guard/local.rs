@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{Event, ServiceId, Wanted};
+use menshen_core::{ServiceId, Wanted};
 use menshen_os::error::describe;
 use menshen_os::notify_socket::NotifySocket;
 use menshen_os::output::{Descriptor, Pipe, open_program_end};
@@ -20,6 +20,7 @@ use regex::bytes::Regex;
 use super::Guard;
 use super::complaints::Complaints;
 use super::input::Input;
+use super::troubles::Part;
 use crate::logs::{Attaching, LogId, Pattern, Spec};
 use crate::program;
 
@@ -93,7 +94,7 @@ impl Guard {
         if let Err(error) = attaching.and_then(Attaching::done) {
             let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
             let text = format!("the log of {name} cannot be kept: {}", describe(&error));
-            self.feed(Event::Trouble { service: Some(id), text });
+            self.begin_trouble(Part::Pipes(id), text);
             self.attach_later(id);
         }
     }
@@ -176,7 +177,7 @@ impl Guard {
 
     fn log_is_attached(&mut self, id: ServiceId) {
         let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
-        self.feed(Event::TroubleOver { service: Some(id), text: format!("the log of {name} is kept again") });
+        self.end_trouble(Part::Pipes(id), format!("the log of {name} is kept again"));
     }
 
     /// New ends of a service's pipes for a program to write into. Pipes that could not be made before, or that somebody has
@@ -246,6 +247,7 @@ impl Guard {
     pub(super) fn clear_away(&mut self, id: ServiceId) {
         let Some(local) = self.services.remove(&id) else { return };
         self.unattached.remove(&id);
+        self.troubles.forget(id);
         self.notes.forget(id);
         self.logs.detach(log_id(id));
         if let Some((token, path)) = &local.notify {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use menshen_api::types::{Dependency, Service};
 use menshen_api::{Problem, ProblemCode};
-use menshen_core::{Command, Event, Record, RecordKind, Refusal, ServiceId, Ticket};
+use menshen_core::{Command, Event, Memory, Record, RecordKind, Refusal, RunId, ServiceId, Ticket};
+use menshen_os::usage::Usage;
 use menshen_plan::{Plan, ServicePlan};
 use tokio::sync::oneshot;
 
@@ -49,17 +50,20 @@ impl Guard {
         // Who asked may have gone; then nobody hears the answer.
         match request {
             Request::List(reply) => drop(reply.send(self.list())),
+            Request::Troubles(reply) => drop(reply.send(self.show_troubles())),
             Request::Detail(name, reply) => drop(reply.send(self.detail(&name).map(Box::new))),
             Request::Command { name, command, by, reply } => self.command(name, command, by, reply),
             Request::Wait { name, until, reply } => self.begin_wait(name, until, reply),
             Request::Find(name, reply) => drop(reply.send(self.core.id(&name))),
             Request::Plan(reply) => drop(reply.send(Arc::clone(self.core.plan()))),
             Request::Follow { plan, by, reply } => {
+                let outcomes = self.core.foresee(&plan);
                 self.follow(plan, by);
                 self.disk().then(move || {
-                    let _ = reply.send(());
+                    let _ = reply.send(outcomes);
                 });
             }
+            Request::Foresee { plan, reply } => drop(reply.send(self.core.foresee(&plan))),
             Request::Upgrade { binary, by, reply, answered } => self.upgrade(binary, by, Asker { reply, answered }),
             Request::Shutdown { by, now, reply } => {
                 self.feed(Event::Shutdown { reason: format!("asked by {by}"), hurry: now });
@@ -90,7 +94,7 @@ impl Guard {
 
     /// A service as the contract shows it.
     pub(super) fn show(&self, id: ServiceId) -> Option<Service> {
-        self.show_with(id, &Clock::now(&self.clockwork.sleeps))
+        self.show_with(id, &self.clockwork.clock())
     }
 
     fn show_with(&self, id: ServiceId, clock: &Clock<'_>) -> Option<Service> {
@@ -108,7 +112,7 @@ impl Guard {
     }
 
     fn list(&self) -> Vec<Service> {
-        let clock = Clock::now(&self.clockwork.sleeps);
+        let clock = self.clockwork.clock();
         self.core.services().filter_map(|id| self.show_with(id, &clock)).collect()
     }
 
@@ -116,14 +120,27 @@ impl Guard {
         let id = self.core.id(name)?;
         let local = self.services.get(&id)?;
         let status = self.core.status(id)?;
+        let mut troubles = self.show_troubles();
+        troubles.retain(|trouble| trouble.service.as_deref().is_none_or(|service| service == name));
         let lives = status.pid.is_some() || status.fallback_pid.is_some();
         Some(Detail {
             service: self.show(id)?,
             plan: Arc::clone(&local.plan),
             probes: status.probes,
             depends_on: self.dependencies(id, &local.plan),
-            usage: lives.then(|| self.system.usage(name)),
+            usage: lives.then(|| self.usage_of_run(id, name)),
+            troubles,
         })
+    }
+
+    /// What a service uses, with the processor time of the run that is under way.
+    fn usage_of_run(&self, id: ServiceId, name: &str) -> Usage {
+        let usage = self.system.usage(name);
+        let memory = self.core.memory(id);
+        let run = memory.iter().flat_map(Memory::runs).map(|(role, number, _)| RunId { service: id, role, number });
+        let token = run.into_iter().next().and_then(|run| self.jobs.token_of(run));
+        let cpu = token.and_then(|token| self.system.cpu_of_run(token)).unwrap_or(usage.cpu);
+        Usage { cpu, ..usage }
     }
 
     fn dependencies(&self, id: ServiceId, plan: &ServicePlan) -> Vec<Dependency> {

@@ -26,6 +26,7 @@ use super::notes::{Notes, Orderly};
 use super::request::Tickets;
 use super::status::wall;
 use super::store::Remembered;
+use super::troubles::{Part, Troubles};
 use super::upgrade::Succession;
 use super::wait::Waiters;
 use super::{Guard, GuardError, Options, now, store};
@@ -103,7 +104,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         waiters: Waiters::default(),
         moved: true,
         sampling: false,
-        disk_in_trouble: false,
+        troubles: Troubles::default(),
         manager: Manager::find(),
         succession: Succession { inherited, ..Succession::default() },
         shutting_down: false,
@@ -130,8 +131,7 @@ impl Guard {
             Opened::Anew => self.note("the journal was damaged; it was put aside and a new one begun".to_owned()),
             // The disk tells when it is over.
             Opened::InMemory(why) => {
-                self.disk_in_trouble = true;
-                self.trouble(format!("{why}; until it can be, events are kept in memory only"));
+                self.begin_trouble(Part::Memory, format!("{why}; until it can be, events are kept in memory only"));
             }
         }
     }
@@ -207,7 +207,8 @@ pub(crate) fn recall(memory: &Path) -> Result<Remembered, GuardError> {
 }
 
 fn control_processes(instance: &str, paths: &Paths, trees: TreeMode) -> Result<System, GuardError> {
-    let config = SystemConfig { instance: instance.to_owned(), run_folder: paths.run.clone(), trees };
+    let mark = paths.mark(instance).map_err(failed("finding its own folder"))?;
+    let config = SystemConfig { instance: instance.to_owned(), mark, run_folder: paths.run.clone(), trees };
     System::new(&config).map_err(failed("setting up process control"))
 }
 

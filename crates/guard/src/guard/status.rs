@@ -8,12 +8,12 @@ use menshen_core::{Exit, Instant, Record, RecordKind, ServiceStatus};
 
 use super::sleeps::Sleeps;
 
-/// Turns instants of the monotonic clock into times for people. Taken anew for each answer: the wall clock may be set.
+/// Turns instants of the monotonic clock into times for people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock<'a> {
-    now: Instant,
-    wall_ms: i64,
-    sleeps: &'a Sleeps,
+    /// How far the wall clock is ahead of the monotonic one.
+    pub ahead_ms: i64,
+    pub sleeps: &'a Sleeps,
 }
 
 /// What the wall clock shows.
@@ -21,16 +21,10 @@ pub(crate) fn wall() -> Time {
     Time::from_ms(menshen_os::clock::wall_ms())
 }
 
-impl<'a> Clock<'a> {
-    pub(crate) fn now(sleeps: &'a Sleeps) -> Self {
-        Self { now: Instant(menshen_os::clock::monotonic_ns()), wall_ms: menshen_os::clock::wall_ms(), sleeps }
-    }
-
+impl Clock<'_> {
     pub(crate) fn time(&self, instant: Instant) -> Time {
-        let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let ago = ms(self.now.since(instant)).saturating_add(self.sleeps.since(instant));
-        let ahead = ms(instant.since(self.now));
-        Time::from_ms(self.wall_ms.saturating_sub(ago).saturating_add(ahead))
+        let ms = i64::try_from(instant.0 / 1_000_000).unwrap_or(i64::MAX);
+        Time::from_ms(self.ahead_ms.saturating_add(ms).saturating_sub(self.sleeps.since(instant)))
     }
 }
 
@@ -68,6 +62,7 @@ pub(crate) fn service(
         last_failure: status.last_failure.clone(),
         status_text: status.status_text.clone(),
         order,
+        unremembered: None,
     }
 }
 
@@ -153,7 +148,7 @@ mod tests {
     fn instants_before_and_after_now_become_times() {
         let mut sleeps = Sleeps::default();
         sleeps.notice(Instant(8_000_000_000), 60_000);
-        let clock = Clock { now: Instant(10_000_000_000), wall_ms: 1_000_000, sleeps: &sleeps };
+        let clock = Clock { ahead_ms: 1_000_000 - 10_000, sleeps: &sleeps };
         assert_eq!(clock.time(Instant(9_000_000_000)).as_ms(), 999_000);
         assert_eq!(clock.time(Instant(7_000_000_000)).as_ms(), 937_000, "the machine slept for a minute since");
         assert_eq!(clock.time(Instant(12_500_000_000)).as_ms(), 1_002_500);

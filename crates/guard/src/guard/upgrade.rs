@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::input::Input;
 use super::jobs::{CheckJob, Job};
 use super::setup::Held;
+use super::troubles::Part;
 use super::{Guard, GuardError, now};
 use crate::handover::{self, Handover, Inherited, OfService, WILLING};
 
@@ -165,7 +166,7 @@ impl Guard {
         if self.shutting_down {
             return self.refuse(Problem::new(ProblemCode::ShuttingDown, "the guard is shutting down"));
         }
-        if self.disk_in_trouble {
+        if self.troubles.has(Part::Memory) {
             let detail =
                 "what the guard remembers cannot be written now, so a next one would not know it; see `menshen events`";
             return self.refuse(refused(detail.to_owned()));

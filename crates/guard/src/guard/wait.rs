@@ -84,7 +84,7 @@ fn verdict(status: &ServiceStatus, until: WaitFor) -> Verdict {
     let at_rest = status.state.is_at_rest();
     let reached = match until {
         WaitFor::Running => status.state == State::Running || status.state == State::Completed,
-        WaitFor::Ready => status.ready || status.state == State::Completed,
+        WaitFor::Ready => status.ready,
         WaitFor::Paused => status.state == State::Paused,
         WaitFor::Stopped => at_rest,
     };

@@ -52,4 +52,35 @@ mod tests {
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
     }
+
+    /// A place with a guard named `shop`.
+    fn place(folder: &Path) -> Paths {
+        let paths = Paths::below(folder);
+        std::fs::create_dir_all(paths.memory("shop")).unwrap();
+        paths
+    }
+
+    #[test]
+    fn guards_of_one_name_are_marked_by_where_what_they_remember_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = place(&folder.path().join("one")).mark("shop").unwrap();
+        let other = place(&folder.path().join("other")).mark("shop").unwrap();
+        assert!(one.starts_with("shop@") && other.starts_with("shop@") && one != other, "{one} {other}");
+    }
+
+    #[test]
+    fn every_way_to_one_folder_is_the_same_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = place(&folder.path().join("one")).mark("shop").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("one"), folder.path().join("link")).unwrap();
+        for way in ["link", "one/", "one/etc/..", "./one"] {
+            std::fs::create_dir_all(folder.path().join("one/etc")).unwrap();
+            assert_eq!(Paths::below(&folder.path().join(way)).mark("shop").unwrap(), mark, "{way}");
+        }
+    }
+
+    #[test]
+    fn the_guards_of_the_system_are_marked_by_their_names_alone() {
+        assert_eq!(of_system().mark("shop").unwrap(), "shop");
+    }
 }

@@ -14,6 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bed {
     pub system: System,
+    pub config: SystemConfig,
     pub folder: tempfile::TempDir,
     events: VecDeque<OsEvent>,
     next: u64,
@@ -36,8 +37,16 @@ impl Bed {
         let folder = tempfile::tempdir().unwrap();
         let instance = format!("test-{}", folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
         let run_folder = folder.path().to_owned();
-        let system = System::new(&SystemConfig { instance, run_folder, trees }).unwrap();
-        Self { system, folder, events: VecDeque::new(), next: 1 }
+        let config = SystemConfig { mark: instance.clone(), instance, run_folder, trees };
+        Self { system: System::new(&config).unwrap(), config, folder, events: VecDeque::new(), next: 1 }
+    }
+
+    /// A system for a guard of the same name.
+    pub(crate) fn namesake(&self, mark: &str, run_folder: &str) -> Self {
+        let mark = format!("{}{mark}", self.config.instance);
+        let config = SystemConfig { mark, run_folder: run_folder.into(), ..self.config.clone() };
+        let folder = tempfile::tempdir().unwrap();
+        Self { system: System::new(&config).unwrap(), config, folder, events: VecDeque::new(), next: 1 }
     }
 
     /// A shell with a script, in the bed's folder.

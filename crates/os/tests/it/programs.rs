@@ -374,6 +374,31 @@ fn an_adopted_process_is_looked_after_like_one_of_our_own() {
 }
 
 #[test]
+fn what_has_ended_and_was_not_reaped_is_not_adopted_as_alive() {
+    // Its parent lives and reaps nothing.
+    let mut parent = std::process::Command::new("sh")
+        .args(["-c", "sh -c 'exit 3' & echo $!; exec sleep 1000"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut line).unwrap();
+    let pid: u32 = line.trim().parse().unwrap();
+    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let mut bed = Bed::new(TreeMode::Walk);
+    bed.until("it waits to be reaped", |_| stat().contains(") Z "));
+    let start_time: u64 = stat().rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
+    let adopted = bed
+        .system
+        .adopt(Token(50), &Bed::place("main"), 1, &Earlier { pid, start_time, first: None, folder: None })
+        .unwrap();
+    assert_eq!(adopted, menshen_os::system::Adopted::Ended { exit: Exit::Code(3), tree: TreeState::Empty });
+    parent.kill().unwrap();
+    // The system reaps every child of this process, so there may be nothing left to wait for.
+    let _ = parent.wait();
+}
+
+#[test]
 fn a_recycled_number_is_never_adopted() {
     let mut bed = Bed::new(TreeMode::Walk);
     let me = std::process::id();

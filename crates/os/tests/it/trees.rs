@@ -29,11 +29,12 @@ fn a_daemon_child_keeps_the_tree_alive_after_its_parent() {
 #[test]
 fn a_tree_that_an_earlier_guard_made_elsewhere_is_taken_over_whole() {
     let mut earlier = Bed::new(TreeMode::Auto);
+    let run_folder = earlier.config.run_folder.display().to_string();
     let (token, pid) = earlier.start(&earlier.shell(&format!("{DAEMON} while :; do sleep 0.1; done")));
     let daemon: u32 = earlier.await_file("daemon").parse().unwrap();
     let (start_time, folder) = (earlier.system.start_time(token).unwrap(), earlier.system.folder(token));
-    // Of another name, it has its folders elsewhere, as one has that was started in another cgroup.
-    let mut bed = Bed::new(TreeMode::Auto);
+    // Of another mark, it has its folders elsewhere, as one has that was started in another cgroup.
+    let mut bed = earlier.namesake("@1", &run_folder);
     let adopted = Earlier { pid, start_time, first: earlier.system.first(token), folder: folder.clone() };
     bed.system.adopt(Token(50), &Bed::place("main"), 1, &adopted).unwrap();
     if folder.is_some() {
@@ -64,6 +65,43 @@ fn a_program_whose_process_nobody_noted_is_found_by_its_tree() {
         bed.system.kill(Token(51), Target::Tree);
         bed.until("it is gone", |_| !lives(pid));
     }
+}
+
+#[test]
+fn guards_of_one_name_and_different_marks_have_nothing_to_do_with_each_other() {
+    for mode in BOTH {
+        let mut one = Bed::new(mode).namesake("@1", "/run/one");
+        let mut other = one.namesake("@2", "/run/other");
+        let (_, theirs) = other.start(&other.program(&["sleep", "1000"]));
+        let (token, own) = one.start(&one.program(&["sleep", "1000"]));
+        let running = one.system.running().unwrap();
+        assert_eq!(one.system.main_of(&running, &Bed::place("main")).unwrap().pid, own, "{mode:?}");
+        assert!(!one.system.is_member(token, theirs), "{mode:?}");
+        assert_eq!(one.system.usage("web").processes, 1, "{mode:?}");
+        one.system.kill(token, Target::Tree);
+        assert_eq!(one.end_of(token).tree, TreeState::Empty, "{mode:?}");
+        one.system.kill_left(&Bed::place("main"));
+        one.system.forget("web");
+        assert!(lives(theirs), "{mode:?}");
+        assert!(!one.system.has(&one.system.running().unwrap(), &Bed::place("main")), "{mode:?}");
+    }
+}
+
+#[test]
+fn what_two_earlier_guards_had_in_one_folder_is_told_apart_by_its_marks() {
+    let mut earlier = Bed::new(TreeMode::Auto).namesake("", "/run/one");
+    let mut other = earlier.namesake("", "/run/other");
+    let (token, pid) = earlier.start(&earlier.shell(&format!("{DAEMON} while :; do sleep 0.1; done")));
+    let daemon: u32 = earlier.await_file("daemon").parse().unwrap();
+    let (_, theirs) = other.start(&other.program(&["sleep", "1000"]));
+    let mut bed = earlier.namesake("@1", "/run/one");
+    let found = bed.system.main_of(&bed.system.running().unwrap(), &Bed::place("main")).unwrap();
+    assert_eq!((found.pid, found.folder.as_deref()), (pid, earlier.system.folder(token).as_deref()));
+    bed.system.adopt(Token(50), &Bed::place("main"), 1, &found).unwrap();
+    assert!(bed.system.is_member(Token(50), daemon) && !bed.system.is_member(Token(50), theirs));
+    bed.system.kill(Token(50), Target::Tree);
+    bed.until("nothing of it lives", |_| !lives(pid) && !lives(daemon));
+    assert!(lives(theirs));
 }
 
 #[test]
@@ -267,8 +305,7 @@ fn a_limit_of_tasks_keeps_a_fork_bomb_small() {
 fn a_tree_that_is_gone_leaves_no_folder_behind() {
     let mut bed = Bed::new(TreeMode::Auto);
     bed.run(&bed.program(&["true"]));
-    let instance =
-        format!("menshen.test-{}", bed.folder.path().file_name().unwrap().to_str().unwrap().trim_start_matches('.'));
+    let instance = format!("menshen.{}", bed.config.mark);
     bed.system.forget("web");
     bed.system.close();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();

@@ -82,7 +82,8 @@ pub enum StartType {
     Auto,
     /// With the guard, once the `auto` services have come up, or two minutes later.
     Delayed,
-    /// When somebody asks, or another service needs it.
+    /// When somebody asks, or another service needs it. A daemon that somebody started stays wanted until somebody stops it,
+    /// across restarts of the guard and of the machine; a one-shot is run once for each time it is asked for.
     Manual,
     /// Never.
     Disabled,

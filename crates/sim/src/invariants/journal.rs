@@ -2,6 +2,7 @@
 
 use menshen_core::transition::TABLE;
 use menshen_core::{Command, Effect, Event, RecordKind, Refusal, ServiceId, ServiceStatus, State, Wanted};
+use menshen_plan::definition::Condition;
 
 use super::{Checker, Invariant};
 
@@ -37,6 +38,7 @@ impl Checker {
             | RecordKind::Fallback
             | RecordKind::Killed
             | RecordKind::Adopted
+            | RecordKind::EndedUnseen
             | RecordKind::Trouble { .. }
             | RecordKind::Clock
             | RecordKind::Reloaded
@@ -106,7 +108,8 @@ impl Checker {
                 continue;
             };
             let shown = (status.state, status.ready, status.wanted, status.restarts, status.restarts_total);
-            let real = (service.state, service.ready, service.wanted, service.restarts, service.restarts_total);
+            let ready = service.holds(Condition::Ready);
+            let real = (service.state, ready, service.wanted, service.restarts, service.restarts_total);
             let breaker = (status.breaker.state, status.breaker.trips);
             if shown != real || breaker != (service.breaker, service.trips) {
                 let what = format!(

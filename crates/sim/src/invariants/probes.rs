@@ -84,7 +84,7 @@ fn out_of_turn(service: &Service, kind: ProbeKind) -> Option<&'static str> {
 fn against_evidence(service: &Service, status: &ServiceStatus) -> Option<String> {
     let running = status.state == State::Running;
     let daemon = service.plan.kind != menshen_plan::definition::ServiceType::Oneshot;
-    if status.ready && !running {
+    if status.ready && !running && status.state != State::Completed {
         return Some(format!("it is called ready, and is {}", status.state));
     }
     if running && status.ready && service.shows_unready() {

@@ -388,6 +388,7 @@ impl Model {
             | RecordKind::Fallback
             | RecordKind::Killed
             | RecordKind::Adopted
+            | RecordKind::EndedUnseen
             | RecordKind::Trouble { .. }
             | RecordKind::Clock
             | RecordKind::Reloaded
@@ -516,6 +517,11 @@ impl Service {
         let next = self.next.take();
         self.rests = matches!(next, Some(Next::Stop | Next::Fail | Next::Complete)) && !guard_ends;
         self.wait = None;
+        if self.rests && self.is_run_by_hand() && self.wanted != Wanted::Down && !self.gone {
+            // What was asked for is done. Another run is another wish.
+            self.wanted = Wanted::Down;
+            self.by_operator = false;
+        }
         if self.state == State::Completed {
             self.close_breaker();
         }

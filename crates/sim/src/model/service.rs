@@ -239,6 +239,11 @@ impl Service {
         self.delayed && self.plan.start == StartType::Delayed && self.wanted != Wanted::Down
     }
 
+    /// Whether each run of it is a wish of its own.
+    pub(super) fn is_run_by_hand(&self) -> bool {
+        self.is_oneshot() && self.plan.start == StartType::Manual
+    }
+
     pub(super) fn is_oneshot(&self) -> bool {
         self.plan.kind == ServiceType::Oneshot
     }

@@ -142,7 +142,11 @@ impl System {
         let inherited = prepare::Inherited::take()?;
         // Orphans come to the guard instead of to PID 1; as PID 1 it gets them anyway.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        let owner = Owner { instance: config.instance.clone(), run_folder: config.run_folder.clone() };
+        let owner = Owner {
+            instance: config.instance.clone(),
+            mark: config.mark.clone(),
+            run_folder: config.run_folder.clone(),
+        };
         let forest = Forest::new(owner, config.trees)?;
         let spawner = Spawner::new(&inherited.null);
         let system = Self {
@@ -305,13 +309,19 @@ impl System {
         let Earlier { pid, start_time, first, folder: _ } = *earlier;
         let tree = Rc::new(self.forest.tree_of_earlier(place, earlier));
         self.trees.insert(place.clone(), Rc::clone(&tree));
-        let alive = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
-        let held = self.taken.pidfd(self.forest.number(place), pid);
-        let known = || held.map_or(Exit::Unknown, |pidfd| reap::exit_of_stranger(pidfd, pid));
-        let exit = alive.is_none().then(known);
+        let there = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
+        let held = self.forest.numbers(place).find_map(|number| self.taken.pidfd(number, pid));
+        // It may have ended and wait for somebody to reap it.
+        let unreaped = there.as_ref().filter(|pidfd| is_over(pidfd.as_fd()));
+        let exit = if let Some(pidfd) = unreaped {
+            Some(reap::end_of(pidfd.as_fd(), pid).unwrap_or(Exit::Unknown))
+        } else {
+            let known = || held.map_or(Exit::Unknown, |pidfd| reap::exit_of_stranger(pidfd, pid));
+            there.is_none().then(known)
+        };
         let row = self.ledger.row(self.forest.number(place), run)?;
-        let entered = match (alive, held) {
-            (Some(alive), _) => Entered::new(row, pid, alive),
+        let entered = match (there, held) {
+            (Some(there), _) => Entered::new(row, pid, there),
             (None, Some(held)) => Entered::new(row, pid, held.try_clone_to_owned()?),
             // It needs some descriptor, and the next guard could learn no more from it either.
             (None, None) => Entered::as_written(row, process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?),
@@ -330,6 +340,7 @@ impl System {
             return Ok(Adopted::Ended { exit, tree: if empty { TreeState::Empty } else { TreeState::Alive } });
         }
         self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
+        process.begin_to_count_cpu();
         self.by_pid.insert(pid, token);
         self.processes.insert(token, process);
         Ok(Adopted::Alive)
@@ -372,7 +383,8 @@ impl System {
     /// been noted.
     #[must_use]
     pub fn held_runs(&self, place: &Place, from: u64) -> Vec<HeldRun> {
-        self.taken.runs(self.forest.number(place), from)
+        let mut runs = self.forest.numbers(place).map(|number| self.taken.runs(number, from));
+        runs.find(|runs| !runs.is_empty()).unwrap_or_default()
     }
 
     /// From now on a second process holds for the next guard what dies with this one. What was held for this guard is not
@@ -489,6 +501,12 @@ impl System {
     /// Sets what a service may use. Says what the kernel enforces.
     pub fn limit(&self, service: &str, limits: &Limits) -> Enforced {
         self.forest.limit(service, limits)
+    }
+
+    /// Processor time of one run, where the system counts it. What ended of it before this guard took it over is not in it.
+    #[must_use]
+    pub fn cpu_of_run(&self, token: Token) -> Option<Duration> {
+        self.processes.get(&token)?.cpu()
     }
 
     /// What a service uses now.
@@ -640,6 +658,9 @@ impl System {
         let Some(process) = self.processes.get_mut(&token) else { return };
         if let Some(started) = process.read_exec_pipe() {
             reach(FailPoint::ChildExecuted);
+            if started.is_some() && process.run > 0 {
+                process.begin_to_count_cpu();
+            }
             events.extend(started);
             self.spawner.collect();
         }

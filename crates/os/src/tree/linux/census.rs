@@ -36,11 +36,11 @@ impl Census {
 
     /// The main process of a program, with its start time.
     pub(crate) fn main_of(&self, owner: &Owner, place: &Place) -> Option<(u32, u64)> {
-        self.programs.get(&owner.limit(place)).copied().flatten()
+        owner.limits(place).find_map(|limit| self.programs.get(&limit).copied().flatten())
     }
 
     /// Whether anything of a program lives.
     pub(crate) fn has(&self, owner: &Owner, place: &Place) -> bool {
-        self.programs.contains_key(&owner.limit(place))
+        owner.limits(place).any(|limit| self.programs.contains_key(&limit))
     }
 }

@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::procfs;
 use super::send::send;
 use crate::error::{context, is_shortage};
+use crate::program::Place;
 use crate::usage::{Enforced, Limits};
 
 /// The folders of one guard.
@@ -71,14 +72,14 @@ const OLD_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 const CPU_PERIOD_US: f64 = 100_000.0;
 
 impl Hierarchy {
-    /// Finds where the guard may make folders. `None` if nowhere: then trees are walked.
-    pub(crate) fn find(instance: &str) -> Option<Self> {
+    /// Finds where the guard with this mark may make folders. `None` if nowhere: then trees are walked.
+    pub(crate) fn find(mark: &str) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup2", None))?;
         let own = procfs::cgroup_path("self")?;
         // Where this process, or a service manager for it (`DelegateSubgroup=`), has moved out of the way.
         let own = own.strip_suffix(&format!("/{GUARD_FOLDER}")).unwrap_or(&own);
-        let folder = format!("menshen.{instance}");
+        let folder = root_folder(mark);
         let root_name = format!("{}/{folder}", own.trim_end_matches('/'));
         let root = mount.join(own.trim_start_matches('/')).join(&folder);
         if let Err(error) = fs::create_dir(&root)
@@ -111,11 +112,11 @@ impl Hierarchy {
         self.root.join(service).join(role)
     }
 
-    /// The folder of the tree a process lives in, wherever a guard of this name made it.
-    pub(crate) fn folder_of(&self, pid: u32, service: &str, role: &str) -> Option<PathBuf> {
+    /// The folder of the tree a process lives in, wherever a guard with one of these marks made it.
+    pub(crate) fn folder_of(&self, pid: u32, marks: [&String; 2], place: &Place) -> Option<PathBuf> {
         let path = self.mount.join(procfs::cgroup_path(&pid.to_string())?.trim_start_matches('/'));
-        let own = Path::new(self.root.file_name()?).join(service).join(role);
-        path.ancestors().find(|folder| folder.ends_with(&own)).map(Path::to_owned)
+        let own = marks.map(|mark| Path::new(&root_folder(mark)).join(&place.service).join(&place.role));
+        path.ancestors().find(|folder| own.iter().any(|own| folder.ends_with(own))).map(Path::to_owned)
     }
 
     /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it.
@@ -203,8 +204,7 @@ impl Hierarchy {
 
     /// Processor time of a service so far.
     pub(crate) fn cpu(&self, service: &str) -> Option<Duration> {
-        let text = fs::read_to_string(self.root.join(service).join("cpu.stat")).ok()?;
-        keyed(&text, "usage_usec").map(Duration::from_micros)
+        cpu_of(&self.root.join(service))
     }
 
     /// Removes the folders of a service; those that are still in use stay.
@@ -319,6 +319,18 @@ impl Leaf {
         members
     }
 
+    /// Processor time of everything that ever was in it.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        cpu_of(&self.path)
+    }
+
+    /// Every process in it, but not in folders the program made below.
+    pub(crate) fn own_members(&self) -> Vec<u32> {
+        let mut members = Vec::new();
+        read_members(&self.path, &mut members);
+        members
+    }
+
     /// Whether a process belongs to it.
     pub(crate) fn contains(&self, pid: u32) -> bool {
         let Some(path) = procfs::cgroup_path(&pid.to_string()) else { return false };
@@ -363,6 +375,11 @@ impl Leaf {
     }
 }
 
+/// The folder of a guard for its services, in the one it is in itself.
+fn root_folder(mark: &str) -> String {
+    format!("menshen.{mark}")
+}
+
 fn open(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
@@ -386,18 +403,27 @@ fn make_anew(path: &Path) -> io::Result<Entry> {
     }
 }
 
+fn cpu_of(folder: &Path) -> Option<Duration> {
+    let text = fs::read_to_string(folder.join("cpu.stat")).ok()?;
+    keyed(&text, "usage_usec").map(Duration::from_micros)
+}
+
 /// The value of a key in a file of `key value` lines.
 fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-fn collect_members(folder: &Path, members: &mut Vec<u32>) {
+fn read_members(folder: &Path, members: &mut Vec<u32>) {
     let mut text = String::new();
     if let Ok(mut file) = File::open(folder.join("cgroup.procs"))
         && file.read_to_string(&mut text).is_ok()
     {
         members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
     }
+}
+
+fn collect_members(folder: &Path, members: &mut Vec<u32>) {
+    read_members(folder, members);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             collect_members(&entry.path(), members);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::census::Census;
 use super::cgroup::{Entry, Hierarchy, Leaf};
-use super::mark::{Mark, Owner};
+use super::mark::{self, Mark, Owner};
 use super::procfs;
 use super::walk::WalkedTree;
 use crate::program::Place;
@@ -35,7 +35,7 @@ impl Forest {
     pub(crate) fn new(owner: Owner, mode: TreeMode) -> io::Result<Self> {
         let hierarchy = match mode {
             TreeMode::Walk => None,
-            TreeMode::Auto | TreeMode::Cgroup => Hierarchy::find(&owner.instance),
+            TreeMode::Auto | TreeMode::Cgroup => Hierarchy::find(&owner.mark),
         };
         if mode == TreeMode::Cgroup && hierarchy.is_none() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this machine has no writable cgroup v2"));
@@ -65,11 +65,17 @@ impl Forest {
         self.owner.limit(place)
     }
 
+    /// The numbers by which an earlier guard may have known a place.
+    pub(crate) fn numbers(&self, place: &Place) -> impl Iterator<Item = u64> + use<> {
+        self.owner.limits(place)
+    }
+
     /// The main process of a program that runs, by a census.
     pub(crate) fn main_of(&self, census: &Census, place: &Place) -> Option<Earlier> {
         let (pid, start_time) = census.main_of(&self.owner, place)?;
-        let folder =
-            self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.folder_of(pid, &place.service, &place.role));
+        // Guards of before named their folders without what tells them from others of their name.
+        let names = [&self.owner.mark, &self.owner.instance];
+        let folder = self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.folder_of(pid, names, place));
         Some(Earlier { pid, start_time, first: None, folder })
     }
 
@@ -79,12 +85,13 @@ impl Forest {
     }
 
     /// The tree of a run that an earlier guard began, whose processes may be gone. The first of them leads it, even where the
-    /// main process is another one by now. What had no folder, or one that cannot be used, is known by its marks.
+    /// main process is another one by now. What had no folder, or one that cannot be used, is known by its marks; and so is
+    /// what was in one folder with programs of another guard of the same name.
     pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> Tree {
         if let Some(hierarchy) = &self.hierarchy {
             // Where nobody noted its folder, it is the one this guard would make.
             let folder = earlier.folder.clone().unwrap_or_else(|| hierarchy.path(&place.service, &place.role));
-            if let Some(leaf) = hierarchy.leaf_of_earlier(&folder) {
+            if let Some(leaf) = hierarchy.leaf_of_earlier(&folder).filter(|leaf| !self.is_shared(leaf, place)) {
                 return Tree::Cgroup(leaf);
             }
         }
@@ -96,6 +103,13 @@ impl Forest {
         let (leader, leader_start) = known.map_or((0, 0), |_| first);
         let mark = Mark::of_earlier(&self.owner, place, environment.as_deref());
         Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start)))))
+    }
+
+    /// Whether programs of others were born in the folder of a tree. Guards of before could have one together.
+    fn is_shared(&self, leaf: &Leaf, place: &Place) -> bool {
+        let program = |pid: u32| mark::read(procfs::realtime_limit(pid).ok().flatten()).map(|(program, _)| program);
+        let is_other = |program: u64| self.numbers(place).all(|number| number != program);
+        leaf.own_members().into_iter().filter_map(program).any(is_other)
     }
 
     pub(crate) fn limit(&self, service: &str, limits: &Limits) -> Enforced {
@@ -177,6 +191,14 @@ impl Tree {
         if let Self::Walked(tree) = self {
             let leader_start = procfs::start_time(leader).unwrap_or(0);
             *tree.borrow_mut() = Some(WalkedTree::new(mark, leader, leader_start));
+        }
+    }
+
+    /// Processor time of all the runs it has had, where the system counts it.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        match self {
+            Self::Cgroup(leaf) => leaf.cpu(),
+            Self::Walked(_) => None,
         }
     }
 

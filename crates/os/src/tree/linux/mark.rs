@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 
+use crate::hash;
 use crate::program::Place;
 
 /// The variable that marks every process of a run, for people and where the limit cannot be set.
@@ -16,10 +17,12 @@ const LIMIT_BASE: u64 = 1 << 62;
 /// The number of the main process takes the lowest bits; no kernel has higher ones (see `PID_MAX_LIMIT`).
 const PID_BITS: u32 = 22;
 
-/// Whose marks they are: a guard is known by its name and by where it works, for others elsewhere may have the same name.
+/// Whose marks they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub instance: String,
+    /// What tells it from guards of the same name elsewhere.
+    pub mark: String,
     /// The folder of its sockets.
     pub run_folder: PathBuf,
 }
@@ -27,11 +30,25 @@ pub(crate) struct Owner {
 impl Owner {
     /// The variable of a program's runs, up to the number of the run.
     fn variable(&self, place: &Place) -> String {
-        format!("{VARIABLE}={}/{}/{}/", self.instance, place.service, place.role)
+        format!("{VARIABLE}={}/{}/{}/", self.mark, place.service, place.role)
     }
 
     /// The limit of a program's runs, but for the number of the main process.
     pub(crate) fn limit(&self, place: &Place) -> u64 {
+        if self.mark == self.instance {
+            return self.limit_before_marks(place);
+        }
+        limit(&format!("{}/{}/{}", self.mark, place.service, place.role))
+    }
+
+    /// The limits by which a program's runs are known: that of today, and that of guards of before, which told guards of the
+    /// same name apart by the folder of their sockets as it was given. One that begins nowhere in particular tells nothing.
+    pub(crate) fn limits(&self, place: &Place) -> impl Iterator<Item = u64> + use<> {
+        let before = self.run_folder.is_absolute().then(|| self.limit_before_marks(place));
+        std::iter::once(self.limit(place)).chain(before)
+    }
+
+    fn limit_before_marks(&self, place: &Place) -> u64 {
         limit(&format!("{}/{}/{}/{}", self.run_folder.display(), self.instance, place.service, place.role))
     }
 }
@@ -51,12 +68,15 @@ pub(crate) struct Mark {
     variable: Option<String>,
     /// The limit, but for the number of the main process, which nobody knows before it is there.
     limit: u64,
+    /// That of a guard of before, where an earlier guard began the run.
+    limit_before: Option<u64>,
 }
 
 impl Mark {
     /// Of a run that is about to begin: the how manieth of this guard.
     pub(crate) fn new(owner: &Owner, place: &Place, number: u64) -> Self {
-        Self { variable: Some(format!("{}{number}", owner.variable(place))), limit: owner.limit(place) }
+        let variable = format!("{}{number}", owner.variable(place));
+        Self { variable: Some(variable), limit: owner.limit(place), limit_before: None }
     }
 
     /// Of a run that an earlier guard began; `leader` is the environment of its main process, if that is still there.
@@ -64,7 +84,9 @@ impl Mark {
         let begin = owner.variable(place);
         let mut entries = leader.unwrap_or_default().split(|byte| *byte == 0);
         let variable = entries.find(|entry| entry.starts_with(begin.as_bytes()));
-        Self { variable: variable.map(|entry| String::from_utf8_lossy(entry).into_owned()), limit: owner.limit(place) }
+        let variable = variable.map(|entry| String::from_utf8_lossy(entry).into_owned());
+        let limit = owner.limit(place);
+        Self { variable, limit, limit_before: owner.limits(place).find(|before| *before != limit) }
     }
 
     /// The variable with its value.
@@ -81,16 +103,13 @@ impl Mark {
     /// not known (0); `None` if it is nobody's mark.
     pub(crate) fn is_limit(&self, limit: Option<u64>, leader: u32) -> Option<bool> {
         let (of, main) = read(limit)?;
-        Some(of == self.limit && (leader == 0 || main == leader))
+        Some((of == self.limit || Some(of) == self.limit_before) && (leader == 0 || main == leader))
     }
 }
 
-/// FNV-1a, cut to what fits between the base and the number of the process.
+/// The number of a name, cut to what fits between the base and the number of the process.
 fn limit(name: &str) -> u64 {
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    LIMIT_BASE | (hash << PID_BITS & (LIMIT_BASE - 1))
+    LIMIT_BASE | (hash::of(name.as_bytes()) << PID_BITS & (LIMIT_BASE - 1))
 }
 
 #[cfg(test)]
@@ -102,7 +121,11 @@ mod tests {
     }
 
     fn owner(instance: &str) -> Owner {
-        Owner { instance: instance.to_owned(), run_folder: "/run/menshen".into() }
+        Owner { instance: instance.to_owned(), mark: instance.to_owned(), run_folder: "/run/menshen".into() }
+    }
+
+    fn elsewhere(mark: &str) -> Owner {
+        Owner { mark: mark.to_owned(), run_folder: "/run/a".into(), ..owner("shop") }
     }
 
     #[test]
@@ -112,8 +135,12 @@ mod tests {
         assert_eq!(web.is_limit(Some(web.limit() + 12), 13), Some(false));
         assert_eq!(Mark::new(&owner("shop"), &place("db"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
         assert_eq!(Mark::new(&owner("other"), &place("web"), 1).is_limit(Some(web.limit() + 12), 12), Some(false));
-        let elsewhere = Owner { run_folder: "/run/user/7/menshen".into(), ..owner("shop") };
-        assert_eq!(Mark::new(&elsewhere, &place("web"), 1).is_limit(Some(web.limit() + 12), 0), Some(false));
+        let (one, other) = (elsewhere("shop@1"), elsewhere("shop@2"));
+        for owner in [&one, &other] {
+            assert_eq!(Mark::new(owner, &place("web"), 1).is_limit(Some(web.limit() + 12), 0), Some(false));
+        }
+        let of_one = Mark::new(&one, &place("web"), 1).limit() + 12;
+        assert_eq!(Mark::of_earlier(&other, &place("web"), None).is_limit(Some(of_one), 0), Some(false));
         assert_eq!(web.is_limit(Some(web.limit() + 12), 0), Some(true), "any run of it");
         assert_eq!(Mark::new(&owner("shop"), &place("db"), 1).is_limit(Some(web.limit() + 12), 0), Some(false));
         for no_mark in [None, Some(u64::MAX), Some(200_000)] {
@@ -128,5 +155,17 @@ mod tests {
         assert_eq!(Mark::of_earlier(&owner("shop"), &place("web"), Some(environment.as_bytes())), mark);
         let without = Mark::of_earlier(&owner("shop"), &place("web"), None);
         assert_eq!((without.variable(), without.limit()), (None, mark.limit()));
+    }
+
+    #[test]
+    fn a_run_of_a_guard_that_had_no_mark_is_known_by_the_folder_of_its_sockets() {
+        let before = elsewhere("shop");
+        let run = Mark::new(&before, &place("web"), 1).limit() + 12;
+        assert_eq!(Mark::of_earlier(&elsewhere("shop@1"), &place("web"), None).is_limit(Some(run), 12), Some(true));
+        let other = Owner { run_folder: "/run/b".into(), ..elsewhere("shop@2") };
+        assert_eq!(Mark::of_earlier(&other, &place("web"), None).is_limit(Some(run), 12), Some(false));
+        let nowhere = |mark: &str| Owner { run_folder: "run".into(), ..elsewhere(mark) };
+        let run = Mark::new(&nowhere("shop"), &place("web"), 1).limit() + 12;
+        assert_eq!(Mark::of_earlier(&nowhere("shop@1"), &place("web"), None).is_limit(Some(run), 12), Some(false));
     }
 }

@@ -12,5 +12,5 @@ pub(crate) use census::Census;
 pub(crate) use cgroup::Entry;
 pub(crate) use forest::{Forest, Tree};
 pub(crate) use mark::{Mark, Owner};
-pub(crate) use procfs::{describe, lives, start_time, zombie_exit};
+pub(crate) use procfs::{cpu_with_children, describe, lives, start_time, zombie_exit};
 pub(crate) use send::send;

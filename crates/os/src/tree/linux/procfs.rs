@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
+use std::time::Duration;
 use std::{fs, io};
 
 use rustix::fs::{Mode, OFlags, RawDir};
@@ -169,6 +170,20 @@ pub(crate) fn cpu_ns(pid: u32) -> u64 {
     text.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
+/// Processor time so far of all threads of a process, and of its children that it has reaped.
+pub(crate) fn cpu_with_children(pid: u32) -> Duration {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let ticks = parse_cpu_ticks(&String::from_utf8_lossy(&stat)).unwrap_or(0);
+    Duration::from_millis(ticks.saturating_mul(1000) / rustix::param::clock_ticks_per_second().max(1))
+}
+
+/// Of user and system, each of the process and of its children.
+fn parse_cpu_ticks(stat: &str) -> Option<u64> {
+    let fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let times: Vec<u64> = fields.skip(11).take(4).map(str::parse).collect::<Result<_, _>>().ok()?;
+    Some(times.into_iter().sum())
+}
+
 /// Open file descriptors.
 pub(crate) fn files(pid: u32) -> u64 {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count() as u64)
@@ -189,6 +204,13 @@ mod tests {
         let stat = "7 (a) b (c) S 1 7 5 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 12345 1 1";
         let process = parse_stat(stat).unwrap();
         assert_eq!(process, Process { parent: 1, session: 5, start: 12345, state: 'S', threads: 3 });
+    }
+
+    #[test]
+    fn processor_time_is_that_of_the_process_and_its_children() {
+        let stat = "7 (a) b (c) S 1 7 5 0 -1 4194560 1 0 0 0 11 12 13 14 20 0 3 0 12345 1 1";
+        assert_eq!(parse_cpu_ticks(stat), Some(50));
+        assert_eq!(parse_cpu_ticks("7 (a) S 1"), Some(0));
     }
 
     #[test]

@@ -1,0 +1,131 @@
+//! What does not work now, for whoever asks how things are.
+
+use std::collections::BTreeMap;
+
+use menshen_api::Time;
+use menshen_api::types::Trouble;
+use menshen_core::{Event, ServiceId};
+
+use super::Guard;
+use super::status::wall;
+
+/// What can be in trouble, and out of it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// What the guard remembers cannot be written.
+    Memory,
+    /// No connections can be accepted.
+    Control,
+    /// The pipes of a service are not there.
+    Pipes(ServiceId),
+    /// What a service writes is not kept as it should be.
+    Log(ServiceId),
+}
+
+/// Everything that is in trouble.
+#[derive(Debug, Default)]
+pub(super) struct Troubles(BTreeMap<Part, Present>);
+
+#[derive(Debug)]
+struct Present {
+    since: Time,
+    text: String,
+    /// A log can be in several kinds of trouble at once, of which only it knows which ends.
+    kinds: u32,
+}
+
+impl Part {
+    const fn service(self) -> Option<ServiceId> {
+        match self {
+            Self::Memory | Self::Control => None,
+            Self::Pipes(service) | Self::Log(service) => Some(service),
+        }
+    }
+}
+
+impl Troubles {
+    pub(super) fn has(&self, part: Part) -> bool {
+        self.0.contains_key(&part)
+    }
+
+    fn begin(&mut self, part: Part, text: &str) {
+        let present = self.0.entry(part).or_insert_with(|| Present { since: wall(), text: String::new(), kinds: 0 });
+        text.clone_into(&mut present.text);
+        present.kinds += u32::from(present.kinds == 0 || matches!(part, Part::Log(_)));
+    }
+
+    fn end(&mut self, part: Part) {
+        let Some(present) = self.0.get_mut(&part) else { return };
+        present.kinds = present.kinds.saturating_sub(1);
+        if present.kinds == 0 {
+            self.0.remove(&part);
+        } else {
+            "its log is still not kept as it should be; `menshen events` says why".clone_into(&mut present.text);
+        }
+    }
+
+    /// Nothing of a service matters any more.
+    pub(super) fn forget(&mut self, service: ServiceId) {
+        self.0.retain(|part, _| part.service() != Some(service));
+    }
+}
+
+impl Guard {
+    /// Something does not work, until it is said to work again.
+    pub(super) fn begin_trouble(&mut self, part: Part, text: String) {
+        self.troubles.begin(part, &text);
+        self.feed(Event::Trouble { service: part.service(), text });
+    }
+
+    pub(super) fn end_trouble(&mut self, part: Part, text: String) {
+        self.troubles.end(part);
+        self.feed(Event::TroubleOver { service: part.service(), text });
+    }
+
+    /// Everything that does not work now.
+    pub(super) fn show_troubles(&self) -> Vec<Trouble> {
+        let show = |(part, present): (&Part, &Present)| Trouble {
+            instance: self.instance.clone(),
+            service: part.service().and_then(|id| self.core.name(id)).map(ToString::to_string),
+            since: present.since,
+            text: present.text.clone(),
+        };
+        self.troubles.0.iter().map(show).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: Part = Part::Log(ServiceId(1));
+
+    #[test]
+    fn a_log_in_two_kinds_of_trouble_is_in_trouble_until_both_are_over() {
+        let mut troubles = Troubles::default();
+        troubles.begin(LOG, "no space left");
+        troubles.begin(LOG, "it cannot be closed");
+        troubles.end(LOG);
+        assert!(troubles.0[&LOG].text.contains("still not kept"));
+        troubles.end(LOG);
+        assert!(!troubles.has(LOG));
+    }
+
+    #[test]
+    fn what_is_said_to_be_in_trouble_twice_is_out_of_it_at_once() {
+        let mut troubles = Troubles::default();
+        troubles.begin(Part::Memory, "the journal is in memory");
+        troubles.begin(Part::Memory, "no space left");
+        troubles.end(Part::Memory);
+        assert!(!troubles.has(Part::Memory));
+    }
+
+    #[test]
+    fn nothing_is_left_of_the_troubles_of_a_service_that_is_gone() {
+        let mut troubles = Troubles::default();
+        troubles.begin(LOG, "no space left");
+        troubles.begin(Part::Control, "no descriptors left");
+        troubles.forget(ServiceId(1));
+        assert!(!troubles.has(LOG) && troubles.has(Part::Control));
+    }
+}

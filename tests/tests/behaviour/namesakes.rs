@@ -1,0 +1,38 @@
+//! Guards of one name that remember in different folders are strangers to each other.
+
+use menshen_tests::{Bed, Process, State, with_both_trees};
+
+const WEB: &str = r#"
+    [service.web]
+    command = ["sh", "-c", "sleep 1000 & wait"]
+    probe.readiness = { exec = ["true"], interval = "50ms" }
+    restart.delay = "20ms"
+"#;
+
+with_both_trees! {
+    fn guards_of_one_name_never_end_each_others_programs(trees: Trees) {
+        let mut one = Bed::new(trees, WEB);
+        let mut other = Bed::new(trees, WEB).named_as(&one).up();
+        other.await_ready("web");
+        let theirs = other.tree("web");
+        one.start_guard();
+        one.await_ready("web");
+        assert_ne!(one.main_process("web"), theirs[0]);
+        // What is left of one is found and ended as its own, be it by a guard that knows nothing but marks.
+        one.kill_guard();
+        std::fs::remove_dir_all(one.home().join("state")).unwrap();
+        one.start_guard();
+        one.await_ready("web");
+        one.menshen(["restart", "web"]).done();
+        one.menshen(["stop", "web"]).done();
+        assert_eq!(one.service("web").service.state, State::Stopped);
+        one.menshen(["down"]).done();
+        assert!(one.await_guard_end().success());
+        assert!(theirs.iter().all(Process::lives), "{theirs:?}");
+        let web = other.service("web").service;
+        assert_eq!((web.state, web.restarts_total), (State::Running, 0));
+        other.menshen(["down"]).done();
+        assert!(other.await_guard_end().success());
+        assert!(!theirs.iter().any(Process::lives), "{theirs:?}");
+    }
+}
