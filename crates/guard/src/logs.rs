@@ -1,11 +1,13 @@
 //! What services write, on its way to disk and back.
 //!
 //! - On the way: `collector` is the thread; for each log it has a `service`, whose output `writing` writes: `raw` byte for
-//!   byte, or `formatted` line by line, with a `tail` and an `undo` for the next guard. `pour` moves bytes to the end of the `current` file, which `rotate` says when to
-//!   close; `index` notes when. `ears` passes `lines` on to `tap`s, `journald` and probes.
+//!   byte, or `formatted` line by line. `pour` moves bytes to the end of the `current` file, which `rotate` says when to
+//!   close; `index` notes when. Lines are `append`ed in steps that the next guard can `undo`, and finds the `tail` of. `ears`
+//!   passes `lines` on to `tap`s, `journald` and probes.
 //! - Behind it: `worker` is the thread that `tend`s closed logs. Their `names` say all there is to know about them.
 //! - Back: [`read`], and [`Follow`] to wait for more.
 
+mod append;
 mod collector;
 mod current;
 mod ears;
@@ -39,7 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use menshen_os::output::{JournalSocket, Pipe, ReadWaker, Readers};
 use menshen_plan::definition::Log;
@@ -130,6 +132,8 @@ struct Shared {
     /// Dropped after `commands`, so that the collector finds that nobody is left.
     waker: WakeAtEnd,
     outlets: Mutex<BTreeMap<LogId, Outlet>>,
+    /// When a flush that was waited for took too long.
+    slow_at: Mutex<Option<Instant>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -170,6 +174,7 @@ impl Logs {
             unheard: AtomicBool::new(false),
             waker: WakeAtEnd(waker),
             outlets: Mutex::default(),
+            slow_at: Mutex::default(),
             thread: Mutex::new(Some(thread)),
         })))
     }
@@ -208,13 +213,18 @@ impl Logs {
         }
     }
 
-    /// Waits for the flushes that were begun with [`Self::flush_soon`], but no longer than this: the last line of a run that
-    /// has no end would otherwise go on with the first of the next.
-    pub fn await_flushes(&self, log: LogId, at_most: Duration) {
+    /// Waits for the flushes that were begun with [`Self::flush_soon`], a short time at most: the last line of a run that has no
+    /// end would otherwise go on with the first of the next. After one that took too long none is waited for during a second.
+    pub fn await_flushes(&self, log: LogId) {
+        const AT_MOST: Duration = Duration::from_millis(20);
+        const LEFT_ALONE_FOR: Duration = Duration::from_secs(1);
         let flushes = self.outlets().get(&log).map(|outlet| Arc::clone(&outlet.flushes));
-        if let Some(flushes) = flushes {
-            self.wake();
-            flushes.wait(at_most);
+        let Some(flushes) = flushes.filter(|flushes| !flushes.are_done()) else { return };
+        self.wake();
+        // Every change of it is one step.
+        let mut slow_at = self.0.slow_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if slow_at.is_none_or(|at| at.elapsed() >= LEFT_ALONE_FOR) {
+            *slow_at = (!flushes.wait(AT_MOST)).then(Instant::now);
         }
     }
 

@@ -59,9 +59,25 @@ impl Guard {
             reach(FailPoint::TakenOver);
         }
         ended.extend(self.take_over_gone(remembered, running.as_ref()));
+        if before == Before::AGuard {
+            self.end_last_lines(&ended);
+        }
         for Ended { run, exit, tree } in ended {
-            self.logs.flush_soon(log_id(run.service));
             self.feed_later(Event::Exited { run, exit, oom: false, tree });
+        }
+    }
+
+    /// What the last run of a service has begun and not ended is a line, where nothing of it runs on.
+    fn end_last_lines(&self, ended: &[Ended]) {
+        for service in self.core.services() {
+            let runs: Vec<_> = self.core.memory(service).iter().flat_map(Memory::runs).collect();
+            let runs_on = |(role, number): (Role, u64)| {
+                let run = RunId { service, role, number };
+                role != Role::Stop && !ended.iter().any(|ended| ended.run == run)
+            };
+            if !runs.into_iter().any(|(role, number, _)| runs_on((role, number))) {
+                self.logs.flush_soon(log_id(service));
+            }
         }
     }
 

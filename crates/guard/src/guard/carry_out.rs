@@ -1,7 +1,6 @@
 //! Carrying out what the core wants, in the order it comes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use menshen_api::types::Service;
 use menshen_core::{Effect, Event, Record, RecordKind, Reply, Role, RunId, ServiceId, SignalTarget};
@@ -18,10 +17,6 @@ use super::status::wall;
 use super::{Guard, now, store};
 use crate::probe::{self, Miss};
 use crate::program;
-
-/// How long a start waits, at most, for the last line of the run before to be taken for one. It takes a fraction of this unless
-/// the disk stands still.
-const LAST_LINE_WITHIN: Duration = Duration::from_millis(20);
 
 impl Guard {
     /// Drains the core. What is carried out may lead to more.
@@ -97,10 +92,10 @@ impl Guard {
         };
         let program = program::of_role(plan, run.role, around);
         let place = Place { service: plan.name.to_string(), role: role_name(run.role).to_owned() };
+        if plan.log.format != LogFormat::Raw && run.role != Role::Stop {
+            self.logs.await_flushes(log_id(run.service));
+        }
         if is_main {
-            if plan.log.format != LogFormat::Raw {
-                self.logs.await_flushes(log_id(run.service), LAST_LINE_WITHIN);
-            }
             self.logs.begin_run(log_id(run.service), run.number);
         }
         let has_limits = plan.limits.memory.is_some() || plan.limits.cpu.is_some() || plan.limits.tasks.is_some();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{Event, RunId, ServiceId};
+use menshen_core::{Event, Role, RunId, ServiceId};
 use menshen_os::error::describe;
 use menshen_os::event::Ask;
 use menshen_os::notify_socket::Datagram;
@@ -105,7 +105,7 @@ impl Guard {
     fn run_exited(&mut self, token: Token, run: RunId, (how, oom, left): (Exit, bool, TreeState)) {
         // Nobody waits for it: what was written last is on its way. But a probe must not take it for the next run's.
         let listens = self.services.get(&run.service).is_some_and(|local| listens(&local.plan));
-        self.logs.flush_soon(log_id(run.service));
+        self.end_last_line(run);
         if listens {
             self.logs.wake();
         }
@@ -115,12 +115,19 @@ impl Guard {
         self.feed(Event::Exited { run, exit: exit(how), oom, tree: tree(left) });
     }
 
+    /// What a run has begun and not ended is a line. A stop command writes what it does among the lines of what it stops.
+    fn end_last_line(&self, run: RunId) {
+        if run.role != Role::Stop {
+            self.logs.flush_soon(log_id(run.service));
+        }
+    }
+
     pub(super) fn tree_empty(&mut self, token: Token) {
         match self.jobs.get(token) {
             Some(Job::Run(run)) => {
                 let run = *run;
                 // What was left of it may have begun a line, too.
-                self.logs.flush_soon(log_id(run.service));
+                self.end_last_line(run);
                 self.jobs.remove(token);
                 self.feed(Event::TreeEmpty { run });
             }

@@ -178,6 +178,10 @@ impl Guard {
     fn log_is_attached(&mut self, id: ServiceId) {
         let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
         self.end_trouble(Part::Pipes(id), format!("the log of {name} is kept again"));
+        if self.core.main_run(id).is_none() {
+            // What a run before has begun could not be ended.
+            self.logs.flush_soon(log_id(id));
+        }
     }
 
     /// New ends of a service's pipes for a program to write into. Pipes that could not be made before, or that somebody has

@@ -14,7 +14,6 @@ use menshen_os::output::Readers;
 use menshen_plan::definition::Log;
 
 use super::journald::Journald;
-use super::lines::Ends;
 use super::now::Now;
 use super::raw::Scratch;
 use super::service::{Around, Outlet, Service};
@@ -184,7 +183,7 @@ impl Collector {
         if self.logs.contains_key(&log) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this log is attached already"));
         }
-        let service = Box::new(Service::open(log, spec, outlet, now)?);
+        let service = Box::new(Service::open(log, spec, outlet, &mut self.scratch.undo, now)?);
         let tokens = [self.next_token, self.next_token + 1].map(Token);
         for (token, pipe) in tokens.iter().zip(&service.pipes) {
             self.readers.add(*token, pipe)?;
@@ -197,7 +196,7 @@ impl Collector {
     }
 
     fn detach(&mut self, log: LogId, now: Now) {
-        self.with(log, now, |service, around| service.end(Ends::Here, around));
+        self.with(log, now, Service::end);
         if let Some(attached) = self.logs.remove(&log) {
             for (token, pipe) in attached.tokens.iter().zip(&attached.service.pipes) {
                 self.sources.remove(token);
@@ -252,7 +251,7 @@ impl Collector {
         let now = Now::read();
         let logs: Vec<LogId> = self.logs.keys().copied().collect();
         for log in logs {
-            self.with(log, now, |service, around| service.end(Ends::Later, around));
+            self.with(log, now, Service::leave);
         }
         self.worker.stop();
     }

@@ -159,14 +159,6 @@ impl Current {
         self.open.as_ref().map(|open| (self.path.as_path(), FileState { id: open.id, length: open.length }))
     }
 
-    /// Makes it as long as it was before.
-    pub(super) fn cut(&mut self, length: u64) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        open.file.set_length(length)?;
-        open.length = length;
-        Ok(())
-    }
-
     /// Gives it its final name. What comes next goes into a new file. An empty file stays.
     pub(super) fn close(&mut self, now: Now) -> io::Result<()> {
         let Some(Open { started_ms: Some(started_ms), .. }) = self.open else { return Ok(()) };

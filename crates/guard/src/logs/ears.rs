@@ -89,12 +89,16 @@ impl Hearing<'_> {
         self.taps.give(&self.ears.service, self.ears.also_stdout, stream, piece, self.now.wall_ms);
         self.match_patterns(piece.bytes);
         if self.ears.to_journald {
-            match self.journald.send(&self.ears.service, &self.ears.instance, stream, piece) {
-                Ok(()) => self.troubles.end(Trouble::Journald, self.report),
-                Err(error) => self.troubles.begin(Trouble::Journald, self.report, || {
-                    format!("the systemd journal does not take lines: {}", describe(&error))
-                }),
-            }
+            let sent = self.journald.send(&self.ears.service, &self.ears.instance, stream, piece);
+            self.tell(Trouble::Journald, sent, "the systemd journal does not take lines");
+        }
+    }
+
+    /// Tells what does not work, or that it works.
+    pub(super) fn tell(&mut self, trouble: Trouble, result: std::io::Result<()>, what: &str) {
+        match result {
+            Ok(()) => self.troubles.end(trouble, self.report),
+            Err(error) => self.troubles.begin(trouble, self.report, || format!("{what}: {}", describe(&error))),
         }
     }
 

@@ -3,29 +3,31 @@
 //! Lines are made of what a pipe still holds, and it is taken out when they are in the file, so that a guard that is killed
 //! has done both or neither: see [`super::undo`].
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use menshen_api::types::Stream;
-use menshen_os::error::describe;
-use menshen_os::output::{LogFile, Pipe};
+use menshen_os::output::Pipe;
 use menshen_plan::definition::Rotate;
 
+use super::append::{Batch, Kept, append};
 use super::current::Current;
 use super::ears::Hearing;
 use super::format::{LineFormat, Stamp};
 use super::lines::{Ends, LINE_BYTES_MAX, Piece, Splitter};
 use super::names::Stem;
 use super::now::Now;
-use super::pour::{Pour, Progress, WRITE_BYTES_MAX};
+use super::pour::{Pour, Progress};
 use super::raw::Scratch;
 use super::rotate::{Limits, Room};
 use super::tail::Tail;
 use super::trouble::Trouble;
-use super::undo::{Step, Undo};
+use super::undo::Undo;
 use super::writing::Input;
+
+/// For so many ends of lines memory is kept.
+const LINES_KEPT: usize = 1024;
 
 /// Both streams.
 #[derive(Debug)]
@@ -93,12 +95,12 @@ impl Formatted {
         progress: &mut Progress,
     ) -> io::Result<()> {
         let stamp = Stamp::new(hearing.now.wall_ms);
-        let Scratch { buffer, peek, undo, .. } = scratch;
+        let Scratch { buffer, undo, .. } = scratch;
         let mut left = bytes_max;
         loop {
-            self.append(&mut Tools { pipes: input.pipes, undo, hearing, progress })?;
+            self.add(&mut Tools { pipes: input.pipes, undo, hearing, progress })?;
             let most = left.min(buffer.len());
-            let count = peek.look(input.pipe(), &mut buffer[..most])?;
+            let count = undo.peek().look(input.pipe(), &mut buffer[..most])?;
             if count == 0 {
                 break;
             }
@@ -115,7 +117,9 @@ impl Formatted {
         let listens = hearing.any();
         self.splitters[stream as usize].push(bytes, |piece| {
             format.write(stamp, stream, piece, &mut made.lines);
-            made.ends.push(Place { lines: made.lines.len(), pipe: piece.next });
+            if piece.ends == Ends::Here {
+                made.ends.push(Place { lines: made.lines.len(), pipe: piece.next });
+            }
             if listens {
                 hearing.hear(stream, piece);
             }
@@ -144,11 +148,11 @@ impl Formatted {
     }
 
     /// Appends the lines that were made.
-    fn append(&mut self, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+    fn add(&mut self, tools: &mut Tools<'_, '_>) -> io::Result<()> {
         if self.made.is_done() {
             return Ok(());
         }
-        tools.undo.finish()?;
+        tools.undo.undo_left(tools.pipes)?;
         self.join(tools.hearing.now, tools.progress)?;
         self.current.check()?;
         while let Some(to) = self.next(tools.hearing.now, tools.progress)? {
@@ -178,60 +182,27 @@ impl Formatted {
     }
 
     fn step(&mut self, to: Place, tools: &mut Tools<'_, '_>) -> io::Result<()> {
-        let stream = self.made.stream as usize;
-        let begun = if to == self.made.end { self.splitters[stream].begun() } else { &[] };
-        let keeps = !begun.is_empty() || !self.tails[stream].is_empty();
-        let writes = to.lines > self.made.done.lines;
-        let log = self.current.state().filter(|_| writes).map(|(path, state)| (Cow::Borrowed(path), state));
-        let length = log.as_ref().map(|(_, state)| state.length);
-        let tail = keeps.then(|| self.tails[stream].next());
-        let mut noted = tools.undo.begin(&Step { log, tail: tail.map(|(path, number)| (Cow::Borrowed(path), number)) });
-        if keeps && let Err(error) = self.tails[stream].write(begun) {
-            self.tails[stream].forget();
-            noted = Err(error);
-        }
-        let is_empty = begun.is_empty();
-        let done = self.write(to, tools).and_then(|()| {
-            let bytes = to.pipe - self.made.done.pipe;
-            if bytes > 0 { tools.undo.take(&tools.pipes[stream], bytes) } else { Ok(()) }
-        });
-        if let Err(error) = done {
-            // What cannot be cut is noted, and the next guard may be able to.
-            length.map_or(Ok(()), |length| self.current.cut(length))?;
-            self.tails[stream].undo()?;
-            let _ = tools.undo.end();
-            return Err(error);
-        }
-        if keeps {
-            self.tails[stream].advance(is_empty);
-        }
-        self.made.done = to;
-        noted = noted.and(tools.undo.end());
-        let Hearing { troubles, report, .. } = tools.hearing;
-        match noted {
-            Ok(()) => troubles.end(Trouble::Noting, *report),
-            Err(error) => troubles.begin(Trouble::Noting, *report, || {
-                format!("output on its way to the log is not noted for the next guard: {}", describe(&error))
-            }),
+        let Self { current, splitters, tails, made, .. } = self;
+        let stream = made.stream as usize;
+        let batch = Batch {
+            pipe: &tools.pipes[stream],
+            lines: &made.lines[made.done.lines..to.lines],
+            begun: if to == made.end { splitters[stream].begun() } else { &[] },
+            takes: to.pipe - made.done.pipe,
+        };
+        let Kept { note, tail } = append(&batch, current, &mut tails[stream], tools.undo, tools.hearing.now)?;
+        tools.progress.bytes += batch.lines.len();
+        made.done = to;
+        tools.hearing.tell(Trouble::Noting, note, "output on its way to the log is not noted");
+        if let Some(tail) = tail {
+            tools.hearing.tell(Trouble::Keeping, tail, "what a line begins with is not kept");
         }
         Ok(())
     }
 
-    fn write(&mut self, to: Place, tools: &mut Tools<'_, '_>) -> io::Result<()> {
-        let mut at = self.made.done.lines;
-        while at < to.lines {
-            let part = &self.made.lines[at..to.lines.min(at + WRITE_BYTES_MAX)];
-            let write = |file: &LogFile, end| file.write_at(part, end).map(|count| (count, count));
-            let count = self.current.append(tools.hearing.now, write)?;
-            tools.progress.bytes += count;
-            at += count;
-        }
-        Ok(())
-    }
-
-    /// Appends what has no end yet: as a line if the run is over, as a piece if the guard is.
-    pub(super) fn finish(&mut self, stream: Stream, ends: Ends, tools: &mut Tools<'_, '_>) -> io::Result<()> {
-        self.append(tools)?;
+    /// Appends what has no end yet: as a line if the run is over, as a piece if it goes on elsewhere.
+    pub(super) fn end_begun(&mut self, stream: Stream, ends: Ends, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+        self.add(tools)?;
         if self.splitters[stream as usize].is_empty() {
             return Ok(());
         }
@@ -246,12 +217,25 @@ impl Formatted {
             Ends::Later => self.splitters[stream as usize].break_off(each),
         }
         self.made.end = Place { lines: self.made.lines.len(), pipe: 0 };
-        self.append(tools)
+        self.add(tools)
+    }
+
+    /// The guard ends: what has no end yet is appended as a piece, unless the next guard finds it beside its pipe.
+    pub(super) fn leave(&mut self, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+        for stream in Stream::ALL {
+            if self.tails[stream as usize].is_empty() {
+                self.end_begun(stream, Ends::Later, tools)?;
+            }
+        }
+        Ok(())
     }
 
     /// Nothing more comes: what is kept of lines is in the file, or is lost with the log.
     pub(super) fn forget(&mut self) {
-        self.tails.iter_mut().for_each(Tail::forget);
+        for tail in &mut self.tails {
+            // One that stays is found by nobody, unless there is a service of this name again before the next boot.
+            let _ = tail.forget();
+        }
     }
 }
 
@@ -286,7 +270,11 @@ impl Made {
 
     /// Gives back memory that only much output needs.
     fn shrink(&mut self) {
+        if self.is_done() {
+            self.lines.clear();
+            self.ends.clear();
+        }
         self.lines.shrink_to(LINE_BYTES_MAX);
-        self.ends.shrink_to(LINE_BYTES_MAX / size_of::<Place>());
+        self.ends.shrink_to(LINES_KEPT);
     }
 }

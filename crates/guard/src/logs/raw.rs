@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use menshen_api::types::Stream;
-use menshen_os::output::{LogFile, Peek, Pipe};
+use menshen_os::output::{LogFile, Pipe};
 use menshen_plan::definition::Rotate;
 
+use super::append::{Batch, append};
 use super::current::Current;
 use super::ears::Hearing;
 use super::lines::Splitter;
@@ -18,6 +19,7 @@ use super::names::Stem;
 use super::now::Now;
 use super::pour::{FromPipe, Pending, Pour, Progress, WRITE_BYTES_MAX};
 use super::rotate::{CUT_WITHIN_BYTES, Limits};
+use super::tail::Tail;
 use super::undo::Undo;
 
 /// What is used by one service after the other.
@@ -25,7 +27,6 @@ use super::undo::Undo;
 pub(super) struct Scratch {
     pub(super) buffer: Vec<u8>,
     peeked: Vec<u8>,
-    pub(super) peek: Peek,
     pub(super) undo: Undo,
 }
 
@@ -33,8 +34,7 @@ impl Scratch {
     /// With what has to be undone in the folder of the guard's pipes.
     pub(super) fn new(pipes: &Path) -> io::Result<Self> {
         let peeked = vec![0; usize::try_from(CUT_WITHIN_BYTES).unwrap_or(usize::MAX)];
-        let undo = Undo::open(pipes)?;
-        Ok(Self { buffer: vec![0; WRITE_BYTES_MAX], peeked, peek: undo.peek()?, undo })
+        Ok(Self { buffer: vec![0; WRITE_BYTES_MAX], peeked, undo: Undo::open(pipes)? })
     }
 }
 
@@ -87,7 +87,7 @@ impl Raw {
         progress: &mut Progress,
     ) -> io::Result<()> {
         let now = hearing.now;
-        let Scratch { buffer, peeked, peek, .. } = scratch;
+        let Scratch { buffer, peeked, undo } = scratch;
         let listening = hearing.any();
         if !listening {
             self.splitter.clear();
@@ -101,20 +101,26 @@ impl Raw {
         };
         let mut pour = Pour { current: &mut self.current, limits: &self.limits, now, progress };
         match &mut self.way {
-            Way::Move => pour.run(&mut FromPipe { pipe, peek, buffer: peeked }, bytes_max, hear),
+            Way::Move => pour.run(&mut FromPipe { pipe, peek: undo.peek(), buffer: peeked }, bytes_max, hear),
             Way::ReadAndWrite(pending) => read_and_write(pipe, bytes_max, peeked, pending, pour, hear),
         }
     }
 
     /// Writes what another guard kept of a line, when it made lines of this stream.
-    pub(super) fn begin_with(&mut self, bytes: &[u8], now: Now, progress: &mut Progress) -> io::Result<()> {
-        let mut pending = Pending::default();
-        pending.add().extend_from_slice(bytes);
-        Pour { current: &mut self.current, limits: &self.limits, now, progress }.run(
-            &mut pending,
-            usize::MAX,
-            |_, _, _| (),
-        )
+    pub(super) fn begin_with(
+        &mut self,
+        tail: &mut Tail,
+        begun: &[u8],
+        pipe: &Pipe,
+        undo: &mut Undo,
+        now: Now,
+    ) -> io::Result<()> {
+        self.current.check()?;
+        let batch = Batch { pipe, lines: begun, begun: &[], takes: 0 };
+        append(&batch, &mut self.current, tail, undo, now)?;
+        // An empty one that stays is as good as none.
+        let _ = tail.forget();
+        Ok(())
     }
 
     pub(super) fn has_pending(&self) -> bool {

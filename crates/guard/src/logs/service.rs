@@ -23,6 +23,7 @@ use super::pour::Progress;
 use super::raw::Scratch;
 use super::tap::Taps;
 use super::trouble::{Trouble, Troubles};
+use super::undo::Undo;
 use super::worker::Worker;
 use super::writing::{Input, Writing};
 use super::{LogId, Pattern, Report, Spec};
@@ -74,10 +75,16 @@ impl Flushes {
         })
     }
 
-    /// Waits until all are done, but no longer than this.
-    pub(super) fn wait(&self, at_most: Duration) {
-        // Whether the time was over makes no difference to the caller.
-        let _ = self.done.wait_timeout_while(self.asked(), at_most, |asked| *asked > 0);
+    pub(super) fn are_done(&self) -> bool {
+        *self.asked() == 0
+    }
+
+    /// Waits until all are done, but no longer than this. Whether they are.
+    pub(super) fn wait(&self, at_most: Duration) -> bool {
+        match self.done.wait_timeout_while(self.asked(), at_most, |asked| *asked > 0) {
+            Ok((asked, _)) => *asked == 0,
+            Err(_) => false,
+        }
     }
 
     fn asked(&self) -> MutexGuard<'_, u32> {
@@ -114,7 +121,7 @@ struct Work<'a> {
     progress: &'a mut Progress,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
     fn copy(&mut self, stream: Stream, bytes_max: usize) -> io::Result<()> {
         let input = Input { pipes: self.pipes, stream };
         self.writing.copy(input, bytes_max, self.scratch, &mut self.hearing, self.progress)
@@ -131,25 +138,36 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn finish(&mut self, ends: Ends) -> io::Result<()> {
+    fn end_begun(&mut self, ends: Ends) -> io::Result<()> {
+        let (writing, mut tools) = self.tools();
+        writing.end_begun(ends, &mut tools)
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        let (writing, mut tools) = self.tools();
+        writing.leave(&mut tools)
+    }
+
+    fn tools(&mut self) -> (&mut Writing, Tools<'_, 'a>) {
         let undo = &mut self.scratch.undo;
-        let mut tools = Tools { pipes: self.pipes, undo, hearing: &mut self.hearing, progress: self.progress };
-        self.writing.finish(ends, &mut tools)
+        let tools = Tools { pipes: self.pipes, undo, hearing: &mut self.hearing, progress: self.progress };
+        (self.writing, tools)
     }
 }
 
 impl Service {
     /// Opens its files, and goes on where they end.
-    pub(super) fn open(log: LogId, spec: Spec, outlet: Outlet, now: Now) -> io::Result<Self> {
+    pub(super) fn open(log: LogId, spec: Spec, outlet: Outlet, undo: &mut Undo, now: Now) -> io::Result<Self> {
         let folder: Arc<Path> = Arc::from(spec.folder);
         let pipes = [spec.stdout, spec.stderr];
+        undo.undo_left(&pipes)?;
         let mut writing = Writing::new(&folder, &spec.plan, &pipes)?;
         let found = make_folder(&folder)?;
         if found == Folder::Found {
             writing.join(now, &mut Progress::default())?;
             writing.close_others(&folder, now)?;
         }
-        writing.take_tails(&pipes, now)?;
+        writing.take_tails(&pipes, undo, now)?;
         let ears = Ears::new(log, spec.name.into(), spec.instance.into(), outlet.run);
         let mut service = Self {
             log,
@@ -193,20 +211,27 @@ impl Service {
         if self.paused_until.is_none() {
             self.work(around, |work| {
                 work.drain()?;
-                work.finish(Ends::Here)
+                work.end_begun(Ends::Here)
             });
         }
         self.bell.run_ended();
     }
 
-    /// Tries to write all that is there, and what has no end yet: nothing more comes from this guard.
-    pub(super) fn end(&mut self, ends: Ends, around: &mut Around<'_>) {
+    /// Tries to write all that is there: the next guard goes on.
+    pub(super) fn leave(&mut self, around: &mut Around<'_>) {
         self.work(around, |work| {
             work.drain()?;
-            work.finish(ends)?;
-            work.writing.forget();
-            Ok(())
+            work.leave()
         });
+    }
+
+    /// Tries to write all that is there, and what has no end yet: nothing more comes.
+    pub(super) fn end(&mut self, around: &mut Around<'_>) {
+        self.work(around, |work| {
+            work.drain()?;
+            work.end_begun(Ends::Here)
+        });
+        self.writing.forget();
     }
 
     /// Follows another plan from now on.
@@ -228,7 +253,7 @@ impl Service {
             return;
         }
         self.work(around, |work| {
-            work.finish(Ends::Later)?;
+            work.end_begun(Ends::Later)?;
             work.writing.close(work.hearing.now, work.progress);
             work.writing.forget();
             Ok(())

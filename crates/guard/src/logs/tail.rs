@@ -6,23 +6,31 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use menshen_os::clock::boot_id;
 use menshen_os::fail_point::{FailPoint, reach};
 
 use super::lines::LINE_BYTES_MAX;
 
-/// Before the bytes: the how manieth it is, and how many bytes there are.
-const HEAD_BYTES: usize = 16;
+/// Before the bytes: the number, how many bytes there are, and of which boot they are.
+const HEAD_BYTES: usize = 24;
 const PLACE_BYTES: u64 = (HEAD_BYTES + LINE_BYTES_MAX) as u64;
 const MODE: u32 = 0o600;
 /// After the name of the pipe.
 const EXTENSION: &str = ".begun";
 
+/// This boot, as the files have it: what is in a pipe, and what it goes on from, is gone with it.
+static BOOT: LazyLock<u64> = LazyLock::new(|| {
+    let digits: String = boot_id().chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).unwrap_or_default()
+});
+
 /// The begun line of one stream.
 #[derive(Debug)]
 pub(super) struct Tail {
     path: PathBuf,
-    /// The how manieth was kept last.
+    /// That of what was kept last; each has the next.
     number: u64,
     /// Whether there was anything in it.
     is_empty: bool,
@@ -31,9 +39,7 @@ pub(super) struct Tail {
 impl Tail {
     /// Goes on where another guard ended, and says what it left.
     pub(super) fn open(pipe: &Path) -> io::Result<(Self, Vec<u8>)> {
-        let mut path = pipe.as_os_str().to_owned();
-        path.push(EXTENSION);
-        let path = PathBuf::from(path);
+        let path = path(pipe);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -51,17 +57,18 @@ impl Tail {
         self.is_empty
     }
 
-    /// What [`undo`] needs to take back what is kept next.
-    pub(super) fn next(&self) -> (&Path, u64) {
-        (&self.path, self.number + 1)
+    /// The number of what is kept next.
+    pub(super) const fn next(&self) -> u64 {
+        self.number + 1
     }
 
     /// Writes the next, which counts from now on if this guard is killed and it is not undone.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let number = self.number + 1;
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(&self.path)?;
-        let head = [number, bytes.len() as u64].map(u64::to_le_bytes).concat();
-        file.write_all_at(&[&head, bytes].concat(), place(number))?;
+        // A guard that is killed may have written some of the bytes. It then has not written that they are there.
+        file.write_all_at(bytes, place(number) + HEAD_BYTES as u64)?;
+        file.write_all_at(&[number, bytes.len() as u64, *BOOT].map(u64::to_le_bytes).concat(), place(number))?;
         reach(FailPoint::LogTailKept);
         Ok(())
     }
@@ -72,24 +79,26 @@ impl Tail {
         self.is_empty = is_empty;
     }
 
-    /// What was written last does not count.
-    pub(super) fn undo(&self) -> io::Result<()> {
-        undo(&self.path, self.number + 1)
-    }
-
-    /// Forgets it all.
-    pub(super) fn forget(&mut self) {
-        // What cannot be removed is what could not be made.
-        let _ = fs::remove_file(&self.path);
-        self.number = 0;
+    /// Nothing is kept, and what was is not there any more. The next has another number all the same.
+    pub(super) fn forget(&mut self) -> io::Result<()> {
         self.is_empty = true;
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 }
 
-/// Forgets what was kept as the one of this number, if it was.
-pub(super) fn undo(path: &Path, number: u64) -> io::Result<()> {
-    match OpenOptions::new().read(true).write(true).open(path) {
-        Ok(file) if read(&file, number % 2)?.is_some_and(|(kept, _)| kept == number) => {
+fn path(pipe: &Path) -> PathBuf {
+    let mut path = pipe.as_os_str().to_owned();
+    path.push(EXTENSION);
+    path.into()
+}
+
+/// Forgets what was kept of a pipe under this number, if it was.
+pub(super) fn undo(pipe: &Path, number: u64) -> io::Result<()> {
+    match OpenOptions::new().read(true).write(true).open(path(pipe)) {
+        Ok(file) if head(&file, number)?.is_some_and(|[kept, ..]| kept == number) => {
             file.write_all_at(&[0; HEAD_BYTES], place(number))
         }
         Ok(_) => Ok(()),
@@ -98,34 +107,30 @@ pub(super) fn undo(path: &Path, number: u64) -> io::Result<()> {
     }
 }
 
-/// Forgets what was kept of all pipes in a folder.
-pub(super) fn forget_all(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.as_os_str().as_encoded_bytes().ends_with(EXTENSION.as_bytes()) {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
 const fn place(number: u64) -> u64 {
     number % 2 * PLACE_BYTES
 }
 
-/// What is kept at one of the two places; `None` if that is nothing.
-fn read(file: &File, number: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
+/// What stands before the bytes at one of the two places.
+fn head(file: &File, number: u64) -> io::Result<Option<[u64; 3]>> {
     let mut head = [0; HEAD_BYTES];
     match file.read_exact_at(&mut head, place(number)) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         read => read?,
     }
-    let field = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| head[at + byte]));
-    let length = usize::try_from(field(8)).ok().filter(|length| *length <= LINE_BYTES_MAX);
-    let (Some(length), kept @ 1..) = (length, field(0)) else { return Ok(None) };
+    Ok(Some([0, 8, 16].map(|at| u64::from_le_bytes(std::array::from_fn(|byte| head[at + byte])))))
+}
+
+/// What is kept at one of the two places; `None` if that is nothing, or of another boot.
+fn read(file: &File, number: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let Some([kept, length, boot]) = head(file, number)? else { return Ok(None) };
+    let length = usize::try_from(length).ok().filter(|length| *length <= LINE_BYTES_MAX);
+    let Some(length) = length.filter(|_| kept > 0 && boot == *BOOT) else { return Ok(None) };
     let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, place(number) + HEAD_BYTES as u64)?;
-    Ok(Some((kept, bytes)))
+    match file.read_exact_at(&mut bytes, place(number) + HEAD_BYTES as u64) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(|()| Some((kept, bytes))),
+    }
 }
 
 #[cfg(test)]
@@ -145,28 +150,36 @@ mod tests {
             tail.advance(bytes.is_empty());
             assert_eq!(found(), bytes);
         }
-        tail.undo().unwrap();
+        undo(&pipe, tail.next()).unwrap();
         assert_eq!(found(), b"two", "nothing was written since");
         tail.write(b"three").unwrap();
         assert_eq!(found(), b"three");
-        let (path, number) = tail.next();
-        undo(path, number).unwrap();
-        undo(path, number).unwrap();
-        assert_eq!(found(), b"two");
-        tail.forget();
+        for _ in 0..2 {
+            undo(&pipe, tail.next()).unwrap();
+            assert_eq!(found(), b"two");
+        }
+        tail.forget().unwrap();
+        tail.forget().unwrap();
         assert!(found().is_empty() && tail.is_empty());
-        tail.undo().unwrap();
+        undo(&pipe, tail.next()).unwrap();
     }
 
     #[test]
-    fn all_of_a_folder_are_forgotten_and_nothing_else() {
+    fn a_file_that_is_cut_or_of_another_boot_keeps_nothing_and_hinders_nobody() {
         let folder = tempfile::tempdir().unwrap();
-        let pipes = ["a.out", "a.err"].map(|name| folder.path().join(name));
-        for pipe in &pipes {
-            fs::write(pipe, "").unwrap();
-            Tail::open(pipe).unwrap().0.write(b"begun").unwrap();
+        let pipe = folder.path().join("out");
+        let (tail, _) = Tail::open(&pipe).unwrap();
+        tail.write(&[b'x'; 10_000]).unwrap();
+        let whole = fs::read(path(&pipe)).unwrap();
+        for length in [0, 1, 10, 24, 5_000, whole.len() - 1].map(|bytes| usize::try_from(PLACE_BYTES).unwrap() + bytes)
+        {
+            fs::write(path(&pipe), &whole[..length.min(whole.len() - 1)]).unwrap();
+            assert!(Tail::open(&pipe).unwrap().1.is_empty());
+            undo(&pipe, tail.next()).unwrap();
         }
-        forget_all(folder.path()).unwrap();
-        assert!(pipes.iter().all(|pipe| pipe.exists() && Tail::open(pipe).unwrap().1.is_empty()));
+        let mut earlier = whole;
+        earlier[usize::try_from(PLACE_BYTES).unwrap() + 16] ^= 1;
+        fs::write(path(&pipe), earlier).unwrap();
+        assert!(Tail::open(&pipe).unwrap().1.is_empty());
     }
 }

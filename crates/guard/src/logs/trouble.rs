@@ -11,6 +11,8 @@ pub(super) enum Trouble {
     Writing,
     /// Output is written, but what is on its way is not noted for the next guard.
     Noting,
+    /// Output is written, but what a line begins with is not kept for the next guard.
+    Keeping,
     /// A file cannot be closed; it is written on.
     Closing,
     /// Closed files cannot be compressed or removed.
@@ -53,6 +55,7 @@ impl Trouble {
         match self {
             Self::Writing => "output is written again",
             Self::Noting => "output on its way to the log is noted for the next guard again",
+            Self::Keeping => "what a line begins with is kept for the next guard again",
             Self::Closing => "log files are closed again",
             Self::Tending => "closed log files are looked after again",
             Self::Journald => "the systemd journal takes lines again",

@@ -19,6 +19,7 @@ use super::pour::{Pour, Progress};
 use super::raw::{Raw, Scratch};
 use super::rotate::Limits;
 use super::tail::Tail;
+use super::undo::Undo;
 
 /// Where output comes from.
 #[derive(Clone, Copy)]
@@ -73,13 +74,12 @@ impl Writing {
     }
 
     /// Writes what another guard kept of lines, if it made some and this one does not.
-    pub(super) fn take_tails(&mut self, pipes: &[Pipe; 2], now: Now) -> io::Result<()> {
+    pub(super) fn take_tails(&mut self, pipes: &[Pipe; 2], undo: &mut Undo, now: Now) -> io::Result<()> {
         let Self::Raw(streams) = self else { return Ok(()) };
         for (raw, pipe) in streams.iter_mut().zip(pipes) {
             let (mut tail, begun) = Tail::open(pipe.path())?;
             if !begun.is_empty() {
-                raw.begin_with(&begun, now, &mut Progress::default())?;
-                tail.forget();
+                raw.begin_with(&mut tail, &begun, pipe, undo, now)?;
             }
         }
         Ok(())
@@ -119,15 +119,26 @@ impl Writing {
     }
 
     /// Writes, and passes on, what has no end yet.
-    pub(super) fn finish(&mut self, ends: Ends, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+    pub(super) fn end_begun(&mut self, ends: Ends, tools: &mut Tools<'_, '_>) -> io::Result<()> {
         match self {
             Self::Raw(streams) => {
                 streams.iter_mut().for_each(|raw| raw.end(tools.hearing));
                 Ok(())
             }
             Self::Formatted(formatted) => {
-                Stream::ALL.into_iter().try_for_each(|stream| formatted.finish(stream, ends, tools))
+                Stream::ALL.into_iter().try_for_each(|stream| formatted.end_begun(stream, ends, tools))
             }
+        }
+    }
+
+    /// The guard ends: nothing of what was taken is lost.
+    pub(super) fn leave(&mut self, tools: &mut Tools<'_, '_>) -> io::Result<()> {
+        match self {
+            Self::Raw(streams) => {
+                streams.iter_mut().for_each(|raw| raw.end(tools.hearing));
+                Ok(())
+            }
+            Self::Formatted(formatted) => formatted.leave(tools),
         }
     }
 

@@ -234,9 +234,12 @@ impl Lane {
         match self.shelf.current()? {
             Some(state) if open.is(state.id) => {
                 if state.length < open.content.position() {
-                    // Somebody cut it.
-                    open.content.go_to(0)?;
+                    // Somebody cut it: a guard what it could not write whole, or an operator.
+                    let ended = open.content.position() - self.splitter.begun().len() as u64;
+                    let is_begun_line = self.picker.stem == Stem::Output && state.length >= ended;
+                    open.content.go_to(if is_begun_line { ended } else { 0 })?;
                     self.give_unfinished();
+                    self.splitter.clear();
                     return Ok(Step::Read);
                 }
                 Ok(Step::End)

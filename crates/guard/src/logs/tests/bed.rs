@@ -55,7 +55,9 @@ impl Bed {
         let folder = tempfile::tempdir().unwrap();
         let outlet = Outlet::new(1);
         let now = Now { monotonic: Instant::now(), wall_ms: NOON_MS };
-        let service = Service::open(LogId(1), spec(folder.path(), &plan, patterns), outlet.clone(), now).unwrap();
+        let mut scratch = Scratch::new(folder.path()).unwrap();
+        let spec = spec(folder.path(), &plan, patterns);
+        let service = Service::open(LogId(1), spec, outlet.clone(), &mut scratch.undo, now).unwrap();
         let mut bed = Self {
             service,
             taps: Taps::default(),
@@ -63,7 +65,7 @@ impl Bed {
             outlet,
             plan,
             journald: Journald::new(folder.path().join("journal")),
-            scratch: Scratch::new(folder.path()).unwrap(),
+            scratch,
             worker: Worker::idle(Readers::new().unwrap().waker()),
             reports: RefCell::default(),
             folder,
@@ -130,7 +132,8 @@ impl Bed {
     pub(super) fn restart(&mut self) {
         let spec = spec(self.folder.path(), &self.plan, Vec::new());
         self.scratch = Scratch::new(self.folder.path()).unwrap();
-        self.service = Service::open(LogId(1), spec, self.outlet.clone(), self.now).unwrap();
+        let undo = &mut self.scratch.undo;
+        self.service = Service::open(LogId(1), spec, self.outlet.clone(), undo, self.now).unwrap();
         self.with(Service::attached);
     }
 

@@ -8,9 +8,10 @@ use menshen_plan::definition::{Compression, LogFormat};
 use proptest::prelude::*;
 
 use super::super::Report;
-use super::super::lines::{Ends, LINE_BYTES_MAX};
+use super::super::lines::LINE_BYTES_MAX;
 use super::super::names::Stem;
 use super::super::read::Query;
+use super::super::service::Service;
 use super::bed::{Bed, NOON_MS, plan};
 
 const STDOUT: Stream = Stream::Stdout;
@@ -53,10 +54,11 @@ fn a_last_line_without_an_end_is_written_when_the_run_ends() {
 fn a_last_line_without_an_end_goes_on_when_only_the_guard_ends() {
     let mut bed = Bed::new(plan(LogFormat::Text, 0));
     bed.write(STDOUT, b"half");
-    bed.with(|service, around| service.end(Ends::Later, around));
+    bed.with(Service::leave);
+    assert_eq!(output(&bed), "");
     bed.restart();
     bed.write(STDOUT, b" and half\n");
-    assert_eq!(output(&bed), "2026-01-31T12:00:00.000Z stdout+ half\n2026-01-31T12:00:00.000Z stdout  and half\n");
+    assert_eq!(output(&bed), "2026-01-31T12:00:00.000Z stdout half and half\n");
 }
 
 #[test]

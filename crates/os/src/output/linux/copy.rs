@@ -175,6 +175,21 @@ impl Pipe {
         Ok(usize::try_from(rustix::io::ioctl_fionread(&self.end)?).unwrap_or(usize::MAX))
     }
 
+    /// Loses so many bytes, or what there is.
+    ///
+    /// # Errors
+    /// When the system cannot read.
+    pub fn discard(&self, bytes: usize) -> io::Result<()> {
+        let mut buffer = vec![0; bytes];
+        let mut left = bytes;
+        while left > 0
+            && let Some(count) = self.read(&mut buffer[..left])?
+        {
+            left -= count;
+        }
+        Ok(())
+    }
+
     /// Moves at most so many bytes into a file at an offset. A byte either is in the pipe or in the file, even if the guard
     /// is killed meanwhile.
     ///
@@ -212,6 +227,18 @@ impl Peek {
         // Less than wished for is enough: less is seen at once.
         let _ = rustix::pipe::fcntl_setpipe_size(&write, PIPE_BYTES);
         Ok(Self { read, write })
+    }
+
+    /// From now on sees no more at once than a spool takes at once.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn see_no_more_than(&self, spool: &Spool) -> io::Result<()> {
+        let most = rustix::pipe::fcntl_getpipe_size(&spool.pipe.end)?;
+        if most < rustix::pipe::fcntl_getpipe_size(&self.write)? {
+            rustix::pipe::fcntl_setpipe_size(&self.write, most)?;
+        }
+        Ok(())
     }
 
     /// Fills a buffer with the first bytes of a pipe, which keeps them, and says how many. Zero if there are none; fewer
@@ -260,19 +287,6 @@ impl Spool {
         Ok(Self { pipe, null })
     }
 
-    /// Something to look into pipes with, that sees no more at once than this takes at once.
-    ///
-    /// # Errors
-    /// When the system has no descriptors left.
-    pub fn peek(&self) -> io::Result<Peek> {
-        let peek = Peek::new()?;
-        let holds = |pipe| rustix::pipe::fcntl_getpipe_size(pipe);
-        if holds(&self.pipe.end)? < holds(&peek.write)? {
-            rustix::pipe::fcntl_setpipe_size(&peek.write, holds(&self.pipe.end)?)?;
-        }
-        Ok(peek)
-    }
-
     /// How many bytes it holds.
     ///
     /// # Errors
@@ -281,12 +295,13 @@ impl Spool {
         self.pipe.waiting()
     }
 
-    /// Takes the first bytes of a pipe that holds as many, at once if a [`Peek`] of this spool has seen them and it is empty.
+    /// Takes so many bytes out of a pipe: at once, if a [`Peek`] that sees no more than this takes has seen them there, and
+    /// this is empty. Fewer, if somebody else has taken some meanwhile.
     ///
     /// # Errors
     /// When the system cannot.
     pub fn take(&self, from: &Pipe, bytes: usize) -> io::Result<()> {
-        moved(&from.end, &self.pipe.end, bytes)
+        move_there(&from.end, &self.pipe.end, bytes)
     }
 
     /// Loses what it holds.
@@ -294,16 +309,16 @@ impl Spool {
     /// # Errors
     /// When the system cannot.
     pub fn clear(&self) -> io::Result<()> {
-        moved(&self.pipe.end, &self.null, self.waiting()?)
+        move_there(&self.pipe.end, &self.null, self.waiting()?)
     }
 }
 
-/// Moves so many bytes that are there.
-fn moved(from: &OwnedFd, to: &OwnedFd, bytes: usize) -> io::Result<()> {
+/// Moves so many bytes, or what there is.
+fn move_there(from: &OwnedFd, to: &OwnedFd, bytes: usize) -> io::Result<()> {
     let mut left = bytes;
     while left > 0 {
         match rustix::pipe::splice(from, None, to, None, left, SpliceFlags::NONBLOCK) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) | Err(Errno::AGAIN) => break,
             Ok(count) => left = left.saturating_sub(count),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -375,7 +390,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spool");
         let spool = Spool::open(&path).unwrap();
-        let peek = spool.peek().unwrap();
+        let peek = Peek::new().unwrap();
+        peek.see_no_more_than(&spool).unwrap();
         // Each of these writes takes a page of the pipe.
         let pipe = written(&folder.path().join("out"), &[b'x'; 2049]);
         for _ in 1..200 {
@@ -391,7 +407,8 @@ mod tests {
         assert_eq!(next.waiting().unwrap(), seen - 1);
         next.clear().unwrap();
         assert_eq!(next.waiting().unwrap(), 0);
-        assert!(next.take(&pipe, 2).is_err(), "there is one byte");
+        next.take(&pipe, 2).unwrap();
+        assert_eq!(next.waiting().unwrap(), 1, "there was one");
     }
 
     #[test]
