@@ -45,8 +45,8 @@ pub(super) struct Process {
     /// How often the memory limit of the service had killed before this started.
     pub oom_kills: u64,
     pidfd: Entered,
-    /// What its tree had used before this run.
-    cpu_before: Option<Duration>,
+    /// What its tree had used before this run, once that was asked for.
+    cpu_before: Cell<Option<Duration>>,
     /// When the main process started, once that was asked for.
     start_time: Cell<Option<u64>>,
     exec_pipe: Option<OwnedFd>,
@@ -78,7 +78,7 @@ impl Process {
             awaits_frost: false,
             awaits_empty: false,
             oom_kills,
-            cpu_before: None,
+            cpu_before: Cell::new(None),
             pidfd: born.pidfd,
             start_time: Cell::new(None),
             exec_pipe: Some(born.exec_pipe),
@@ -102,7 +102,7 @@ impl Process {
             awaits_frost: false,
             awaits_empty: false,
             oom_kills: 0,
-            cpu_before: None,
+            cpu_before: Cell::new(None),
             pidfd,
             start_time: Cell::new(None),
             exec_pipe: None,
@@ -139,17 +139,16 @@ impl Process {
         self.start_time.set(None);
     }
 
-    /// What its tree has used so far is that of earlier runs, but for what its processes have.
-    pub(super) fn begin_to_count_cpu(&mut self) {
-        self.cpu_before = self.tree.cpu().map(|all| {
+    /// Processor time of this run, where the system counts it. What its tree has used before this is first asked for is that of
+    /// earlier runs, but for what its processes, and their children, have: nothing is read for those who never ask.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        let all = self.tree.cpu()?;
+        let before = self.cpu_before.get().unwrap_or_else(|| {
             let own: Duration = self.tree.members().into_iter().map(crate::tree::cpu_with_children).sum();
             all.saturating_sub(own)
         });
-    }
-
-    /// Processor time of this run, where the system counts it.
-    pub(super) fn cpu(&self) -> Option<Duration> {
-        Some(self.tree.cpu()?.saturating_sub(self.cpu_before?))
+        self.cpu_before.set(Some(before));
+        Some(all.saturating_sub(before))
     }
 
     /// When the main process started; `None` if it has ended.

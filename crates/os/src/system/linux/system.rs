@@ -340,7 +340,6 @@ impl System {
             return Ok(Adopted::Ended { exit, tree: if empty { TreeState::Empty } else { TreeState::Alive } });
         }
         self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
-        process.begin_to_count_cpu();
         self.by_pid.insert(pid, token);
         self.processes.insert(token, process);
         Ok(Adopted::Alive)
@@ -503,7 +502,8 @@ impl System {
         self.forest.limit(service, limits)
     }
 
-    /// Processor time of one run, where the system counts it. What ended of it before this guard took it over is not in it.
+    /// Processor time of one run, where the system counts it. What had ended of it, and was nobody's child any more, when this
+    /// was first asked for is not in it.
     #[must_use]
     pub fn cpu_of_run(&self, token: Token) -> Option<Duration> {
         self.processes.get(&token)?.cpu()
@@ -658,9 +658,6 @@ impl System {
         let Some(process) = self.processes.get_mut(&token) else { return };
         if let Some(started) = process.read_exec_pipe() {
             reach(FailPoint::ChildExecuted);
-            if started.is_some() && process.run > 0 {
-                process.begin_to_count_cpu();
-            }
             events.extend(started);
             self.spawner.collect();
         }
