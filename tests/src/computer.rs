@@ -17,8 +17,9 @@ use crate::command::{Ran, menshen};
 use crate::require;
 use crate::wait::until_some;
 
-/// The first process: it runs each line that comes on the second serial port as a command, and answers with what that writes
-/// and, between a zero byte and the end of a line, its exit code. What is not asked for goes to the console.
+/// The first process: its child runs each line that comes on the second serial port as a command, and answers with what that
+/// writes and, between a zero byte and the end of a line, its exit code. What is not asked for goes to the console. It is a child
+/// because a shell that is told of an orphan's end while it reads a line takes what it has for the whole.
 const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin NO_COLOR=1
@@ -33,7 +34,11 @@ mount -t cgroup2 groups /sys/fs/cgroup
         sh -c "$command" < /dev/null 2> /dev/console
         printf '\0%d\n' $?
     done
-} <> /dev/ttyS1 >&0
+} <> /dev/ttyS1 >&0 &
+while true; do
+    wait
+    sleep 1
+done
 "#;
 /// What the command is linked with.
 const LIBRARIES: [&str; 3] = ["libc.so.6", "libgcc_s.so.1", "libm.so.6"];

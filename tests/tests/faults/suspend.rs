@@ -101,4 +101,6 @@ fn a_suspended_machine_is_told_of_and_disturbs_nothing() {
     let next = service(&computer, "works");
     assert_eq!(next.pid, works.pid);
     assert_started_as(&next, &works);
+    let crashes = computer.run("dmesg | grep segfault");
+    assert_eq!(crashes.code, 1, "something crashed: {}", crashes.text());
 }

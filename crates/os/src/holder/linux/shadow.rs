@@ -151,7 +151,9 @@ impl Will {
         let begin = path.get_mut(..bytes.len()).filter(|begin| begin.len() <= PATH_BYTES_MAX);
         begin.ok_or(io::ErrorKind::InvalidFilename)?.copy_from_slice(bytes);
         let mut ranges = [(0, 0); RANGES_MAX];
-        for (place, range) in ranges.iter_mut().zip(forgettable()?) {
+        let here = 0_u8;
+        let maps = fs::read_to_string("/proc/self/maps")?;
+        for (place, range) in ranges.iter_mut().zip(forgettable(&maps, &raw const here as usize)) {
             *place = range;
         }
         let rows = super::ledger::Rows::NONE;
@@ -175,19 +177,23 @@ fn number(number: i64) -> [u8; 24] {
     text
 }
 
-/// The guard's own memory, but for the stack this runs on: what a copy of it need not have.
-fn forgettable() -> io::Result<Vec<(usize, usize)>> {
-    let here = 0_u8;
-    let here = &raw const here as usize;
-    let maps = fs::read_to_string("/proc/self/maps")?;
-    let range = |line: &str| {
+/// The guard's own memory, but for the stack that holds `here`: what a copy of it need not have. What lies right behind a file
+/// is the rest of its variables, among them what the C library knows of the processor and chooses its ways by.
+fn forgettable(maps: &str, here: usize) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut behind_file = 0;
+    for line in maps.lines() {
         let mut fields = line.split_ascii_whitespace();
-        let range = parse_range(fields.next()?)?;
+        let Some(range) = fields.next().and_then(parse_range) else { continue };
         let is_own = fields.next() == Some("rw-p");
-        let of_no_file = fields.nth(2) == Some("0");
-        (is_own && of_no_file && !range.contains(&here)).then_some((range.start, range.len()))
-    };
-    Ok(maps.lines().filter_map(range).collect())
+        let is_of_file = fields.nth(2) != Some("0");
+        if is_of_file || range.start == behind_file && fields.next().is_none() {
+            behind_file = range.end;
+        } else if is_own && !range.contains(&here) {
+            found.push((range.start, range.len()));
+        }
+    }
+    found
 }
 
 /// Makes the copy. Its memory is its own, its table of descriptors is the guard's.
@@ -340,5 +346,25 @@ unsafe fn is_of_datagrams(number: RawFd) -> bool {
         let (option, kind_at) = (libc::SO_TYPE, &raw mut kind);
         let asked = syscall!(Sysno::getsockopt, number, libc::SOL_SOCKET, option, kind_at, &raw mut length);
         asked.is_ok() && kind == libc::SOCK_DGRAM
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heap_and_the_stacks_of_threads_are_forgotten_but_no_variables() {
+        let maps = "1000-3000 r-xp 00000000 08:01 12 /usr/bin/menshen\n\
+                    3000-4000 rw-p 00002000 08:01 12 /usr/bin/menshen\n\
+                    4000-5000 rw-p 00000000 00:00 0 \n\
+                    5000-9000 rw-p 00000000 00:00 0 [heap]\n\
+                    a000-b000 ---p 00000000 00:00 0 \n\
+                    b000-d000 rw-p 00000000 00:00 0 \n\
+                    e000-f000 rw-p 00004000 08:01 13 /usr/lib/libc.so.6\n\
+                    f000-10000 rw-p 00000000 00:00 0 \n\
+                    20000-30000 rw-p 00000000 00:00 0 [stack]\n\
+                    40000-41000 rw-s 00000000 00:01 7 /memfd:ledger (deleted)\n";
+        assert_eq!(forgettable(maps, 0x2f000), [(0x5000, 0x4000), (0xb000, 0x2000)]);
     }
 }
