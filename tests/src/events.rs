@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -34,6 +35,8 @@ impl Mark {
 pub(crate) struct Follower {
     child: Child,
     reader: Option<JoinHandle<()>>,
+    /// It has said that the guard is gone.
+    has_lost_guard: Arc<AtomicBool>,
 }
 
 impl History {
@@ -77,7 +80,17 @@ impl History {
 impl Follower {
     pub(crate) fn start(menshen: &mut Command, history: &History) -> Self {
         menshen.args(["events", "--follow", "--json", "--since", "1d"]);
-        let mut child = menshen.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = menshen.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let notes = BufReader::new(child.stderr.take().unwrap()).lines();
+        let has_lost_guard = Arc::new(AtomicBool::new(false));
+        let lost = Arc::clone(&has_lost_guard);
+        let listen = move || {
+            for note in notes.map_while(Result::ok) {
+                lost.fetch_or(note.contains("the guard has ended"), Ordering::Release);
+            }
+        };
+        // It ends with the follower.
+        std::thread::spawn(listen);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let history = history.clone();
         let read = move || {
@@ -85,12 +98,17 @@ impl Follower {
                 history.add(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}")));
             }
         };
-        Self { child, reader: Some(std::thread::spawn(read)) }
+        Self { child, reader: Some(std::thread::spawn(read)), has_lost_guard }
     }
 
     /// Reads what is left, once the guard has ended.
     pub(crate) fn finish(mut self) {
-        until("the events of a guard that has ended end", || self.child.try_wait().unwrap().is_some());
+        // It waits for the next guard when the last has not ended in order, and has told all of that one before it says so.
+        until("the events of a guard that has ended end", || {
+            self.has_lost_guard.load(Ordering::Acquire) || self.child.try_wait().unwrap().is_some()
+        });
+        // It may have ended.
+        let _ = self.child.kill();
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
         }

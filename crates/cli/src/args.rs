@@ -72,7 +72,8 @@ pub(crate) enum Command {
     Pause(Act),
     /// Thaw services.
     Continue(Act),
-    /// Forget restarts, failures and the breaker of services, and go on as wanted.
+    /// Forget restarts, failures and the breaker of services, and go on as wanted: what is started by hand and has failed waits
+    /// for the next `menshen start`.
     Reset(Act),
     /// Send a signal to the main process of services.
     Signal(Signal),

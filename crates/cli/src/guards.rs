@@ -100,6 +100,7 @@ impl Guards {
                     }
                     // A socket nobody listens on was left by a guard that was killed.
                     Ok(Err(_)) => {}
+                    Err(_) if answers(&client, endpoint).await => guards.all.push(Guard::new(instance, client)),
                     Err(_) => guards.silent.push(instance),
                 }
             }
@@ -111,6 +112,11 @@ impl Guards {
     /// The guards, of which there must be one at least.
     pub(crate) fn some(&self) -> Result<&[Guard], Failure> {
         if self.all.is_empty() { Err(self.none()) } else { Ok(&self.all) }
+    }
+
+    /// Whether there are guards that say nothing.
+    pub(crate) const fn has_silent(&self) -> bool {
+        !self.silent.is_empty()
     }
 
     /// Tells of guards that are there and say nothing.
@@ -155,10 +161,7 @@ impl Guards {
         if left.is_empty() {
             return failure.help("start one with `menshen up`");
         }
-        failure.help(format!(
-            "{}; `menshen up` with its definition takes them over, and restarts nothing",
-            left.join("; ")
-        ))
+        failure.help(format!("{}; `menshen up` with its definition takes them over as they run", left.join("; ")))
     }
 
     /// Every service of every guard, with the guard it belongs to.
@@ -191,6 +194,21 @@ pub(crate) fn is_held(instance: &str) -> bool {
 /// The services that a guard of this name left running when it was killed, or made room for the next.
 pub(crate) fn left_running(instance: &str) -> Vec<String> {
     all_paths().iter().flat_map(|paths| menshen_guard::left_running(paths, instance)).collect()
+}
+
+/// Whether a guard that took too long for something else answers at all: one that is busy does.
+async fn answers(client: &Client, asked: Endpoint) -> bool {
+    let health = Call::new(Endpoint::GetHealth);
+    asked != Endpoint::GetHealth && matches!(tokio::time::timeout(ANSWER_WITHIN, client.text(&health)).await, Ok(Ok(_)))
+}
+
+/// Whether the last guard of this name ended in order, so that there need not be a next one; `None` if that cannot be seen.
+pub(crate) fn ended_in_order(instance: &str) -> Option<bool> {
+    let all: Vec<_> = all_paths().iter().map(|paths| menshen_guard::ended_in_order(paths, instance)).collect();
+    if all.iter().any(|one| matches!(one, Ok(false))) {
+        return Some(false);
+    }
+    all.iter().all(Result::is_ok).then_some(true)
 }
 
 /// What a guard of this name left running, in words.

@@ -52,7 +52,7 @@ use notes::Notes;
 use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
-pub use store::left_running;
+pub use store::{ended_in_order, left_running};
 use troubles::Troubles;
 use upgrade::{Succession, Upgrade};
 use wait::Waiters;
@@ -256,6 +256,8 @@ impl Guard {
     fn serve(&mut self) -> Served {
         self.look_at_clocks();
         self.feed(Event::Begin);
+        // Nobody is told that something runs that was found to have ended.
+        self.feed_what_is_later();
         self.manager.ready(self.services.len());
         let mut events = Vec::new();
         loop {
@@ -314,6 +316,10 @@ impl Guard {
             self.input(input);
         }
         self.log_reports();
+        self.feed_what_is_later();
+    }
+
+    fn feed_what_is_later(&mut self) {
         for event in std::mem::take(&mut self.later) {
             self.feed(event);
         }

@@ -215,7 +215,7 @@ fn a_frozen_guard_is_told_of_instead_of_waited_for() {
     bed.guard().signal(menshen_tests::Signal::STOP);
     let who =
         format!("the guard '{}' (process {}) holds its lock but does not answer", bed.instance(), bed.guard().pid);
-    for arguments in [&["status"][..], &["restart", "web"], &["up", "--detach", "--set", &name]] {
+    for arguments in [&["status"][..], &["restart", "web"], &["logs", "web"], &["up", "--detach", "--set", &name]] {
         let ran = bed.menshen(arguments).ended_with(6);
         assert!(ran.stderr.contains(&who), "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(&format!("kill -CONT {}", bed.guard().pid)), "{arguments:?}: {}", ran.stderr);
@@ -267,6 +267,35 @@ fn following_events_since_a_moment_ago_tells_nothing_older() {
     follow.wait().unwrap();
     let first: menshen_tests::Event = serde_json::from_str(&first).unwrap();
     assert!(first.sequence > mark.sequence(), "{first:?} is not after {mark:?}");
+}
+
+#[test]
+fn events_are_followed_from_one_guard_to_the_next() {
+    let mut bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    bed.menshen(["events", "--service", "nope"]).ended_with(4);
+    let followed = std::fs::File::create(bed.path("followed")).unwrap();
+    let mut follow = bed.command();
+    follow.args(["events", "--follow", "--json"]).stdout(followed).stderr(std::process::Stdio::null());
+    let mut follow = follow.spawn().unwrap();
+    let sequences = |bed: &Bed| -> Vec<u64> {
+        let text = std::fs::read_to_string(bed.path("followed")).unwrap();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str::<menshen_tests::Event>(line).unwrap().sequence).collect()
+    };
+    let goes_on = |bed: &Bed| {
+        bed.menshen(["restart", "web"]).done();
+        let newest = bed.mark().sequence();
+        menshen_tests::wait::until("it is followed", || sequences(bed).last().is_some_and(|last| *last >= newest));
+    };
+    goes_on(&bed);
+    bed.kill_guard();
+    bed.start_guard();
+    goes_on(&bed);
+    bed.menshen(["down"]).done();
+    assert!(follow.wait().unwrap().success());
+    let told = sequences(&bed);
+    assert!(told.windows(2).all(|pair| pair[1] == pair[0] + 1), "events were lost or told twice: {told:?}");
 }
 
 #[test]

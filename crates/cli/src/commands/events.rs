@@ -9,11 +9,13 @@ use menshen_api::{ClientError, Endpoint};
 use super::status::local;
 use crate::args::{Arguments, Events};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, wait_for};
+use crate::guards::{Guard, Guards, ended_in_order, find, wait_for};
 use crate::output::{self, bold, dim};
 
 /// How long after the end of a connection the guard is asked whether it is still there.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// How often a next guard is looked for when one was killed.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How many events are shown where nobody says since when.
 const SHOWN_WITHOUT_SINCE: usize = 50;
 
@@ -24,6 +26,11 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
         let mut query =
             EventQuery { service: events.service.clone(), since: events.since.clone(), ..EventQuery::default() };
         let past = read_all(guard, query.clone()).await?;
+        if let Some(name) = events.service.as_ref().filter(|_| past.is_empty()) {
+            // Events may be left of a service that is gone.
+            let services = guard.services().await?.into_iter().map(|service| (guard, service)).collect::<Vec<_>>();
+            find(&services, name)?;
+        }
         let skipped = if events.since.is_none() { past.len().saturating_sub(SHOWN_WITHOUT_SINCE) } else { 0 };
         for event in &past[skipped..] {
             show(arguments, event);
@@ -36,18 +43,29 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
             query.since = None;
             query.after = Some(last.sequence);
         }
+        let mut waits = false;
         loop {
-            let mut happening = guard.client.events(&Call::new(Endpoint::ListEvents).query(&query)?).await?;
-            // An upgrade of the guard breaks the connection; the next version goes on where it ended.
-            while let Ok(Some(event)) = happening.next().await {
-                show(arguments, &event);
-                query.since = None;
-                query.after = Some(event.sequence);
+            match guard.client.events(&Call::new(Endpoint::ListEvents).query(&query)?).await {
+                Ok(mut happening) => {
+                    waits = false;
+                    // The next guard, or the next version of this one, goes on where it ended.
+                    while let Ok(Some(event)) = happening.next().await {
+                        show(arguments, &event);
+                        query.since = None;
+                        query.after = Some(event.sequence);
+                    }
+                }
+                Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
+                Err(ClientError::Silent { .. } | ClientError::Unreachable(_) | ClientError::Broken(_)) => {}
             }
-            tokio::time::sleep(ASK_AGAIN).await;
-            if is_gone(guard).await {
-                output::note("the guard has ended");
-                return Ok(Exit::Done);
+            tokio::time::sleep(if waits { LOOK_AGAIN } else { ASK_AGAIN }).await;
+            if !waits && is_gone(guard).await {
+                if ended_in_order(&guard.instance) != Some(false) {
+                    output::note("the guard has ended");
+                    return Ok(Exit::Done);
+                }
+                output::note("the guard has ended; waiting for the next one");
+                waits = true;
             }
         }
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 use base64::Engine as _;
@@ -17,13 +17,17 @@ use super::status::local;
 use crate::args::{Arguments, Logs};
 use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, is_held, left_running, wait_for};
+use crate::guards::{Guard, Guards, ended_in_order, is_held, wait_for};
 use crate::output::{self, dim, styled};
 
 /// How many lines are shown where nobody says which.
 const LINES_SHOWN: u32 = 100;
 /// How often a guard that goes on in the place of the last one is looked for.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// How often it is looked whether there will be one.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How long one is waited for by somebody who may not look.
+const UNKNOWN_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> {
     let query = query(logs)?;
@@ -31,7 +35,9 @@ pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> 
         let guards = Guards::find(arguments).await;
         match guards.some() {
             Ok(_) => from_guards(arguments, &guards, logs, &query).await,
-            Err(failure) if failure.code() == Exit::NoGuard => from_files(arguments, logs, &query, failure),
+            Err(failure) if failure.code() == Exit::NoGuard && !guards.has_silent() => {
+                from_files(arguments, logs, &query, failure)
+            }
             Err(failure) => Err(failure),
         }
     })
@@ -98,7 +104,8 @@ impl Source {
         loop {
             match self.lines.next_as::<LogLine>().await {
                 Ok(Some(line)) => {
-                    self.query = LogQuery { after: line.position.clone(), since: None, ..self.query.clone() };
+                    self.query =
+                        LogQuery { after: line.position.clone(), since: None, tail: None, ..self.query.clone() };
                     return Ok(Some(line));
                 }
                 // The guard ends, or another version takes its place.
@@ -114,7 +121,8 @@ impl Source {
 
     /// The lines that come after those that were given, as soon as a guard answers; `None` when there will be none.
     async fn reopen(&self) -> Result<Option<Lines>, Failure> {
-        let mut told = false;
+        let (mut told, mut looked) = (false, None::<Instant>);
+        let lost = Instant::now();
         loop {
             tokio::time::sleep(ASK_AGAIN).await;
             match open(&self.client, &self.name, &self.query).await {
@@ -125,11 +133,15 @@ impl Source {
                 Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
                 Err(ClientError::Silent { .. } | ClientError::Unreachable(_) | ClientError::Broken(_)) => {}
             }
-            if is_held(&self.instance) {
+            if is_held(&self.instance) || looked.is_some_and(|looked| looked.elapsed() < LOOK_AGAIN) {
                 continue;
             }
-            if left_running(&self.instance).is_empty() {
-                return Ok(None);
+            looked = Some(Instant::now());
+            match ended_in_order(&self.instance) {
+                Some(true) => return Ok(None),
+                Some(false) => {}
+                None if lost.elapsed() < UNKNOWN_WITHIN => continue,
+                None => return Ok(None),
             }
             if !std::mem::replace(&mut told, true) {
                 output::note(dim(format_args!("{}: the guard has ended; waiting for the next one", self.name)));
@@ -142,11 +154,13 @@ async fn open(client: &Client, name: &str, query: &LogQuery) -> Result<Lines, Cl
     client.lines(&Call::about(Endpoint::GetLogs, name).query(query)?).await
 }
 
-/// What to ask the next guard for when nothing was given: all that is asked for came later.
+/// What to ask the next guard for when nothing was given: the same, which is all that comes later where that was asked for.
 fn resumed(query: LogQuery) -> LogQuery {
-    let now = || Time::from_ms(menshen_os::clock::wall_ms()).to_string();
-    let since = if query.tail == Some(0) { Some(now()) } else { query.since.clone() };
-    LogQuery { since, tail: None, ..query }
+    if query.tail != Some(0) {
+        return query;
+    }
+    let now = Time::from_ms(menshen_os::clock::wall_ms()).to_string();
+    LogQuery { since: Some(now), tail: None, ..query }
 }
 
 /// All lines in the order of their times; those of unknown time come where they stand in their own log.

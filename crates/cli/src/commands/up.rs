@@ -203,6 +203,8 @@ fn is_settled(service: &Service) -> bool {
     service.wanted != Wanted::Up || stuck || is_settled_well(service)
 }
 
+/// What others need and nobody wants by itself may have failed, too.
 fn is_settled_well(service: &Service) -> bool {
-    service.wanted != Wanted::Up || service.ready || service.state == State::Completed
+    service.state != State::Failed
+        && (service.wanted != Wanted::Up || service.ready || service.state == State::Completed)
 }

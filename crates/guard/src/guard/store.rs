@@ -100,6 +100,23 @@ fn read(path: PathBuf) -> Result<Result<Stored, Unusable>, GuardError> {
     }
 }
 
+/// Whether a guard ended in order, as far as what it noted of its services in this boot tells.
+///
+/// # Errors
+/// When that may not be read.
+pub fn ended_in_order(paths: &Paths, instance: &str) -> std::io::Result<bool> {
+    let boot = menshen_os::clock::boot_id();
+    let entries = match fs::read_dir(folder(&paths.memory(instance))) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        entries => entries?,
+    };
+    let unfinished = |path: PathBuf| {
+        path.extension().is_some_and(|extension| extension == "json")
+            && matches!(read(path), Ok(Ok(stored)) if !stored.orderly && stored.boot == boot)
+    };
+    Ok(!entries.flatten().any(|entry| unfinished(entry.path())))
+}
+
 /// The services of which a guard that was killed, or made room, left something running, by what it noted of them.
 #[must_use]
 pub fn left_running(paths: &Paths, instance: &str) -> Vec<String> {
