@@ -51,6 +51,7 @@ use collector::{Collector, Command, Then};
 pub use follow::{Change, Follow};
 use service::Outlet;
 pub use tap::{TapLine, TapReceiver, TapScope};
+pub use trouble::Trouble;
 
 /// How many requests wait for the collector before the next one waits, too. It takes them all whenever it is awake, so that
 /// more only come together when all services of a large guard change at once.
@@ -77,7 +78,9 @@ pub enum Report {
     Trouble {
         /// Of which.
         log: LogId,
-        /// What, and why.
+        /// What.
+        trouble: Trouble,
+        /// The same in words, and why.
         text: String,
     },
     /// It works again.
@@ -85,8 +88,27 @@ pub enum Report {
         /// Of which.
         log: LogId,
         /// What.
+        trouble: Trouble,
+        /// The same in words.
         text: String,
     },
+}
+
+impl Report {
+    /// Whether it is about the same as another, so that only the later one counts.
+    pub(crate) fn is_about_what(&self, other: &Self) -> bool {
+        match (self.trouble(), other.trouble()) {
+            (None, None) => self == other,
+            (mine, others) => mine == others,
+        }
+    }
+
+    const fn trouble(&self) -> Option<(LogId, Trouble)> {
+        match self {
+            Self::Matched { .. } => None,
+            Self::Trouble { log, trouble, .. } | Self::TroubleOver { log, trouble, .. } => Some((*log, *trouble)),
+        }
+    }
 }
 
 /// What a `log` probe waits for.

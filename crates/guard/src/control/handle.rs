@@ -180,7 +180,7 @@ impl Call {
     }
 
     async fn services(&self) -> Result<Vec<Service>, Problem> {
-        self.ask(LoopRequest::List).await
+        Ok(self.ask(LoopRequest::List).await?.0)
     }
 
     async fn guard(&self) -> Result<Answer, Problem> {
@@ -203,7 +203,7 @@ impl Call {
     async fn list(&self) -> Result<Answer, Problem> {
         let query: ListQuery = query::read(self.query.as_deref())?;
         let limit = usize::try_from(query.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX)).unwrap_or(usize::MAX);
-        let services = self.services().await?;
+        let (services, troubles) = self.ask(LoopRequest::List).await?;
         let begin = match &query.cursor {
             None => 0,
             Some(cursor) => services
@@ -215,7 +215,6 @@ impl Call {
         let more = services.len() > begin + limit;
         let services: Vec<Service> = services.into_iter().skip(begin).take(limit).collect();
         let next = services.last().filter(|_| more).map(|service| service.name.clone());
-        let troubles = self.ask(LoopRequest::Troubles).await?;
         Ok(json(&ServiceList { services, next, troubles }))
     }
 

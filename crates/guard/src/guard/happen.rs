@@ -298,14 +298,14 @@ impl Guard {
                     self.feed(Event::LogMatched { run, probe });
                 }
             }
-            Report::Trouble { log, text } => {
+            Report::Trouble { log, trouble, text } => {
                 if let Some(id) = service(log) {
-                    self.begin_trouble(Part::Log(id), text);
+                    self.begin_trouble(Part::Log(id, trouble), text);
                 }
             }
-            Report::TroubleOver { log, text } => {
+            Report::TroubleOver { log, trouble, text } => {
                 if let Some(id) = service(log) {
-                    self.end_trouble(Part::Log(id), text);
+                    self.end_trouble(Part::Log(id, trouble), text);
                 }
             }
         }

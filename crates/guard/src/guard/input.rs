@@ -56,10 +56,8 @@ pub(crate) enum Input {
 
 /// What somebody asks over the control socket.
 pub(crate) enum Request {
-    /// Every service.
-    List(oneshot::Sender<Vec<Service>>),
-    /// What does not work now.
-    Troubles(oneshot::Sender<Vec<Trouble>>),
+    /// Every service, and what does not work now.
+    List(oneshot::Sender<(Vec<Service>, Vec<Trouble>)>),
     /// One service, with what only the loop knows of it.
     Detail(String, oneshot::Sender<Option<Box<Detail>>>),
     /// A command, answered when it is remembered.
@@ -165,9 +163,9 @@ impl LogReports {
     /// From the logs' thread.
     pub(crate) fn push(&self, report: Report, inputs: &Inputs) {
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !reports.contains(&report) {
-            reports.push(report);
-        }
+        // What has been said of the same meanwhile is said anew.
+        reports.retain(|earlier| !earlier.is_about_what(&report));
+        reports.push(report);
         drop(reports);
         // A loop with a full queue of inputs looks here anyway.
         if inputs.sender.try_send(Input::Logs).is_ok() {

@@ -115,7 +115,7 @@ impl Guard {
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return };
         remove(&local.stdout);
         remove(&local.stderr);
-        self.logs.detach(log_id(id));
+        self.let_go_of_log(id);
         if let Err(error) = self.begin_to_attach_to(id, stdout, stderr).and_then(Attaching::done) {
             let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
             let why = describe(&error);
@@ -123,6 +123,12 @@ impl Guard {
                 "the pipes of {name} were removed, and what it writes cannot be kept until its next run: {why}"
             ));
         }
+    }
+
+    /// It is attached again at once, and then says anew what does not work about it.
+    fn let_go_of_log(&mut self, id: ServiceId) {
+        self.logs.detach(log_id(id));
+        self.troubles.forget_log(id);
     }
 
     fn begin_to_attach_to(&self, id: ServiceId, stdout: Pipe, stderr: Pipe) -> io::Result<Attaching> {
@@ -192,7 +198,7 @@ impl Guard {
             Err(error) if error.kind() == io::ErrorKind::NotFound => error,
             output => return output,
         };
-        self.logs.detach(log_id(id));
+        self.let_go_of_log(id);
         if let Err(error) = self.attach_log(id) {
             self.attach_later(id);
             return Err(error);

@@ -49,8 +49,7 @@ impl Guard {
         self.tell();
         // Who asked may have gone; then nobody hears the answer.
         match request {
-            Request::List(reply) => drop(reply.send(self.list())),
-            Request::Troubles(reply) => drop(reply.send(self.show_troubles())),
+            Request::List(reply) => drop(reply.send((self.list(), self.show_troubles()))),
             Request::Detail(name, reply) => drop(reply.send(self.detail(&name).map(Box::new))),
             Request::Command { name, command, by, reply } => self.command(name, command, by, reply),
             Request::Wait { name, until, reply } => self.begin_wait(name, until, reply),

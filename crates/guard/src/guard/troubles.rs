@@ -8,6 +8,7 @@ use menshen_core::{Event, ServiceId};
 
 use super::Guard;
 use super::status::wall;
+use crate::logs::Trouble as LogTrouble;
 
 /// What can be in trouble, and out of it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +20,7 @@ pub(super) enum Part {
     /// The pipes of a service are not there.
     Pipes(ServiceId),
     /// What a service writes is not kept as it should be.
-    Log(ServiceId),
+    Log(ServiceId, LogTrouble),
 }
 
 /// Everything that is in trouble.
@@ -30,15 +31,13 @@ pub(super) struct Troubles(BTreeMap<Part, Present>);
 struct Present {
     since: Time,
     text: String,
-    /// A log can be in several kinds of trouble at once, of which only it knows which ends.
-    kinds: u32,
 }
 
 impl Part {
     const fn service(self) -> Option<ServiceId> {
         match self {
             Self::Memory | Self::Control => None,
-            Self::Pipes(service) | Self::Log(service) => Some(service),
+            Self::Pipes(service) | Self::Log(service, _) => Some(service),
         }
     }
 }
@@ -49,19 +48,17 @@ impl Troubles {
     }
 
     fn begin(&mut self, part: Part, text: &str) {
-        let present = self.0.entry(part).or_insert_with(|| Present { since: wall(), text: String::new(), kinds: 0 });
+        let present = self.0.entry(part).or_insert_with(|| Present { since: wall(), text: String::new() });
         text.clone_into(&mut present.text);
-        present.kinds += u32::from(present.kinds == 0 || matches!(part, Part::Log(_)));
     }
 
     fn end(&mut self, part: Part) {
-        let Some(present) = self.0.get_mut(&part) else { return };
-        present.kinds = present.kinds.saturating_sub(1);
-        if present.kinds == 0 {
-            self.0.remove(&part);
-        } else {
-            "its log is still not kept as it should be; `menshen events` says why".clone_into(&mut present.text);
-        }
+        self.0.remove(&part);
+    }
+
+    /// The log of a service is taken over anew, and says what does not work about it.
+    pub(super) fn forget_log(&mut self, service: ServiceId) {
+        self.0.retain(|part, _| !matches!(part, Part::Log(of, _) if *of == service));
     }
 
     /// Nothing of a service matters any more.
@@ -98,17 +95,19 @@ impl Guard {
 mod tests {
     use super::*;
 
-    const LOG: Part = Part::Log(ServiceId(1));
+    const LOG: Part = Part::Log(ServiceId(1), LogTrouble::Writing);
 
     #[test]
-    fn a_log_in_two_kinds_of_trouble_is_in_trouble_until_both_are_over() {
+    fn a_log_in_two_kinds_of_trouble_is_in_each_until_it_is_over() {
+        let other = Part::Log(ServiceId(1), LogTrouble::Closing);
         let mut troubles = Troubles::default();
         troubles.begin(LOG, "no space left");
-        troubles.begin(LOG, "it cannot be closed");
+        troubles.begin(other, "it cannot be closed");
         troubles.end(LOG);
-        assert!(troubles.0[&LOG].text.contains("still not kept"));
-        troubles.end(LOG);
-        assert!(!troubles.has(LOG));
+        assert!(!troubles.has(LOG) && troubles.has(other));
+        troubles.begin(Part::Pipes(ServiceId(1)), "they are gone");
+        troubles.forget_log(ServiceId(1));
+        assert!(!troubles.has(other) && troubles.has(Part::Pipes(ServiceId(1))));
     }
 
     #[test]

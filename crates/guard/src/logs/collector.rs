@@ -18,6 +18,7 @@ use super::now::Now;
 use super::raw::Scratch;
 use super::service::{Around, Outlet, Service};
 use super::tap::{Tap, Taps};
+use super::trouble::Trouble;
 use super::worker::Worker;
 use super::{LogId, Pattern, Report, Spec};
 
@@ -122,7 +123,8 @@ impl Collector {
             if let Err(error) = self.readers.wait(timeout, &mut ready) {
                 // The system refuses a wait only if its arguments are wrong. Trying again would not end.
                 for log in self.logs.keys().copied() {
-                    (self.report)(Report::Trouble { log, text: format!("waiting for output: {}", describe(&error)) });
+                    let text = format!("waiting for output: {}", describe(&error));
+                    (self.report)(Report::Trouble { log, trouble: Trouble::Waiting, text });
                 }
                 break;
             }

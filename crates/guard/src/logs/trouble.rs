@@ -6,7 +6,9 @@ use super::{LogId, Report};
 
 /// What can go wrong about one service's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Trouble {
+pub enum Trouble {
+    /// Nothing can be waited for any more.
+    Waiting,
     /// Output cannot be written; it waits in the pipe.
     Writing,
     /// Output is written, but what is on its way is not noted for the next guard.
@@ -38,14 +40,14 @@ impl Troubles {
     /// It does not work.
     pub(super) fn begin(&mut self, trouble: Trouble, report: &dyn Fn(Report), text: impl FnOnce() -> String) {
         if self.present.insert(trouble) {
-            report(Report::Trouble { log: self.log, text: text() });
+            report(Report::Trouble { log: self.log, trouble, text: text() });
         }
     }
 
     /// It works.
     pub(super) fn end(&mut self, trouble: Trouble, report: &dyn Fn(Report)) {
         if !self.present.is_empty() && self.present.remove(&trouble) {
-            report(Report::TroubleOver { log: self.log, text: trouble.over().to_owned() });
+            report(Report::TroubleOver { log: self.log, trouble, text: trouble.over().to_owned() });
         }
     }
 }
@@ -53,6 +55,7 @@ impl Troubles {
 impl Trouble {
     const fn over(self) -> &'static str {
         match self {
+            Self::Waiting => "output is waited for again",
             Self::Writing => "output is written again",
             Self::Noting => "output on its way to the log is noted for the next guard again",
             Self::Keeping => "what a line begins with is kept for the next guard again",

@@ -50,7 +50,7 @@ fn output_waits_for_room_on_a_full_disk_and_nothing_is_lost() {
         // As raw bytes it fills the disk, and then the pipe.
         let last = if format == LogFormat::Raw { 380_000 } else { 40_000 };
         let mut program = Program::seq(program_end(&disk.0, 1, "stdout"), last);
-        let Report::Trouble { log: LogId(1), text } = bed.report() else { panic!("another report was expected") };
+        let Report::Trouble { log: LogId(1), text, .. } = bed.report() else { panic!("another report was expected") };
         assert!(text.contains("no space left"), "{text}");
         if format == LogFormat::Raw {
             assert!(!program.has_ended(), "the program waits");
@@ -100,7 +100,7 @@ fn a_log_that_cannot_be_compressed_for_want_of_room_stays_as_it_is() {
     bed.logs.attach(LogId(1), spec(&disk.0, 1, plan(LogFormat::Raw, 2_500_000))).unwrap();
     program_end(&disk.0, 1, "stdout").write_all(&noise).unwrap();
     bed.flush(1);
-    let Report::Trouble { log: LogId(1), text } = bed.report() else { panic!("another report was expected") };
+    let Report::Trouble { log: LogId(1), text, .. } = bed.report() else { panic!("another report was expected") };
     assert!(text.contains("compressing") && text.contains("no space left"), "{text}");
     let folder = log_folder(&disk.0, 1);
     assert_same(&whole(&folder, "stdout"), &noise);

@@ -283,12 +283,15 @@ impl Lane {
             // What is between is gone, and with it the rest of a line.
             self.give_unfinished();
             self.splitter.clear();
-        } else if self.begins == Begins::AfterWhatWasRead {
+        } else if self.begins == Begins::AfterWhatWasRead && self.picker.stem != Stem::Output {
             log.content.go_to(self.next.offset)?;
         } else if self.next.offset > 0 {
+            // What was read may have been cut since, by a guard that made the lines again.
+            let current = self.shelf.current()?.filter(|state| log.is(state.id));
+            let end = current.map_or(u64::MAX, |state| state.length);
             // The end of a line just before is one, too.
-            log.content.go_to(self.next.offset - 1)?;
-            self.skipping = true;
+            log.content.go_to(self.next.offset.min(end).saturating_sub(1))?;
+            self.skipping = self.next.offset.min(end) > 0;
         }
         self.begins = Begins::AtALine;
         self.open = Some(log);

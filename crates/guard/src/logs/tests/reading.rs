@@ -314,6 +314,27 @@ fn who_comes_back_goes_on_after_the_last_line() {
 }
 
 #[test]
+fn who_comes_back_to_a_log_that_a_guard_has_cut_is_not_told_it_all_again() {
+    let mut bed = Bed::new(plan(LogFormat::Text, 0));
+    for number in 0..10 {
+        bed.write(STDOUT, format!("{number}\n").as_bytes());
+    }
+    let query = |after| Query { follow: true, after, ..Query::default() };
+    let told = all(&mut Reader::open(&bed.logs(), query(None)).unwrap());
+    let after = told.last().and_then(|line| line.position.as_ref()).map(|text| text.parse().unwrap());
+    let log = Stem::Output.log(&bed.logs());
+    let whole = fs::read(&log).unwrap();
+    let cut = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    fs::write(&log, &whole[..cut]).unwrap();
+    let mut reader = Reader::open(&bed.logs(), query(after)).unwrap();
+    assert_eq!(all(&mut reader), []);
+    bed.restart();
+    bed.write(STDOUT, b"9\n10\n");
+    let texts: Vec<String> = all(&mut reader).into_iter().map(|line| line.text).collect();
+    assert_eq!(texts, ["9", "10"]);
+}
+
+#[test]
 fn who_comes_back_in_the_middle_of_a_long_line_goes_on_there() {
     let mut bed = Bed::new(plan(LogFormat::Raw, 0));
     let text = "x".repeat(200_000);

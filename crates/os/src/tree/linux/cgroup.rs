@@ -319,6 +319,11 @@ impl Leaf {
         members
     }
 
+    /// Whether an earlier guard made it, below another folder than this guard's.
+    pub(crate) const fn is_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
     /// Processor time of everything that ever was in it.
     pub(crate) fn cpu(&self) -> Option<Duration> {
         cpu_of(&self.path)

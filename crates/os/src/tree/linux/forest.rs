@@ -105,8 +105,12 @@ impl Forest {
         Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start)))))
     }
 
-    /// Whether programs of others were born in the folder of a tree. Guards of before could have one together.
+    /// Whether programs of others were born in the folder of a tree. Guards of before could have one together; in one of this
+    /// guard's own, what carries other marks was started by the service, which may be a guard itself.
     fn is_shared(&self, leaf: &Leaf, place: &Place) -> bool {
+        if !leaf.is_elsewhere() {
+            return false;
+        }
         let program = |pid: u32| mark::read(procfs::realtime_limit(pid).ok().flatten()).map(|(program, _)| program);
         let is_other = |program: u64| self.numbers(place).all(|number| number != program);
         leaf.own_members().into_iter().filter_map(program).any(is_other)
