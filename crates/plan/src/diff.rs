@@ -113,6 +113,11 @@ pub fn diff(old: &Plan, new: &Plan) -> PlanDiff {
     PlanDiff { guard: guard_changes(old, new), services }
 }
 
+/// A field of the plan by the name of its key in a definition.
+fn as_defined(field: &str) -> String {
+    field.strip_prefix("probes.").map_or_else(|| field.to_owned(), |rest| format!("probe.{rest}"))
+}
+
 fn service_diff(old: &ServicePlan, new: &ServicePlan) -> Option<ServiceDiff> {
     let protocol_changes = notify_protocol(old) != notify_protocol(new);
     let cost = |field: &str| {
@@ -129,7 +134,7 @@ fn service_diff(old: &ServicePlan, new: &ServicePlan) -> Option<ServiceDiff> {
             let secret = field.split('.').next_back().is_some_and(looks_secret);
             let shown =
                 |value: Json| if secret && !value.is_null() { Json::String(MASK.to_owned()) } else { mask(&value) };
-            Change { cost: cost(&field), old: shown(old), new: shown(new), field: mask_text(&field) }
+            Change { cost: cost(&field), old: shown(old), new: shown(new), field: mask_text(&as_defined(&field)) }
         })
         .collect();
     let highest = changes.iter().map(|change| change.cost).max()?;

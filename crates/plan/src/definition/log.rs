@@ -27,9 +27,11 @@ pub enum LogFormat {
     /// Byte for byte; stdout and stderr in a file each.
     #[default]
     Raw,
-    /// The time and the stream before each line.
+    /// The time, the stream (`stdout`, or `stdout+` where the line goes on in the next) and a space before each line. The time is
+    /// when the guard took the line: what was written while none was there has that of the take-over.
     Text,
-    /// One JSON object per line.
+    /// One JSON object per line: `time`, `stream`, `text`; `base64` where the text is not UTF-8, `continues` where the line goes
+    /// on in the next. The time as with `text`.
     Json,
 }
 
