@@ -379,9 +379,10 @@ fn an_adopted_process_is_looked_after_like_one_of_our_own() {
 
 #[test]
 fn what_has_ended_and_was_not_reaped_is_not_adopted_as_alive() {
-    // Its parent lives and reaps nothing.
+    // Its parent lives and reaps nothing, from the moment that it is no shell any more: the child ends when it is told to.
     let mut parent = std::process::Command::new("sh")
-        .args(["-c", "sh -c 'exit 3' & echo $!; exec sleep 1000"])
+        .args(["-c", "exec 3<&0; sh -c 'read line; exit 3' <&3 & echo $!; exec sleep 1000"])
+        .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -390,6 +391,9 @@ fn what_has_ended_and_was_not_reaped_is_not_adopted_as_alive() {
     let pid: u32 = line.trim().parse().unwrap();
     let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let mut bed = Bed::new(TreeMode::Walk);
+    let comm = format!("/proc/{}/comm", parent.id());
+    bed.until("its parent is no shell", |_| std::fs::read_to_string(&comm).unwrap() == "sleep\n");
+    std::io::Write::write_all(parent.stdin.as_mut().unwrap(), b"end\n").unwrap();
     bed.until("it waits to be reaped", |_| stat().contains(") Z "));
     let start_time: u64 = stat().rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
     let adopted = bed
