@@ -1,0 +1,25 @@
+//! A program as a service of its machine.
+//!
+//! - [`registration`]: what a service manager is told of a service. [`options`]: which parts of it were asked for, so that no
+//!   manager can drop one silently. [`name`]: what services may be called.
+//! - [`manager`]: what every service manager can do. [`plan`]: what it would do to install or uninstall a service, step by
+//!   step; `carry_out` does it, whole or not at all.
+//! - [`managers`]: the service managers, one file each.
+
+mod carry_out;
+pub mod manager;
+pub mod managers;
+pub mod name;
+pub mod options;
+mod permissions;
+pub mod plan;
+pub mod registration;
+pub mod status;
+
+pub use carry_out::Outcome;
+pub use manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+pub use name::ServiceName;
+pub use options::RegistrationOption;
+pub use plan::{Call, Plan, Step};
+pub use registration::Registration;
+pub use status::{State, Status};
