@@ -5,6 +5,7 @@
 //! - [`manager`]: what every service manager can do. [`plan`]: what it would do to install or uninstall a service, step by
 //!   step; `carry_out` does it, whole or not at all.
 //! - [`managers`]: the service managers, one file each.
+//! - [`runtime`]: being a service, whoever started the program.
 
 mod carry_out;
 pub mod manager;
@@ -14,6 +15,7 @@ pub mod options;
 mod permissions;
 pub mod plan;
 pub mod registration;
+pub mod runtime;
 pub mod status;
 
 pub use carry_out::Outcome;
@@ -22,4 +24,11 @@ pub use name::ServiceName;
 pub use options::RegistrationOption;
 pub use plan::{Call, Plan, Step};
 pub use registration::Registration;
+pub use runtime::author::{ExitCode, Failure, Service};
+pub use runtime::context::{Context, Handle, Health};
+pub use runtime::door::Report;
+pub use runtime::origin::Origin;
+pub use runtime::rehearsal::Rehearsal;
+pub use runtime::request::{Pending, PowerEvent, Request, SessionChange, SessionKind, Stop, StopReason};
+pub use runtime::start::{Main, main};
 pub use status::{State, Status};
