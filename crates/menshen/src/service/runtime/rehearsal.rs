@@ -33,7 +33,7 @@ use super::start::Main;
 ///     }
 /// }
 ///
-/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 /// # runtime.block_on(async {
 /// let main = Main::new("greeter".parse()?);
 /// let mut rehearsal = Rehearsal::of(main, Greeter);
