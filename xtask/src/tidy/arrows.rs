@@ -6,7 +6,7 @@ use super::Finding;
 use crate::shell::{cargo, read};
 
 /// Who may know whom. What is not here must not be.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("menshen", &[]),
     ("menshen-plan", &[]),
     ("menshen-core", &["menshen-plan"]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("menshen-guard", &["menshen-plan", "menshen-core", "menshen-os", "menshen-api", "menshen"]),
     ("menshen-cli", &["menshen", "menshen-guard", "menshen-api", "menshen-sim", "menshen-plan", "menshen-os"]),
     ("menshen-shop", &[]),
+    ("menshen-life-cycle", &["menshen"]),
     ("menshen-tests", &["menshen", "menshen-api", "menshen-os"]),
     ("xtask", &["menshen-plan", "menshen-core", "menshen-api", "menshen-os", "menshen-sim"]),
 ];

@@ -164,6 +164,12 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// When it does not.
     fn honours(&self, option: RegistrationOption) -> Result<(), &'static str>;
 
+    /// What it cannot honour of a registration although it honours the options: values that it has no way to write. Nothing,
+    /// where it takes whatever there can be.
+    fn refused_values(&self, _registration: &Registration) -> Vec<Unsupported> {
+        Vec::new()
+    }
+
     /// What installs a service of which it honours every option. It touches nothing.
     fn plan_of(&self, registration: &Registration) -> Plan;
 
@@ -199,11 +205,9 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// # Errors
     /// With every option it cannot honour.
     fn plan(&self, registration: &Registration) -> Result<Plan, ManagerError> {
-        let unsupported: Vec<Unsupported> = registration
-            .options()
-            .into_iter()
-            .filter_map(|option| self.honours(option).err().map(|why| Unsupported { option, why }))
-            .collect();
+        let refused = |option| self.honours(option).err().map(|why| Unsupported { option, why });
+        let mut unsupported: Vec<Unsupported> = registration.options().into_iter().filter_map(refused).collect();
+        unsupported.extend(self.refused_values(registration));
         if unsupported.is_empty() {
             Ok(self.plan_of(registration))
         } else {
@@ -359,6 +363,22 @@ pub enum ManagerError {
         failed: Box<ManagerError>,
         /// What is not as before.
         left: Vec<String>,
+    },
+    /// Whoever asks may not do this.
+    #[error("{manager}: {what} is not permitted; ask as an administrator")]
+    NotPermitted {
+        /// Which manager.
+        manager: ManagerKind,
+        /// What it was asked.
+        what: String,
+    },
+    /// A manager keeps no services of this scope.
+    #[error("{manager} keeps no services of the {scope}'s own")]
+    NoSuchScope {
+        /// Which.
+        manager: ManagerKind,
+        /// Whose services were asked for.
+        scope: Scope,
     },
     /// This operating system has no such manager.
     #[error("{manager} cannot be spoken to on this operating system")]

@@ -1,0 +1,178 @@
+//! What the installed program notes of itself, so that the suite need believe nobody's word for it.
+//!
+//! `life-cycle-sample FOLDER WAY [ARGUMENT…]`. In its folder it keeps:
+//! - `runs`: a line of JSON for each time it was started;
+//! - `told`: a line for each thing it was told, such as `reload`;
+//! - `main.lock`, `child.lock`: locked as long as it and its child live.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+
+/// The file of a line for each start.
+pub const RUNS: &str = "runs";
+/// The file of a line for each thing it was told.
+pub const TOLD: &str = "told";
+/// Locked by the program.
+pub const MAIN_LOCK: &str = "main.lock";
+/// Locked by its child.
+pub const CHILD_LOCK: &str = "child.lock";
+/// The code a failing program ends with.
+pub const FAILURE: u8 = 3;
+/// A child that nobody ends ends by itself: whatever goes wrong, nothing stays behind.
+const STAY: Duration = Duration::from_secs(600);
+
+/// What the program does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It works, with a child that ends when it does.
+    Work,
+    /// It works, with a child that stays until somebody ends it.
+    WorkWithStubbornChild,
+    /// It fails at once.
+    Fail,
+}
+
+impl Way {
+    /// How it is told.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::WorkWithStubbornChild => "work-with-stubborn-child",
+            Self::Fail => "fail",
+        }
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        [Self::Work, Self::WorkWithStubbornChild, Self::Fail].into_iter().find(|way| way.as_str() == text)
+    }
+}
+
+/// What a run of the program is there for.
+#[derive(Debug)]
+pub enum Run {
+    /// It is the service.
+    Service(Service),
+    /// It is the child of a service, and ends when this returns.
+    Child,
+    /// It is to fail, with [`FAILURE`], and has noted that it was there.
+    Fail,
+}
+
+/// The program as a service. Its locks are held until this is dropped.
+#[derive(Debug)]
+pub struct Service {
+    folder: PathBuf,
+    _lock: File,
+    child: Child,
+}
+
+/// Notes this run, and starts its child.
+///
+/// # Errors
+/// When the arguments are others than they must be, or the folder cannot be written to.
+pub fn begin() -> io::Result<Run> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [folder, way, ..] = arguments.as_slice() else { return Err(usage()) };
+    let folder = PathBuf::from(folder);
+    if way == "child" || way == "stubborn-child" {
+        return be_child(&folder, way).map(|()| Run::Child);
+    }
+    let way = Way::of(way).ok_or_else(usage)?;
+    let child = match way {
+        Way::Fail => None,
+        Way::Work => Some("child"),
+        Way::WorkWithStubbornChild => Some("stubborn-child"),
+    };
+    let lock = claim(&folder, MAIN_LOCK)?;
+    let child = child.map(|way| start_child(&folder, way)).transpose()?;
+    let run = json!({
+        "pid": std::process::id(),
+        "arguments": arguments,
+        "environment": env::vars().collect::<BTreeMap<String, String>>(),
+        "directory": env::current_dir()?,
+    });
+    append(&folder.join(RUNS), &run.to_string())?;
+    Ok(child.map_or(Run::Fail, |child| Run::Service(Service { folder, _lock: lock, child })))
+}
+
+impl Service {
+    /// Notes what it was told.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note(&self, what: &str) -> io::Result<()> {
+        append(&self.folder.join(TOLD), what)
+    }
+
+    /// Notes that it was told to stop, and lets its child end, if it is one that does.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or the child cannot be waited for.
+    pub fn stop(mut self, way: Way) -> io::Result<()> {
+        self.note("stop")?;
+        drop(self.child.stdin.take());
+        if way == Way::Work {
+            self.child.wait()?;
+        }
+        Ok(())
+    }
+}
+
+/// The way a service was told, from its arguments.
+#[must_use]
+pub fn way() -> Option<Way> {
+    env::args().nth(2).and_then(|way| Way::of(&way))
+}
+
+/// The child says that it is there, so that its lock is held before the service notes its run.
+fn start_child(folder: &Path, way: &str) -> io::Result<Child> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg(folder).arg(way).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let mut said = [0];
+    child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?.read_exact(&mut said)?;
+    Ok(child)
+}
+
+fn be_child(folder: &Path, way: &str) -> io::Result<()> {
+    // The child of a service that was killed may need a moment to see it.
+    let lock = open(folder, CHILD_LOCK)?;
+    lock.lock()?;
+    io::stdout().write_all(b".")?;
+    io::stdout().flush()?;
+    if way == "stubborn-child" {
+        std::thread::sleep(STAY);
+        return Ok(());
+    }
+    // Nothing is ever written to it: it ends with whoever holds the other end.
+    io::copy(&mut io::stdin(), &mut io::sink()).map(drop)
+}
+
+/// Locks a file of the folder. One that is locked is an error: there are two of what must be there once.
+fn claim(folder: &Path, name: &str) -> io::Result<File> {
+    let file = open(folder, name)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+fn open(folder: &Path, name: &str) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(folder.join(name))
+}
+
+/// In one piece, so that a reader sees whole lines.
+fn append(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(format!("{line}\n").as_bytes())
+}
+
+fn usage() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "life-cycle-sample FOLDER WAY [ARGUMENT…]")
+}
