@@ -107,6 +107,10 @@ pub(crate) struct Definition {
     /// Set a placeholder (NAME=value) or a value of the definition (service.web.user=shop); may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+
+    /// Only this service of it, and what it needs; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
 }
 
 /// What a guard left.
@@ -211,7 +215,7 @@ pub(crate) struct Check {
     pub strict: bool,
 
     /// Explain a rule, such as M012; without a code, list them all.
-    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["file", "profile", "set", "strict"])]
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["file", "profile", "set", "only", "strict"])]
     pub explain: Option<String>,
 }
 

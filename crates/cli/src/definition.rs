@@ -50,6 +50,7 @@ pub(crate) fn source(arguments: &Definition) -> Result<DefinitionSource, Failure
         profile: arguments.profile.clone(),
         settings: arguments.set.clone(),
         environment: environment(),
+        only: arguments.only.clone(),
     })
 }
 

@@ -21,6 +21,7 @@ pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
         profile: None,
         settings: run.set.iter().map(|setting| format!("service.{}.{setting}", quoted(&name))).collect(),
         environment: environment(),
+        only: Vec::new(),
     };
     let plan = load_plan(&source, MachineErrors::Refuse)?;
     foreground::guard(source, plan, EndWhen::AtRest, TapScope::All)
@@ -90,6 +91,7 @@ mod tests {
             profile: None,
             settings: Vec::new(),
             environment: [("PATH".to_owned(), "/bin".to_owned())].into(),
+            only: Vec::new(),
         };
         let loaded = source.load().unwrap();
         let plan = loaded.plan.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
