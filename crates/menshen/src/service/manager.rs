@@ -200,6 +200,12 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// When the manager cannot be reached. A service it does not know is no error but [`State::NotInstalled`].
     fn status(&self, name: &ServiceName) -> Result<Status, ManagerError>;
 
+    /// What somebody who installs a service should know of this machine, if anything: that a user's services end with the last
+    /// session, say.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
     /// What installing would do, shown as it would be done.
     ///
     /// # Errors
