@@ -6,12 +6,13 @@ use super::Finding;
 use crate::shell::{cargo, read};
 
 /// Who may know whom. What is not here must not be.
-const ARROWS: [(&str, &[&str]); 12] = [
-    ("menshen", &[]),
+const ARROWS: [(&str, &[&str]); 13] = [
+    ("menshen", &["menshen-scm"]),
     ("menshen-plan", &[]),
     ("menshen-core", &["menshen-plan"]),
     ("menshen-sim", &["menshen-core", "menshen-plan"]),
     ("menshen-os", &[]),
+    ("menshen-scm", &[]),
     ("menshen-api", &[]),
     ("menshen-guard", &["menshen-plan", "menshen-core", "menshen-os", "menshen-api", "menshen"]),
     ("menshen-cli", &["menshen", "menshen-guard", "menshen-api", "menshen-sim", "menshen-plan", "menshen-os"]),
