@@ -4,10 +4,11 @@
 //!   manager can drop one silently. [`name`]: what services may be called.
 //! - [`manager`]: what every service manager can do. [`plan`]: what it would do to install or uninstall a service, step by
 //!   step; `carry_out` does it, whole or not at all.
-//! - [`managers`]: the service managers, one file each.
+//! - [`managers`]: the service managers, one file each. [`detect`]: which of them a machine has.
 //! - [`runtime`]: being a service, whoever started the program.
 
 mod carry_out;
+pub mod detect;
 pub mod manager;
 pub mod managers;
 pub mod name;

@@ -70,7 +70,7 @@ pub const ALL: &[Abilities] = &[
     Abilities {
         kind: ManagerKind::Systemd,
         protocol: Protocol::None,
-        pause: Pause::Cannot,
+        pause: Pause::Can,
         tree: Tree::EndedByManager,
         failed_as: &[State::Backoff, State::Failed],
         places: &[

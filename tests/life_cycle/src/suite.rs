@@ -37,7 +37,7 @@ const STEPS: &[(&str, StepFunction)] = &[
     ("a stop is over when its tree is empty", stop),
     ("a program that fails at once is shown as failed", failing_program),
     ("enabling and disabling is seen in its status", enable_and_disable),
-    ("it is stopped and uninstalled", uninstall),
+    ("it is stopped and uninstalled, even when it is paused", uninstall),
     ("nothing is left behind", nothing_is_left),
 ];
 
@@ -379,6 +379,10 @@ fn uninstall(world: &World<'_>) -> Came {
     let runs = world.runs()?;
     world.act(Verb::Start)?;
     world.await_running(&world.sample.await_run(runs + 1)?)?;
+    if world.abilities.pause == Pause::Can {
+        world.act(Verb::Pause)?;
+        world.expect_state(State::Paused)?;
+    }
     world.manager.uninstall(&world.sample.name).map_err(told)?;
     world.expect_tree_gone()?;
     nothing_is_there(world)

@@ -51,8 +51,8 @@ pub(super) fn differences(plan: &Plan, compare: Compare<'_>) -> Result<Vec<Diffe
             differs.then(|| Difference { what: what.display().to_string(), installed, wanted })
         };
         match step {
-            // It comes and goes with what is in it.
-            Step::Folder { .. } => {}
+            // They come and go with what is in them.
+            Step::Folder { .. } | Step::NoEmptyFolder { .. } => {}
             Step::File { path, content, .. } => {
                 differences.extend(difference(path, text_of(path)?, Some(content.clone())));
             }
@@ -76,6 +76,8 @@ enum Back {
     File { path: PathBuf, before: Before },
     /// A folder that was made is removed.
     Folder(PathBuf),
+    /// An empty folder that was removed is made again.
+    Emptied { path: PathBuf, mode: u32 },
     /// A folder that was removed, and waits under another name until everything is done.
     Kept { path: PathBuf, aside: PathBuf },
     /// The manager is told otherwise.
@@ -97,6 +99,7 @@ fn one(step: &Step, tell: Tell<'_>, compare: Compare<'_>) -> Result<Option<Back>
         Step::Link { path, target } => link(path, target),
         Step::NoFile { path, ownership } => remove(path, *ownership),
         Step::NoFolder { path } => set_aside(path),
+        Step::NoEmptyFolder { path } => remove_empty(path),
         Step::Call { call, undo } => {
             if compare(call)?.is_empty() {
                 return Ok(None);
@@ -161,6 +164,19 @@ fn set_aside(path: &Path) -> Result<Option<Back>, ManagerError> {
     Ok(Some(Back::Kept { path: path.to_owned(), aside }))
 }
 
+fn remove_empty(path: &Path) -> Result<Option<Back>, ManagerError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        found => found.map_err(failed("reading", path))?,
+    };
+    match fs::remove_dir(path) {
+        Ok(()) => Ok(Some(Back::Emptied { path: path.to_owned(), mode: permissions::of(&metadata) })),
+        // Somebody needs it.
+        Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(failed("removing", path)(error)),
+    }
+}
+
 fn hold_ours(path: &Path, before: &Before, ownership: Ownership) -> Result<(), ManagerError> {
     let is_ours = match (before, ownership) {
         (Before::Nothing, _) | (_, Ownership::ByPlace) => true,
@@ -191,6 +207,9 @@ fn put_back(back: Back, tell: Tell<'_>) -> Result<(), String> {
     };
     match back {
         Back::Folder(path) => fs::remove_dir(&path).map_err(told(&path)),
+        Back::Emptied { path, mode } => {
+            fs::create_dir(&path).and_then(|()| permissions::set(&path, mode)).map_err(told(&path))
+        }
         Back::File { path, before: Before::Nothing } => fs::remove_file(&path).map_err(told(&path)),
         Back::File { path, before: Before::File { content, mode } } => {
             replace(&path, &content, mode).map_err(told(&path))
@@ -363,6 +382,24 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.path().join("web/run")).unwrap(), "x");
         Told::refusing("").carry_out(&plan).unwrap();
         assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_folder_goes_only_when_nobody_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (needed, empty) = (folder.path().join("needed"), folder.path().join("empty"));
+        fs::create_dir(&needed).unwrap();
+        fs::create_dir(&empty).unwrap();
+        fs::write(needed.join("x"), "x").unwrap();
+        let none = [&needed, &empty].map(|path| Step::NoEmptyFolder { path: path.clone() });
+        let steps = none.into_iter().chain([Step::call(Call::command("forget", &[]))]).collect();
+        let plan = Plan { steps, after_undo: vec![] };
+        Told::refusing("forget").carry_out(&plan).unwrap_err();
+        assert_eq!(names(folder.path()), ["empty", "needed"]);
+        let manager = Told::refusing("");
+        assert_eq!(manager.carry_out(&plan).unwrap(), Outcome::Changed);
+        assert_eq!(names(folder.path()), ["needed"]);
+        assert_eq!(manager.carry_out(&plan).unwrap(), Outcome::Unchanged);
     }
 
     #[test]

@@ -12,10 +12,10 @@ use super::manager::{ManagerError, ManagerKind, Scope, ServiceManager};
 ///
 /// # Errors
 /// When this operating system has no such manager, or the manager keeps no services of users.
-pub fn of(kind: ManagerKind, _scope: Scope) -> Result<Box<dyn ServiceManager>, ManagerError> {
+pub fn of(kind: ManagerKind, scope: Scope) -> Result<Box<dyn ServiceManager>, ManagerError> {
     match kind {
-        ManagerKind::Systemd
-        | ManagerKind::Scm
+        ManagerKind::Systemd => Ok(Box::new(systemd::Systemd::found(scope)?)),
+        ManagerKind::Scm
         | ManagerKind::Launchd
         | ManagerKind::OpenRc
         | ManagerKind::SysV

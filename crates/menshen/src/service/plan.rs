@@ -62,6 +62,11 @@ pub enum Step {
         /// Where.
         path: PathBuf,
     },
+    /// There is no folder unless something is in it.
+    NoEmptyFolder {
+        /// Where.
+        path: PathBuf,
+    },
     /// The manager has been told something.
     Call {
         /// What.
@@ -103,6 +108,15 @@ impl Call {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         Self::Command { program: program.to_owned(), arguments }
     }
+
+    /// The program and its arguments, where it is one.
+    #[must_use]
+    pub fn as_command(&self) -> Option<(&str, &[String])> {
+        match self {
+            Self::Command { program, arguments } => Some((program, arguments)),
+            Self::Systemd(_) | Self::Scm(_) => None,
+        }
+    }
 }
 
 impl Step {
@@ -110,6 +124,12 @@ impl Step {
     #[must_use]
     pub fn file(path: impl Into<PathBuf>, mode: u32, content: impl Into<String>) -> Self {
         Self::File { path: path.into(), mode, content: content.into(), ownership: Ownership::Marked }
+    }
+
+    /// A folder that others can read.
+    #[must_use]
+    pub fn folder(path: impl Into<PathBuf>) -> Self {
+        Self::Folder { path: path.into(), mode: 0o755 }
     }
 
     /// Something the manager is told that needs no undoing.
@@ -131,6 +151,7 @@ impl fmt::Display for Step {
             Self::Link { path, target } => write!(formatter, "link {} to {}", path.display(), target.display()),
             Self::NoFile { path, ownership: _ } => write!(formatter, "remove {}", path.display()),
             Self::NoFolder { path } => write!(formatter, "remove the folder {}", path.display()),
+            Self::NoEmptyFolder { path } => write!(formatter, "remove the folder {} if it is empty", path.display()),
             Self::Call { call, undo: _ } => call.fmt(formatter),
         }
     }
