@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use menshen_plan::import::Kind;
 
 /// Guards programs: starts them in order, checks their health, restarts them, keeps their logs.
 #[derive(Debug, Parser)]
@@ -50,6 +51,11 @@ pub(crate) enum Command {
     Check(Check),
     /// Print the merged, expanded definition and where each value came from.
     Config(Config),
+    /// Make a definition of what another supervisor reads, and tell what has no equivalent.
+    ///
+    /// systemd units (with their drop-ins), a supervisord.conf, WinSW's XML, a service of nssm (`reg export` or `nssm dump`), a pm2
+    /// ecosystem file, or a Procfile. Several files of one kind become one definition.
+    Import(Import),
     /// Print the JSON Schema of a definition, for editors.
     Schema,
     /// Have the guard read its definition again; says what each change costs.
@@ -234,6 +240,51 @@ pub(crate) enum CheckFormat {
 pub(crate) struct Config {
     #[command(flatten)]
     pub definition: Definition,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// What to import: files, or `-` for standard input.
+    #[arg(value_name = "SOURCE", required = true, value_hint = ValueHint::FilePath)]
+    pub sources: Vec<PathBuf>,
+
+    /// What they are. Without it, their names and what is in them tell.
+    #[arg(long, value_name = "KIND")]
+    pub from: Option<ImportKind>,
+
+    /// Write the definition to this file, which must not be there yet. Without it, to standard output.
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
+/// What can be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportKind {
+    /// systemd units.
+    Systemd,
+    /// A supervisord.conf.
+    Supervisord,
+    /// WinSW's XML.
+    Winsw,
+    /// A service of nssm, exported or dumped.
+    Nssm,
+    /// A pm2 ecosystem file.
+    Pm2,
+    /// A Procfile.
+    Procfile,
+}
+
+impl From<ImportKind> for Kind {
+    fn from(kind: ImportKind) -> Self {
+        match kind {
+            ImportKind::Systemd => Self::Systemd,
+            ImportKind::Supervisord => Self::Supervisord,
+            ImportKind::Winsw => Self::Winsw,
+            ImportKind::Nssm => Self::Nssm,
+            ImportKind::Pm2 => Self::Pm2,
+            ImportKind::Procfile => Self::Procfile,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

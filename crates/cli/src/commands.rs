@@ -7,6 +7,7 @@ mod down;
 mod events;
 mod foreground;
 mod hold;
+mod import;
 mod logs;
 mod manual;
 mod reload;
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Down(down) => down::down(arguments, down),
         Command::Check(check) => check::check(arguments, check),
         Command::Config(config) => config::config(arguments, config),
+        Command::Import(import) => import::import(arguments, import),
         Command::Schema => {
             output::json(&menshen_plan::schema::schema());
             Ok(Exit::Done)

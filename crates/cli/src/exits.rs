@@ -31,6 +31,7 @@ fn of(command: &str) -> Vec<Exit> {
         "check" => vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused],
         "config" => vec![Exit::Done, Exit::Usage, Exit::Refused],
         "schema" | "completions" => vec![Exit::Done, Exit::Usage],
+        "import" => vec![Exit::Done, Exit::Failed, Exit::Usage],
         "man" => vec![Exit::Done, Exit::Failed, Exit::Usage],
         "down" | "upgrade" => speaks(&[]),
         "reload" => speaks(&[Exit::Refused]),
