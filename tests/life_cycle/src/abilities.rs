@@ -69,7 +69,7 @@ impl Abilities {
 pub const ALL: &[Abilities] = &[
     Abilities {
         kind: ManagerKind::Systemd,
-        protocol: Protocol::None,
+        protocol: Protocol::Native,
         pause: Pause::Can,
         tree: Tree::EndedByManager,
         failed_as: &[State::Backoff, State::Failed],

@@ -37,6 +37,10 @@ pub enum Way {
     WorkWithStubbornChild,
     /// It fails at once.
     Fail,
+    /// It never says that it is ready.
+    NeverReady,
+    /// It says that it is ready, and never again that it is well.
+    Silent,
 }
 
 impl Way {
@@ -47,11 +51,14 @@ impl Way {
             Self::Work => "work",
             Self::WorkWithStubbornChild => "work-with-stubborn-child",
             Self::Fail => "fail",
+            Self::NeverReady => "never-ready",
+            Self::Silent => "silent",
         }
     }
 
     fn of(text: &str) -> Option<Self> {
-        [Self::Work, Self::WorkWithStubbornChild, Self::Fail].into_iter().find(|way| way.as_str() == text)
+        let all = [Self::Work, Self::WorkWithStubbornChild, Self::Fail, Self::NeverReady, Self::Silent];
+        all.into_iter().find(|way| way.as_str() == text)
     }
 }
 
@@ -59,19 +66,19 @@ impl Way {
 #[derive(Debug)]
 pub enum Run {
     /// It is the service.
-    Service(Service),
-    /// It is the child of a service, and ends when this returns.
+    Service(Notes),
+    /// It is the child of a service, and has ended.
     Child,
-    /// It is to fail, with [`FAILURE`], and has noted that it was there.
-    Fail,
 }
 
-/// The program as a service. Its locks are held until this is dropped.
+/// What a service notes of itself. Its lock is held until this is dropped.
 #[derive(Debug)]
-pub struct Service {
+pub struct Notes {
+    /// What it does.
+    pub way: Way,
     folder: PathBuf,
     _lock: File,
-    child: Child,
+    child: Option<Child>,
 }
 
 /// Notes this run, and starts its child.
@@ -87,7 +94,7 @@ pub fn begin() -> io::Result<Run> {
     }
     let way = Way::of(way).ok_or_else(usage)?;
     let child = match way {
-        Way::Fail => None,
+        Way::Fail | Way::NeverReady | Way::Silent => None,
         Way::Work => Some("child"),
         Way::WorkWithStubbornChild => Some("stubborn-child"),
     };
@@ -100,36 +107,28 @@ pub fn begin() -> io::Result<Run> {
         "directory": env::current_dir()?,
     });
     append(&folder.join(RUNS), &run.to_string())?;
-    Ok(child.map_or(Run::Fail, |child| Run::Service(Service { folder, _lock: lock, child })))
+    Ok(Run::Service(Notes { way, folder, _lock: lock, child }))
 }
 
-impl Service {
+impl Notes {
     /// Notes what it was told.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn note(&self, what: &str) -> io::Result<()> {
+    pub fn told(&self, what: &str) -> io::Result<()> {
         append(&self.folder.join(TOLD), what)
     }
 
-    /// Notes that it was told to stop, and lets its child end, if it is one that does.
+    /// Notes that it was told to stop, and waits for its child, if it is one that ends with it.
     ///
     /// # Errors
     /// When the file cannot be written, or the child cannot be waited for.
-    pub fn stop(mut self, way: Way) -> io::Result<()> {
-        self.note("stop")?;
-        drop(self.child.stdin.take());
-        if way == Way::Work {
-            self.child.wait()?;
-        }
-        Ok(())
+    pub fn stop(mut self) -> io::Result<()> {
+        self.told("stop")?;
+        let Some(child) = &mut self.child else { return Ok(()) };
+        drop(child.stdin.take());
+        if self.way == Way::Work { child.wait().map(drop) } else { Ok(()) }
     }
-}
-
-/// The way a service was told, from its arguments.
-#[must_use]
-pub fn way() -> Option<Way> {
-    env::args().nth(2).and_then(|way| Way::of(&way))
 }
 
 /// The child says that it is there, so that its lock is held before the service notes its run.

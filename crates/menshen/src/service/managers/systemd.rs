@@ -169,6 +169,13 @@ impl ServiceManager for Systemd {
         self.scope
     }
 
+    fn hint(&self) -> Option<String> {
+        match self.scope {
+            Scope::System => None,
+            Scope::User => linger::trouble(&linger::ThisMachine).map(|trouble| trouble.to_string()),
+        }
+    }
+
     fn honours(&self, option: RegistrationOption) -> Result<(), &'static str> {
         values::honours(option, self.scope, self.version)
     }

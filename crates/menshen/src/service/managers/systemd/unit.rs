@@ -265,5 +265,9 @@ fn surroundings(registration: &Registration, unit: &mut Unit) {
 
 /// A time as systemd takes it, to the microsecond.
 fn seconds(time: Duration) -> String {
-    if time.subsec_micros() == 0 { format!("{}s", time.as_secs()) } else { format!("{}us", time.as_micros()) }
+    match time.as_micros() {
+        micros if micros % 1_000_000 == 0 => format!("{}s", micros / 1_000_000),
+        micros if micros % 1000 == 0 => format!("{}ms", micros / 1000),
+        micros => format!("{micros}us"),
+    }
 }
