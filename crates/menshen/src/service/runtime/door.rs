@@ -77,6 +77,12 @@ pub(super) trait Door: fmt::Debug + Send + Sync + 'static {
     /// How often the manager wants to hear that the service is well.
     fn watchdog(&self) -> Option<Duration>;
 
+    /// How long a stop may take by what the service was registered with, where only the service itself can see to it. Without
+    /// it the author's limit counts.
+    fn stop_timeout(&self) -> Option<Duration> {
+        None
+    }
+
     /// From now on what the manager asks is sent there. It is called once, within the runtime.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ pub(super) fn live<S: Service>(service: S, manner: &Manner, door: Arc<dyn Door>)
 
 /// The same, in a runtime that is there.
 pub(super) async fn run<S: Service>(service: S, manner: &Manner, door: Arc<dyn Door>) -> Ended {
+    let stop_timeout = door.stop_timeout().unwrap_or(manner.stop_timeout);
+    let manner = &Manner { stop_timeout, ..manner.clone() };
     let handle = Handle::new(Arc::clone(&door));
     let (asked, mut from_manager) = mpsc::channel(ASKED_MAX);
     let (to_service, for_service) = mpsc::channel(ASKED_MAX);

@@ -1,5 +1,8 @@
 //! Signals come in; what the service says goes out by systemd's protocol, where somebody listens.
 
+#[path = "unix/facts.rs"]
+mod facts;
+
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -10,14 +13,15 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use self::facts::Facts;
 use super::door::{Ability, Asked, Door, Ended, Report};
-use super::origin::{self, Facts, Origin};
+use super::origin::Origin;
 use super::request::StopReason;
 use crate::service::name::ServiceName;
 
 /// Lives a life behind a door, and says how it ended.
 pub(super) fn open(_name: &ServiceName, life: impl FnOnce(Arc<dyn Door>) -> Ended + Send + 'static) -> ExitCode {
-    let door = Unix { origin: origin::of(&facts()) };
+    let door = Unix { origin: facts::of(&found()) };
     life(Arc::new(door)).into()
 }
 
@@ -27,7 +31,7 @@ pub(super) fn complain(why: &str) {
     let _ = writeln!(io::stderr(), "error: {why}");
 }
 
-fn facts() -> Facts {
+fn found() -> Facts {
     let variable = |name: &str| std::env::var(name).ok();
     let parent = std::os::unix::process::parent_id();
     // Only Linux has such a file; elsewhere there is no systemd either.
