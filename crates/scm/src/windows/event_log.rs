@@ -1,8 +1,6 @@
 //! The log of events of Windows.
 //!
-//! What is shown of an event is a text of its source's message file, in which the event's own text stands for `%1`. Windows has
-//! a program for making events by hand, `EventCreate.exe`, whose messages 1 to 1000 are `%1` and nothing else; it is the
-//! message file of our sources, so that no program needs one of its own.
+//! What is shown of an event is a text of its source's message file, in which the event's own text stands for `%1`.
 
 use std::io;
 use std::ptr;
@@ -18,7 +16,6 @@ use crate::registry::{found, opened};
 use crate::text::wide;
 
 const SOURCES: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Application";
-const MESSAGE_FILE: &str = r"%SystemRoot%\System32\EventCreate.exe";
 const MESSAGE_FILE_VALUE: &str = "EventMessageFile";
 const TYPES_VALUE: &str = "TypesSupported";
 /// The longest text an event may have, in UTF-16 units.
@@ -35,7 +32,8 @@ pub enum Level {
     Information,
 }
 
-/// What an event is, for whoever filters by it. Each has one of the numbers that the message file knows.
+/// What an event is, for whoever filters by it: one of the numbers that Windows' own message file for events made by hand
+/// (`EventCreate.exe`) knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id(u16);
 
@@ -62,22 +60,14 @@ pub fn message_file(source: &str) -> io::Result<Option<String>> {
     key.map_or(Ok(None), |key| found(key.get_string(MESSAGE_FILE_VALUE)))
 }
 
-/// Whether a source is registered as we do it.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn is_ours(source: &str) -> io::Result<bool> {
-    Ok(message_file(source)?.is_some_and(|file| file.eq_ignore_ascii_case(MESSAGE_FILE)))
-}
-
-/// Registers a source.
+/// Registers a source with a message file, whose path may have variables.
 ///
 /// # Errors
 /// When whoever asks may not do this.
-pub fn register(source: &str) -> io::Result<()> {
+pub fn register(source: &str, message_file: &str) -> io::Result<()> {
     let key = opened(&path_of(source))?;
     let all = EVENTLOG_ERROR_TYPE | EVENTLOG_WARNING_TYPE | EVENTLOG_INFORMATION_TYPE;
-    key.set_expand_string(MESSAGE_FILE_VALUE, MESSAGE_FILE).map_err(crate::registry::told)?;
+    key.set_expand_string(MESSAGE_FILE_VALUE, message_file).map_err(crate::registry::told)?;
     key.set_u32(TYPES_VALUE, all.into()).map_err(crate::registry::told)
 }
 

@@ -64,7 +64,8 @@ pub(crate) fn read_delay(service: &Handle, settings: &mut Settings) -> io::Resul
     Ok(())
 }
 
-fn read_failures(service: &Handle, settings: &mut Settings) -> io::Result<()> {
+/// What happens when it fails.
+pub(crate) fn read_failures(service: &Handle, settings: &mut Settings) -> io::Result<()> {
     if let Some(raw) = query::<SERVICE_FAILURE_ACTIONSW>(service, SERVICE_CONFIG_FAILURE_ACTIONS)? {
         let head = raw.head();
         let actions: Vec<SC_ACTION> = (0..head.cActions as usize)

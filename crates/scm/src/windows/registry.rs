@@ -43,7 +43,10 @@ pub(crate) fn set_environment(service: &str, variables: &[String]) -> io::Result
 }
 
 /// Gives a service what it reads itself.
-pub(crate) fn set_parameter(service: &str, parameter: &Parameter) -> io::Result<()> {
+///
+/// # Errors
+/// When whoever asks may not do this.
+pub fn set_parameter(service: &str, parameter: &Parameter) -> io::Result<()> {
     let key = opened(&format!(r"{}\{PARAMETERS}", path_of(service)))?;
     match &parameter.value {
         Some(value) => key.set_string(parameter.name, value).map_err(told),

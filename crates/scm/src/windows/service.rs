@@ -19,7 +19,7 @@ use crate::levels;
 use crate::manager::{Handle, is};
 use crate::registry;
 use crate::security::{self, Descriptor};
-use crate::settings::{Settings, Start};
+use crate::settings::{Failures, Settings, Start};
 use crate::text::{text, texts, wide, wide_list};
 
 /// A service that is open.
@@ -138,14 +138,39 @@ impl Service {
         Ok(settings.start)
     }
 
-    /// Whom it runs as, and nothing else of it.
+    /// What happens when it fails, and nothing else of it. A manager that does not tell does nothing.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn account(&self) -> io::Result<String> {
+    pub fn failures(&self) -> io::Result<Failures> {
         let mut settings = Settings::new(String::new(), String::new());
-        self.read_base(&mut settings)?;
-        Ok(settings.account)
+        levels::read_failures(&self.handle, &mut settings)?;
+        Ok(settings.failures)
+    }
+
+    /// Changes when it is started, and nothing else of it. An automatic start stays a delayed one if it was.
+    ///
+    /// # Errors
+    /// When Windows refuses.
+    pub fn set_start(&self, start: Start) -> io::Result<()> {
+        let (same, number) = (ptr::null(), start_number(start));
+        // SAFETY: the handle is open; null changes nothing.
+        let done = unsafe {
+            ChangeServiceConfigW(
+                self.handle.raw(),
+                SERVICE_NO_CHANGE,
+                number,
+                SERVICE_NO_CHANGE,
+                same,
+                same,
+                ptr::null_mut(),
+                same,
+                same,
+                same,
+                same,
+            )
+        };
+        succeeded(done)
     }
 
     /// How it is.
