@@ -57,7 +57,7 @@ fn definition(run: &Run, name: &str) -> String {
 }
 
 /// A TOML text; JSON's escapes are a subset of TOML's but for DEL.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default().replace('\u{7f}', "\\u007f")
 }
 
