@@ -5,10 +5,15 @@
 //! - [`manager`]: what every service manager can do. [`plan`]: what it would do to install or uninstall a service, step by
 //!   step; `carry_out` does it, whole or not at all.
 //! - [`managers`]: the service managers, one file each. [`detect`]: which of them a machine has.
-//! - [`runtime`]: being a service, whoever started the program.
+//! - [`runtime`]: being a service, whoever started the program. `log`: where its events go.
+//! - `command`: the service's own subcommands.
 
 mod carry_out;
+#[cfg(feature = "command")]
+pub mod command;
 pub mod detect;
+#[cfg(feature = "log")]
+pub mod log;
 pub mod manager;
 pub mod managers;
 pub mod name;
@@ -20,6 +25,8 @@ pub mod runtime;
 pub mod status;
 
 pub use carry_out::Outcome;
+#[cfg(feature = "command")]
+pub use command::Command;
 pub use manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 pub use name::ServiceName;
 pub use options::RegistrationOption;

@@ -116,6 +116,22 @@ pub enum Account {
     GroupManaged(String),
 }
 
+impl Account {
+    /// An account as people write it: a user, or one of Windows' own, such as `LocalService`, `NT SERVICE\web` and `DOMAIN\web$`.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        let lower = text.to_ascii_lowercase();
+        match lower.strip_prefix("nt authority\\").unwrap_or(&lower) {
+            "localsystem" | "system" => Self::Manager,
+            "localservice" => Self::LocalService,
+            "networkservice" => Self::NetworkService,
+            _ if lower.starts_with("nt service\\") => Self::Virtual,
+            _ if text.ends_with('$') && text.contains('\\') => Self::GroupManaged(text.to_owned()),
+            _ => Self::User { name: text.to_owned(), group: None, password: None },
+        }
+    }
+}
+
 /// What nobody should see.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -313,4 +329,27 @@ pub enum Trigger {
     DomainJoin,
     /// A device of this class arrives: the class's GUID.
     DeviceArrival(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_of_windows_have_their_own_names() {
+        let user = |name: &str| Account::User { name: name.to_owned(), group: None, password: None };
+        let table = [
+            ("shop", user("shop")),
+            (".\\shop", user(".\\shop")),
+            ("LocalSystem", Account::Manager),
+            ("NT AUTHORITY\\LocalService", Account::LocalService),
+            ("networkservice", Account::NetworkService),
+            ("NT SERVICE\\web", Account::Virtual),
+            ("SHOP\\web$", Account::GroupManaged("SHOP\\web$".to_owned())),
+            ("web$", user("web$")),
+        ];
+        for (text, account) in table {
+            assert_eq!(Account::named(text), account, "{text}");
+        }
+    }
 }

@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use super::author::{ExitCode, Failure, Service};
 use super::context::{Context, Handle, StopAt};
 use super::door::{ASKED_MAX, Ability, Asked, Door, Ended, Report};
+use super::origin::Origin;
 use super::request::StopReason;
+use crate::service::name::ServiceName;
 
 /// How a service lives.
 #[derive(Debug, Clone)]
@@ -18,10 +20,25 @@ pub(super) struct Manner {
     pub abilities: Vec<Ability>,
     /// How long a stop may take.
     pub stop_timeout: Duration,
+    /// Who decides where its events go.
+    pub logging: Logging,
+}
+
+/// Who decides where a service's events go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Logging {
+    /// The author.
+    Authors,
+    /// The runtime: to the log of whoever started the service.
+    #[cfg(feature = "log")]
+    Native,
 }
 
 /// Runs a service until it ends, with a runtime of its own.
-pub(super) fn live<S: Service>(service: S, manner: &Manner, door: Arc<dyn Door>) -> Ended {
+pub(super) fn live<S: Service>(name: &ServiceName, service: S, manner: &Manner, door: Arc<dyn Door>) -> Ended {
+    if let Err(why) = begin_logging(name, manner.logging, door.origin()) {
+        return failed(&Handle::new(door), &why, 1);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&Handle::new(door), &format!("no runtime could be started: {error}"), 1),
@@ -90,8 +107,33 @@ fn told(handle: &Handle, ended: Result<Result<(), Failure>, tokio::task::JoinErr
 
 fn failed(handle: &Handle, why: &str, code: u8) -> Ended {
     handle.status(why);
-    super::platform::complain(why);
+    complain(why);
     Ended::Failed(code)
+}
+
+/// Without a log there is stderr.
+#[cfg(not(feature = "log"))]
+fn complain(why: &str) {
+    super::platform::complain(why);
+}
+
+/// In the service's own log, if there is one.
+#[cfg(feature = "log")]
+fn complain(why: &str) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!("{why}");
+    } else {
+        super::platform::complain(why);
+    }
+}
+
+#[cfg_attr(not(feature = "log"), expect(unused_variables, reason = "there is no log to begin"))]
+fn begin_logging(name: &ServiceName, logging: Logging, origin: Origin) -> Result<(), String> {
+    match logging {
+        Logging::Authors => Ok(()),
+        #[cfg(feature = "log")]
+        Logging::Native => crate::service::log::begin(name, origin).map_err(|error| chain(&error)),
+    }
 }
 
 /// An error with everything that led to it.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::author::Service;
 use super::door::Ability;
-use super::life::{self, Manner};
+use super::life::{self, Logging, Manner};
 use super::platform;
 use crate::service::name::ServiceName;
+use crate::service::registration::Registration;
 
 /// How long a stop may take unless the author says otherwise.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,13 +33,19 @@ pub fn main<S: Service>(name: &str, service: S) -> ExitCode {
 pub struct Main {
     name: ServiceName,
     manner: Manner,
+    shape: fn(&mut Registration),
 }
 
 impl Main {
     /// A service of this name that can be stopped, and cannot be paused or reloaded.
     #[must_use]
     pub const fn new(name: ServiceName) -> Self {
-        Self { name, manner: Manner { abilities: Vec::new(), stop_timeout: STOP_TIMEOUT } }
+        let nothing = |_: &mut Registration| {};
+        Self {
+            name,
+            shape: nothing,
+            manner: Manner { abilities: Vec::new(), stop_timeout: STOP_TIMEOUT, logging: Logging::Authors },
+        }
     }
 
     /// It can read its configuration again: the service is asked with
@@ -74,6 +81,44 @@ impl Main {
         self
     }
 
+    /// Its `tracing` events go to the log of whoever started it: journald, the Event Log, or stderr; see
+    /// [`log`](crate::service::log). Without this the author decides.
+    #[cfg(feature = "log")]
+    #[must_use]
+    pub const fn logs(mut self) -> Self {
+        self.manner.logging = Logging::Native;
+        self
+    }
+
+    /// What its manager is to be told of it besides: what it is for, whom it runs as, what must have been started before. What
+    /// is asked for here the manager honours, or `install` fails and names it.
+    #[must_use]
+    pub const fn registered(mut self, shape: fn(&mut Registration)) -> Self {
+        self.shape = shape;
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &ServiceName {
+        &self.name
+    }
+
+    #[cfg(feature = "command")]
+    pub(in super::super) const fn stop_timeout(&self) -> Duration {
+        self.manner.stop_timeout
+    }
+
+    #[cfg(feature = "command")]
+    pub(in super::super) fn is_reloaded(&self) -> bool {
+        self.manner.abilities.contains(&Ability::Reload)
+    }
+
+    #[cfg(feature = "command")]
+    pub(in super::super) fn shape(&self, registration: &mut Registration) {
+        (self.shape)(registration);
+    }
+
     pub(super) fn manner(&self) -> Manner {
         self.manner.clone()
     }
@@ -86,7 +131,7 @@ impl Main {
     /// Runs the service until it ends.
     #[must_use]
     pub fn run<S: Service>(self, service: S) -> ExitCode {
-        let manner = self.manner;
-        platform::open(&self.name, move |door| life::live(service, &manner, door))
+        let Self { name, manner, shape: _ } = self;
+        platform::open(&name.clone(), move |door| life::live(&name, service, &manner, door))
     }
 }
