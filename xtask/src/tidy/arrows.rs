@@ -6,7 +6,7 @@ use super::Finding;
 use crate::shell::{cargo, read};
 
 /// Who may know whom. What is not here must not be.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("menshen", &["menshen-scm"]),
     ("menshen-plan", &[]),
     ("menshen-core", &["menshen-plan"]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("menshen-api", &[]),
     ("menshen-guard", &["menshen-plan", "menshen-core", "menshen-os", "menshen-api", "menshen"]),
     ("menshen-cli", &["menshen", "menshen-guard", "menshen-api", "menshen-sim", "menshen-plan", "menshen-os"]),
+    ("menshen-greeter", &["menshen"]),
     ("menshen-shop", &[]),
     ("menshen-life-cycle", &["menshen"]),
     ("menshen-tests", &["menshen", "menshen-api", "menshen-os"]),
