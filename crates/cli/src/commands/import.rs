@@ -181,15 +181,30 @@ fn show_notes(notes: &[Note]) {
     };
     for group in notes.chunk_by(alike) {
         let Some(first) = group.first() else { continue };
-        let keys: Vec<String> = group.iter().map(|note| printable(&note.key)).collect();
+        let keys = keys_of(group);
         let kind = styled(format_args!("{}:", first.kind.as_str()), style(first.kind));
         let service = first.service.as_ref().map(|name| format!(" ({})", printable(name))).unwrap_or_default();
-        output::note(format_args!("{kind} {} {}{service}", printable(&first.place.to_string()), keys.join(", ")));
+        output::note(format_args!("{kind} {} {keys}{service}", printable(&first.place.to_string())));
         output::note(format_args!("  {}", printable(&first.message)));
         if let Some(help) = &first.help {
             output::note(format_args!("  {} {}", styled("help:", AnsiColor::Cyan.on_default()), printable(help)));
         }
     }
+}
+
+/// The keys of notes that are alike, each once; the section stands before the first.
+fn keys_of(group: &[Note]) -> String {
+    let mut keys: Vec<String> = Vec::new();
+    for note in group {
+        let key = printable(&note.key);
+        let section = keys.first().and_then(|first| first.split_once("] ")).map(|(section, _)| format!("{section}] "));
+        let key = section.and_then(|section| key.strip_prefix(&section)).unwrap_or(&key).to_owned();
+        let is_known = keys.first().is_some_and(|first| first.ends_with(&format!("] {key}"))) || keys.contains(&key);
+        if !is_known {
+            keys.push(key);
+        }
+    }
+    keys.join(", ")
 }
 
 fn style(kind: NoteKind) -> Style {
