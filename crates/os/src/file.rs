@@ -4,11 +4,14 @@
 #[path = "file/unix.rs"]
 mod platform;
 
+#[cfg(unix)]
+pub(crate) use platform::set_group_access;
+
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-pub use platform::{Lock, create_folder, look, set_group_access};
+pub use platform::{Lock, create_folder, look, open_private, program_names, read_exact_at, write_all_at};
 
 use crate::error::context;
 use crate::fail_point::{FailPoint, reach};

@@ -4,4 +4,4 @@
 #[path = "handover/linux.rs"]
 mod platform;
 
-pub use platform::{Keep, take, take_bytes};
+pub use platform::{Keep, Kept, myself, take, take_bytes, why_not};

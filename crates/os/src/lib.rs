@@ -38,6 +38,7 @@ mod clone3;
 mod hash;
 mod tree;
 
+pub use account::Identity;
 pub use event::{Exit, OsEvent, Token, TreeState};
-pub use program::{Identity, Input, Output, Place, Program};
+pub use program::{Input, Output, Place, Program};
 pub use system::{System, SystemConfig, Target, TreeMode, Waker};

@@ -7,5 +7,5 @@ mod platform;
 
 pub use platform::{
     Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, Spool,
-    open_program_end, step_back,
+    open_program_end, remove_pipe, step_back,
 };

@@ -6,6 +6,8 @@ mod platform;
 
 use std::path::{Path, PathBuf};
 
+pub use platform::from_bytes;
+
 /// The permission bits of the run folder: whoever has a role must be able to find the guards there are, and programs of any
 /// user their sockets; what they may do is decided at each guard's socket.
 pub const RUN_FOLDER_MODE: u32 = 0o755;

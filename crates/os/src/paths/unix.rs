@@ -1,8 +1,16 @@
 //! The folders of Linux (and of macOS, which has its own system folders).
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use super::Paths;
+
+/// The path whose encoded bytes (`OsStr::as_encoded_bytes`) these are; `None` if they are of none.
+#[must_use]
+pub fn from_bytes(bytes: &[u8]) -> Option<PathBuf> {
+    Some(OsStr::from_bytes(bytes).into())
+}
 
 pub(super) fn of_system() -> Paths {
     Paths {

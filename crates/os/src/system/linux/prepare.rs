@@ -12,9 +12,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::child::ExecFailure;
+use crate::account::Identity;
 use crate::error::context;
 use crate::output::Descriptor;
-use crate::program::{Identity, Input, Output, Program};
+use crate::program::{Input, Output, Program};
 use crate::tree::Mark;
 
 /// Where programs are searched when the environment has no `PATH`.

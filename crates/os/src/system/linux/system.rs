@@ -26,6 +26,7 @@ use super::{Adopted, Earlier, SystemConfig, Target};
 use crate::error::context;
 use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
+use crate::handover::Kept;
 use crate::holder::{Entered, HeldRun, Holder, Ledger, Taken};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
@@ -400,7 +401,7 @@ impl System {
 
     /// This guard ends and leaves what it guards to the next: what it closes from now on is held all the same. Returns the
     /// descriptor of the process that holds, for the next version to end it.
-    pub fn leave_to_holder(&mut self) -> Option<OwnedFd> {
+    pub fn leave_to_holder(&mut self) -> Option<Kept> {
         self.holder.take().map(Holder::keep_all)
     }
 
@@ -545,8 +546,8 @@ impl System {
 
     /// The notify socket under this token, to be kept for the next program.
     #[must_use]
-    pub fn socket(&self, token: Token) -> Option<BorrowedFd<'_>> {
-        self.sockets.get(&token).map(NotifySocket::as_fd)
+    pub fn socket(&self, token: Token) -> Option<&NotifySocket> {
+        self.sockets.get(&token)
     }
 
     /// Listens to it no longer.
