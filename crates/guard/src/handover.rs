@@ -199,7 +199,7 @@ pub(crate) fn environment(said: OsString) -> Vec<(OsString, OsString)> {
 /// manager says to the guard alone.
 pub fn own_environment() -> impl Iterator<Item = (OsString, OsString)> {
     let is_others = |name: &OsString| name != VARIABLE && VARIABLES.iter().all(|told| name != told);
-    std::env::vars_os().filter(move |(name, _)| is_others(name))
+    menshen_os::host::variables().filter(move |(name, _)| is_others(name))
 }
 
 /// What asks the next version.

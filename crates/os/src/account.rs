@@ -2,7 +2,10 @@
 
 #[cfg(unix)]
 #[path = "account/unix.rs"]
-mod platform;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "account/windows.rs"]
+pub(crate) mod platform;
 
 use thiserror::Error;
 

@@ -3,6 +3,9 @@
 #[cfg(unix)]
 #[path = "error/unix.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "error/windows.rs"]
+mod platform;
 
 use std::error::Error;
 use std::fmt;

@@ -2,12 +2,12 @@
 
 #[cfg(unix)]
 #[path = "file/unix.rs"]
-mod platform;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "file/windows.rs"]
+pub(crate) mod platform;
 
-#[cfg(unix)]
-pub(crate) use platform::set_group_access;
-
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -79,10 +79,8 @@ fn replace_by_renaming(path: &Path, content: &[u8], durability: Durability) -> i
     }
     written?;
     reach(FailPoint::RecordRenamed);
-    if durability == Durability::Power
-        && let Some(folder) = path.parent()
-    {
-        File::open(folder)?.sync_all()?;
+    if durability == Durability::Power {
+        platform::sync_name(path)?;
         reach(FailPoint::RecordFolderSynced);
     }
     Ok(())

@@ -12,9 +12,11 @@
 
 #[cfg(target_os = "linux")]
 #[path = "holder/linux.rs"]
-mod platform;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "holder/windows.rs"]
+pub(crate) mod platform;
 
-pub(crate) use platform::{Entered, Holder, Ledger, Row, Taken, take};
 pub use platform::{end_earlier, hold};
 
 /// A run of which the holder knows.

@@ -36,7 +36,10 @@ pub mod usage;
 #[cfg(target_os = "linux")]
 mod clone3;
 mod hash;
+#[cfg(target_os = "linux")]
 mod tree;
+#[cfg(windows)]
+mod win32;
 
 pub use account::Identity;
 pub use event::{Exit, OsEvent, Token, TreeState};

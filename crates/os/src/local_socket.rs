@@ -3,6 +3,9 @@
 #[cfg(target_os = "linux")]
 #[path = "local_socket/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "local_socket/windows.rs"]
+mod platform;
 
 pub use platform::{Caller, ClientStream, Door, Listener, ServerStream, connect, instances};
 

@@ -3,6 +3,9 @@
 #[cfg(target_os = "linux")]
 #[path = "notify_socket/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "notify_socket/windows.rs"]
+mod platform;
 
 pub use platform::NotifySocket;
 

@@ -4,6 +4,9 @@
 #[cfg(target_os = "linux")]
 #[path = "output/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "output/windows.rs"]
+mod platform;
 
 pub use platform::{
     Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, Spool,

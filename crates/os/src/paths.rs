@@ -3,6 +3,9 @@
 #[cfg(unix)]
 #[path = "paths/unix.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "paths/windows.rs"]
+mod platform;
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +54,7 @@ impl Paths {
     /// The control socket of a guard.
     #[must_use]
     pub fn control(&self, instance: &str) -> PathBuf {
-        self.run.join(format!("{instance}.sock"))
+        platform::control(&self.run, instance)
     }
 
     /// The lock that keeps a guard the only one of its name.

@@ -50,24 +50,15 @@ pub(crate) const fn size_of_u32<T>() -> u32 {
     size
 }
 
-/// Who gets the copy of a handle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heirs {
-    /// This process alone.
-    Nobody,
-    /// A child that is told to, too.
-    Children,
-}
-
-/// The same handle once more, with the same rights or with these.
-pub(crate) fn duplicate(handle: &impl AsRawHandle, rights: Option<u32>, heirs: Heirs) -> io::Result<OwnedHandle> {
+/// The same handle once more, which a child that is told to inherits; with the same rights or with these.
+pub(crate) fn heirloom(handle: &impl AsRawHandle, rights: Option<u32>) -> io::Result<OwnedHandle> {
+    const INHERITED: i32 = 1;
     let mut copy = ptr::null_mut();
     let options = if rights.is_none() { DUPLICATE_SAME_ACCESS } else { 0 };
-    let inherit = i32::from(heirs == Heirs::Children);
     // SAFETY: both processes are this one, and `copy` is there to be written to.
     let answer = unsafe {
         let me = GetCurrentProcess();
-        DuplicateHandle(me, raw(handle), me, &raw mut copy, rights.unwrap_or(0), inherit, options)
+        DuplicateHandle(me, raw(handle), me, &raw mut copy, rights.unwrap_or(0), INHERITED, options)
     };
     checked(answer)?;
     owned(copy)
@@ -88,9 +79,8 @@ pub(crate) fn take(number: u64, from: &OwnedHandle) -> io::Result<OwnedHandle> {
     let mut copy = ptr::null_mut();
     let number = usize::try_from(number).map_err(io::Error::other)? as HANDLE;
     // SAFETY: a number that is no handle there is an error, and `copy` is there to be written to.
-    let answer = unsafe {
-        DuplicateHandle(raw(from), number, GetCurrentProcess(), &raw mut copy, 0, 0, DUPLICATE_SAME_ACCESS)
-    };
+    let answer =
+        unsafe { DuplicateHandle(raw(from), number, GetCurrentProcess(), &raw mut copy, 0, 0, DUPLICATE_SAME_ACCESS) };
     checked(answer)?;
     owned(copy)
 }
@@ -110,7 +100,6 @@ pub(crate) const fn ticks(time: FILETIME) -> u64 {
 }
 
 /// Who may do what with a thing that is to be made.
-#[derive(Debug)]
 pub(crate) struct Permissions {
     descriptor: PSECURITY_DESCRIPTOR,
     attributes: SECURITY_ATTRIBUTES,
@@ -145,11 +134,6 @@ impl Permissions {
     /// As the system takes them when something is made.
     pub(crate) const fn attributes(&self) -> *const SECURITY_ATTRIBUTES {
         &raw const self.attributes
-    }
-
-    /// The descriptor by itself.
-    pub(crate) const fn descriptor(&self) -> PSECURITY_DESCRIPTOR {
-        self.descriptor
     }
 }
 

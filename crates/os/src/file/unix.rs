@@ -31,6 +31,11 @@ pub(super) fn write_over(file: &File, content: &[u8]) -> bool {
     file.write_at(content, 0).is_ok_and(|written| written == content.len())
 }
 
+/// Has it survive a loss of power that a file has its name: that stands in its folder.
+pub(super) fn sync_name(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
 /// Opens a file for reading and writing, and creates it first where it is not there: for the owner alone.
 ///
 /// # Errors

@@ -47,7 +47,7 @@ impl Keep {
     /// # Errors
     /// When the system has no descriptors or memory left.
     pub fn add_bytes(&mut self, bytes: &[u8]) -> io::Result<i32> {
-        self.add(&crate::memory::file("handover", bytes)?)
+        self.add(&crate::memory::platform::file("handover", bytes)?)
     }
 }
 

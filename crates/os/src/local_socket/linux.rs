@@ -70,8 +70,8 @@ impl Door {
     /// When the permissions cannot be set.
     pub fn admit(&self, admits: &Admits) -> io::Result<()> {
         match admits {
-            Admits::Members(group) => crate::file::set_group_access(&self.path, 0o660, Some(group)),
-            Admits::Everybody => crate::file::set_group_access(&self.path, 0o666, None),
+            Admits::Members(group) => crate::file::platform::set_group_access(&self.path, 0o660, Some(group)),
+            Admits::Everybody => crate::file::platform::set_group_access(&self.path, 0o666, None),
         }
     }
 

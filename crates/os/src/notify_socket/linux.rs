@@ -42,7 +42,7 @@ impl NotifySocket {
         let socket = UnixDatagram::bind(path).map_err(what())?;
         socket.set_nonblocking(true).map_err(what())?;
         sockopt::set_socket_passcred(&socket, true).map_err(io::Error::from).map_err(what())?;
-        crate::file::set_group_access(path, 0o666, None).map_err(what())?;
+        crate::file::platform::set_group_access(path, 0o666, None).map_err(what())?;
         Ok(Self { socket })
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Paths;
 
@@ -38,10 +38,12 @@ pub(super) fn of_caller(environment: &dyn Fn(&str) -> Option<String>) -> Paths {
     }
 }
 
+pub(super) fn control(run: &Path, instance: &str) -> PathBuf {
+    run.join(format!("{instance}.sock"))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -28,7 +28,7 @@ impl Taken {
     pub(crate) fn runs(&self, place: u64, from: u64) -> Vec<HeldRun> {
         let of = self.processes.iter().filter(|held| held.place == place && held.run >= from);
         let run = |held: &Held| {
-            let ended = crate::system::is_over(held.pidfd.as_fd());
+            let ended = crate::system::platform::is_over(held.pidfd.as_fd());
             HeldRun { number: held.run, pid: held.pid, ended }
         };
         let mut runs: Vec<HeldRun> = of.map(run).collect();

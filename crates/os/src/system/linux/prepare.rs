@@ -180,7 +180,7 @@ fn descriptors(program: &Program, inherited: &Inherited) -> io::Result<(Vec<Kept
     let null = || Kept::Shared(Arc::clone(&inherited.null));
     let input = match &program.input {
         Input::Null => null(),
-        Input::Bytes(bytes) => Kept::Own(crate::memory::file("stdin", bytes)?),
+        Input::Bytes(bytes) => Kept::Own(crate::memory::platform::file("stdin", bytes)?),
     };
     let mut tail = None;
     let mut kept = match &program.output {
