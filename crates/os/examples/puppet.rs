@@ -21,9 +21,10 @@ fn main() -> io::Result<ExitCode> {
             say("ready")?;
             sleep()
         }
-        // And cannot be asked to.
+        // And cannot be asked to: it hears nothing, and has left the console where it would be asked.
         ["stubborn"] => {
             menshen_os::system::hold_signals();
+            menshen_os::system::leave_terminal();
             say("ready")?;
             sleep()
         }
@@ -38,6 +39,7 @@ fn main() -> io::Result<ExitCode> {
         ["twig"] => {
             child(&["stubborn"])?;
             menshen_os::system::hold_signals();
+            menshen_os::system::leave_terminal();
             sleep()
         }
         // Ends at once.
