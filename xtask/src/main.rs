@@ -12,6 +12,7 @@ mod test;
 mod testbed;
 mod tidy;
 mod torture;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ enum Chore {
     Testbed,
     /// Hold the source against the project's invariants.
     Tidy,
+    /// Build for Windows what the tests run under Wine, and hold it against the lints.
+    Windows,
 }
 
 fn main() -> ExitCode {
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Codegen { check: false } => codegen::write(),
         Chore::Testbed => testbed::testbed(),
         Chore::Tidy => tidy::tidy(),
+        Chore::Windows => windows::windows(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

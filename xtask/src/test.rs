@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use crate::shell::{cargo, is_there, run, say};
-use crate::{bench, codegen, debian, testbed, tidy, torture};
+use crate::{bench, codegen, debian, testbed, tidy, torture, windows};
 
 /// Programs nobody here wrote, that are guarded in the tests or help them: how to find each, and the Debian package it comes
 /// from.
@@ -32,10 +32,17 @@ pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
         steps.push(("lints", Box::new(move || run(cargo().args(lints)))));
         steps.push(("generated files", Box::new(codegen::check)));
     }
+    let builds_for_windows = windows::missing_packages().is_empty();
+    if builds_for_windows && filter.is_none() {
+        steps.push(("lints for Windows", Box::new(windows::lint)));
+    }
     // It is made beside everything else, and waited for before the tests.
     let bed = Cell::new(ci.then(|| std::thread::spawn(testbed::testbed)));
     let await_bed = move || bed.take().map_or(Ok(()), |bed| bed.join().map_err(|_| "it was not made".to_owned())?);
     let wanted = filter.map(str::to_owned);
+    if builds_for_windows {
+        steps.push(("build for Windows", Box::new(windows::build)));
+    }
     steps.push(("test bed", Box::new(await_bed)));
     steps.push(("tests", Box::new(move || tests(ci, wanted.as_deref()))));
     if filter.is_none() && ci {
@@ -87,6 +94,7 @@ fn prepare(ci: bool) -> Result<(), String> {
     let missing = REAL_PROGRAMS.iter().filter(|(program, argument, _)| !is_installed(program, argument));
     let mut missing: Vec<&str> = missing.map(|(.., package)| *package).collect();
     missing.extend(testbed::missing_packages());
+    missing.extend(windows::missing_packages());
     if missing.is_empty() {
         return Ok(());
     }

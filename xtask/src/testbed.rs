@@ -29,6 +29,14 @@ const QEMU: Bed = Bed {
     make: make_qemu,
 };
 
+/// A real service control manager: Wine's. With a Windows of its own (a prefix), that tests copy.
+const WINE: Bed = Bed {
+    name: "wine",
+    recipe: "debian trixie: wine wine64; wineboot; 1\n",
+    needs: &[("debootstrap", "--version", "debootstrap"), ("unshare", "--version", "util-linux")],
+    make: make_wine,
+};
+
 struct Bed {
     name: &'static str,
     /// Whatever makes a difference.
@@ -42,8 +50,13 @@ struct Bed {
 pub(crate) fn testbed() -> Result<(), String> {
     SYSTEMD.see_to()?;
     VALGRIND.see_to()?;
+    if !cfg!(target_arch = "x86_64") {
+        return Ok(());
+    }
+    // Programs of Windows have to be of the processor they run on.
+    WINE.see_to()?;
     // Of what can be emulated, only a PC falls asleep and is woken by its clock; and programs have to be of its processor.
-    if cfg!(target_arch = "x86_64") { QEMU.see_to() } else { Ok(()) }
+    QEMU.see_to()
 }
 
 /// The folder of the machine with a real systemd.
@@ -99,6 +112,22 @@ fn make_systemd(folder: &Path) -> Result<(), String> {
     run(debootstrap.arg("http://deb.debian.org/debian"))?;
     // Nobody installs anything there.
     run(command("chroot").arg(folder).args(["apt-get", "clean"]))
+}
+
+/// In a copy of the machine with a real systemd, which takes less long than another.
+fn make_wine(folder: &Path) -> Result<(), String> {
+    run(command("cp").args(["--archive", "--reflink=auto"]).arg(systemd()?).arg(folder))?;
+    // What packages and Wine find in a running system is mounted for as long as this takes, and for nobody else.
+    let script = "mount -t proc proc \"$0/proc\"; mount --bind /dev \"$0/dev\"; exec chroot \"$0\" sh -e -c \"$1\"";
+    let install = "apt-get update --quiet
+        DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends wine wine64
+        apt-get clean
+        mkdir /prefix
+        WINEPREFIX=/prefix WINEDEBUG=-all wineboot --init
+        WINEPREFIX=/prefix wineserver --wait";
+    let mut inside = command("unshare");
+    inside.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-e", "-c", script]).arg(folder).arg(install);
+    run(inside.env_remove("DISPLAY"))
 }
 
 fn make_valgrind(folder: &Path) -> Result<(), String> {

@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use menshen::service::ManagerKind;
+use menshen::service::registration::StartType;
+use menshen_plan::import::Kind;
 
 /// Guards programs: starts them in order, checks their health, restarts them, keeps their logs.
 #[derive(Debug, Parser)]
@@ -51,6 +54,11 @@ pub(crate) enum Command {
     Check(Check),
     /// Print the merged, expanded definition and where each value came from.
     Config(Config),
+    /// Make a definition of what another supervisor reads, and tell what has no equivalent.
+    ///
+    /// systemd units (with their drop-ins), a supervisord.conf, WinSW's XML, a service of nssm (`reg export` or `nssm dump`), a pm2
+    /// ecosystem file, or a Procfile. Several files of one kind become one definition.
+    Import(Import),
     /// Print the JSON Schema of a definition, for editors.
     Schema,
     /// Have the guard read its definition again; says what each change costs.
@@ -82,6 +90,21 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Show what happened.
     Events(Events),
+    /// Have the machine's service manager run a guard for a definition, one service of it, or a program.
+    ///
+    /// From then on the service manager starts it, at boot too, and its own commands work on it (`systemctl`, `sc.exe`, `rc-service`,
+    /// …), as well as `menshen`. Installing it again changes it in place.
+    Install(Install),
+    /// Stop what was installed, and leave the machine as it was before.
+    Uninstall(Uninstall),
+    /// Change what was installed; without anything to change, open its definition in an editor.
+    Edit(Edit),
+    /// Show in what the installed service differs from its definition: what installing it again would change.
+    Diff(Installed),
+    /// Have an installed service started at boot.
+    Enable(Installed),
+    /// Have an installed service not started at boot.
+    Disable(Installed),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -108,6 +131,10 @@ pub(crate) struct Definition {
     /// Set a placeholder (NAME=value) or a value of the definition (service.web.user=shop); may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+
+    /// Only this service of it, and what it needs; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
 }
 
 /// What a guard left.
@@ -207,7 +234,7 @@ pub(crate) struct Check {
     pub strict: bool,
 
     /// Explain a rule, such as M012; without a code, list them all.
-    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["file", "profile", "set", "strict"])]
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["file", "profile", "set", "only", "strict"])]
     pub explain: Option<String>,
 }
 
@@ -226,6 +253,51 @@ pub(crate) enum CheckFormat {
 pub(crate) struct Config {
     #[command(flatten)]
     pub definition: Definition,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// What to import: files, or `-` for standard input.
+    #[arg(value_name = "SOURCE", required = true, value_hint = ValueHint::FilePath)]
+    pub sources: Vec<PathBuf>,
+
+    /// What they are. Without it, their names and what is in them tell.
+    #[arg(long, value_name = "KIND")]
+    pub from: Option<ImportKind>,
+
+    /// Write the definition to this file, which must not be there yet. Without it, to standard output.
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
+/// What can be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportKind {
+    /// systemd units.
+    Systemd,
+    /// A supervisord.conf.
+    Supervisord,
+    /// WinSW's XML.
+    Winsw,
+    /// A service of nssm, exported or dumped.
+    Nssm,
+    /// A pm2 ecosystem file.
+    Pm2,
+    /// A Procfile.
+    Procfile,
+}
+
+impl From<ImportKind> for Kind {
+    fn from(kind: ImportKind) -> Self {
+        match kind {
+            ImportKind::Systemd => Self::Systemd,
+            ImportKind::Supervisord => Self::Supervisord,
+            ImportKind::Winsw => Self::Winsw,
+            ImportKind::Nssm => Self::Nssm,
+            ImportKind::Pm2 => Self::Pm2,
+            ImportKind::Procfile => Self::Procfile,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -279,6 +351,167 @@ pub(crate) struct Signal {
     /// Which services.
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// What: the definition's guard, one of its services with what it needs, or, before `-- CMD`, the name of a new service.
+    /// Without it, the definition's guard.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+
+    #[command(flatten)]
+    pub definition: Definition,
+
+    /// Have the manager run the program itself, without a guard. Refused, with what would be lost, where the definition needs
+    /// a guard.
+    #[arg(long)]
+    pub native: bool,
+
+    #[command(flatten)]
+    pub asked: AskedOfManager,
+
+    /// For the caller alone, with the caller's own service manager.
+    #[arg(long)]
+    pub user: bool,
+
+    /// Start it, too.
+    #[arg(long)]
+    pub now: bool,
+
+    /// Only show what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Which service manager. Without it, the one this machine runs.
+    #[arg(long, value_name = "MANAGER")]
+    pub manager: Option<Manager>,
+
+    /// A program and its arguments, of which a definition is made.
+    #[arg(last = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments, conflicts_with_all = ["file", "profile", "only"])]
+    pub command: Vec<String>,
+}
+
+/// What the service manager is told besides the definition.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AskedOfManager {
+    /// When the manager starts it. Without it: at boot; with --native, as its definition says.
+    #[arg(long, value_name = "WHEN")]
+    pub start: Option<StartWhen>,
+
+    /// What people call it.
+    #[arg(long, value_name = "TEXT")]
+    pub display_name: Option<String>,
+
+    /// What it is for, in one line.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+
+    /// Whom it runs as: a user, or on Windows also LocalSystem, LocalService, NetworkService, "NT SERVICE\NAME" and DOMAIN\NAME$.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+}
+
+/// When a service manager starts a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StartWhen {
+    /// At boot.
+    Auto,
+    /// At boot, a while after the others.
+    Delayed,
+    /// When somebody asks.
+    Manual,
+    /// Never, until it is enabled.
+    Disabled,
+}
+
+impl From<StartWhen> for StartType {
+    fn from(when: StartWhen) -> Self {
+        match when {
+            StartWhen::Auto => Self::Auto,
+            StartWhen::Delayed => Self::Delayed,
+            StartWhen::Manual => Self::Manual,
+            StartWhen::Disabled => Self::Disabled,
+        }
+    }
+}
+
+/// A service manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Manager {
+    /// systemd.
+    Systemd,
+    /// The service control manager of Windows.
+    Scm,
+    /// launchd of macOS.
+    Launchd,
+    /// OpenRC.
+    Openrc,
+    /// System V init.
+    Sysv,
+    /// runit.
+    Runit,
+    /// s6.
+    S6,
+    /// dinit.
+    Dinit,
+    /// FreeBSD's rc.d.
+    FreebsdRc,
+}
+
+impl From<Manager> for ManagerKind {
+    fn from(manager: Manager) -> Self {
+        match manager {
+            Manager::Systemd => Self::Systemd,
+            Manager::Scm => Self::Scm,
+            Manager::Launchd => Self::Launchd,
+            Manager::Openrc => Self::OpenRc,
+            Manager::Sysv => Self::SysV,
+            Manager::Runit => Self::Runit,
+            Manager::S6 => Self::S6,
+            Manager::Dinit => Self::Dinit,
+            Manager::FreebsdRc => Self::FreeBsdRc,
+        }
+    }
+}
+
+/// A service that was installed.
+#[derive(Debug, Args)]
+pub(crate) struct Installed {
+    /// The name it was installed as.
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// The name it was installed as.
+    pub name: String,
+
+    /// Remove its logs and what its guard remembers, too.
+    #[arg(long)]
+    pub purge: bool,
+
+    /// Only show what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Edit {
+    /// The name it was installed as.
+    pub name: String,
+
+    #[command(flatten)]
+    pub asked: AskedOfManager,
+
+    /// Set a placeholder or a value of the definition; may be given several times. It is laid over those set before.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Only show what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,17 +3,25 @@
 mod act;
 mod check;
 mod config;
+mod diff;
 mod down;
+mod edit;
+mod enable;
 mod events;
 mod foreground;
 mod hold;
+mod import;
+mod install;
 mod logs;
 mod manual;
 mod reload;
 mod run;
 mod status;
+mod uninstall;
 mod up;
 mod upgrade;
+
+use menshen::service::Verb;
 
 use crate::args::{Arguments, Command};
 use crate::exits;
@@ -28,6 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Down(down) => down::down(arguments, down),
         Command::Check(check) => check::check(arguments, check),
         Command::Config(config) => config::config(arguments, config),
+        Command::Import(import) => import::import(arguments, import),
         Command::Schema => {
             output::json(&menshen_plan::schema::schema());
             Ok(Exit::Done)
@@ -45,6 +54,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Signal(signal) => act::signal(arguments, signal),
         Command::Logs(logs) => logs::logs(arguments, logs),
         Command::Events(events) => events::events(arguments, events),
+        Command::Install(install) => install::install(arguments, install),
+        Command::Uninstall(uninstall) => uninstall::uninstall(arguments, uninstall),
+        Command::Edit(edit) => edit::edit(arguments, edit),
+        Command::Diff(installed) => diff::diff(arguments, installed),
+        Command::Enable(installed) => enable::enable(installed, Verb::Enable),
+        Command::Disable(installed) => enable::enable(installed, Verb::Disable),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut exits::command(), "menshen", &mut script);

@@ -12,6 +12,7 @@ use crate::args::Definition;
 use crate::diagnostics;
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::registering::record::Record;
 
 /// Where everything is, for whoever runs this.
 pub(crate) fn paths() -> Paths {
@@ -23,7 +24,8 @@ pub(crate) fn all_paths() -> Vec<Paths> {
     Paths::all(home().as_deref(), &variable)
 }
 
-fn home() -> Option<PathBuf> {
+/// The folder everything is below, where somebody moved it.
+pub(crate) fn home() -> Option<PathBuf> {
     std::env::var_os("MENSHEN_HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
@@ -50,7 +52,20 @@ pub(crate) fn source(arguments: &Definition) -> Result<DefinitionSource, Failure
         profile: arguments.profile.clone(),
         settings: arguments.set.clone(),
         environment: environment(),
+        only: arguments.only.clone(),
     })
+}
+
+/// The definition that something was installed with.
+pub(crate) fn source_of(record: &Record) -> DefinitionSource {
+    DefinitionSource {
+        path: record.definition.clone(),
+        text: None,
+        profile: record.profile.clone(),
+        settings: record.settings.clone(),
+        environment: environment(),
+        only: record.only.clone(),
+    }
 }
 
 /// `./menshen.toml`, or else the system's own definitions.

@@ -31,7 +31,21 @@ fn of(command: &str) -> Vec<Exit> {
         "check" => vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused],
         "config" => vec![Exit::Done, Exit::Usage, Exit::Refused],
         "schema" | "completions" => vec![Exit::Done, Exit::Usage],
+        "import" => vec![Exit::Done, Exit::Failed, Exit::Usage],
         "man" => vec![Exit::Done, Exit::Failed, Exit::Usage],
+        "install" | "edit" => vec![
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Refused,
+            Exit::NoSuchService,
+            Exit::NotPermitted,
+            Exit::NotReady,
+        ],
+        "diff" => vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::NoSuchService, Exit::NotPermitted],
+        "uninstall" | "enable" | "disable" => {
+            vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::NoSuchService, Exit::NotPermitted]
+        }
         "down" | "upgrade" => speaks(&[]),
         "reload" => speaks(&[Exit::Refused]),
         "status" => speaks(&[Exit::NotReady, Exit::NotRunning, Exit::Unknown]),

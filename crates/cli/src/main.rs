@@ -3,6 +3,7 @@
 //! - [`args`]: what can be typed, apart from what it does. The help, the man page and the completions are made from it.
 //! - [`commands`]: what it does, one file per command. [`exits`]: what each can end with.
 //! - [`guards`]: finding running guards and speaking to them. [`definition`]: finding and loading definitions.
+//! - [`registering`]: from a definition to what the machine's service manager is told.
 //! - [`output`]: the only place that prints. [`diagnostics`]: findings of `check` as text, JSON and SARIF.
 
 mod args;
@@ -13,14 +14,15 @@ mod exits;
 mod failure;
 mod guards;
 mod output;
+mod registering;
 mod table;
 
 use std::process::ExitCode;
 
-use clap::FromArgMatches as _;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 fn main() -> ExitCode {
-    let matches = exits::command().get_matches();
+    let matches = matches();
     let arguments = args::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     output::set_color(arguments.color);
     let exit = commands::run(&arguments).unwrap_or_else(|failure| {
@@ -29,4 +31,10 @@ fn main() -> ExitCode {
     });
     debug_assert!(exits::are_told(&matches, exit), "{exit:?} is not in the help");
     exit.into()
+}
+
+/// What was typed. The exit codes are told where somebody reads: in a command that does something, telling them would take as
+/// long as finding out what was typed.
+fn matches() -> ArgMatches {
+    args::Arguments::command().try_get_matches().unwrap_or_else(|_| exits::command().get_matches())
 }

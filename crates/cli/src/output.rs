@@ -71,8 +71,9 @@ pub(crate) fn json_line(value: &impl Serialize) {
 
 /// Something to know besides the result.
 pub(crate) fn note(text: impl std::fmt::Display) {
-    // Nobody to tell is nobody to tell.
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let line = format!("{text}\n");
+    // In one go, for stderr has no buffer. Nobody to tell is nobody to tell.
+    let _ = anstream::stderr().lock().write_all(line.as_bytes());
 }
 
 /// Why the command did not do what it was asked.

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use menshen_os::error::describe;
+use menshen_plan::plan::UnknownService;
 use menshen_plan::{Input, Layer, Loaded, Source, load};
 use thiserror::Error;
 
@@ -29,6 +30,8 @@ pub struct DefinitionSource {
     pub settings: Vec<String>,
     /// The environment placeholders and programs see.
     pub environment: BTreeMap<String, String>,
+    /// Only these services of it, and what they need; all of them where none is named.
+    pub only: Vec<String>,
 }
 
 /// Why there is nothing to load.
@@ -54,6 +57,9 @@ pub enum DefinitionError {
     /// The profile cannot be part of a file's name.
     #[error("'{0}' cannot be a profile: it takes letters, digits, '.', '_' and '-'")]
     BadProfile(String),
+    /// A service that is wanted alone is not in it.
+    #[error(transparent)]
+    NoSuchService(#[from] UnknownService),
     /// The profile has no file.
     #[error("the profile '{profile}' has no file: {} is not there", .file.display())]
     NoProfile {
@@ -106,7 +112,13 @@ impl DefinitionSource {
             environment: self.environment.clone(),
             folder: self.folder(),
         };
-        Ok(load(&input, &ThisMachine::default()))
+        let mut loaded = load(&input, &ThisMachine::default());
+        if !self.only.is_empty()
+            && let Some(plan) = &mut loaded.plan
+        {
+            plan.keep_only(&self.only)?;
+        }
+        Ok(loaded)
     }
 
     fn single_file(&self) -> Result<Vec<Vec<PathBuf>>, DefinitionError> {
@@ -184,6 +196,7 @@ mod tests {
             profile: profile.map(str::to_owned),
             settings: Vec::new(),
             environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+            only: Vec::new(),
         }
     }
 
@@ -212,6 +225,25 @@ mod tests {
         assert_eq!(plan.services["a"].user, None);
         let plan = source(folder.path(), Some("prod")).load().unwrap().plan.unwrap();
         assert!(plan.services["a"].user.is_some());
+    }
+
+    #[test]
+    fn a_service_that_is_wanted_alone_comes_with_what_it_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE_NAME);
+        let service =
+            |name: &str, needs: &str| format!("[service.{name}]\ncommand = \"true\"\ndepends_on = [{needs}]\n");
+        let text = [service("db", ""), service("cache", "\"db\""), service("web", "\"cache\""), service("mail", "")];
+        fs::write(&file, text.concat()).unwrap();
+        let only = |names: &[&str]| {
+            let only = names.iter().map(|name| (*name).to_owned()).collect();
+            let plan = DefinitionSource { only, ..source(&file, None) }.load().map(|loaded| loaded.plan.unwrap());
+            plan.map(|plan| plan.services.keys().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(only(&["web"]).unwrap(), ["cache", "db", "web"]);
+        assert_eq!(only(&["mail", "db"]).unwrap(), ["db", "mail"]);
+        let error = only(&["webb"]).unwrap_err().to_string();
+        assert_eq!(error, "the definition has no service 'webb'; did you mean 'web'?");
     }
 
     #[test]

@@ -232,6 +232,7 @@ mod tests {
             profile: None,
             settings: Vec::new(),
             environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+            only: Vec::new(),
         };
         let plan = source.load().unwrap().plan.unwrap();
         assert!(Question::new("shop").answer(&plan, &paths).is_ok());

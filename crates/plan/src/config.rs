@@ -196,7 +196,7 @@ fn line(setting: &Setting) -> (&[String], String, &str) {
     (table, format!("{key} = {}", toml_value(&setting.value)), &setting.origin)
 }
 
-fn quoted_key(key: &str) -> String {
+pub(crate) fn quoted_key(key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if bare { key.to_owned() } else { toml_text(key) }
 }
@@ -214,6 +214,6 @@ fn toml_value(value: &Json) -> String {
 }
 
 /// A basic string; JSON's escapes are a subset of TOML's but for DEL.
-fn toml_text(text: &str) -> String {
+pub(crate) fn toml_text(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default().replace('\u{7f}', "\\u007f")
 }

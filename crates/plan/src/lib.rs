@@ -15,6 +15,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod duration;
 pub mod facts;
+pub mod import;
 pub mod order;
 pub mod parse;
 pub mod placeholder;

@@ -1,6 +1,6 @@
 //! The plan: a definition with everything resolved. This is what the guard carries out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -303,6 +303,42 @@ impl Plan {
             .collect();
         order::levels(&graph)
     }
+
+    /// Keeps these services and everything they depend on, directly or not.
+    ///
+    /// # Errors
+    /// With the first name that is no service's; nothing is changed then.
+    pub fn keep_only(&mut self, names: &[String]) -> Result<(), UnknownService> {
+        let mut kept = BTreeSet::new();
+        let mut wanted: Vec<ServiceName> = Vec::new();
+        for name in names {
+            let (known, _) = self.services.get_key_value(name.as_str()).ok_or_else(|| self.unknown(name))?;
+            wanted.push(known.clone());
+        }
+        while let Some(name) = wanted.pop() {
+            if let Some(service) = self.services.get(&name) {
+                wanted.extend(service.depends_on.keys().filter(|needed| !kept.contains(*needed)).cloned());
+            }
+            kept.insert(name);
+        }
+        self.services.retain(|name, _| kept.contains(name));
+        Ok(())
+    }
+
+    fn unknown(&self, name: &str) -> UnknownService {
+        let similar = crate::decode::nearest(name, self.services.keys().map(ServiceName::as_str));
+        UnknownService { name: name.to_owned(), similar: similar.map(str::to_owned) }
+    }
+}
+
+/// A name that is no service's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the definition has no service '{name}'{}", similar.as_ref().map(|similar| format!("; did you mean '{similar}'?")).unwrap_or_default())]
+pub struct UnknownService {
+    /// The name.
+    pub name: String,
+    /// A service's name that is nearly the same.
+    pub similar: Option<String>,
 }
 
 impl ServicePlan {

@@ -1,4 +1,10 @@
 //! The guard under a real systemd, as docs/systemd.md describes it.
 
 #[cfg(test)]
+mod greeter;
+#[cfg(test)]
+mod install;
+#[cfg(test)]
+mod life_cycle;
+#[cfg(test)]
 mod unit;

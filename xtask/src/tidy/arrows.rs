@@ -6,16 +6,20 @@ use super::Finding;
 use crate::shell::{cargo, read};
 
 /// Who may know whom. What is not here must not be.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 14] = [
+    ("menshen", &["menshen-scm"]),
     ("menshen-plan", &[]),
     ("menshen-core", &["menshen-plan"]),
     ("menshen-sim", &["menshen-core", "menshen-plan"]),
     ("menshen-os", &[]),
+    ("menshen-scm", &[]),
     ("menshen-api", &[]),
-    ("menshen-guard", &["menshen-plan", "menshen-core", "menshen-os", "menshen-api"]),
-    ("menshen-cli", &["menshen-guard", "menshen-api", "menshen-sim", "menshen-plan", "menshen-os"]),
+    ("menshen-guard", &["menshen-plan", "menshen-core", "menshen-os", "menshen-api", "menshen"]),
+    ("menshen-cli", &["menshen", "menshen-guard", "menshen-api", "menshen-sim", "menshen-plan", "menshen-os"]),
+    ("menshen-greeter", &["menshen"]),
     ("menshen-shop", &[]),
-    ("menshen-tests", &["menshen-api", "menshen-os"]),
+    ("menshen-life-cycle", &["menshen"]),
+    ("menshen-tests", &["menshen", "menshen-api", "menshen-os"]),
     ("xtask", &["menshen-plan", "menshen-core", "menshen-api", "menshen-os", "menshen-sim"]),
 ];
 

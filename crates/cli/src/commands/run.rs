@@ -21,6 +21,7 @@ pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
         profile: None,
         settings: run.set.iter().map(|setting| format!("service.{}.{setting}", quoted(&name))).collect(),
         environment: environment(),
+        only: Vec::new(),
     };
     let plan = load_plan(&source, MachineErrors::Refuse)?;
     foreground::guard(source, plan, EndWhen::AtRest, TapScope::All)
@@ -56,7 +57,7 @@ fn definition(run: &Run, name: &str) -> String {
 }
 
 /// A TOML text; JSON's escapes are a subset of TOML's but for DEL.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default().replace('\u{7f}', "\\u007f")
 }
 
@@ -90,6 +91,7 @@ mod tests {
             profile: None,
             settings: Vec::new(),
             environment: [("PATH".to_owned(), "/bin".to_owned())].into(),
+            only: Vec::new(),
         };
         let loaded = source.load().unwrap();
         let plan = loaded.plan.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));

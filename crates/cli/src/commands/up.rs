@@ -127,6 +127,9 @@ fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsS
     for setting in &up.definition.set {
         arguments.extend(["--set".into(), setting.into()]);
     }
+    for name in &up.definition.only {
+        arguments.extend(["--only".into(), name.into()]);
+    }
     arguments
 }
 

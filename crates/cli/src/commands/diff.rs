@@ -1,0 +1,52 @@
+//! `menshen diff`.
+
+use anstyle::AnsiColor;
+use menshen::service::{Difference, Scope, ServiceName};
+use serde_json::json;
+use similar::{ChangeTag, TextDiff};
+
+use super::install::registration;
+use super::uninstall::installed;
+use crate::args::{Arguments, Installed};
+use crate::definition::source_of;
+use crate::failure::{Exit, Failure};
+use crate::output::{self, bold, styled};
+use crate::registering::manager::choose;
+
+pub(super) fn diff(arguments: &Arguments, service: &Installed) -> Result<Exit, Failure> {
+    let name: ServiceName = service.name.parse()?;
+    let record = installed(&name)?;
+    let manager = choose(Some(record.kind()?), Scope::from(record.scope))?;
+    let registration = registration(&record, &source_of(&record), manager.as_ref())?;
+    let differences = manager.diff(&registration)?;
+    if arguments.json {
+        let each: Vec<_> = differences
+            .iter()
+            .map(|difference| {
+                json!({ "what": difference.what, "installed": difference.installed, "wanted": difference.wanted })
+            })
+            .collect();
+        output::json(&json!({ "name": record.name, "differences": each }));
+        return Ok(Exit::Done);
+    }
+    if differences.is_empty() {
+        output::line(format_args!("{name}: as it should be"));
+    }
+    differences.iter().for_each(show);
+    Ok(Exit::Done)
+}
+
+/// What is there, and what installing it again would make of it, line by line.
+pub(super) fn show(difference: &Difference) {
+    output::line(bold(&difference.what));
+    let (installed, wanted) =
+        (difference.installed.as_deref().unwrap_or_default(), difference.wanted.as_deref().unwrap_or_default());
+    for change in TextDiff::from_lines(installed, wanted).iter_all_changes() {
+        let line = output::printable(change.value().trim_end_matches('\n'));
+        match change.tag() {
+            ChangeTag::Equal => {}
+            ChangeTag::Delete => output::line(styled(format_args!("- {line}"), AnsiColor::Red.on_default())),
+            ChangeTag::Insert => output::line(styled(format_args!("+ {line}"), AnsiColor::Green.on_default())),
+        }
+    }
+}

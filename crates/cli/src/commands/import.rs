@@ -1,0 +1,222 @@
+//! `menshen import`.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anstyle::{AnsiColor, Style};
+use menshen_guard::facts::ThisMachine;
+use menshen_plan::Source;
+use menshen_plan::import::{ImportError, Imported, Kind, Note, NoteKind, decode, guess, import as translate};
+use menshen_plan::parse::SOURCE_BYTES_MAX;
+
+use crate::args::{Arguments, Import};
+use crate::failure::{Exit, Failure};
+use crate::output::{self, printable, styled};
+
+/// What stands for standard input among the sources.
+const STDIN: &str = "-";
+
+/// Makes a definition of what another supervisor reads: on stdout, with what has no equivalent on stderr, or in a file.
+pub(super) fn import(arguments: &Arguments, import: &Import) -> Result<Exit, Failure> {
+    let folder = target_folder(import)?;
+    let mut sources = Vec::new();
+    for path in &import.sources {
+        sources.extend(read(path, &folder)?);
+    }
+    let kind = match import.from {
+        Some(kind) => kind.into(),
+        None => kind_of(&sources)?,
+    };
+    let imported = translate(kind, &sources, &ThisMachine::default()).map_err(|error| failure(&error))?;
+    if let Some(path) = &import.output {
+        write_new(path, &imported.definition)?;
+    }
+    if arguments.json {
+        output::json(&serde_json::json!({
+            "kind": kind,
+            "definition": imported.definition,
+            "notes": imported.notes,
+            "output": import.output,
+        }));
+        return Ok(Exit::Done);
+    }
+    if import.output.is_none() {
+        output::raw(imported.definition.as_bytes());
+    }
+    show_notes(&imported.notes);
+    output::note(summary(&imported, import.output.as_deref()));
+    Ok(Exit::Done)
+}
+
+/// The folder of the definition, where relative paths in it start.
+fn target_folder(import: &Import) -> Result<PathBuf, Failure> {
+    let output = import.output.as_deref().unwrap_or(Path::new("menshen.toml"));
+    let path = std::path::absolute(output).map_err(|error| unreadable(output, &error))?;
+    Ok(path.parent().map(Path::to_owned).unwrap_or_default())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("{}: {}", path.display(), menshen_os::error::describe(error)))
+}
+
+/// A source, and the drop-ins of a systemd unit.
+fn read(path: &Path, folder: &Path) -> Result<Vec<Source>, Failure> {
+    if path == Path::new(STDIN) {
+        let text = decoded("standard input", &limited(path, io::stdin())?)?;
+        return Ok(vec![Source { name: STDIN.to_owned(), text }]);
+    }
+    if path.is_dir() {
+        let help = "name the files in it, such as DIR/*.service";
+        return Err(Failure::new(Exit::Usage, format!("{} is a folder", path.display())).help(help));
+    }
+    let name = name_of(path, folder);
+    let mut sources = vec![read_file(path, &name)?];
+    for drop_in in drop_ins(path) {
+        let file = drop_in.file_name().unwrap_or_default().to_string_lossy();
+        sources.push(read_file(&drop_in, &format!("{name}.d/{file}"))?);
+    }
+    Ok(sources)
+}
+
+fn read_file(path: &Path, name: &str) -> Result<Source, Failure> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = limited(path, file)?;
+    Ok(Source { name: name.to_owned(), text: decoded(&path.display().to_string(), &bytes)? })
+}
+
+fn limited(path: &Path, from: impl io::Read) -> Result<Vec<u8>, Failure> {
+    let most = u64::try_from(SOURCE_BYTES_MAX).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    from.take(most + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() > SOURCE_BYTES_MAX {
+        let message = format!("{} has more than {SOURCE_BYTES_MAX} bytes, which no such file has", path.display());
+        return Err(Failure::new(Exit::Failed, message));
+    }
+    Ok(bytes)
+}
+
+fn decoded(name: &str, bytes: &[u8]) -> Result<String, Failure> {
+    decode(bytes).map_err(|error| {
+        Failure::new(Exit::Failed, format!("{name}: {error}")).help("save it as UTF-8, and import that")
+    })
+}
+
+/// What a source is called: its file's name where it lies beside the definition, so that nothing of the definition depends
+/// on where both are; its whole path where it does not.
+fn name_of(path: &Path, folder: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let text = absolute.to_string_lossy();
+    // Whether a unit is a user's is told by where it is.
+    let is_user_unit = text.contains("/systemd/user/") || text.contains("/.config/systemd/");
+    match absolute.file_name() {
+        Some(name) if absolute.parent() == Some(folder) && !is_user_unit => name.to_string_lossy().into_owned(),
+        Some(_) | None => text.into_owned(),
+    }
+}
+
+/// `web.service.d/*.conf` beside `web.service`.
+fn drop_ins(path: &Path) -> Vec<PathBuf> {
+    if path.extension().is_none_or(|extension| extension != "service") {
+        return Vec::new();
+    }
+    let mut folder = path.as_os_str().to_owned();
+    folder.push(".d");
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "conf")).collect();
+    files.sort();
+    files
+}
+
+/// The kind of all sources together.
+fn kind_of(sources: &[Source]) -> Result<Kind, Failure> {
+    let kinds = || Kind::ALL.map(Kind::as_str).join(", ");
+    let help = || format!("say which with --from KIND; the kinds are {}", kinds());
+    let mut found: Option<(Kind, &str)> = None;
+    for source in sources.iter().filter(|source| !source.name.contains(".service.d/")) {
+        let kind = guess(&source.name, &source.text)
+            .map_err(|unclear| Failure::new(Exit::Usage, unclear.to_string()).help(help()))?;
+        match found {
+            Some((first, name)) if first != kind => {
+                let message = format!("{name} is {}, and {} is {}", first.noun(), source.name, kind.noun());
+                return Err(Failure::new(Exit::Usage, message).help("import one kind at a time"));
+            }
+            Some(_) => {}
+            None => found = Some((kind, &source.name)),
+        }
+    }
+    found.map(|(kind, _)| kind).ok_or_else(|| Failure::new(Exit::Usage, "there is nothing to import").help(help()))
+}
+
+fn failure(error: &ImportError) -> Failure {
+    if let ImportError::Nothing { notes, .. } = error {
+        show_notes(notes);
+    }
+    let failure = Failure::new(Exit::Failed, error.to_string());
+    match error.help() {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}
+
+/// Writes a file that was not there.
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let created = File::options().write(true).create_new(true).open(path);
+    let written = created.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::new(Exit::Failed, format!("{} is there already; nothing was written", path.display()))
+                .help("name another file, or move this one away")
+        }
+        _ => unreadable(path, &error),
+    })
+}
+
+/// Shows the notes; what is the same of several keys is said once.
+fn show_notes(notes: &[Note]) {
+    let alike = |left: &Note, right: &Note| {
+        let same = |note: &Note| (note.kind, note.service.clone(), note.message.clone(), note.help.clone());
+        left.place.source == right.place.source && same(left) == same(right)
+    };
+    for group in notes.chunk_by(alike) {
+        let Some(first) = group.first() else { continue };
+        let keys: Vec<String> = group.iter().map(|note| printable(&note.key)).collect();
+        let kind = styled(format_args!("{}:", first.kind.as_str()), style(first.kind));
+        let service = first.service.as_ref().map(|name| format!(" ({})", printable(name))).unwrap_or_default();
+        output::note(format_args!("{kind} {} {}{service}", printable(&first.place.to_string()), keys.join(", ")));
+        output::note(format_args!("  {}", printable(&first.message)));
+        if let Some(help) = &first.help {
+            output::note(format_args!("  {} {}", styled("help:", AnsiColor::Cyan.on_default()), printable(help)));
+        }
+    }
+}
+
+fn style(kind: NoteKind) -> Style {
+    match kind {
+        NoteKind::Lost => AnsiColor::Red.on_default(),
+        NoteKind::Changed => AnsiColor::Yellow.on_default(),
+        NoteKind::Advice => AnsiColor::Cyan.on_default(),
+    }
+}
+
+fn summary(imported: &Imported, written: Option<&Path>) -> String {
+    let services = imported.definition.lines().filter(|line| is_service(line)).count();
+    let count = |kind: NoteKind| imported.notes.iter().filter(|note| note.kind == kind).count();
+    let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let next = match written {
+        Some(path) => format!("{} is written; `menshen check --file {}` looks at it", path.display(), path.display()),
+        None => "`menshen check` looks at it once it is in a file".to_owned(),
+    };
+    format!(
+        "{}: {} lost, {} changed, {} of advice; {next}",
+        counted(services, "service"),
+        counted(count(NoteKind::Lost), "thing"),
+        counted(count(NoteKind::Changed), "thing"),
+        counted(count(NoteKind::Advice), "piece"),
+    )
+}
+
+fn is_service(line: &str) -> bool {
+    line.starts_with("[service.") && !line.ends_with(".environment]")
+}

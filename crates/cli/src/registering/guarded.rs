@@ -1,0 +1,124 @@
+//! The manager runs a guard, which runs the definition.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use menshen::service::registration::{
+    Account, Children, Dependency, Protocol, Reload, Restart, RestartPolicy, StartType,
+};
+use menshen::service::{ManagerKind, Registration, RegistrationOption, ServiceManager, ServiceName};
+
+use super::record::Record;
+
+/// How soon a guard that was killed is there again.
+const RESTART_AFTER: Duration = Duration::from_millis(100);
+/// How long a guard may take to stop everything before the machine goes down, where the manager asks before.
+const PRESHUTDOWN: Duration = Duration::from_secs(180);
+
+/// What the manager is told of a guard, run by this binary. What a guard only would like, and the manager does not have, it does
+/// without; what somebody asked for stays in, for the manager to refuse.
+pub(crate) fn registration(
+    name: &ServiceName,
+    record: &Record,
+    binary: &Path,
+    home: Option<&Path>,
+    manager: &dyn ServiceManager,
+) -> Registration {
+    let has = |option: RegistrationOption| manager.honours(option).is_ok();
+    let mut registration = Registration::new(name.clone(), binary);
+    registration.arguments = arguments(record);
+    registration.environment =
+        home.map(|home| ("MENSHEN_HOME".to_owned(), home.display().to_string())).into_iter().collect();
+    // Elsewhere the description is what people see.
+    if manager.kind() == ManagerKind::Scm {
+        registration.display_name = Some(format!("Menshen guards {}", record.guard));
+    }
+    if has(RegistrationOption::Description) {
+        registration.description = Some(format!("Menshen guards {}", record.guard));
+    }
+    if has(RegistrationOption::Directory) {
+        registration.directory = Some(folder_of(&record.definition));
+    }
+    if has(RegistrationOption::ProtocolNative) {
+        registration.protocol = Protocol::Native;
+    }
+    if has(RegistrationOption::ChildrenKept) {
+        registration.children = Children::Kept;
+    }
+    if has(RegistrationOption::DependsOnNetwork) {
+        registration.depends_on.push(Dependency::Network);
+    }
+    if has(RegistrationOption::WindowsPreshutdownTimeout) {
+        registration.windows.preshutdown_timeout = Some(PRESHUTDOWN);
+    }
+    let call = |words: &[&str]| {
+        let own = [binary.display().to_string(), "--instance".to_owned(), record.guard.clone()];
+        own.into_iter().chain(words.iter().map(|word| (*word).to_owned())).collect::<Vec<_>>()
+    };
+    if has(RegistrationOption::ReloadCommand) {
+        registration.reload = Some(Reload::Command(call(&["reload"])));
+    }
+    if has(RegistrationOption::StopCommand) {
+        registration.stop_command = Some(match manager.kind() {
+            ManagerKind::Systemd => call(&["down", "--unit", &format!("{name}.service")]),
+            ManagerKind::Scm
+            | ManagerKind::Launchd
+            | ManagerKind::OpenRc
+            | ManagerKind::SysV
+            | ManagerKind::Runit
+            | ManagerKind::S6
+            | ManagerKind::Dinit
+            | ManagerKind::FreeBsdRc => call(&["down"]),
+        });
+    }
+    registration.restart = restart(&has);
+    apply(record, &mut registration);
+    registration
+}
+
+/// `menshen down` is no failure, so a guard is started again when it fails, if the manager can tell.
+fn restart(has: &dyn Fn(RegistrationOption) -> bool) -> Restart {
+    let policies = [
+        (RegistrationOption::RestartOnFailure, RestartPolicy::OnFailure),
+        (RegistrationOption::RestartAlways, RestartPolicy::Always),
+    ];
+    let policy = policies.into_iter().find_map(|(option, policy)| has(option).then_some(policy));
+    let policy = policy.unwrap_or(RestartPolicy::Never);
+    let delay = if has(RegistrationOption::RestartDelay) { RESTART_AFTER } else { Restart::default().delay };
+    Restart { policy, delay, ..Restart::default() }
+}
+
+/// What somebody asked for.
+pub(super) fn apply(record: &Record, registration: &mut Registration) {
+    let asked = record.asked.clone();
+    if let Some(display_name) = asked.display_name {
+        registration.display_name = Some(display_name);
+    }
+    if let Some(description) = asked.description {
+        registration.description = Some(description);
+    }
+    if let Some(start) = asked.start {
+        registration.start = StartType::from(start);
+    }
+    if let Some(account) = asked.account {
+        registration.account = Account::named(&account);
+    }
+}
+
+fn arguments(record: &Record) -> Vec<String> {
+    let mut arguments = vec!["up".to_owned(), "--file".to_owned(), record.definition.display().to_string()];
+    if let Some(profile) = &record.profile {
+        arguments.extend(["--profile".to_owned(), profile.clone()]);
+    }
+    for setting in &record.settings {
+        arguments.extend(["--set".to_owned(), setting.clone()]);
+    }
+    for name in &record.only {
+        arguments.extend(["--only".to_owned(), name.clone()]);
+    }
+    arguments
+}
+
+fn folder_of(definition: &Path) -> PathBuf {
+    if definition.is_dir() { definition.to_owned() } else { definition.parent().unwrap_or(definition).to_owned() }
+}

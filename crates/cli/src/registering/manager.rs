@@ -1,0 +1,60 @@
+//! Which manager is asked, and what its errors mean to whoever typed a command.
+
+use menshen::service::name::NameError;
+use menshen::service::{ManagerError, ManagerKind, Scope, ServiceManager, detect, managers};
+
+use crate::failure::{Exit, Failure};
+
+/// The manager somebody named, or else the one this machine has.
+pub(crate) fn choose(named: Option<ManagerKind>, scope: Scope) -> Result<Box<dyn ServiceManager>, Failure> {
+    let kind = match named {
+        Some(kind) => kind,
+        None => detect::detect().ok_or_else(|| {
+            Failure::new(Exit::Failed, "this machine has no service manager that is known")
+                .help("name one with --manager, or start the guard another way: `menshen up` in the foreground is all there is to it")
+        })?,
+    };
+    Ok(managers::of(kind, scope)?)
+}
+
+/// What a manager's error is to a command.
+impl From<ManagerError> for Failure {
+    fn from(error: ManagerError) -> Self {
+        let exit = match &error {
+            ManagerError::NotInstalled { .. } => Exit::NoSuchService,
+            ManagerError::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Exit::NotPermitted
+            }
+            ManagerError::NotPermitted { .. } => Exit::NotPermitted,
+            ManagerError::NotReached { .. } => Exit::NotReady,
+            ManagerError::Unsupported { .. } | ManagerError::CannotAct { .. } => Exit::Usage,
+            ManagerError::File { .. }
+            | ManagerError::Foreign { .. }
+            | ManagerError::Command { .. }
+            | ManagerError::Call { .. }
+            | ManagerError::LeftBehind { .. }
+            | ManagerError::NoSuchScope { .. }
+            | ManagerError::Elsewhere { .. } => Exit::Failed,
+        };
+        let mut message = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            message.push_str(&format!(": {error}"));
+            source = error.source();
+        }
+        if exit == Exit::NotPermitted { denied(message) } else { Self::new(exit, message) }
+    }
+}
+
+/// A name that no service can have.
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+/// Something the caller may not do, with what there is instead.
+pub(crate) fn denied(what: impl Into<String>) -> Failure {
+    Failure::new(Exit::NotPermitted, what)
+        .help("services of the machine are root's to change; `--user` installs one of your own")
+}

@@ -1,0 +1,42 @@
+//! A program as a service of its machine.
+//!
+//! - [`registration`]: what a service manager is told of a service. [`options`]: which parts of it were asked for, so that no
+//!   manager can drop one silently. [`name`]: what services may be called.
+//! - [`manager`]: what every service manager can do. [`plan`]: what it would do to install or uninstall a service, step by
+//!   step; `carry_out` does it, whole or not at all.
+//! - [`managers`]: the service managers, one file each. [`detect`]: which of them a machine has.
+//! - [`runtime`]: being a service, whoever started the program. `log`: where its events go.
+//! - `command`: the service's own subcommands.
+
+mod carry_out;
+#[cfg(feature = "command")]
+pub mod command;
+pub mod detect;
+#[cfg(feature = "log")]
+pub mod log;
+pub mod manager;
+pub mod managers;
+pub mod name;
+pub mod options;
+mod permissions;
+pub mod plan;
+pub mod registration;
+pub mod runtime;
+pub mod status;
+
+pub use carry_out::Outcome;
+#[cfg(feature = "command")]
+pub use command::Command;
+pub use manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+pub use name::ServiceName;
+pub use options::RegistrationOption;
+pub use plan::{Call, Plan, Step};
+pub use registration::Registration;
+pub use runtime::author::{ExitCode, Failure, Service};
+pub use runtime::context::{Context, Handle, Health};
+pub use runtime::door::Report;
+pub use runtime::origin::Origin;
+pub use runtime::rehearsal::Rehearsal;
+pub use runtime::request::{Pending, PowerEvent, Request, SessionChange, SessionKind, Stop, StopReason};
+pub use runtime::start::{Main, main};
+pub use status::{State, Status};

@@ -1,0 +1,400 @@
+//! What every service manager can do.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::carry_out::{self, Outcome};
+use super::name::ServiceName;
+use super::options::{RegistrationOption, Unsupported};
+use super::plan::{Call, Plan};
+use super::registration::Registration;
+use super::status::{State, Status};
+
+/// Which service manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ManagerKind {
+    /// systemd.
+    Systemd,
+    /// The service control manager of Windows.
+    Scm,
+    /// launchd of macOS.
+    Launchd,
+    /// OpenRC.
+    OpenRc,
+    /// System V init with LSB scripts.
+    SysV,
+    /// runit.
+    Runit,
+    /// s6.
+    S6,
+    /// dinit.
+    Dinit,
+    /// FreeBSD's rc.d.
+    FreeBsdRc,
+}
+
+impl ManagerKind {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::Systemd,
+        Self::Scm,
+        Self::Launchd,
+        Self::OpenRc,
+        Self::SysV,
+        Self::Runit,
+        Self::S6,
+        Self::Dinit,
+        Self::FreeBsdRc,
+    ];
+
+    /// Its name, as people type it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Scm => "scm",
+            Self::Launchd => "launchd",
+            Self::OpenRc => "openrc",
+            Self::SysV => "sysv",
+            Self::Runit => "runit",
+            Self::S6 => "s6",
+            Self::Dinit => "dinit",
+            Self::FreeBsdRc => "freebsd-rc",
+        }
+    }
+}
+
+impl fmt::Display for ManagerKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Whose services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The machine's.
+    System,
+    /// The user's who asks.
+    User,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::System => "system",
+            Self::User => "user",
+        })
+    }
+}
+
+/// What a service can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// To run.
+    Start,
+    /// To stop.
+    Stop,
+    /// To stop if it runs, then to run.
+    Restart,
+    /// To do nothing, but to stay.
+    Pause,
+    /// To go on.
+    Continue,
+    /// To read its configuration again.
+    Reload,
+    /// To be started at boot.
+    Enable,
+    /// Not to be started at boot.
+    Disable,
+}
+
+impl Verb {
+    /// The verb as people type it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Pause => "pause",
+            Self::Continue => "continue",
+            Self::Reload => "reload",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Something that is otherwise than a registration wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What: a file, or a setting of the manager's.
+    pub what: String,
+    /// How it is; `None` where it is not there.
+    pub installed: Option<String>,
+    /// How it should be; `None` where it should not be there.
+    pub wanted: Option<String>,
+}
+
+/// A service manager.
+///
+/// What a manager has to bring is what differs: what it honours, its plans, how it is told something, and what it says of a
+/// service. Everything else is the same for all. All calls wait for what they ask for, and none of them is for a thread that
+/// must not wait.
+pub trait ServiceManager: fmt::Debug + Send + Sync {
+    /// Which one it is.
+    fn kind(&self) -> ManagerKind;
+
+    /// Whose services it is asked for.
+    fn scope(&self) -> Scope;
+
+    /// Whether it honours an option; else why not, and what to do instead, as a lower-case fragment.
+    ///
+    /// # Errors
+    /// When it does not.
+    fn honours(&self, option: RegistrationOption) -> Result<(), &'static str>;
+
+    /// What it cannot honour of a registration although it honours the options: values that it has no way to write. Nothing,
+    /// where it takes whatever there can be.
+    fn refused_values(&self, _registration: &Registration) -> Vec<Unsupported> {
+        Vec::new()
+    }
+
+    /// What installs a service of which it honours every option. It touches nothing.
+    fn plan_of(&self, registration: &Registration) -> Plan;
+
+    /// What uninstalls a service, whatever it was registered as. It touches nothing.
+    fn removal_of(&self, name: &ServiceName) -> Plan;
+
+    /// Tells it something of a plan's.
+    ///
+    /// # Errors
+    /// When it refuses, or cannot be reached.
+    fn call(&self, call: &Call) -> Result<(), ManagerError>;
+
+    /// What would change if it were told something of a plan's. Nothing, where it is so already.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError>;
+
+    /// Tells a service something. It returns when that is done, or has failed.
+    ///
+    /// # Errors
+    /// When there is no such service, it cannot be told this, or it fails.
+    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError>;
+
+    /// How a service is.
+    ///
+    /// # Errors
+    /// When the manager cannot be reached. A service it does not know is no error but [`State::NotInstalled`].
+    fn status(&self, name: &ServiceName) -> Result<Status, ManagerError>;
+
+    /// What somebody who installs a service should know of this machine, if anything: that a user's services end with the last
+    /// session, say.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// What installing would do, shown as it would be done.
+    ///
+    /// # Errors
+    /// With every option it cannot honour.
+    fn plan(&self, registration: &Registration) -> Result<Plan, ManagerError> {
+        let refused = |option| self.honours(option).err().map(|why| Unsupported { option, why });
+        let mut unsupported: Vec<Unsupported> = registration.options().into_iter().filter_map(refused).collect();
+        unsupported.extend(self.refused_values(registration));
+        if unsupported.is_empty() {
+            Ok(self.plan_of(registration))
+        } else {
+            Err(ManagerError::Unsupported { manager: self.kind(), options: unsupported })
+        }
+    }
+
+    /// Installs a service, or changes it to what the registration says: all of it, or nothing. A service that is so already is
+    /// left alone. What runs goes on with its old registration until it is restarted.
+    ///
+    /// # Errors
+    /// When an option cannot be honoured, something of that name is not ours, or a step fails; then everything is as before.
+    fn install(&self, registration: &Registration) -> Result<Outcome, ManagerError> {
+        carry_out::carry_out(&self.plan(registration)?, &|call| self.call(call), &|call| self.differences_of(call))
+    }
+
+    /// Stops a service and leaves the machine as it was before it was installed.
+    ///
+    /// # Errors
+    /// When there is no such service, it is not ours, or it cannot be stopped.
+    fn uninstall(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        match self.status(name)?.state {
+            State::NotInstalled => return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() }),
+            State::Stopped | State::Failed => {}
+            State::Starting
+            | State::Running
+            | State::Reloading
+            | State::Pausing
+            | State::Paused
+            | State::Continuing
+            | State::Stopping
+            | State::Backoff => self.act(name, Verb::Stop)?,
+        }
+        let plan = self.removal_of(name);
+        carry_out::carry_out(&plan, &|call| self.call(call), &|call| self.differences_of(call)).map(drop)
+    }
+
+    /// In what an installed service differs from a registration: what `install` would change.
+    ///
+    /// # Errors
+    /// When an option cannot be honoured, or something cannot be read.
+    fn diff(&self, registration: &Registration) -> Result<Vec<Difference>, ManagerError> {
+        carry_out::differences(&self.plan(registration)?, &|call| self.differences_of(call))
+    }
+
+    /// Waits until a service is in a state.
+    ///
+    /// # Errors
+    /// When it is not within the time, or has failed instead.
+    fn wait_for(&self, name: &ServiceName, wanted: State, within: Duration) -> Result<Status, ManagerError> {
+        let end = Instant::now() + within;
+        let mut pause = POLL_FIRST;
+        loop {
+            let status = self.status(name)?;
+            if status.state == wanted {
+                return Ok(status);
+            }
+            let is_over = Instant::now() >= end;
+            if is_over || status.state == State::Failed {
+                return Err(ManagerError::NotReached { name: name.clone(), wanted, state: status.state, within });
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(POLL_LAST);
+        }
+    }
+}
+
+/// How soon a state is looked at again, at first and in the end.
+const POLL_FIRST: Duration = Duration::from_millis(10);
+const POLL_LAST: Duration = Duration::from_millis(250);
+
+/// Why a service manager did not do something.
+#[derive(Debug, Error)]
+pub enum ManagerError {
+    /// It cannot do what was asked for.
+    #[error("{manager} cannot do this: {}", told(options))]
+    Unsupported {
+        /// Which manager.
+        manager: ManagerKind,
+        /// Every option it cannot honour.
+        options: Vec<Unsupported>,
+    },
+    /// There is no such service.
+    #[error("{manager} knows no service '{name}'")]
+    NotInstalled {
+        /// Which.
+        name: ServiceName,
+        /// To whom.
+        manager: ManagerKind,
+    },
+    /// Something of that name was not made by us, and is left alone.
+    #[error("{} was not made by menshen; remove it first, or choose another name", path.display())]
+    Foreign {
+        /// What.
+        path: PathBuf,
+    },
+    /// A service cannot be told this.
+    #[error("{manager} cannot {verb} '{name}': {why}")]
+    CannotAct {
+        /// Which manager.
+        manager: ManagerKind,
+        /// Which service.
+        name: ServiceName,
+        /// What.
+        verb: Verb,
+        /// Why.
+        why: String,
+    },
+    /// A file could not be read, written or removed.
+    #[error("{what} {} failed", path.display())]
+    File {
+        /// What was done, such as `writing`.
+        what: &'static str,
+        /// To which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program of the manager's failed.
+    #[error("`{command}` failed: {told}")]
+    Command {
+        /// It and its arguments.
+        command: String,
+        /// What it said, or how it ended.
+        told: String,
+    },
+    /// A manager could not be asked, or refused.
+    #[error("{manager}: {call} failed: {told}")]
+    Call {
+        /// Which manager.
+        manager: ManagerKind,
+        /// What it was asked.
+        call: String,
+        /// What it said.
+        told: String,
+    },
+    /// A service is not in a state it was waited for.
+    #[error("'{name}' is {} and not {} within {within:?}", state.as_str(), wanted.as_str())]
+    NotReached {
+        /// Which.
+        name: ServiceName,
+        /// What was waited for.
+        wanted: State,
+        /// How it is.
+        state: State,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// A step failed, and what had been done before could not be taken back whole.
+    #[error("{failed}; and what had been done could not all be taken back: {}", left.join("; "))]
+    LeftBehind {
+        /// What failed.
+        failed: Box<ManagerError>,
+        /// What is not as before.
+        left: Vec<String>,
+    },
+    /// Whoever asks may not do this.
+    #[error("{manager}: {what} is not permitted; ask as an administrator")]
+    NotPermitted {
+        /// Which manager.
+        manager: ManagerKind,
+        /// What it was asked.
+        what: String,
+    },
+    /// A manager keeps no services of this scope.
+    #[error("{manager} keeps no services of the {scope}'s own")]
+    NoSuchScope {
+        /// Which.
+        manager: ManagerKind,
+        /// Whose services were asked for.
+        scope: Scope,
+    },
+    /// This operating system has no such manager.
+    #[error("{manager} cannot be spoken to on this operating system")]
+    Elsewhere {
+        /// Which.
+        manager: ManagerKind,
+    },
+}
+
+fn told(options: &[Unsupported]) -> String {
+    let each = options.iter().map(|unsupported| format!("{} ({})", unsupported.option.name(), unsupported.why));
+    each.collect::<Vec<_>>().join("; ")
+}

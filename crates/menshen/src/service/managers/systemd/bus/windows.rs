@@ -1,0 +1,33 @@
+//! There is no systemd on Windows.
+
+use super::{Enabled, Request, Version};
+use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, Verb};
+use crate::service::name::ServiceName;
+use crate::service::status::Status;
+
+const ELSEWHERE: ManagerError = ManagerError::Elsewhere { manager: ManagerKind::Systemd };
+
+/// It cannot be asked.
+pub(super) fn version(_scope: Scope) -> Result<Version, ManagerError> {
+    Err(ELSEWHERE)
+}
+
+/// It cannot be asked.
+pub(super) fn call(_scope: Scope, _request: &Request) -> Result<(), ManagerError> {
+    Err(ELSEWHERE)
+}
+
+/// It cannot be asked.
+pub(super) fn differences(_scope: Scope, _request: &Request) -> Result<Vec<Difference>, ManagerError> {
+    Err(ELSEWHERE)
+}
+
+/// It cannot be asked.
+pub(super) fn act(_scope: Scope, _name: &ServiceName, _verb: Verb, _with: &Enabled) -> Result<(), ManagerError> {
+    Err(ELSEWHERE)
+}
+
+/// It cannot be asked.
+pub(super) fn status(_scope: Scope, _name: &ServiceName, _timer: Option<&str>) -> Result<Status, ManagerError> {
+    Err(ELSEWHERE)
+}

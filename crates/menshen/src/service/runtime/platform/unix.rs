@@ -1,0 +1,129 @@
+//! Signals come in; what the service says goes out by systemd's protocol, where somebody listens.
+
+#[path = "unix/facts.rs"]
+mod facts;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use self::facts::Facts;
+use super::door::{Ability, Asked, Door, Ended, Report};
+use super::origin::Origin;
+use super::request::StopReason;
+use crate::service::name::ServiceName;
+
+/// Lives a life behind a door, and says how it ended.
+pub(super) fn open(_name: &ServiceName, life: impl FnOnce(Arc<dyn Door>) -> Ended + Send + 'static) -> ExitCode {
+    let door = Unix { origin: facts::of(&found()) };
+    life(Arc::new(door)).into()
+}
+
+/// Says why a service ended that should not have, where its log is.
+pub(super) fn complain(why: &str) {
+    // Where nobody can hear it there is nobody to tell.
+    let _ = writeln!(io::stderr(), "error: {why}");
+}
+
+fn found() -> Facts {
+    let variable = |name: &str| std::env::var(name).ok();
+    let parent = std::os::unix::process::parent_id();
+    // Only Linux has such a file; elsewhere there is no systemd either.
+    let parent_name = std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
+    Facts {
+        pid: std::process::id(),
+        parent,
+        parent_name: parent_name.trim_end().to_owned(),
+        systemd_exec_pid: variable("SYSTEMD_EXEC_PID"),
+        invocation_id: variable("INVOCATION_ID"),
+        notify_socket: variable("NOTIFY_SOCKET"),
+        xpc_service_name: variable("XPC_SERVICE_NAME"),
+    }
+}
+
+#[derive(Debug)]
+struct Unix {
+    origin: Origin,
+}
+
+impl Door for Unix {
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn tell(&self, report: &Report) {
+        let usec = |time: Duration| NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
+        let told = match report {
+            Report::Ready | Report::Reloaded => sd_notify::notify(&[NotifyState::Ready]),
+            Report::Status(text) => sd_notify::notify(&[NotifyState::Status(&one_line(text))]),
+            Report::MoreTime(time) => sd_notify::notify(&[usec(*time)]),
+            Report::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
+            Report::Unwell => sd_notify::notify(&[NotifyState::WatchdogTrigger]),
+            Report::Reloading => {
+                NotifyState::monotonic_usec_now().and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now]))
+            }
+            Report::Pausing => sd_notify::notify(&[NotifyState::Status("pausing")]),
+            Report::Paused => sd_notify::notify(&[NotifyState::Status("paused")]),
+            Report::Continuing | Report::Continued => sd_notify::notify(&[NotifyState::Status("")]),
+            Report::Stopping(time) if time.is_zero() => sd_notify::notify(&[NotifyState::Stopping]),
+            Report::Stopping(time) => sd_notify::notify(&[NotifyState::Stopping, usec(*time)]),
+        };
+        // A manager that does not listen draws its own conclusions.
+        drop(told);
+    }
+
+    fn start_arguments(&self) -> Vec<OsString> {
+        Vec::new()
+    }
+
+    fn watchdog(&self) -> Option<Duration> {
+        sd_notify::watchdog_enabled()
+    }
+
+    fn listen(&self, abilities: &[Ability], asked: mpsc::Sender<Asked>) -> io::Result<()> {
+        let terminated = if self.is_managed() { StopReason::Manager } else { StopReason::Terminated };
+        hear(SignalKind::terminate(), Asked::Stop(terminated), asked.clone())?;
+        hear(SignalKind::interrupt(), Asked::Stop(StopReason::Interrupt), asked.clone())?;
+        if abilities.contains(&Ability::Reload) {
+            hear(SignalKind::hangup(), Asked::Reload, asked)
+        } else if self.is_managed() {
+            // The signal ends the process, as that of any program that does not know it.
+            Ok(())
+        } else {
+            hear(SignalKind::hangup(), Asked::Stop(StopReason::Hangup), asked)
+        }
+    }
+}
+
+impl Unix {
+    fn is_managed(&self) -> bool {
+        match self.origin {
+            Origin::Systemd | Origin::Notified | Origin::Launchd | Origin::Scm | Origin::First => true,
+            Origin::Interactive => false,
+        }
+    }
+}
+
+/// From now on a signal means this. Several that come at once are one, as the kernel has it.
+fn hear(kind: SignalKind, means: Asked, asked: mpsc::Sender<Asked>) -> io::Result<()> {
+    let mut signals = signal(kind)?;
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            if asked.send(means).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The protocol's messages are lines.
+fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}

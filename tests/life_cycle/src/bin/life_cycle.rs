@@ -1,0 +1,85 @@
+//! Runs the suite against a service manager of the machine it is run on, and prints what came of each step, a line of JSON
+//! for each. It ends with 1 at the first that fails.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use menshen::service::managers;
+use menshen::service::registration::Protocol;
+use menshen::service::{ManagerKind, Scope, ServiceName};
+use menshen_life_cycle::abilities;
+use menshen_life_cycle::report::StepReport;
+use menshen_life_cycle::sample::Sample;
+use menshen_life_cycle::suite;
+
+/// What it is run with.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The manager, such as `systemd`
+    #[arg(long, value_parser = manager)]
+    manager: ManagerKind,
+    /// Whose services: `system` or `user`
+    #[arg(long, default_value = "system", value_parser = scope)]
+    scope: Scope,
+    /// The program that is installed
+    #[arg(long)]
+    program: PathBuf,
+    /// An empty folder for its notes, made if it is not there
+    #[arg(long)]
+    folder: PathBuf,
+    /// What the service is called
+    #[arg(long, default_value = "menshen-life-cycle")]
+    name: ServiceName,
+    /// How the program tells the manager what it is doing, where that is not as in the manager's row: `none` or `native`
+    #[arg(long, value_parser = protocol)]
+    protocol: Option<Protocol>,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(told) => {
+            // If nobody listens, the code says enough.
+            let _ = writeln!(std::io::stderr(), "{told}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, String> {
+    let row = abilities::of(arguments.manager).ok_or_else(|| format!("{} has no row", arguments.manager))?;
+    let mut row = *row;
+    row.protocol = arguments.protocol.unwrap_or(row.protocol);
+    let manager = managers::of(arguments.manager, arguments.scope).map_err(|error| error.to_string())?;
+    fs::create_dir_all(&arguments.folder).map_err(|error| format!("{}: {error}", arguments.folder.display()))?;
+    let sample = Sample { program: arguments.program, folder: arguments.folder, name: arguments.name };
+    let mut tell = |step: &StepReport| {
+        let _ = writeln!(std::io::stdout(), "{}", step.json());
+    };
+    let report = suite::run(&*manager, &sample, &row, &mut tell);
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn manager(text: &str) -> Result<ManagerKind, String> {
+    let found = ManagerKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    found.ok_or_else(|| format!("one of {}", ManagerKind::ALL.map(ManagerKind::as_str).join(", ")))
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    match text {
+        "system" => Ok(Scope::System),
+        "user" => Ok(Scope::User),
+        other => Err(format!("system or user, not {other}")),
+    }
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    match text {
+        "none" => Ok(Protocol::None),
+        "native" => Ok(Protocol::Native),
+        other => Err(format!("none or native, not {other}")),
+    }
+}

@@ -1,0 +1,59 @@
+//! The program that the suite installs: a service written with the library, which notes what becomes of it.
+
+use std::num::NonZeroU8;
+use std::process::ExitCode;
+
+use menshen::service::{self, Context, Failure, Main, Request, Service};
+use menshen_life_cycle::program::{self, FAILURE, Notes, Run, Way};
+
+const NAME: &str = "menshen-life-cycle";
+
+fn main() -> Result<ExitCode, Failure> {
+    match program::begin()? {
+        Run::Service(notes) => Ok(Main::new(NAME.parse()?).reloads().pauses().run(Sample(notes))),
+        Run::Child => Ok(ExitCode::SUCCESS),
+    }
+}
+
+struct Sample(Notes);
+
+impl Service for Sample {
+    async fn run(self, context: Context) -> Result<(), Failure> {
+        let Self(notes) = self;
+        match notes.way {
+            Way::Fail => {
+                let code = NonZeroU8::new(FAILURE).ok_or("a failure has a code")?;
+                return Err(service::ExitCode::new(code, "it was told to fail").into());
+            }
+            Way::NeverReady => {}
+            Way::Work | Way::WorkWithStubbornChild => {
+                context.watch(async || service::Health::Well);
+                context.ready();
+            }
+            Way::Silent => context.ready(),
+        }
+        serve(notes, context).await
+    }
+}
+
+/// Does as it is told, until it is told to stop.
+async fn serve(notes: Notes, mut context: Context) -> Result<(), Failure> {
+    loop {
+        match context.next().await {
+            Request::Stop(_) => return Ok(notes.stop()?),
+            Request::Reload(pending) => {
+                notes.told("reload")?;
+                pending.done();
+            }
+            Request::Pause(pending) => {
+                notes.told("pause")?;
+                pending.done();
+            }
+            Request::Continue(pending) => {
+                notes.told("continue")?;
+                pending.done();
+            }
+            Request::Session(_) | Request::Power(_) => {}
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `menshen install` and what belongs to it, with a real systemd.
+
+use menshen_tests::machine::Machine;
+use menshen_tests::wait::until;
+
+const UNIT: &str = "shop.service";
+const DEFINITION: &str = r#"
+[guard]
+name = "shop"
+[service.db]
+command = ["sh", "-c", "echo up; exec sleep 3600"]
+probe.readiness.log = "up"
+[service.web]
+command = ["sleep", "3600"]
+depends_on = { db = "ready" }
+[service.mail]
+command = ["sleep", "3600"]
+"#;
+const PLAIN: &str = r#"
+[guard]
+name = "plain"
+[service.plain]
+command = ["sleep", "3600"]
+description = "Sleeps: 100% of \"the\" time, for $nothing"
+environment = { GREETING = "a b\\c" }
+stop.timeout = "3s"
+restart.delay = "200ms"
+"#;
+
+fn machine() -> Option<Machine> {
+    let machine = Machine::boot(&[("shop.toml", DEFINITION), ("plain.toml", PLAIN)])?;
+    Some(machine)
+}
+
+/// Everything that could be left behind: names, kinds, modes, and what is in files.
+fn everything(machine: &Machine) -> String {
+    let list = "find /etc /usr/lib/systemd /var/lib /root -path /var/lib/systemd -prune -o -printf '%y %m %p %l\\n' | sort; \
+                find /etc/systemd /etc/menshen /var/lib/menshen -type f -exec sha256sum {} + 2>&1 | sort";
+    machine.run(&["sh", "-c", list]).text()
+}
+
+fn names(machine: &Machine, instance: &str) -> Vec<String> {
+    let services: serde_json::Value =
+        machine.run(&["menshen", "--instance", instance, "status", "--json"]).ended_with(0).json();
+    let services = services["services"].as_array().unwrap().iter();
+    services.map(|service| service["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_definition_is_a_service_of_the_machine_until_it_is_uninstalled_without_a_trace() {
+    let Some(machine) = machine() else { return };
+    let before = everything(&machine);
+    machine.run(&["menshen", "install", "shop", "--file", "/shared/shop.toml", "--now"]).done();
+    assert_eq!(machine.property(UNIT, "ActiveState"), "active");
+    assert_eq!(machine.property(UNIT, "UnitFileState"), "enabled");
+    assert_eq!(names(&machine, "shop"), ["db", "mail", "web"]);
+
+    let again = machine.run(&["menshen", "install", "shop", "--file", "/shared/shop.toml"]).ended_with(0);
+    assert!(again.text().contains("shop: unchanged"), "{}", again.text());
+    let guard = machine.property(UNIT, "MainPID");
+    machine.run(&["systemctl", "kill", "--kill-whom=main", "--signal=KILL", UNIT]).done();
+    until("another guard is there", || !["0", &guard].contains(&&*machine.property(UNIT, "MainPID")));
+    until("it answers", || machine.run(&["menshen", "status"]).code == 0);
+
+    machine.run(&["menshen", "uninstall", "shop", "--purge"]).done();
+    assert_eq!(machine.property(UNIT, "LoadState"), "not-found");
+    assert!(machine.is_empty(UNIT));
+    let after = everything(&machine);
+    assert_eq!(after, before);
+    let gone = machine.run(&["menshen", "uninstall", "shop"]).ended_with(4);
+    assert!(gone.stderr.contains("no service 'shop' was installed"), "{}", gone.stderr);
+}
+
+#[test]
+fn what_differs_is_shown_and_mended_and_what_is_edited_is_changed_in_place() {
+    let Some(machine) = machine() else { return };
+    machine.run(&["menshen", "install", "--file", "/shared/shop.toml"]).done();
+    let same = machine.run(&["menshen", "diff", "shop"]).ended_with(0);
+    assert!(same.text().contains("shop: as it should be"), "{}", same.text());
+    machine.run(&["sed", "-i", "s/^Restart=.*/Restart=no/", "/etc/systemd/system/shop.service"]).done();
+    let differs = machine.run(&["menshen", "diff", "shop"]).ended_with(0).text();
+    assert!(differs.contains("- Restart=no") && differs.contains("+ Restart=on-failure"), "{differs}");
+    machine.run(&["menshen", "install", "--file", "/shared/shop.toml"]).done();
+    assert_eq!(machine.property(UNIT, "Restart"), "on-failure");
+
+    machine.run(&["menshen", "edit", "shop", "--start", "manual", "--description", "The shop"]).done();
+    assert_eq!(machine.property(UNIT, "Description"), "The shop");
+    assert_eq!(machine.property(UNIT, "UnitFileState"), "disabled");
+    machine.run(&["menshen", "enable", "shop"]).done();
+    assert_eq!(machine.property(UNIT, "UnitFileState"), "enabled");
+    machine.run(&["menshen", "disable", "shop"]).done();
+    assert_eq!(machine.property(UNIT, "UnitFileState"), "disabled");
+    let refused = machine.run(&["menshen", "edit", "shop", "--set", "service.web.comand=x"]).ended_with(3);
+    assert!(refused.stderr.contains("comand"), "{}", refused.stderr);
+    machine.run(&["menshen", "uninstall", "shop"]).done();
+}
+
+#[test]
+fn one_service_comes_with_what_it_needs_and_a_command_with_a_definition() {
+    let Some(machine) = machine() else { return };
+    let before = everything(&machine);
+    machine.run(&["menshen", "install", "web", "--file", "/shared/shop.toml", "--now"]).done();
+    assert_eq!(names(&machine, "web"), ["db", "web"]);
+    let words =
+        ["menshen", "install", "worker", "--now", "--", "/bin/sh", "-c", "echo \"$0\"; exec sleep 3600", "a $b %c"];
+    machine.run(&words).done();
+    assert_eq!(names(&machine, "worker"), ["worker"]);
+    until("its argument arrives as it was typed", || {
+        machine.run(&["menshen", "--instance", "worker", "logs", "worker"]).text().contains("a $b %c")
+    });
+    for name in ["web", "worker"] {
+        machine.run(&["menshen", "uninstall", name, "--purge"]).done();
+    }
+    assert_eq!(everything(&machine), before);
+}
+
+#[test]
+fn a_program_is_the_managers_own_only_where_nothing_is_lost() {
+    let Some(machine) = machine() else { return };
+    let refused = machine.run(&["menshen", "install", "db", "--native", "--file", "/shared/shop.toml"]).ended_with(3);
+    assert!(refused.stderr.contains("probe.readiness"), "{}", refused.stderr);
+    assert_eq!(machine.property("db.service", "LoadState"), "not-found");
+
+    machine.run(&["menshen", "install", "plain", "--native", "--file", "/shared/plain.toml", "--now"]).done();
+    let of = |name: &str| machine.property("plain.service", name);
+    assert_eq!(
+        (of("ActiveState"), of("Restart"), of("RestartUSec")),
+        ("active".into(), "always".into(), "200ms".into())
+    );
+    assert_eq!((of("TimeoutStopUSec"), of("Environment")), ("3s".into(), "\"GREETING=a b\\\\c\"".into()));
+    assert_eq!(of("Description"), "Sleeps: 100% of \"the\" time, for $nothing");
+    let command = machine.run(&["sh", "-c", &format!("tr '\\0' ' ' < /proc/{}/cmdline", of("MainPID"))]).text();
+    assert_eq!(command.trim(), "/usr/bin/sleep 3600");
+    machine.run(&["menshen", "uninstall", "plain"]).done();
+}
+
+#[test]
+fn a_dry_run_shows_everything_and_does_nothing() {
+    let Some(machine) = machine() else { return };
+    let before = everything(&machine);
+    let shown =
+        machine.run(&["menshen", "install", "shop", "--file", "/shared/shop.toml", "--dry-run"]).ended_with(0).text();
+    for part in ["write /etc/systemd/system/shop.service", "Type=notify", "EnableUnitFiles"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    machine.run(&["menshen", "install", "worker", "--dry-run", "--", "sleep", "1"]).done();
+    assert_eq!(everything(&machine), before);
+}
+
+#[test]
+fn who_may_not_install_is_told_so() {
+    let Some(machine) = machine() else { return };
+    let before = everything(&machine);
+    let words = [
+        "setpriv",
+        "--reuid=nobody",
+        "--clear-groups",
+        "env",
+        "HOME=/tmp",
+        "menshen",
+        "install",
+        "--file",
+        "/shared/shop.toml",
+    ];
+    machine.run(&["chmod", "755", "/shared"]).done();
+    let refused = machine.run(&words).ended_with(5);
+    assert!(refused.stderr.contains("--user"), "{}", refused.stderr);
+    assert_eq!(everything(&machine), before);
+}

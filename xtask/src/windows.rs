@@ -1,0 +1,85 @@
+//! Building for Windows, on a machine that is none.
+//!
+//! rustup's toolchain has no part for Windows; Debian's brings the source of the standard library, of which one is built, once.
+//! Everything is apart in `target/windows`. Tests run what is built here under Wine, in the test bed of that name.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::debian;
+use crate::shell::{command, is_there, root, run};
+
+const TARGET: &str = "x86_64-pc-windows-gnu";
+/// Debian's toolchain, which is beside rustup's and not in its way.
+const CARGO: &str = "/usr/bin/cargo";
+const CLIPPY: &str = "/usr/bin/cargo-clippy";
+const RUSTC: &str = "/usr/bin/rustc";
+/// Programs: how to find each, and the Debian package it comes from.
+const NEEDS: [(&str, &str); 5] = [
+    (CARGO, "cargo-web"),
+    (CLIPPY, "rust-web-clippy"),
+    (RUSTC, "rustc-web"),
+    ("/usr/share/doc/rust-web-src", "rust-web-src"),
+    ("/usr/bin/x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
+];
+/// What is built: a package, and which of its programs.
+const BUILT: [(&str, &[&str]); 1] = [("menshen-life-cycle", &["life-cycle", "life-cycle-sample"])];
+/// What is held against the lints as Windows compiles it: what has siblings for it.
+const LINTED: [&str; 2] = ["menshen", "menshen-scm"];
+
+/// Builds everything that tests run under Wine.
+pub(crate) fn build() -> Result<(), String> {
+    for (package, programs) in BUILT {
+        let mut build = cargo(CARGO);
+        build.arg("build");
+        tell_target(&mut build);
+        build.args(["--package", package]);
+        build.args(programs.iter().flat_map(|program| ["--bin", program]));
+        run(&mut build)?;
+    }
+    Ok(())
+}
+
+/// The lints, with what is compiled for Windows alone.
+pub(crate) fn lint() -> Result<(), String> {
+    let mut clippy = cargo(CLIPPY);
+    clippy.arg("clippy");
+    tell_target(&mut clippy);
+    clippy.args(LINTED.iter().flat_map(|package| ["--package", package]));
+    run(clippy.args(["--quiet", "--", "--deny", "warnings"]))
+}
+
+/// The packages without which nothing can be built for Windows.
+pub(crate) fn missing_packages() -> Vec<&'static str> {
+    let missing = NEEDS.iter().filter(|(path, _)| !PathBuf::from(path).exists());
+    missing.map(|(_, package)| *package).collect()
+}
+
+/// Installs what is missing, and builds.
+pub(crate) fn windows() -> Result<(), String> {
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        if !is_there("apt-get", "--version") {
+            return Err(format!("building for Windows needs Debian's {}", missing.join(" ")));
+        }
+        debian::install(&missing)?;
+    }
+    build()?;
+    lint()
+}
+
+/// One of Debian's. What the cargo that runs this has put into the environment says which toolchain that one is of.
+fn cargo(program: &str) -> Command {
+    let mut cargo = command(program);
+    for name in ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTDOC"] {
+        cargo.env_remove(name);
+    }
+    // The standard library can be built by a nightly toolchain alone, or by one that is told to be one.
+    cargo.env("CARGO", CARGO).env("RUSTC", RUSTC).env("RUSTC_BOOTSTRAP", "1");
+    cargo
+}
+
+fn tell_target(cargo: &mut Command) {
+    cargo.args(["-Zbuild-std=std,panic_abort", "--target", TARGET, "--target-dir"]);
+    cargo.arg(root().join("target/windows"));
+}
