@@ -5,7 +5,8 @@
 //! - [`manager`]: what every service manager can do. [`plan`]: what it would do to install or uninstall a service, step by
 //!   step; `carry_out` does it, whole or not at all.
 //! - [`managers`]: the service managers, one file each. [`detect`]: which of them a machine has.
-//! - [`runtime`]: being a service, whoever started the program. `log`: where its events go.
+//! - [`runtime`]: being a service, whoever started the program. `log`: where its events go. [`readiness`]: how s6 and dinit
+//!   hear that it is ready.
 //! - `command`: the service's own subcommands.
 
 mod carry_out;
@@ -20,6 +21,7 @@ pub mod name;
 pub mod options;
 mod permissions;
 pub mod plan;
+pub mod readiness;
 pub mod registration;
 pub mod runtime;
 pub mod status;

@@ -3,7 +3,7 @@
 //! - [`settings`]: what it keeps of a service, and what differs between two. [`command_line`]: how a program and its arguments
 //!   are written into it. [`triggers`]: what else starts a service. These are data, and the same on every operating system.
 //! - `manager`, `service`: asking it. `registry`: what it keeps of services, as they and others read it. `logon`: the right to
-//!   be logged on as a service. `event_log`: the log of events.
+//!   be logged on as a service. `process`: waiting for a service's process. `event_log`: the log of events.
 //! - `dispatch`: being a service.
 //! - `levels`, `security`, `text`: what these need.
 //!
@@ -28,6 +28,9 @@ pub mod logon;
 #[cfg(windows)]
 #[path = "windows/manager.rs"]
 pub mod manager;
+#[cfg(windows)]
+#[path = "windows/process.rs"]
+pub mod process;
 #[cfg(windows)]
 #[path = "windows/registry.rs"]
 pub mod registry;

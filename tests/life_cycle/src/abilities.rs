@@ -18,6 +18,10 @@ pub struct Abilities {
     pub pause: Pause,
     /// Who ends the children of a service that is stopped.
     pub tree: Tree,
+    /// Who starts again what ended by itself, where the registration says so.
+    pub restart: Restart,
+    /// How long it is remembered that a service failed.
+    pub failure: Failure,
     /// The states in which a program that fails at once may be seen to have failed.
     pub failed_as: &'static [State],
     /// What must be as before once everything is uninstalled.
@@ -40,6 +44,24 @@ pub enum Tree {
     EndedByManager,
     /// Nobody: a service looks after its own.
     EndsByItself,
+}
+
+/// Who starts again what ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// The manager, if it honours it.
+    Manager,
+    /// Nobody, whatever the manager was told: so it is with Wine's of the manager of Windows.
+    Nobody,
+}
+
+/// How long it is remembered that a service failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Until somebody stops it.
+    UntilStop,
+    /// Until it is started again.
+    UntilStart,
 }
 
 /// Where a manager keeps something of services.
@@ -72,6 +94,8 @@ pub const ALL: &[Abilities] = &[
         protocol: Protocol::Native,
         pause: Pause::Can,
         tree: Tree::EndedByManager,
+        restart: Restart::Manager,
+        failure: Failure::UntilStop,
         failed_as: &[State::Backoff, State::Failed],
         places: &[
             Place::System("/etc/systemd"),
@@ -86,6 +110,8 @@ pub const ALL: &[Abilities] = &[
         protocol: Protocol::Native,
         pause: Pause::Can,
         tree: Tree::EndsByItself,
+        restart: Restart::Manager,
+        failure: Failure::UntilStart,
         failed_as: &[State::Backoff, State::Failed],
         places: &[],
     },
@@ -94,6 +120,8 @@ pub const ALL: &[Abilities] = &[
         protocol: Protocol::None,
         pause: Pause::Cannot,
         tree: Tree::EndsByItself,
+        restart: Restart::Manager,
+        failure: Failure::UntilStop,
         failed_as: &[State::Backoff, State::Failed],
         places: &[Place::System("/etc/init.d"), Place::System("/etc/conf.d"), Place::System("/etc/runlevels")],
     },
@@ -101,7 +129,9 @@ pub const ALL: &[Abilities] = &[
         kind: ManagerKind::SysV,
         protocol: Protocol::None,
         pause: Pause::Cannot,
-        tree: Tree::EndsByItself,
+        tree: Tree::EndedByManager,
+        restart: Restart::Manager,
+        failure: Failure::UntilStop,
         failed_as: &[State::Failed],
         places: &[
             Place::System("/etc/init.d"),
@@ -118,7 +148,9 @@ pub const ALL: &[Abilities] = &[
         kind: ManagerKind::Runit,
         protocol: Protocol::None,
         pause: Pause::Can,
-        tree: Tree::EndsByItself,
+        tree: Tree::EndedByManager,
+        restart: Restart::Manager,
+        failure: Failure::UntilStop,
         failed_as: &[State::Backoff, State::Failed],
         places: &[Place::System("/etc/sv"), Place::System("/etc/service"), Place::System("/etc/runit")],
     },
@@ -126,7 +158,9 @@ pub const ALL: &[Abilities] = &[
         kind: ManagerKind::S6,
         protocol: Protocol::None,
         pause: Pause::Can,
-        tree: Tree::EndsByItself,
+        tree: Tree::EndedByManager,
+        restart: Restart::Manager,
+        failure: Failure::UntilStop,
         failed_as: &[State::Backoff, State::Failed],
         places: &[Place::System("/etc/s6"), Place::System("/run/service")],
     },

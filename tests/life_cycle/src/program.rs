@@ -23,6 +23,8 @@ pub const TOLD: &str = "told";
 pub const MAIN_LOCK: &str = "main.lock";
 /// Locked by its child.
 pub const CHILD_LOCK: &str = "child.lock";
+const CHILD: &str = "child";
+const STUBBORN_CHILD: &str = "stubborn-child";
 /// The code a failing program ends with.
 pub const FAILURE: u8 = 3;
 /// A child that nobody ends ends by itself: whatever goes wrong, nothing stays behind.
@@ -63,11 +65,11 @@ impl Way {
 }
 
 /// What a run of the program is there for.
-#[derive(Debug)]
-pub enum Run {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
     /// It is the service.
-    Service(Notes),
-    /// It is the child of a service, and has ended.
+    Service,
+    /// It is the child of a service.
     Child,
 }
 
@@ -81,22 +83,31 @@ pub struct Notes {
     child: Option<Child>,
 }
 
-/// Notes this run, and starts its child.
+/// What this run is there for.
+///
+/// # Errors
+/// When the arguments are others than they must be.
+pub fn role() -> io::Result<Role> {
+    let way = env::args().nth(2).ok_or_else(usage)?;
+    match way.as_str() {
+        CHILD | STUBBORN_CHILD => Ok(Role::Child),
+        way => Way::of(way).map(|_| Role::Service).ok_or_else(usage),
+    }
+}
+
+/// Notes this run, and starts its child. It is called once it is a service: where it works then is noted, too.
 ///
 /// # Errors
 /// When the arguments are others than they must be, or the folder cannot be written to.
-pub fn begin() -> io::Result<Run> {
+pub fn begin() -> io::Result<Notes> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [folder, way, ..] = arguments.as_slice() else { return Err(usage()) };
     let folder = PathBuf::from(folder);
-    if way == "child" || way == "stubborn-child" {
-        return be_child(&folder, way).map(|()| Run::Child);
-    }
     let way = Way::of(way).ok_or_else(usage)?;
     let child = match way {
         Way::Fail | Way::NeverReady | Way::Silent => None,
-        Way::Work => Some("child"),
-        Way::WorkWithStubbornChild => Some("stubborn-child"),
+        Way::Work => Some(CHILD),
+        Way::WorkWithStubbornChild => Some(STUBBORN_CHILD),
     };
     let lock = claim(&folder, MAIN_LOCK)?;
     let child = child.map(|way| start_child(&folder, way)).transpose()?;
@@ -107,7 +118,27 @@ pub fn begin() -> io::Result<Run> {
         "directory": env::current_dir()?,
     });
     append(&folder.join(RUNS), &run.to_string())?;
-    Ok(Run::Service(Notes { way, folder, _lock: lock, child }))
+    Ok(Notes { way, folder, _lock: lock, child })
+}
+
+/// Is the child of a service, until that ends or, if it is a stubborn one, until somebody ends it.
+///
+/// # Errors
+/// When the arguments are others than they must be, or the folder cannot be written to.
+pub fn be_child() -> io::Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [folder, way] = arguments.as_slice() else { return Err(usage()) };
+    // The child of a service that was killed may need a moment to see it.
+    let lock = open(Path::new(folder), CHILD_LOCK)?;
+    lock.lock()?;
+    io::stdout().write_all(b".")?;
+    io::stdout().flush()?;
+    if way == STUBBORN_CHILD {
+        std::thread::sleep(STAY);
+        return Ok(());
+    }
+    // Nothing is ever written to it: it ends with whoever holds the other end.
+    io::copy(&mut io::stdin(), &mut io::sink()).map(drop)
 }
 
 impl Notes {
@@ -139,20 +170,6 @@ fn start_child(folder: &Path, way: &str) -> io::Result<Child> {
     let mut said = [0];
     child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?.read_exact(&mut said)?;
     Ok(child)
-}
-
-fn be_child(folder: &Path, way: &str) -> io::Result<()> {
-    // The child of a service that was killed may need a moment to see it.
-    let lock = open(folder, CHILD_LOCK)?;
-    lock.lock()?;
-    io::stdout().write_all(b".")?;
-    io::stdout().flush()?;
-    if way == "stubborn-child" {
-        std::thread::sleep(STAY);
-        return Ok(());
-    }
-    // Nothing is ever written to it: it ends with whoever holds the other end.
-    io::copy(&mut io::stdin(), &mut io::sink()).map(drop)
 }
 
 /// Locks a file of the folder. One that is locked is an error: there are two of what must be there once.

@@ -9,7 +9,7 @@ use menshen::service::registration::{Protocol, Registration, Reload, RestartPoli
 use menshen::service::{RegistrationOption, ServiceManager, ServiceName};
 use serde_json::Value;
 
-use crate::abilities::{Abilities, Tree};
+use crate::abilities::{Abilities, Restart, Tree};
 use crate::program::{self, Way};
 use crate::until::until_some;
 
@@ -74,7 +74,10 @@ impl Sample {
             (RegistrationOption::RestartAlways, RestartPolicy::Always),
         ];
         let policy = policies.into_iter().find(|(option, _)| honours(*option));
-        registration.restart.policy = policy.map_or(RestartPolicy::Never, |(_, policy)| policy);
+        registration.restart.policy = match abilities.restart {
+            Restart::Manager => policy.map_or(RestartPolicy::Never, |(_, policy)| policy),
+            Restart::Nobody => RestartPolicy::Never,
+        };
         registration.reload = match abilities.protocol {
             Protocol::Native if honours(RegistrationOption::ReloadNative) => Some(Reload::Native),
             Protocol::Native | Protocol::None => {

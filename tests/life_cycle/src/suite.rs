@@ -7,7 +7,7 @@ use menshen::service::registration::{Registration, RestartPolicy, StartType};
 use menshen::service::status::Exit;
 use menshen::service::{ManagerError, Outcome as Installed, RegistrationOption, ServiceManager, State, Status, Verb};
 
-use crate::abilities::{Abilities, Pause, Tree};
+use crate::abilities::{Abilities, Failure, Pause, Tree};
 use crate::asked;
 use crate::belongings::{self, Belongings};
 use crate::platform::kill_command;
@@ -109,6 +109,16 @@ impl World<'_> {
         Ok(status)
     }
 
+    /// It does not run, and the manager may remember that it failed.
+    fn expect_down_after_failure(&self) -> Result<(), String> {
+        let status = self.status()?;
+        let is_remembered = match self.abilities.failure {
+            Failure::UntilStop => false,
+            Failure::UntilStart => self.abilities.failed_as.contains(&status.state),
+        };
+        held(status.state == State::Stopped || is_remembered, || format!("it is {status:?}"))
+    }
+
     /// Waits until it runs as the run that it noted itself.
     fn await_running(&self, run: &Noted) -> Result<Status, String> {
         let status = self.manager.wait_for(&self.sample.name, State::Running, DEADLINE).map_err(told)?;
@@ -199,10 +209,10 @@ fn install(world: &World<'_>) -> Came {
 
 fn install_again(world: &World<'_>) -> Came {
     let installed = belongings_of(world.manager, world.abilities)?;
-    let outcome = world.manager.install(&world.registration()).map_err(told)?;
-    held(outcome == Installed::Unchanged, || format!("{outcome:?}"))?;
     let differences = world.manager.diff(&world.registration()).map_err(told)?;
     held(differences.is_empty(), || format!("{differences:?}"))?;
+    let outcome = world.manager.install(&world.registration()).map_err(told)?;
+    held(outcome == Installed::Unchanged, || format!("{outcome:?}"))?;
     let touched = belongings::differences(&installed, &belongings_of(world.manager, world.abilities)?);
     held(touched.is_empty(), || touched.join("; "))?;
     Ok(None)
@@ -353,9 +363,9 @@ fn failing_program(world: &World<'_>) -> Came {
         format!("it ended with {FAILURE}: {seen:?}")
     })?;
     world.act(Verb::Stop)?;
-    world.expect_state(State::Stopped)?;
+    world.expect_down_after_failure()?;
     world.manager.install(&world.registration()).map_err(told)?;
-    world.expect_state(State::Stopped)?;
+    world.expect_down_after_failure()?;
     Ok(None)
 }
 
@@ -371,7 +381,7 @@ fn enable_and_disable(world: &World<'_>) -> Came {
     held(enabled == Some(StartType::Auto), || format!("enabled, it is started {enabled:?}"))?;
     let differences = world.manager.diff(&world.registration()).map_err(told)?;
     held(differences.is_empty(), || format!("{differences:?}"))?;
-    held(world.status()?.state == State::Stopped, || "enabling started it".to_owned())?;
+    world.expect_down_after_failure()?;
     Ok(None)
 }
 

@@ -39,6 +39,12 @@ pub(super) fn carry_out(plan: &Plan, tell: Tell<'_>, compare: Compare<'_>) -> Re
             fs::remove_dir_all(&aside).map_err(failed("removing", &aside))?;
         }
     }
+    // What was set aside kept these from being empty.
+    for step in &plan.steps {
+        if let Step::NoEmptyFolder { path } = step {
+            remove_empty(path)?;
+        }
+    }
     Ok(outcome)
 }
 

@@ -3,8 +3,15 @@
 //! What a manager is told is rendered on every operating system, so that it can be shown and tested on any. Only telling it
 //! needs the real one.
 
+pub mod openrc;
+mod refused;
+pub mod runit;
+pub mod s6;
 pub mod scm;
+mod shell;
 pub mod systemd;
+pub mod sysv;
+mod tool;
 
 use super::manager::{ManagerError, ManagerKind, Scope, ServiceManager};
 
@@ -15,13 +22,28 @@ use super::manager::{ManagerError, ManagerKind, Scope, ServiceManager};
 pub fn of(kind: ManagerKind, scope: Scope) -> Result<Box<dyn ServiceManager>, ManagerError> {
     match kind {
         ManagerKind::Systemd => Ok(Box::new(systemd::Systemd::found(scope)?)),
-        ManagerKind::Scm
-        | ManagerKind::Launchd
-        | ManagerKind::OpenRc
-        | ManagerKind::SysV
-        | ManagerKind::Runit
-        | ManagerKind::S6
+        ManagerKind::Scm => Ok(Box::new(scm::Scm::found(scope)?)),
+        ManagerKind::OpenRc => of_unix(kind, scope, openrc::OpenRc::new),
+        ManagerKind::SysV => of_unix(kind, scope, sysv::SysV::new),
+        ManagerKind::Runit => of_unix(kind, scope, || runit::Runit::new(runit::Places::found())),
+        ManagerKind::S6 => of_unix(kind, scope, || s6::S6::new(s6::Places::found())),
+        ManagerKind::Launchd
         | ManagerKind::Dinit
         | ManagerKind::FreeBsdRc => Err(ManagerError::Elsewhere { manager: kind }),
+    }
+}
+
+/// A manager of the machine's services on systems like Unix.
+fn of_unix<Manager: ServiceManager + 'static>(
+    kind: ManagerKind,
+    scope: Scope,
+    manager: impl FnOnce() -> Manager,
+) -> Result<Box<dyn ServiceManager>, ManagerError> {
+    if std::env::consts::FAMILY != "unix" {
+        return Err(ManagerError::Elsewhere { manager: kind });
+    }
+    match scope {
+        Scope::System => Ok(Box::new(manager())),
+        Scope::User => Err(ManagerError::NoSuchScope { manager: kind, scope }),
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::ptr;
 use std::time::Duration;
 
+use windows_sys::Win32::Foundation::ERROR_INVALID_LEVEL;
 use windows_sys::Win32::System::Services::{
     ChangeServiceConfig2W, QueryServiceConfig2W, SC_ACTION, SC_ACTION_RESTART, SERVICE_CONFIG_DELAYED_AUTO_START_INFO,
     SERVICE_CONFIG_DESCRIPTION, SERVICE_CONFIG_FAILURE_ACTIONS, SERVICE_CONFIG_FAILURE_ACTIONS_FLAG,
@@ -15,7 +16,7 @@ use windows_sys::Win32::System::Services::{
 };
 use windows_sys::core::GUID;
 
-use crate::manager::Handle;
+use crate::manager::{Handle, is};
 use crate::service::{filled, succeeded};
 use crate::settings::{FailureKinds, Failures, Settings, Sid, Start};
 use crate::text::{text, texts, wide, wide_list};
@@ -150,7 +151,11 @@ fn change_failures(service: &Handle, from: &Failures, to: &Failures) -> io::Resu
     if from.kinds != to.kinds {
         let all = i32::from(to.kinds == FailureKinds::CrashesAndErrors);
         let raw = SERVICE_FAILURE_ACTIONS_FLAG { fFailureActionsOnNonCrashFailures: all };
-        set(service, SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, &raw)?;
+        match set(service, SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, &raw) {
+            // Every Windows there is knows it. Wine does not, and starts nothing again whatever it is told.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            done => done?,
+        }
     }
     Ok(())
 }
@@ -197,7 +202,27 @@ fn query<T>(service: &Handle, level: u32) -> io::Result<Option<Answer<T>>> {
 
 fn set<T>(service: &Handle, level: u32, raw: &T) -> io::Result<()> {
     // SAFETY: the structure is the level's, and it and all it points to are whole while this runs.
-    succeeded(unsafe { ChangeServiceConfig2W(service.raw(), level, ptr::from_ref(raw).cast()) })
+    let done = succeeded(unsafe { ChangeServiceConfig2W(service.raw(), level, ptr::from_ref(raw).cast()) });
+    done.map_err(|error| {
+        if !is(&error, ERROR_INVALID_LEVEL) {
+            return error;
+        }
+        let told = format!("the manager knows no {} (level {level})", name_of(level));
+        io::Error::new(io::ErrorKind::Unsupported, told)
+    })
+}
+
+const fn name_of(level: u32) -> &'static str {
+    match level {
+        SERVICE_CONFIG_DESCRIPTION => "description",
+        SERVICE_CONFIG_FAILURE_ACTIONS | SERVICE_CONFIG_FAILURE_ACTIONS_FLAG => "failure actions",
+        SERVICE_CONFIG_DELAYED_AUTO_START_INFO => "delayed start",
+        SERVICE_CONFIG_SERVICE_SID_INFO => "security identifier of services",
+        SERVICE_CONFIG_REQUIRED_PRIVILEGES_INFO => "required privileges",
+        SERVICE_CONFIG_PRESHUTDOWN_INFO => "preshutdown time-out",
+        SERVICE_CONFIG_TRIGGER_INFO => "triggers",
+        _ => "such setting",
+    }
 }
 
 fn guid_of(raw: &GUID) -> Guid {

@@ -29,7 +29,23 @@ pub fn parameter(service: &str, name: &str) -> io::Result<Option<String>> {
 /// Variables of a service's environment, as `NAME=value`.
 pub(crate) fn environment(service: &str) -> io::Result<Vec<String>> {
     let key = found(LOCAL_MACHINE.open(path_of(service)))?;
-    Ok(key.map_or(Ok(None), |key| found(key.get_multi_string(ENVIRONMENT)))?.unwrap_or_default())
+    let variables = key.map_or(Ok(None), |key| found(key.get_multi_string(ENVIRONMENT)))?.unwrap_or_default();
+    // An empty text is the end of the list.
+    Ok(variables.into_iter().take_while(|variable| !variable.is_empty()).collect())
+}
+
+/// Gives this process the variables of a service's environment. Windows has given them to it already; Wine does not.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn take_environment(service: &str) -> io::Result<()> {
+    for variable in environment(service)? {
+        if let Some((name, value)) = variable.split_once('=') {
+            // SAFETY: Windows guards the environment of a process itself, whoever reads it meanwhile.
+            unsafe { std::env::set_var(name, value) };
+        }
+    }
+    Ok(())
 }
 
 /// Gives a service variables.

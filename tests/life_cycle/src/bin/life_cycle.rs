@@ -10,7 +10,7 @@ use clap::Parser;
 use menshen::service::managers;
 use menshen::service::registration::Protocol;
 use menshen::service::{ManagerKind, Scope, ServiceName};
-use menshen_life_cycle::abilities;
+use menshen_life_cycle::abilities::{self, Restart};
 use menshen_life_cycle::report::StepReport;
 use menshen_life_cycle::sample::Sample;
 use menshen_life_cycle::suite;
@@ -36,6 +36,9 @@ struct Arguments {
     /// How the program tells the manager what it is doing, where that is not as in the manager's row: `none` or `native`
     #[arg(long, value_parser = protocol)]
     protocol: Option<Protocol>,
+    /// Who starts again what ended by itself, where that is not as in the manager's row: `manager` or `nobody`
+    #[arg(long, value_parser = restart)]
+    restart: Option<Restart>,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, String> {
     let row = abilities::of(arguments.manager).ok_or_else(|| format!("{} has no row", arguments.manager))?;
     let mut row = *row;
     row.protocol = arguments.protocol.unwrap_or(row.protocol);
+    row.restart = arguments.restart.unwrap_or(row.restart);
     let manager = managers::of(arguments.manager, arguments.scope).map_err(|error| error.to_string())?;
     fs::create_dir_all(&arguments.folder).map_err(|error| format!("{}: {error}", arguments.folder.display()))?;
     let sample = Sample { program: arguments.program, folder: arguments.folder, name: arguments.name };
@@ -81,5 +85,13 @@ fn protocol(text: &str) -> Result<Protocol, String> {
         "none" => Ok(Protocol::None),
         "native" => Ok(Protocol::Native),
         other => Err(format!("none or native, not {other}")),
+    }
+}
+
+fn restart(text: &str) -> Result<Restart, String> {
+    match text {
+        "manager" => Ok(Restart::Manager),
+        "nobody" => Ok(Restart::Nobody),
+        other => Err(format!("manager or nobody, not {other}")),
     }
 }

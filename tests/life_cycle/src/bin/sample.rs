@@ -4,22 +4,22 @@ use std::num::NonZeroU8;
 use std::process::ExitCode;
 
 use menshen::service::{self, Context, Failure, Main, Request, Service};
-use menshen_life_cycle::program::{self, FAILURE, Notes, Run, Way};
+use menshen_life_cycle::program::{self, FAILURE, Notes, Role, Way};
 
 const NAME: &str = "menshen-life-cycle";
 
 fn main() -> Result<ExitCode, Failure> {
-    match program::begin()? {
-        Run::Service(notes) => Ok(Main::new(NAME.parse()?).reloads().pauses().run(Sample(notes))),
-        Run::Child => Ok(ExitCode::SUCCESS),
+    match program::role()? {
+        Role::Service => Ok(Main::new(NAME.parse()?).reloads().pauses().run(Sample)),
+        Role::Child => Ok(program::be_child().map(|()| ExitCode::SUCCESS)?),
     }
 }
 
-struct Sample(Notes);
+struct Sample;
 
 impl Service for Sample {
     async fn run(self, context: Context) -> Result<(), Failure> {
-        let Self(notes) = self;
+        let notes = program::begin()?;
         match notes.way {
             Way::Fail => {
                 let code = NonZeroU8::new(FAILURE).ok_or("a failure has a code")?;

@@ -7,7 +7,8 @@ pub enum Origin {
     Interactive,
     /// systemd: `SYSTEMD_EXEC_PID` is this process; before version 248, `INVOCATION_ID` is set and systemd is the parent.
     Systemd,
-    /// A supervisor that speaks systemd's protocol, such as a guard: `NOTIFY_SOCKET` is set, and it is not systemd.
+    /// A supervisor that wants to be told: `NOTIFY_SOCKET` is set, and it is not systemd, as with a guard; or the
+    /// [`readiness`](crate::service::readiness) descriptor of s6 or dinit is.
     Notified,
     /// launchd: `XPC_SERVICE_NAME` is a job's label, and the parent is process 1.
     Launchd,

@@ -18,6 +18,7 @@ use super::door::{Ability, Asked, Door, Ended, Report};
 use super::origin::Origin;
 use super::request::StopReason;
 use crate::service::name::ServiceName;
+use crate::service::readiness;
 
 /// Lives a life behind a door, and says how it ended.
 pub(super) fn open(_name: &ServiceName, life: impl FnOnce(Arc<dyn Door>) -> Ended + Send + 'static) -> ExitCode {
@@ -42,7 +43,7 @@ fn found() -> Facts {
         parent_name: parent_name.trim_end().to_owned(),
         systemd_exec_pid: variable("SYSTEMD_EXEC_PID"),
         invocation_id: variable("INVOCATION_ID"),
-        notify_socket: variable("NOTIFY_SOCKET"),
+        notify_socket: variable("NOTIFY_SOCKET").or_else(|| variable(readiness::VARIABLE)),
         xpc_service_name: variable("XPC_SERVICE_NAME"),
     }
 }
@@ -60,7 +61,8 @@ impl Door for Unix {
     fn tell(&self, report: &Report) {
         let usec = |time: Duration| NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
         let told = match report {
-            Report::Ready | Report::Reloaded => sd_notify::notify(&[NotifyState::Ready]),
+            Report::Ready => sd_notify::notify(&[NotifyState::Ready]).and(readiness::announce()),
+            Report::Reloaded => sd_notify::notify(&[NotifyState::Ready]),
             Report::Status(text) => sd_notify::notify(&[NotifyState::Status(&one_line(text))]),
             Report::MoreTime(time) => sd_notify::notify(&[usec(*time)]),
             Report::Alive => sd_notify::notify(&[NotifyState::Watchdog]),

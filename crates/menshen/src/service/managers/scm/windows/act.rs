@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use menshen_scm::manager::{Manager, Purpose, Rights};
+use menshen_scm::process::{Ended, Process};
 use menshen_scm::service::{Control, Service, State};
 use menshen_scm::settings::Start;
 
@@ -57,7 +58,23 @@ impl Told<'_> {
         self.wait(&[State::StartPending, State::ContinuePending], State::Running)
     }
 
+    /// It is over when its process has ended, too: what comes next finds nothing of it in use.
     fn stop(&self) -> Result<(), ManagerError> {
+        let process = self.service.status().map_err(refused("QueryServiceStatusEx"))?.pid;
+        // One that ends in between need not be waited for.
+        let process = process.and_then(|pid| Some((pid, Process::open(pid).ok()?)));
+        self.ask_to_stop()?;
+        let Some((pid, process)) = process else { return Ok(()) };
+        match process.wait(NO_HINT).map_err(refused("WaitForSingleObject"))? {
+            Ended::Yes => Ok(()),
+            Ended::NotYet => {
+                Err(self
+                    .cannot(format!("it says that it is stopped, and its process {pid} still runs after {NO_HINT:?}")))
+            }
+        }
+    }
+
+    fn ask_to_stop(&self) -> Result<(), ManagerError> {
         match self.service.control(Control::Stop) {
             Err(error) if error.raw_os_error() == Some(NOT_ACTIVE) => Ok(()),
             Err(error) if error.raw_os_error() == Some(NOT_NOW) => self.stop_later(),

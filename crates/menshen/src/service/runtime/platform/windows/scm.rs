@@ -37,10 +37,10 @@ pub(super) fn live(name: &ServiceName, arguments: Vec<OsString>, life: impl FnOn
     };
     let line = Arc::clone(ears.line.get_or_init(|| Arc::new(Line::new(reporter))));
     line.enter(State::StartPending);
-    let ended = match go_to_directory(name) {
+    let ended = match settle(name) {
         Ok(()) => life(Arc::new(Scm::new(name, arguments, Arc::clone(&line), ears))),
         Err(error) => {
-            super::complain(&format!("the working directory: {error}"));
+            super::complain(&error.to_string());
             Ended::Failed(1)
         }
     };
@@ -48,14 +48,19 @@ pub(super) fn live(name: &ServiceName, arguments: Vec<OsString>, life: impl FnOn
     ended
 }
 
-/// The manager starts everything in its own folder of the system. The library goes where the registration says, or to the
-/// program's folder.
-fn go_to_directory(name: &ServiceName) -> io::Result<()> {
-    let chosen = registry::parameter(name.as_str(), parameter::DIRECTORY)?.map(PathBuf::from);
+/// The manager starts everything in the system's own folder. The library goes where the registration says, or to the program's
+/// folder.
+fn settle(name: &ServiceName) -> io::Result<()> {
+    let of = |what: &'static str| move |error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+    registry::take_environment(name.as_str()).map_err(of("reading the service's environment"))?;
+    let chosen =
+        registry::parameter(name.as_str(), parameter::DIRECTORY).map_err(of("reading the service's directory"))?;
     let program = std::env::current_exe()?;
-    let directory = chosen.or_else(|| program.parent().map(Into::into)).ok_or(io::ErrorKind::NotFound)?;
-    std::env::set_current_dir(&directory)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", directory.display())))
+    let directory = chosen.map(PathBuf::from).or_else(|| program.parent().map(Into::into));
+    let directory = directory.ok_or_else(|| io::Error::other("the program is in no folder"))?;
+    let to_directory =
+        |error: io::Error| io::Error::new(error.kind(), format!("going to {}: {error}", directory.display()));
+    std::env::set_current_dir(&directory).map_err(to_directory)
 }
 
 /// The door.

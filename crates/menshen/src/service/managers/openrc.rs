@@ -1,0 +1,226 @@
+//! OpenRC: a script for each service that says what is to be executed, and links to it for each run level.
+//!
+//! A service that is restarted is given to `supervise-daemon`, another to `start-stop-daemon`. OpenRC's own scripts put the
+//! variables into a command which they evaluate once more.
+
+mod script;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::refused;
+use super::tool::{self, Ran};
+use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+use crate::service::name::ServiceName;
+use crate::service::options::{RegistrationOption, Unsupported};
+use crate::service::plan::{Call, Ownership, Plan, Step};
+use crate::service::registration::{Registration, StartType};
+use crate::service::status::{State, Status};
+
+/// Where the scripts are.
+const SCRIPTS: &str = "/etc/init.d";
+/// Where the links are, in a folder for each run level.
+const RUN_LEVELS: &str = "/etc/runlevels";
+/// Where OpenRC keeps what it knows of services until the next boot.
+const OPTIONS: &str = "/run/openrc/options";
+
+/// See the module. OpenRC keeps services of users from 0.60 on; those are not spoken to.
+#[derive(Debug, Clone, Default)]
+pub struct OpenRc {
+    _private: (),
+}
+
+impl OpenRc {
+    /// The one of this machine.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+
+    fn script(name: &ServiceName) -> PathBuf {
+        Path::new(SCRIPTS).join(name.as_str())
+    }
+
+    fn run(name: &ServiceName, verb: &str) -> Result<Ran, ManagerError> {
+        tool::run("rc-service", &[name.as_str(), verb])
+    }
+
+    fn cannot(&self, name: &ServiceName, verb: Verb, why: &str) -> ManagerError {
+        ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
+    }
+
+    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let script = fs::read_to_string(Self::script(name)).unwrap_or_default();
+        if !script.contains(script::RELOAD) {
+            return Err(self.cannot(
+                name,
+                Verb::Reload,
+                "nothing was registered that has it read its configuration again",
+            ));
+        }
+        if self.status(name)?.state != State::Running {
+            return Err(self.cannot(name, Verb::Reload, "it does not run"));
+        }
+        Self::run(name, "reload")?.done().map(drop)
+    }
+}
+
+/// Whether it is started in some run level.
+fn is_enabled(name: &str) -> bool {
+    let levels = fs::read_dir(RUN_LEVELS).into_iter().flatten().flatten();
+    levels.map(|level| level.path().join(name)).any(|link| link.symlink_metadata().is_ok())
+}
+
+/// The program that runs for a service: the child of its supervise-daemon, which OpenRC notes, or what the file has that
+/// start-stop-daemon writes.
+fn pid_of(name: &ServiceName) -> Option<u32> {
+    let read = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse().ok();
+    let child = read(Path::new(OPTIONS).join(name.as_str()).join("child_pid"));
+    child.or_else(|| read(script::pid_file(name).into())).filter(|pid| Path::new(&format!("/proc/{pid}")).is_dir())
+}
+
+fn update(verb: &str, name: &ServiceName) -> Call {
+    Call::command("rc-update", &[verb, name.as_str(), "default"])
+}
+
+impl ServiceManager for OpenRc {
+    fn kind(&self) -> ManagerKind {
+        ManagerKind::OpenRc
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    fn honours(&self, option: RegistrationOption) -> Result<(), &'static str> {
+        honours(option)
+    }
+
+    fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
+        refused::values(registration)
+    }
+
+    fn plan_of(&self, registration: &Registration) -> Plan {
+        let name = &registration.name;
+        let script = Step::file(Self::script(name), 0o755, script::script(registration));
+        let started = match registration.start {
+            StartType::Auto | StartType::Delayed => {
+                Step::Call { call: update("add", name), undo: Some(update("del", name)) }
+            }
+            StartType::Manual | StartType::Disabled => {
+                Step::Call { call: update("del", name), undo: Some(update("add", name)) }
+            }
+        };
+        Plan { steps: vec![script, started], after_undo: Vec::new() }
+    }
+
+    fn removal_of(&self, name: &ServiceName) -> Plan {
+        let not_started = Step::Call { call: update("del", name), undo: Some(update("add", name)) };
+        let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
+        let options = Step::NoFolder { path: Path::new(OPTIONS).join(name.as_str()) };
+        Plan { steps: vec![script, not_started, options], after_undo: Vec::new() }
+    }
+
+    fn call(&self, call: &Call) -> Result<(), ManagerError> {
+        tool::command(call)?.done().map(drop)
+    }
+
+    fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
+        let words: Vec<&str> =
+            call.as_command().map(|(_, arguments)| arguments.iter().map(String::as_str).collect()).unwrap_or_default();
+        let is_so = match words.as_slice() {
+            ["add", name, ..] => is_enabled(name),
+            ["del", name, ..] => !is_enabled(name),
+            _ => false,
+        };
+        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
+        Ok(if is_so { vec![] } else { vec![difference] })
+    }
+
+    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        if !Self::script(name).is_file() {
+            return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
+        }
+        match verb {
+            Verb::Start | Verb::Stop | Verb::Restart => Self::run(name, verb.as_str())?.done().map(drop),
+            Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "OpenRC cannot pause services")),
+            Verb::Reload => self.reload(name),
+            Verb::Enable if is_enabled(name.as_str()) => Ok(()),
+            Verb::Enable => self.call(&update("add", name)),
+            Verb::Disable if !is_enabled(name.as_str()) => Ok(()),
+            Verb::Disable => self.call(&update("del", name)),
+        }
+    }
+
+    /// By the codes that OpenRC's `status` ends with.
+    fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {
+        if !Self::script(name).is_file() {
+            return Ok(Status::NOT_INSTALLED);
+        }
+        let start = if is_enabled(name.as_str()) { StartType::Auto } else { StartType::Manual };
+        let ran = Self::run(name, "status")?;
+        let pid = pid_of(name);
+        let state = match ran.code {
+            Some(0) if pid.is_some() => State::Running,
+            // Between two runs its supervise-daemon waits.
+            Some(0) => State::Backoff,
+            Some(3) => State::Stopped,
+            Some(4) => State::Stopping,
+            Some(8 | 16) => State::Starting,
+            Some(32 | 64) => State::Failed,
+            _ => return Err(ran.failure()),
+        };
+        let pid = pid.filter(|_| matches!(state, State::Running | State::Stopping));
+        Ok(Status { state, pid, start: Some(start), exit: None, text: None, progress: None })
+    }
+}
+
+fn honours(option: RegistrationOption) -> Result<(), &'static str> {
+    use RegistrationOption as O;
+    match option {
+        O::DisplayName
+        | O::Description
+        | O::Directory
+        | O::Environment
+        | O::AccountUser
+        | O::AccountGroup
+        | O::StartManual
+        | O::DependsOnService
+        | O::DependsOnNetwork
+        | O::StopTimeout
+        | O::StopSignal
+        | O::ReloadSignal
+        | O::ReloadCommand
+        | O::RestartAlways
+        | O::RestartNever
+        | O::RestartDelay
+        | O::ChildrenKept
+        | O::OpenFiles => Ok(()),
+        O::AccountPassword => Err(refused::PASSWORD),
+        O::AccountLocalService | O::AccountNetworkService | O::AccountVirtual | O::AccountGroupManaged => {
+            Err(refused::WINDOWS_ACCOUNT)
+        }
+        O::StartDelayed => Err(refused::DELAYED),
+        O::StartDisabled => Err(refused::DISABLED),
+        O::DependsOnGroup => Err(refused::GROUP),
+        O::ProtocolNative => Err(refused::PROTOCOL),
+        O::StartTimeout => Err(refused::START_TIMEOUT),
+        O::StopCommand => Err("supervise-daemon stops services by signals only; name one (stop_signal)"),
+        O::ReloadNative => Err(refused::RELOAD_NATIVE),
+        O::RestartOnFailure => {
+            Err("supervise-daemon starts a service again however it ended; ask for restart = always or never")
+        }
+        O::RestartBackoff => Err(refused::BACKOFF),
+        O::RestartReset => Err(refused::RESET),
+        O::Watchdog => Err(refused::WATCHDOG),
+        O::HardeningStandard | O::HardeningStrict => Err(refused::HARDENING),
+        O::SocketTcp | O::SocketUdp | O::SocketLocal => Err(refused::SOCKETS),
+        O::WindowsSid
+        | O::WindowsRequiredPrivileges
+        | O::WindowsSecurityDescriptor
+        | O::WindowsTriggers
+        | O::WindowsPreshutdownTimeout
+        | O::WindowsLoadOrderGroup
+        | O::WindowsFailures => Err(refused::WINDOWS),
+    }
+}

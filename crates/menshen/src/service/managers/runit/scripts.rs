@@ -1,0 +1,104 @@
+//! The scripts of a service's folder. runsv runs them there.
+
+use std::path::Path;
+
+use super::super::shell::{aside, execute, head, open_files, program, quoted, signal, text, whole_seconds};
+use crate::service::registration::{Children, Dependency, Registration, Reload, RestartPolicy};
+
+/// How many seconds a service waits for one that it depends on.
+const DEPENDENCY_SECONDS: u64 = 30;
+/// Executes as another user, in all their groups.
+const AS_USER: &str = "chpst -u \":$uid:$gid:$(echo \"$groups\" | tr ' ' :)\" ";
+
+/// `run`: executes the program in its own place.
+pub(super) fn run(registration: &Registration, scanned: &Path) -> String {
+    let mut script = head("/bin/sh", registration);
+    for dependency in &registration.depends_on {
+        if let Dependency::Service(name) = dependency {
+            let folder = quoted(&text(&scanned.join(name)));
+            script += &format!("sv -w {DEPENDENCY_SECONDS} start {folder} || exit 1\n");
+        }
+    }
+    if registration.children == Children::Ended {
+        script += "# The process stays this one, and leads a group that `finish` ends.\necho $$ >supervise/leader\n";
+    }
+    let before = if registration.children == Children::Ended { "chpst -P " } else { "" };
+    script += &open_files(registration);
+    script + &execute(registration, &program(registration), before, AS_USER)
+}
+
+/// `finish`: it is run with the program's code, or -1 and the signal that ended it.
+pub(super) fn finish(registration: &Registration) -> String {
+    let mut script = head("/bin/sh", registration);
+    if registration.children == Children::Ended {
+        script += "kill -s KILL -- \"-$(cat supervise/leader)\" 2>/dev/null\n";
+    }
+    script += "echo \"$1 $2\" >supervise/ended\n\
+        is_unwanted() { case $(cat supervise/stat) in *want*) true ;; *) false ;; esac; }\n\
+        if is_unwanted; then exit 0; fi\n";
+    let given_up = match registration.restart.policy {
+        RestartPolicy::Always => None,
+        RestartPolicy::OnFailure => Some("[ \"$1\" = 0 ]"),
+        RestartPolicy::Never => Some("true"),
+    };
+    if let Some(condition) = given_up {
+        script += &format!(
+            "if {condition}; then\n    \
+                 [ \"$1\" = 0 ] || echo \"$1 $2 failed\" >supervise/ended\n    \
+                 sv down .\n    \
+                 # runsv has to have heard it before this ends.\n    \
+                 until is_unwanted; do sleep 1; done\n    \
+                 exit 0\n\
+             fi\n"
+        );
+    }
+    if registration.restart.policy != RestartPolicy::Never {
+        let seconds = whole_seconds(registration.restart.delay);
+        script += &format!(
+            "seconds={seconds}\nwhile [ \"$seconds\" -gt 0 ] && ! is_unwanted; do\n    sleep 1\n    seconds=$((seconds - 1))\ndone\n"
+        );
+    }
+    script
+}
+
+/// `control/t`: it is run instead of sending SIGTERM, where the service is to be stopped otherwise.
+pub(super) fn terminate(registration: &Registration) -> Option<String> {
+    if registration.stop_signal.is_none() && registration.stop_command.is_none() && registration.stop_timeout.is_none()
+    {
+        return None;
+    }
+    let mut script = head("/bin/sh", registration);
+    script += "# runsv waits for this script, so what takes time is left to others.\npid=$(cat supervise/pid)\n";
+    if let Some(timeout) = registration.stop_timeout {
+        let seconds = whole_seconds(timeout);
+        script += &format!(
+            "is_there() {{ [ \"$(cat supervise/pid)\" = \"$pid\" ]; }}\n\
+             {{\n    \
+                 seconds={seconds}\n    \
+                 while [ \"$seconds\" -gt 0 ] && is_there; do\n        sleep 1\n        seconds=$((seconds - 1))\n    done\n    \
+                 if is_there; then kill -s KILL \"$pid\"; fi\n\
+             }} </dev/null >/dev/null 2>&1 &\n"
+        );
+    }
+    script += &match &registration.stop_command {
+        Some(command) => aside(registration, command, AS_USER),
+        None => format!("kill -s {} \"$pid\"\n", signal(registration.stop_signal.as_deref().unwrap_or("SIGTERM"))),
+    };
+    Some(script + "exit 0\n")
+}
+
+/// `control/h`: it is run instead of sending SIGHUP. Without it, nothing was agreed.
+pub(super) fn reload(registration: &Registration) -> Option<String> {
+    let script = head("/bin/sh", registration);
+    let told = match registration.reload.as_ref()? {
+        Reload::Signal(name) => format!("kill -s {} \"$(cat supervise/pid)\"\n", signal(name)),
+        Reload::Command(command) => aside(registration, command, AS_USER),
+        Reload::Native => return None,
+    };
+    Some(script + &told + "exit 0\n")
+}
+
+/// How many seconds a stop may take, for those who wait for it.
+pub(super) fn stop_timeout(registration: &Registration) -> Option<String> {
+    registration.stop_timeout.map(|timeout| format!("{}\n", whole_seconds(timeout)))
+}

@@ -1,0 +1,457 @@
+//! s6: a folder for each service, with the scripts and settings that `s6-supervise` reads.
+//!
+//! - `run` executes the program. `finish` is run when it has ended: it ends what is left of its processes, and waits or, by
+//!   ending with 125, has s6-supervise give it up.
+//! - `notification-fd`, `down-signal`, `timeout-kill` and `timeout-finish` are s6's own settings.
+//! - `down` keeps s6-supervise from starting it by itself. Without a link in the scanned folder there is no s6-supervise.
+//! - `data/reload` is ours: it has the program read its configuration again.
+
+mod scripts;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::refused;
+use super::shell::text;
+use super::tool;
+use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+use crate::service::name::ServiceName;
+use crate::service::options::{RegistrationOption, Unsupported};
+use crate::service::plan::{Call, Ownership, Plan, Step};
+use crate::service::registration::{Registration, StartType};
+use crate::service::status::{Exit, State, Status};
+
+/// How long s6-svscan may take to begin or end supervising, in milliseconds.
+const SEEN_WITHIN_MS: &str = "15000";
+/// How long a start or a stop is waited for where the service says nothing else.
+const DONE_WITHIN: Duration = Duration::from_secs(60);
+/// What a stop may take beyond the time the service has for it.
+const GRACE: Duration = Duration::from_secs(10);
+/// What `finish` makes below `supervise` where it has the service given up.
+const FAILED: &str = "supervise/failed";
+/// What s6-svstat is asked for, in the order of [`Supervised::of`].
+const FIELDS: &str = "up,wantedup,ready,paused,pid,pgid,exitcode,signum";
+
+/// Where s6's folders are. Every machine has others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The folder of the services' folders.
+    pub services: PathBuf,
+    /// The folder that `s6-svscan` scans for links to them.
+    pub scanned: PathBuf,
+    /// What the scanned folder is made from at boot, where it does not survive that.
+    pub boot: Option<PathBuf>,
+}
+
+impl Places {
+    /// As this machine has them: the folder that an s6-svscan has marked as its own, and s6-linux-init's image of it.
+    #[must_use]
+    pub fn found() -> Self {
+        let scanned = ["/run/service", "/etc/s6/service", "/etc/service", "/var/service", "/service"];
+        let there = scanned.iter().find(|folder| Path::new(folder).join(".s6-svscan").is_dir());
+        let image = PathBuf::from("/etc/s6-linux-init/current/run-image/service");
+        Self {
+            services: "/etc/s6/sv".into(),
+            scanned: there.unwrap_or(&scanned[0]).into(),
+            boot: Some(image).filter(|image| image.is_dir()),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct S6 {
+    places: Places,
+}
+
+impl S6 {
+    /// With folders at these places.
+    #[must_use]
+    pub const fn new(places: Places) -> Self {
+        Self { places }
+    }
+
+    fn folder(&self, name: &ServiceName) -> PathBuf {
+        self.places.services.join(name.as_str())
+    }
+
+    fn link(&self, name: &ServiceName) -> PathBuf {
+        self.places.scanned.join(name.as_str())
+    }
+
+    /// The link by which it is supervised after the next boot.
+    fn boot_link(&self, name: &ServiceName) -> Option<PathBuf> {
+        self.places.boot.as_ref().map(|boot| boot.join(name.as_str()))
+    }
+
+    fn hold_installed(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        if self.folder(name).join("run").is_file() {
+            Ok(())
+        } else {
+            Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() })
+        }
+    }
+
+    fn cannot(&self, name: &ServiceName, verb: Verb, why: &str) -> ManagerError {
+        ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
+    }
+
+    /// s6-svc waits by events, so that one that ends at once is seen, too.
+    fn start(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let folder = self.folder(name);
+        if !self.link(name).exists() {
+            return Err(self.cannot(name, Verb::Start, "it is disabled; enable it first"));
+        }
+        if Supervised::ask(&folder)?.is_some_and(|seen| seen.is_up && seen.is_wanted) {
+            return Ok(());
+        }
+        forget_failure(&folder)?;
+        let within = DONE_WITHIN.as_millis().to_string();
+        tool::run("s6-svc", &["-u", "-wu", "-T", &within, &text(&folder)])?.done()?;
+        if !folder.join("notification-fd").exists() {
+            return Ok(());
+        }
+        // It says that it is ready, or ends before.
+        let mut is_ready = false;
+        tool::until(DONE_WITHIN, || {
+            let seen = Supervised::ask(&folder)?;
+            is_ready = seen.is_some_and(|seen| seen.is_ready);
+            Ok(is_ready || seen.is_none_or(|seen| !seen.is_up))
+        })?;
+        if is_ready {
+            return Ok(());
+        }
+        let state = self.status(name)?.state;
+        Err(ManagerError::NotReached { name: name.clone(), wanted: State::Running, state, within: DONE_WITHIN })
+    }
+
+    fn stop(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let folder = self.folder(name);
+        if Supervised::ask(&folder)?.is_some() {
+            let kill = fs::read_to_string(folder.join("timeout-kill")).ok().and_then(|text| text.trim().parse().ok());
+            let within = kill.map_or(DONE_WITHIN, |ms| Duration::from_millis(ms) + GRACE).as_millis().to_string();
+            tool::run("s6-svc", &["-d", "-wD", "-T", &within, &text(&folder)])?.done()?;
+        }
+        // Whoever stops a service that has failed has seen it.
+        forget_failure(&folder)
+    }
+
+    fn tell_running(&self, name: &ServiceName, verb: Verb, option: &str) -> Result<(), ManagerError> {
+        self.hold_running(name, verb)?;
+        tool::run("s6-svc", &[option, &text(&self.folder(name))])?.done().map(drop)
+    }
+
+    fn hold_running(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        let is_up = Supervised::ask(&self.folder(name))?.is_some_and(|seen| seen.is_up);
+        if is_up { Ok(()) } else { Err(self.cannot(name, verb, "it does not run")) }
+    }
+
+    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let script = self.folder(name).join("data/reload");
+        if !script.is_file() {
+            return Err(self.cannot(
+                name,
+                Verb::Reload,
+                "nothing was registered that has it read its configuration again",
+            ));
+        }
+        self.hold_running(name, Verb::Reload)?;
+        tool::run::<&str>(&text(&script), &[])?.done().map(drop)
+    }
+
+    fn enable(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let steps = self.links(name, LinkedAs::Down).into_iter().chain([Step::call(self.let_up(name))]).collect();
+        let plan = Plan { steps, after_undo: Vec::new() };
+        crate::service::carry_out::carry_out(&plan, &|call| self.call(call), &|call| self.differences_of(call))
+            .map(drop)
+    }
+
+    fn keep_down(&self, name: &ServiceName) -> Call {
+        Call::command("touch", &[&text(&self.folder(name).join("down"))])
+    }
+
+    fn let_up(&self, name: &ServiceName) -> Call {
+        Call::command("rm", &["-f", &text(&self.folder(name).join("down"))])
+    }
+
+    /// The steps by which it is supervised, now and after the next boot. It does not run before somebody wants it to.
+    fn links(&self, name: &ServiceName, linked: LinkedAs) -> Vec<Step> {
+        let folder = self.folder(name);
+        let (scanned, path) = (text(&self.places.scanned), text(&folder));
+        let option: &[&str] = match linked {
+            LinkedAs::Down => &["-d"],
+            LinkedAs::ItIs => &[],
+        };
+        let arguments = [option, &["-t", SEEN_WITHIN_MS, &scanned, &path, name.as_str()]].concat();
+        let supervise = Step::Call {
+            call: Call::command("s6-svlink", &arguments),
+            undo: Some(Call::command("s6-svunlink", &["-t", SEEN_WITHIN_MS, &scanned, name.as_str()])),
+        };
+        let boot = self.boot_link(name).map(|path| Step::Link { path, target: folder });
+        boot.into_iter().chain([supervise]).collect()
+    }
+
+    fn no_links(&self, name: &ServiceName) -> Vec<Step> {
+        let boot = self.boot_link(name).map(|path| Step::NoFile { path, ownership: Ownership::ByPlace });
+        let scanned = text(&self.places.scanned);
+        let unlink = Call::command("s6-svunlink", &["-t", SEEN_WITHIN_MS, &scanned, name.as_str()]);
+        boot.into_iter().chain([Step::call(unlink)]).collect()
+    }
+
+    /// The link of a service, as named by the last arguments of s6-svlink and s6-svunlink.
+    fn linked(&self, call: &Call) -> Option<(Asked, ServiceName)> {
+        let (program, arguments) = call.as_command()?;
+        let asked = match program {
+            "s6-svlink" => Asked::Supervised,
+            "s6-svunlink" => Asked::NotSupervised,
+            "rm" => Asked::LetUp,
+            _ => return None,
+        };
+        let last = Path::new(arguments.last()?);
+        let name = if asked == Asked::LetUp { last.parent()?.file_name()? } else { last.file_name()? };
+        Some((asked, name.to_str()?.parse().ok()?))
+    }
+}
+
+/// Whether a service is kept down when it is linked, or does what its folder says.
+#[derive(Clone, Copy)]
+enum LinkedAs {
+    Down,
+    ItIs,
+}
+
+/// The calls of our own plans, which are known by their form.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Supervised,
+    NotSupervised,
+    LetUp,
+}
+
+impl ServiceManager for S6 {
+    fn kind(&self) -> ManagerKind {
+        ManagerKind::S6
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    fn honours(&self, option: RegistrationOption) -> Result<(), &'static str> {
+        honours(option)
+    }
+
+    fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
+        refused::values(registration)
+    }
+
+    fn plan_of(&self, registration: &Registration) -> Plan {
+        let (name, folder) = (&registration.name, self.folder(&registration.name));
+        let above = self.places.services.parent().map(Step::folder);
+        let mut steps: Vec<Step> = above.into_iter().collect();
+        steps.extend([Step::folder(&self.places.services), Step::folder(&folder)]);
+        steps.push(Step::file(folder.join("run"), 0o755, scripts::run(registration, &self.places.scanned)));
+        steps.push(Step::file(folder.join("finish"), 0o755, scripts::finish(registration)));
+        steps.push(Step::folder(folder.join("data")));
+        for (name, mode, content) in scripts::settings(registration) {
+            let (path, ownership) = (folder.join(name), Ownership::ByPlace);
+            steps.push(match content {
+                Some(content) => Step::File { path, mode, content, ownership },
+                None => Step::NoFile { path, ownership },
+            });
+        }
+        let down = Step::File {
+            path: folder.join("down"),
+            mode: 0o644,
+            content: String::new(),
+            ownership: Ownership::ByPlace,
+        };
+        match registration.start {
+            StartType::Auto | StartType::Delayed => {
+                steps.extend(self.links(name, LinkedAs::Down));
+                steps.push(Step::call(self.let_up(name)));
+            }
+            StartType::Manual => steps.extend([down].into_iter().chain(self.links(name, LinkedAs::ItIs))),
+            StartType::Disabled => steps.extend([down].into_iter().chain(self.no_links(name))),
+        }
+        Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn removal_of(&self, name: &ServiceName) -> Plan {
+        let folder = self.folder(name);
+        // Whether it is ours is seen first.
+        let mut steps = vec![Step::NoFile { path: folder.join("run"), ownership: Ownership::Marked }];
+        steps.extend(self.no_links(name));
+        steps.push(Step::NoFolder { path: folder });
+        steps.push(Step::NoEmptyFolder { path: self.places.services.clone() });
+        steps.extend(self.places.services.parent().map(|above| Step::NoEmptyFolder { path: above.to_owned() }));
+        Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn call(&self, call: &Call) -> Result<(), ManagerError> {
+        let ran = tool::command(call)?;
+        if ran.code == Some(0) || self.differences_of(call)?.is_empty() { Ok(()) } else { Err(ran.failure()) }
+    }
+
+    fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
+        let is_so = match self.linked(call) {
+            Some((Asked::Supervised, name)) => self.link(&name).exists() && is_supervised(&self.folder(&name))?,
+            Some((Asked::NotSupervised, name)) => {
+                self.link(&name).symlink_metadata().is_err() && !is_supervised(&self.folder(&name))?
+            }
+            Some((Asked::LetUp, name)) => !self.folder(&name).join("down").exists(),
+            None => false,
+        };
+        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
+        Ok(if is_so { vec![] } else { vec![difference] })
+    }
+
+    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        self.hold_installed(name)?;
+        match verb {
+            Verb::Start => self.start(name),
+            Verb::Stop => self.stop(name),
+            Verb::Restart => self.stop(name).and_then(|()| self.start(name)),
+            Verb::Pause => self.tell_running(name, verb, "-p"),
+            Verb::Continue => self.tell_running(name, verb, "-c"),
+            Verb::Reload => self.reload(name),
+            Verb::Enable => self.enable(name),
+            Verb::Disable => tool::command(&self.keep_down(name))?.done().map(drop),
+        }
+    }
+
+    fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {
+        let folder = self.folder(name);
+        if self.hold_installed(name).is_err() {
+            return Ok(Status::NOT_INSTALLED);
+        }
+        let is_linked = self.boot_link(name).unwrap_or_else(|| self.link(name)).exists();
+        let start = match (is_linked, folder.join("down").exists()) {
+            (false, _) => StartType::Disabled,
+            (true, true) => StartType::Manual,
+            (true, false) => StartType::Auto,
+        };
+        let seen = Supervised::ask(&folder)?;
+        let state = seen.as_ref().map_or(State::Stopped, |seen| seen.state(&folder));
+        let (pid, exit) = seen.map_or((None, None), |seen| (seen.pid, seen.exit));
+        Ok(Status { state, pid, start: Some(start), exit, text: None, progress: None })
+    }
+}
+
+fn honours(option: RegistrationOption) -> Result<(), &'static str> {
+    use RegistrationOption as O;
+    match option {
+        O::DisplayName
+        | O::Description
+        | O::Directory
+        | O::Environment
+        | O::AccountUser
+        | O::AccountGroup
+        | O::StartManual
+        | O::StartDisabled
+        | O::DependsOnService
+        | O::ProtocolNative
+        | O::StopTimeout
+        | O::StopSignal
+        | O::ReloadSignal
+        | O::ReloadCommand
+        | O::RestartAlways
+        | O::RestartOnFailure
+        | O::RestartNever
+        | O::RestartDelay
+        | O::ChildrenKept
+        | O::OpenFiles => Ok(()),
+        O::AccountPassword => Err(refused::PASSWORD),
+        O::AccountLocalService | O::AccountNetworkService | O::AccountVirtual | O::AccountGroupManaged => {
+            Err(refused::WINDOWS_ACCOUNT)
+        }
+        O::StartDelayed => Err(refused::DELAYED),
+        O::DependsOnGroup => Err(refused::GROUP),
+        O::DependsOnNetwork => Err("s6 does not know of the network; name the service that brings it up"),
+        O::StartTimeout => Err("s6 lets a start take as long as it takes; leave it out"),
+        O::StopCommand => Err("s6 stops services by signals only; name one (stop_signal)"),
+        O::ReloadNative => Err(refused::RELOAD_NATIVE),
+        O::RestartBackoff => Err(refused::BACKOFF),
+        O::RestartReset => Err(refused::RESET),
+        O::Watchdog => Err(refused::WATCHDOG),
+        O::HardeningStandard | O::HardeningStrict => Err(refused::HARDENING),
+        O::SocketTcp | O::SocketUdp | O::SocketLocal => Err(refused::SOCKETS),
+        O::WindowsSid
+        | O::WindowsRequiredPrivileges
+        | O::WindowsSecurityDescriptor
+        | O::WindowsTriggers
+        | O::WindowsPreshutdownTimeout
+        | O::WindowsLoadOrderGroup
+        | O::WindowsFailures => Err(refused::WINDOWS),
+    }
+}
+
+fn is_supervised(folder: &Path) -> Result<bool, ManagerError> {
+    Ok(tool::run("s6-svok", &[text(folder)])?.code == Some(0))
+}
+
+fn forget_failure(folder: &Path) -> Result<(), ManagerError> {
+    match fs::remove_file(folder.join(FAILED)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(ManagerError::File { what: "removing", path: folder.join(FAILED), source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What s6-svstat says of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Supervised {
+    is_up: bool,
+    is_wanted: bool,
+    is_ready: bool,
+    is_paused: bool,
+    /// Of the program.
+    pid: Option<u32>,
+    /// Whether the program or `finish` runs.
+    is_busy: bool,
+    exit: Option<Exit>,
+}
+
+impl Supervised {
+    /// `None` where nobody supervises it.
+    fn ask(folder: &Path) -> Result<Option<Self>, ManagerError> {
+        if !is_supervised(folder)? {
+            return Ok(None);
+        }
+        let ran = tool::run("s6-svstat", &["-o", FIELDS, &text(folder)])?;
+        Ok(Self::of(&ran.done()?))
+    }
+
+    fn of(fields: &str) -> Option<Self> {
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let &[up, wanted, ready, paused, pid, group, code, signal] = fields.as_slice() else { return None };
+        let number = |text: &str| text.parse::<i32>().ok().filter(|number| *number >= 0);
+        let exit = number(signal).map(Exit::Signal).or_else(|| number(code).map(Exit::Code));
+        Some(Self {
+            is_up: up == "true",
+            is_wanted: wanted == "true",
+            is_ready: ready == "true",
+            is_paused: paused == "true",
+            pid: pid.parse().ok(),
+            is_busy: number(group).is_some(),
+            exit,
+        })
+    }
+
+    fn state(&self, folder: &Path) -> State {
+        let is_awaited = folder.join("notification-fd").exists() && !self.is_ready;
+        match (self.is_up, self.is_wanted) {
+            (true, true) if self.is_paused => State::Paused,
+            (true, true) if is_awaited => State::Starting,
+            (true, true) => State::Running,
+            (true, false) => State::Stopping,
+            (false, true) => State::Backoff,
+            (false, false) if folder.join(FAILED).exists() => State::Failed,
+            (false, false) if self.is_busy => State::Stopping,
+            (false, false) => State::Stopped,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! POSIX shell: how a text is written so that a shell reads exactly it, and the parts that scripts share.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::service::name::ServiceName;
+use crate::service::plan::MARK;
+use crate::service::registration::{Account, Registration};
+
+/// A text as one word of a shell command, whatever is in it.
+pub(super) fn quoted(text: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-:,@+".contains(character);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Words as a shell command.
+pub(super) fn command_line<Word: AsRef<str>>(words: &[Word]) -> String {
+    words.iter().map(|word| quoted(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+/// The first lines of a script: who made it, and what people call the service.
+pub(super) fn head(interpreter: &str, registration: &Registration) -> String {
+    format!("#!{interpreter}\n{}", comments(registration))
+}
+
+/// What people call a service and what it is for, as comments.
+pub(super) fn comments(registration: &Registration) -> String {
+    let texts = [registration.display_name.as_deref(), registration.description.as_deref()];
+    let lines = texts.into_iter().flatten().flat_map(|text| text.split(['\n', '\r']));
+    let lines: String = lines.map(|line| format!("# {line}\n")).collect();
+    format!("{}\n{lines}", mark(&registration.name))
+}
+
+/// The comment by which a file is known to be ours.
+pub(super) fn mark(name: &ServiceName) -> String {
+    format!("# {MARK} {name}")
+}
+
+/// A path as text. Paths that are none were refused before.
+pub(super) fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The working directory of a service.
+pub(super) fn directory(registration: &Registration) -> String {
+    let directory = registration.directory.as_deref().or_else(|| registration.program.parent());
+    directory.map_or_else(|| "/".to_owned(), text)
+}
+
+/// The program and its arguments.
+pub(super) fn program(registration: &Registration) -> Vec<String> {
+    let program = std::iter::once(text(&registration.program));
+    program.chain(registration.arguments.iter().cloned()).collect()
+}
+
+/// A command that is executed with the environment of a service. It is set by `env` as the last thing before the program: a
+/// shell would keep some names to itself, and its own tools would obey others.
+pub(super) fn with_environment(registration: &Registration, command: &[String]) -> Vec<String> {
+    let variables = registration.environment.iter().map(|(name, value)| format!("{name}={value}"));
+    let mut words: Vec<String> = variables.collect();
+    if words.is_empty() {
+        return command.to_vec();
+    }
+    words.insert(0, "env".to_owned());
+    // A program with `=` in its path would be taken for another variable.
+    if command.first().is_some_and(|program| program.contains('=')) {
+        words.extend(["nice", "-n", "0"].map(str::to_owned));
+    }
+    words.extend_from_slice(command);
+    words
+}
+
+/// Who a service runs as, in the variables `uid`, `gid` and `groups`, and its `HOME`, `USER` and `LOGNAME`; nothing, where it
+/// runs as whoever runs the script.
+fn account(registration: &Registration) -> Option<String> {
+    let Account::User { name, group, password: _ } = &registration.account else { return None };
+    let user = quoted(name);
+    let gid = match group {
+        Some(group) => format!("gid=$(getent group {} | cut -d: -f3) && [ -n \"$gid\" ]", quoted(group)),
+        None => format!("gid=$(id -g {user})"),
+    };
+    Some(format!(
+        "uid=$(id -u {user}) && groups=$(id -G {user}) && {gid} || exit 111\n\
+         HOME=$(getent passwd {user} | cut -d: -f6) USER={user} LOGNAME={user}\nexport HOME USER LOGNAME\n"
+    ))
+}
+
+/// Executes a command in a service's directory and environment, as its account. `prefix` is what executes the command as
+/// another user, of what [`account`] says; it is not used where that is nobody.
+pub(super) fn execute(registration: &Registration, command: &[String], before: &str, prefix: &str) -> String {
+    let (account, prefix) = account(registration).map_or_else(Default::default, |account| (account, prefix));
+    let directory = quoted(&directory(registration));
+    let command = command_line(&with_environment(registration, command));
+    format!("cd {directory} || exit 111\n{account}exec {before}{prefix}{command}\n")
+}
+
+/// A command as [`execute`] does it, in a process of its own that nobody waits for.
+pub(super) fn aside(registration: &Registration, command: &[String], prefix: &str) -> String {
+    format!("(\n{}) </dev/null &\n", execute(registration, command, "", prefix))
+}
+
+/// How many files a service may have open.
+pub(super) fn open_files(registration: &Registration) -> String {
+    registration.open_files.map_or_else(String::new, |files| format!("ulimit -n {files} || exit 111\n"))
+}
+
+/// Seconds for `sleep` and the like, rounded up: nothing happens earlier than was asked for.
+pub(super) fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// The name of a signal as `kill` takes it.
+pub(super) fn signal(name: &str) -> &str {
+    name.strip_prefix("SIG").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_one_word_whatever_is_in_it() {
+        for (text, word) in [
+            ("/usr/bin/web", "/usr/bin/web"),
+            ("", "''"),
+            ("two words", "'two words'"),
+            ("it's", r"'it'\''s'"),
+            ("A=b", "'A=b'"),
+            ("~", "'~'"),
+            ("$HOME `id` \\ \"", "'$HOME `id` \\ \"'"),
+        ] {
+            assert_eq!(quoted(text), word);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! System V init: a script with an LSB header for each service, and links to it for each run level.
+//!
+//! init starts and stops services and watches none. So whoever asks for restarts is refused, the default among them: the
+//! guard restarts what it guards, and is itself registered without. What is told here is what the script itself knows: its
+//! `status` ends with the codes that LSB gives it.
+
+mod script;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::refused;
+use super::shell::text;
+use super::tool::{self, Ran};
+use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+use crate::service::name::ServiceName;
+use crate::service::options::{RegistrationOption, Unsupported};
+use crate::service::plan::{Call, Ownership, Plan, Step};
+use crate::service::registration::{Registration, StartType};
+use crate::service::status::{State, Status};
+
+/// Where the scripts are.
+const SCRIPTS: &str = "/etc/init.d";
+/// The run levels in which services run.
+const LEVELS: std::ops::RangeInclusive<u8> = 2..=5;
+/// What a script is run with, so that a service is given nothing of whoever asked.
+const CLEAN: [&str; 2] = ["-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"];
+const ONLY_STARTS_AND_STOPS: &str = "init starts and stops services, and nothing else";
+
+/// See the module. The links are made by Debian's `update-rc.d`.
+#[derive(Debug, Clone, Default)]
+pub struct SysV {
+    _private: (),
+}
+
+impl SysV {
+    /// The one of this machine.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+
+    fn script(name: &ServiceName) -> PathBuf {
+        Path::new(SCRIPTS).join(name.as_str())
+    }
+
+    fn run(name: &ServiceName, verb: &str) -> Result<Ran, ManagerError> {
+        tool::run("env", &[&CLEAN[..], &[&text(&Self::script(name)), verb]].concat())
+    }
+
+    fn cannot(&self, name: &ServiceName, verb: Verb, why: &str) -> ManagerError {
+        ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
+    }
+
+    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let ran = Self::run(name, "reload")?;
+        match ran.code {
+            Some(script::UNIMPLEMENTED) => {
+                Err(self.cannot(name, Verb::Reload, "nothing was registered that has it read its configuration again"))
+            }
+            Some(script::NOT_RUNNING) => Err(self.cannot(name, Verb::Reload, "it does not run")),
+            _ => ran.done().map(drop),
+        }
+    }
+}
+
+/// The links of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    None,
+    /// It is stopped in every run level, and started in none.
+    Off,
+    /// It is started.
+    On,
+}
+
+impl Links {
+    fn of(name: &ServiceName) -> Self {
+        let mut found = Self::None;
+        for level in LEVELS {
+            let folder = fs::read_dir(format!("/etc/rc{level}.d")).into_iter().flatten().flatten();
+            let names = folder.filter_map(|entry| entry.file_name().into_string().ok());
+            for link in names.filter(|link| link.get(3..) == Some(name.as_str())) {
+                if link.starts_with('S') {
+                    return Self::On;
+                }
+                found = Self::Off;
+            }
+        }
+        found
+    }
+}
+
+fn update(name: &ServiceName, what: &str) -> Call {
+    Call::command("update-rc.d", &[name.as_str(), what])
+}
+
+impl ServiceManager for SysV {
+    fn kind(&self) -> ManagerKind {
+        ManagerKind::SysV
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    fn honours(&self, option: RegistrationOption) -> Result<(), &'static str> {
+        honours(option)
+    }
+
+    fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
+        let mut refused = refused::values(registration);
+        // The header is read line by line.
+        let texts = [
+            (RegistrationOption::DisplayName, &registration.display_name),
+            (RegistrationOption::Description, &registration.description),
+        ];
+        let several =
+            texts.into_iter().filter(|(_, text)| text.as_ref().is_some_and(|text| text.contains(['\n', '\r'])));
+        refused.extend(several.map(|(option, _)| Unsupported { option, why: refused::LINE_END }));
+        refused
+    }
+
+    fn plan_of(&self, registration: &Registration) -> Plan {
+        let name = &registration.name;
+        let script = Step::file(Self::script(name), 0o755, script::script(registration));
+        let remove = Some(Call::command("update-rc.d", &["-f", name.as_str(), "remove"]));
+        let is_started = match registration.start {
+            StartType::Auto | StartType::Delayed => true,
+            StartType::Manual | StartType::Disabled => false,
+        };
+        let (links, then) = if is_started { ("defaults", "enable") } else { ("defaults-disabled", "disable") };
+        let links = Step::Call { call: update(name, links), undo: remove };
+        Plan { steps: vec![script, links, Step::call(update(name, then))], after_undo: Vec::new() }
+    }
+
+    fn removal_of(&self, name: &ServiceName) -> Plan {
+        let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
+        Plan { steps: vec![script, Step::call(update(name, "remove"))], after_undo: Vec::new() }
+    }
+
+    fn call(&self, call: &Call) -> Result<(), ManagerError> {
+        tool::command(call)?.done().map(drop)
+    }
+
+    fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
+        let asked = call.as_command().and_then(|(_, arguments)| arguments.split_last());
+        let name = asked.and_then(|(_, before)| before.last()).and_then(|name| name.parse::<ServiceName>().ok());
+        let links = name.map_or(Links::None, |name| Links::of(&name));
+        let is_so = match asked.map(|(what, _)| what.as_str()) {
+            Some("defaults" | "defaults-disabled") => links != Links::None,
+            Some("enable") => links == Links::On,
+            Some("disable") => links == Links::Off,
+            Some("remove") => links == Links::None,
+            _ => false,
+        };
+        let difference = Difference {
+            what: call.to_string(),
+            installed: Some(format!("links: {links:?}")),
+            wanted: Some("done".to_owned()),
+        };
+        Ok(if is_so { vec![] } else { vec![difference] })
+    }
+
+    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        if !Self::script(name).is_file() {
+            return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
+        }
+        match verb {
+            Verb::Start | Verb::Stop | Verb::Restart => Self::run(name, verb.as_str())?.done().map(drop),
+            Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, ONLY_STARTS_AND_STOPS)),
+            Verb::Reload => self.reload(name),
+            Verb::Enable | Verb::Disable => self.call(&update(name, verb.as_str())),
+        }
+    }
+
+    fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {
+        if !Self::script(name).is_file() {
+            return Ok(Status::NOT_INSTALLED);
+        }
+        let start = match Links::of(name) {
+            Links::On => StartType::Auto,
+            Links::Off | Links::None => StartType::Manual,
+        };
+        let ran = Self::run(name, "status")?;
+        let state = match ran.code {
+            Some(0) => State::Running,
+            // It is dead, and its file is still there: nobody stopped it.
+            Some(1 | 2) => State::Failed,
+            Some(script::STOPPED) => State::Stopped,
+            _ => return Err(ran.failure()),
+        };
+        let pid = fs::read_to_string(script::pid_file(name)).ok();
+        let pid = pid.and_then(|text| text.lines().next()?.trim().parse().ok()).filter(|_| state == State::Running);
+        Ok(Status { state, pid, start: Some(start), exit: None, text: None, progress: None })
+    }
+}
+
+fn honours(option: RegistrationOption) -> Result<(), &'static str> {
+    use RegistrationOption as O;
+    const RESTARTS: &str =
+        "init watches no services, so none is started again; ask for restart = never, or let the guard restart it";
+    match option {
+        O::DisplayName
+        | O::Description
+        | O::Directory
+        | O::Environment
+        | O::AccountUser
+        | O::AccountGroup
+        | O::StartManual
+        | O::DependsOnService
+        | O::DependsOnNetwork
+        | O::StopTimeout
+        | O::StopSignal
+        | O::StopCommand
+        | O::ReloadSignal
+        | O::ReloadCommand
+        | O::RestartNever
+        | O::ChildrenKept
+        | O::OpenFiles => Ok(()),
+        O::AccountPassword => Err(refused::PASSWORD),
+        O::AccountLocalService | O::AccountNetworkService | O::AccountVirtual | O::AccountGroupManaged => {
+            Err(refused::WINDOWS_ACCOUNT)
+        }
+        O::StartDelayed => Err(refused::DELAYED),
+        O::StartDisabled => Err(refused::DISABLED),
+        O::DependsOnGroup => Err(refused::GROUP),
+        O::ProtocolNative => Err(refused::PROTOCOL),
+        O::StartTimeout => Err(refused::START_TIMEOUT),
+        O::ReloadNative => Err(refused::RELOAD_NATIVE),
+        O::RestartAlways | O::RestartOnFailure | O::RestartDelay | O::RestartBackoff | O::RestartReset => Err(RESTARTS),
+        O::Watchdog => Err(refused::WATCHDOG),
+        O::HardeningStandard | O::HardeningStrict => Err(refused::HARDENING),
+        O::SocketTcp | O::SocketUdp | O::SocketLocal => Err(refused::SOCKETS),
+        O::WindowsSid
+        | O::WindowsRequiredPrivileges
+        | O::WindowsSecurityDescriptor
+        | O::WindowsTriggers
+        | O::WindowsPreshutdownTimeout
+        | O::WindowsLoadOrderGroup
+        | O::WindowsFailures => Err(refused::WINDOWS),
+    }
+}

@@ -1,0 +1,180 @@
+//! The script of a service.
+//!
+//! The program becomes the leader of a session of its own, and the script notes its process and when that began: a number alone
+//! may be another process's by now.
+
+use super::super::shell::{aside, execute, mark, open_files, program, signal, whole_seconds};
+use crate::service::name::ServiceName;
+use crate::service::registration::{Children, Dependency, Registration, Reload};
+
+/// The code of `status` where it does not run and was stopped.
+pub(super) const STOPPED: i32 = 3;
+/// The code of a verb that the script does not have.
+pub(super) const UNIMPLEMENTED: i32 = 3;
+/// The code of a verb for a service that runs, where it does not.
+pub(super) const NOT_RUNNING: i32 = 7;
+/// How many seconds a stop takes at most where nothing was asked for.
+const STOP_SECONDS: u64 = 30;
+/// Executes as another user, in all their groups.
+const AS_USER: &str = "setpriv --reuid=\"$uid\" --regid=\"$gid\" --groups=\"$(echo \"$groups\" | tr ' ' ,)\" ";
+
+/// Where the script notes the process: in the first line its number, in the second when it began.
+pub(super) fn pid_file(name: &ServiceName) -> String {
+    format!("/run/{name}.pid")
+}
+
+/// All of it.
+pub(super) fn script(registration: &Registration) -> String {
+    let parts = [
+        header(registration),
+        format!("pidfile={}\n\n", pid_file(&registration.name)),
+        RUNNING.to_owned(),
+        end_group(registration),
+        start(registration),
+        stop(registration),
+        reload(registration),
+        VERBS.to_owned(),
+    ];
+    parts.concat()
+}
+
+fn header(registration: &Registration) -> String {
+    let name = &registration.name;
+    let needed = registration.depends_on.iter().filter_map(|dependency| match dependency {
+        Dependency::Service(name) => Some(format!(" {name}")),
+        Dependency::Network => Some(" $network".to_owned()),
+        Dependency::Group(_) => None,
+    });
+    let needed: String = needed.collect();
+    let short = registration.display_name.as_deref().unwrap_or(name.as_str());
+    let long = registration.description.as_deref().unwrap_or(short);
+    format!(
+        "#!/bin/sh\n{}\n\
+         ### BEGIN INIT INFO\n\
+         # Provides:          {name}\n\
+         # Required-Start:    $remote_fs $syslog{needed}\n\
+         # Required-Stop:     $remote_fs $syslog{needed}\n\
+         # Default-Start:     2 3 4 5\n\
+         # Default-Stop:      0 1 6\n\
+         # Short-Description: {short}\n\
+         # Description:       {long}\n\
+         ### END INIT INFO\n\n\
+         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n\
+         export PATH\n",
+        mark(name)
+    )
+}
+
+const RUNNING: &str = "\
+# When a process began, unless it has ended: field 22 of its `stat`, counted from behind its name.
+begun() {
+    stat=$(cat \"/proc/$1/stat\" 2>/dev/null) || return 1
+    # Split on purpose.
+    # shellcheck disable=SC2086
+    set -- ${stat##*) }
+    [ \"$1\" != Z ] && echo \"${20}\"
+}
+
+# Whether the noted process is there, and still the same one.
+running() {
+    pid='' noted=''
+    [ -r \"$pidfile\" ] && { read -r pid && read -r noted; } <\"$pidfile\" &&
+        [ -n \"$noted\" ] && [ \"$(begun \"$pid\")\" = \"$noted\" ]
+}
+
+";
+
+/// Ends what a program has left behind. As long as one of them lives, no process can have the number of their group; so
+/// one that has it now shows that nobody is left.
+fn end_group(registration: &Registration) -> String {
+    match registration.children {
+        Children::Kept => "end_group() { :; }\n\n".to_owned(),
+        Children::Ended => "end_group() {\n    \
+             [ -z \"$pid\" ] || [ -d \"/proc/$pid\" ] || kill -s KILL -- \"-$pid\" 2>/dev/null\n    :\n}\n\n"
+            .to_owned(),
+    }
+}
+
+fn start(registration: &Registration) -> String {
+    let execute = open_files(registration) + &execute(registration, &program(registration), "setsid ", AS_USER);
+    format!(
+        "start() {{\n    \
+             if running; then return 0; fi\n    \
+             end_group\n\
+         (\n{execute}) </dev/null >/dev/null 2>&1 &\n    \
+             pid=$!\n    \
+             printf '%s\\n%s\\n' \"$pid\" \"$(begun \"$pid\")\" >\"$pidfile\"\n\
+         }}\n\n"
+    )
+}
+
+fn stop(registration: &Registration) -> String {
+    let seconds = registration.stop_timeout.map_or(STOP_SECONDS, whole_seconds);
+    let ask = match &registration.stop_command {
+        Some(command) => aside(registration, command, AS_USER),
+        None => {
+            format!("        kill -s {} \"$pid\"\n", signal(registration.stop_signal.as_deref().unwrap_or("SIGTERM")))
+        }
+    };
+    let last = match registration.children {
+        Children::Kept => "kill -s KILL \"$pid\"",
+        Children::Ended => "kill -s KILL -- \"-$pid\"",
+    };
+    format!(
+        "stop() {{\n    \
+             if running; then\n\
+         {ask}        \
+                 tenths={tenths}\n        \
+                 while running && [ \"$tenths\" -gt 0 ]; do\n            \
+                     sleep 0.1\n            \
+                     tenths=$((tenths - 1))\n        \
+                 done\n        \
+                 if running; then {last}; fi\n        \
+                 while [ -d \"/proc/$pid\" ] && running; do sleep 0.1; done\n        \
+                 # init has to have seen it end, too.\n        \
+                 tenths=50\n        \
+                 while [ -d \"/proc/$pid\" ] && [ \"$tenths\" -gt 0 ]; do\n            \
+                     sleep 0.1\n            \
+                     tenths=$((tenths - 1))\n        \
+                 done\n    \
+             fi\n    \
+             end_group\n    \
+             rm -f \"$pidfile\"\n\
+         }}\n\n",
+        tenths = seconds * 10
+    )
+}
+
+fn reload(registration: &Registration) -> String {
+    let told = match &registration.reload {
+        Some(Reload::Signal(name)) => format!("    kill -s {} \"$pid\"\n", signal(name)),
+        Some(Reload::Command(command)) => aside(registration, command, AS_USER),
+        Some(Reload::Native) | None => return format!("reload() {{ return {UNIMPLEMENTED}; }}\n\n"),
+    };
+    format!("reload() {{\n    running || return {NOT_RUNNING}\n{told}}}\n\n")
+}
+
+/// The verbs and codes of LSB.
+const VERBS: &str = "\
+status() {
+    if running; then
+        echo 'running'
+    elif [ -e \"$pidfile\" ]; then
+        echo 'dead, and nobody stopped it'
+        return 1
+    else
+        echo 'stopped'
+        return 3
+    fi
+}
+
+case $1 in
+    start | stop | reload | status) \"$1\" ;;
+    restart | force-reload) stop && start ;;
+    try-restart) if running; then stop && start; fi ;;
+    *)
+        echo \"usage: $0 start|stop|restart|try-restart|reload|force-reload|status\" >&2
+        exit 2
+        ;;
+esac
+";
