@@ -98,7 +98,7 @@ impl AsyncRead for ServerStream {
         match Pin::new(&mut self.pipe).poll_read(context, to) {
             // The other end was closed: there is nothing more to come.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(())),
-            polled => polled,
+            polled @ (Poll::Ready(_) | Poll::Pending) => polled,
         }
     }
 }

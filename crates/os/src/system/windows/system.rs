@@ -519,6 +519,7 @@ impl System {
     ///
     /// # Errors
     /// Never.
+    #[expect(clippy::needless_pass_by_value, reason = "there is nothing to be passed")]
     pub fn add_socket(&mut self, _token: Token, socket: NotifySocket) -> io::Result<()> {
         match socket {}
     }
