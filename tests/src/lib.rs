@@ -11,6 +11,7 @@
 //! - [`stuck`]: a file system that hangs.
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`machine`]: a machine of its own, with a real systemd.
+//! - [`windows`]: a Windows of its own, which is Wine's.
 //! - [`computer`]: a computer of its own, which can be suspended.
 //! - [`torture`]: a guard that is killed again and again.
 //! - [`port`], [`wait`]: ports nobody else has, and conditions with deadlines.
@@ -34,6 +35,7 @@ pub mod stuck;
 pub mod torture;
 pub mod trees;
 pub mod wait;
+pub mod windows;
 pub mod worker;
 
 pub use bed::Bed;
@@ -45,4 +47,5 @@ pub use process::Process;
 pub use rustix::process::Signal;
 pub use stuck::Stuck;
 pub use trees::Trees;
+pub use windows::Windows;
 pub use worker::{WORKER, Worker};

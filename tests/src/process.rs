@@ -88,6 +88,11 @@ impl Process {
         self.stat().is_some() && pidfd_send_signal(pidfd.as_fd(), signal).is_ok()
     }
 
+    /// Kills it; one that is gone already is as it should be.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
     /// Its descendants, however far removed; not those whose parents are gone.
     #[must_use]
     pub fn descendants(&self) -> Vec<Self> {

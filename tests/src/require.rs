@@ -46,6 +46,18 @@ pub fn testbed(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// The folder of what was built for Windows, below the workspace, if `menshen` was.
+#[must_use]
+pub fn built_for_windows(folder: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(folder));
+    let found = folder
+        .filter(|folder| ["menshen.exe", "examples/puppet.exe"].iter().all(|program| folder.join(program).is_file()));
+    if found.is_none() {
+        skip("there is no menshen.exe with a puppet.exe; `cargo xtask test` builds them");
+    }
+    found
+}
+
 /// Whether cgroups (version 2) can be made where the tests run.
 #[must_use]
 pub fn cgroup() -> bool {

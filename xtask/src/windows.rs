@@ -22,19 +22,23 @@ const NEEDS: [(&str, &str); 5] = [
     ("/usr/share/doc/rust-web-src", "rust-web-src"),
     ("/usr/bin/x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
 ];
-/// What is built: a package, and which of its programs.
-const BUILT: [(&str, &[&str]); 1] = [("menshen-life-cycle", &["life-cycle", "life-cycle-sample"])];
+/// What is built: a package, of which kind, and which of its programs.
+const BUILT: [(&str, &str, &[&str]); 3] = [
+    ("menshen-life-cycle", "--bin", &["life-cycle", "life-cycle-sample"]),
+    ("menshen-cli", "--bin", &["menshen"]),
+    ("menshen-os", "--example", &["puppet"]),
+];
 /// What is held against the lints as Windows compiles it: what has siblings for it.
-const LINTED: [&str; 2] = ["menshen", "menshen-scm"];
+const LINTED: [&str; 3] = ["menshen", "menshen-os", "menshen-scm"];
 
 /// Builds everything that tests run under Wine.
 pub(crate) fn build() -> Result<(), String> {
-    for (package, programs) in BUILT {
+    for (package, kind, programs) in BUILT {
         let mut build = cargo(CARGO);
         build.arg("build");
         tell_target(&mut build);
         build.args(["--package", package]);
-        build.args(programs.iter().flat_map(|program| ["--bin", program]));
+        build.args(programs.iter().flat_map(|program| [kind, program]));
         run(&mut build)?;
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! What can be typed. The help, the man page and the completions are made from this.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -139,14 +140,9 @@ pub(crate) struct Definition {
 /// What a guard left.
 #[derive(Debug, Args)]
 pub(crate) struct Hold {
-    /// The number of the ledger's descriptor.
-    pub ledger: i32,
-    /// The number of the socket's.
-    pub socket: i32,
-    /// The inode at the socket's path.
-    pub inode: u64,
-    /// That path.
-    pub path: PathBuf,
+    /// What the guard passes.
+    #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+    pub arguments: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

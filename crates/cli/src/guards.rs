@@ -74,7 +74,7 @@ impl Guards {
             wanted: arguments.instance.clone(),
         };
         for paths in all_paths() {
-            let instances = instances_in(&paths.run);
+            let instances = local_socket::instances(&paths.run);
             for instance in instances
                 .into_iter()
                 .filter(|instance| arguments.instance.as_ref().is_none_or(|wanted| wanted == instance))
@@ -313,17 +313,6 @@ fn were_in(run: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.path().is_dir());
     let mut names: Vec<String> = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
-}
-
-/// The names of the guards whose sockets are in a folder.
-fn instances_in(run: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
-    let sockets =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "sock"));
-    let mut names: Vec<String> =
-        sockets.filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).collect();
     names.sort();
     names
 }

@@ -124,6 +124,8 @@ pub(crate) fn bold(text: impl std::fmt::Display) -> String {
 
 /// Text of others without what could do things to a terminal.
 pub(crate) fn printable(text: &str) -> String {
+    // Programs for Windows end their lines with it.
+    let text = text.strip_suffix('\r').unwrap_or(text);
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 

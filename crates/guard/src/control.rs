@@ -12,11 +12,11 @@ mod metrics;
 pub(crate) mod reload;
 mod server;
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use menshen_os::local_socket::Listener;
+use menshen_os::handover::Kept;
+use menshen_os::local_socket::{Door, Listener};
 use menshen_plan::definition::Access as AccessPlan;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -45,17 +45,17 @@ pub(crate) struct Shared {
 /// The open control socket.
 pub(crate) struct Control {
     access: Arc<RwLock<Access>>,
-    path: PathBuf,
+    door: Door,
     server: AbortHandle,
     /// The socket once more, for a next version.
-    socket: OwnedFd,
+    socket: Kept,
 }
 
 impl Control {
     /// Opens the socket, or goes on with the one of the version before, and serves it.
     pub(crate) fn start(
         tasks: &Handle,
-        (path, inherited): (&Path, Option<OwnedFd>),
+        (path, inherited): (&Path, Option<Kept>),
         plan: &AccessPlan,
         shared: Shared,
     ) -> std::io::Result<Self> {
@@ -63,15 +63,15 @@ impl Control {
         // Registering the socket needs the tasks' reactor.
         let listener = {
             let _inside = tasks.enter();
-            let mode = Access::socket_mode(plan);
+            let admits = Access::admits(plan);
             match inherited {
-                Some(socket) => Listener::kept(socket, path, mode, Some(access::GROUP))?,
-                None => Listener::bind(path, mode, Some(access::GROUP))?,
+                Some(socket) => Listener::kept(socket, path, &admits)?,
+                None => Listener::bind(path, &admits)?,
             }
         };
-        let socket = listener.share()?;
+        let (socket, door) = (listener.share()?, listener.door());
         let server = tasks.spawn(server::serve(listener, Arc::new(shared), Arc::clone(&access)));
-        Ok(Self { access, path: path.to_owned(), server: server.abort_handle(), socket })
+        Ok(Self { access, door, server: server.abort_handle(), socket })
     }
 
     /// From now on these may do that.
@@ -80,11 +80,11 @@ impl Control {
     /// When the socket's permissions cannot be changed; the roles hold all the same.
     pub(crate) fn set_access(&self, plan: &AccessPlan) -> std::io::Result<()> {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access::new(plan);
-        menshen_os::file::set_group_access(&self.path, Access::socket_mode(plan), Some(access::GROUP))
+        self.door.admit(&Access::admits(plan))
     }
 
     /// Answers nobody new: who calls from now on waits for the next version, which gets the socket.
-    pub(crate) fn leave(&self) -> &OwnedFd {
+    pub(crate) fn leave(&self) -> &Kept {
         self.server.abort();
         &self.socket
     }
@@ -92,7 +92,6 @@ impl Control {
     /// Answers nobody new, and removes the socket.
     pub(crate) fn close(&self) {
         self.server.abort();
-        // One that is gone already is as it should be.
-        let _ = std::fs::remove_file(&self.path);
+        self.door.close();
     }
 }

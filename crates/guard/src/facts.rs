@@ -52,7 +52,7 @@ impl Facts for ThisMachine {
     fn user(&self, account: &str) -> Option<User> {
         self.users.recall(account.to_owned(), || {
             let user = account::find(account)?;
-            Some(User { is_root: user.uid == 0, name: user.name, home: user.home, shell: user.shell })
+            Some(User { is_root: user.is_root(), name: user.name, home: user.home, shell: user.shell })
         })
     }
 
@@ -61,7 +61,7 @@ impl Facts for ThisMachine {
     }
 
     fn is_root(&self) -> bool {
-        *self.is_root.get_or_init(|| account::current().uid == 0)
+        *self.is_root.get_or_init(|| account::current().is_root())
     }
 
     fn has_log(&self, place: AlsoLog) -> bool {
@@ -109,9 +109,10 @@ fn look(path: &Path) -> Look {
 
 fn find_program(name: &str, path_variable: &str) -> Option<PathBuf> {
     let is_program = |path: &PathBuf| matches!(file::look(path), file::Look::File { executable: true, .. });
+    let names = file::program_names(name);
     std::env::split_paths(path_variable)
         .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)).collect::<Vec<_>>())
         .find(is_program)
 }
 

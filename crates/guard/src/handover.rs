@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use menshen_os::handover::{take, take_bytes};
+use menshen_os::handover::{Kept, take, take_bytes};
 use menshen_os::output::Descriptor;
 use menshen_os::paths::Paths;
 use menshen_os::service_manager::VARIABLES;
@@ -74,16 +73,16 @@ pub(crate) struct OfService {
 /// What was handed over, opened.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
-    pub(crate) lock: Option<OwnedFd>,
-    pub(crate) control: Option<OwnedFd>,
-    pub(crate) holder: Option<OwnedFd>,
+    pub(crate) lock: Option<Kept>,
+    pub(crate) control: Option<Kept>,
+    pub(crate) holder: Option<Kept>,
     pub(crate) services: BTreeMap<String, InheritedOfService>,
 }
 
 /// The same of a service.
 #[derive(Debug, Default)]
 pub(crate) struct InheritedOfService {
-    pub(crate) notify: Option<OwnedFd>,
+    pub(crate) notify: Option<Kept>,
     pub(crate) descriptors: Vec<(String, Arc<Descriptor>)>,
 }
 
@@ -200,7 +199,7 @@ pub(crate) fn environment(said: OsString) -> Vec<(OsString, OsString)> {
 /// manager says to the guard alone.
 pub fn own_environment() -> impl Iterator<Item = (OsString, OsString)> {
     let is_others = |name: &OsString| name != VARIABLE && VARIABLES.iter().all(|told| name != told);
-    std::env::vars_os().filter(move |(name, _)| is_others(name))
+    menshen_os::host::variables().filter(move |(name, _)| is_others(name))
 }
 
 /// What asks the next version.

@@ -2,28 +2,14 @@
 
 #[cfg(unix)]
 #[path = "account/unix.rs"]
-mod platform;
-
-use std::path::PathBuf;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "account/windows.rs"]
+pub(crate) mod platform;
 
 use thiserror::Error;
 
-pub use platform::{current, find, group_id, groups_of, identity};
-
-/// A user of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Number.
-    pub uid: u32,
-    /// Number of its main group.
-    pub gid: u32,
-    /// Name.
-    pub name: String,
-    /// Home folder.
-    pub home: PathBuf,
-    /// Shell.
-    pub shell: PathBuf,
-}
+pub use platform::{GroupId, Identity, User, UserId, current, find, group_id, identity};
 
 /// An account that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -37,4 +23,7 @@ pub enum AccountError {
     /// A user given by a number without an entry has no group of its own.
     #[error("user {0} has no entry, so `group` must be given too")]
     NoGroup(u32),
+    /// This system has no such thing.
+    #[error("`{0}` is not available on this system: every service runs as the guard's own account")]
+    Unavailable(&'static str),
 }

@@ -3,6 +3,9 @@
 #[cfg(target_os = "linux")]
 #[path = "clock/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "clock/windows.rs"]
+mod platform;
 
 pub use platform::{boot_id, monotonic_ns, suspended_ns};
 

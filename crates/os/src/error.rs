@@ -1,5 +1,12 @@
 //! Errors of the operating system in people's words.
 
+#[cfg(unix)]
+#[path = "error/unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "error/windows.rs"]
+mod platform;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -29,8 +36,7 @@ pub fn is_shortage(error: &io::Error) -> bool {
 /// The same of an error's number.
 #[must_use]
 pub fn is_number_of_shortage(number: i32) -> bool {
-    let shortages = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::EADDRNOTAVAIL];
-    shortages.contains(&number)
+    platform::SHORTAGES.contains(&number)
 }
 
 /// Adds what was being done to an error of the system.

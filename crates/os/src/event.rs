@@ -17,14 +17,6 @@ pub enum Exit {
     Unknown,
 }
 
-impl Exit {
-    /// From what `wait` returns: the signal in the low seven bits, or else the exit code above them.
-    pub(crate) const fn from_wait_status(status: i32) -> Self {
-        let signal = status & 0x7f;
-        if signal == 0 { Self::Code(status >> 8 & 0xff) } else { Self::Signal(signal) }
-    }
-}
-
 /// Whether anything of a tree is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TreeState {

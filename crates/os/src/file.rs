@@ -2,13 +2,16 @@
 
 #[cfg(unix)]
 #[path = "file/unix.rs"]
-mod platform;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "file/windows.rs"]
+pub(crate) mod platform;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-pub use platform::{Lock, create_folder, look, set_group_access};
+pub use platform::{Lock, create_folder, look, open_private, program_names, read_exact_at, write_all_at};
 
 use crate::error::context;
 use crate::fail_point::{FailPoint, reach};
@@ -76,10 +79,8 @@ fn replace_by_renaming(path: &Path, content: &[u8], durability: Durability) -> i
     }
     written?;
     reach(FailPoint::RecordRenamed);
-    if durability == Durability::Power
-        && let Some(folder) = path.parent()
-    {
-        File::open(folder)?.sync_all()?;
+    if durability == Durability::Power {
+        platform::sync_name(path)?;
         reach(FailPoint::RecordFolderSynced);
     }
     Ok(())

@@ -3,5 +3,8 @@
 #[cfg(target_os = "linux")]
 #[path = "handover/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "handover/windows.rs"]
+pub(crate) mod platform;
 
-pub use platform::{Keep, take, take_bytes};
+pub use platform::{Keep, Kept, myself, take, take_bytes, why_not};

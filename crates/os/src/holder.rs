@@ -12,7 +12,20 @@
 
 #[cfg(target_os = "linux")]
 #[path = "holder/linux.rs"]
-mod platform;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "holder/windows.rs"]
+pub(crate) mod platform;
 
-pub(crate) use platform::{Entered, Holder, Ledger, Row, Taken, take};
-pub use platform::{HeldRun, end_earlier, hold};
+pub use platform::{end_earlier, hold};
+
+/// A run of which the holder knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldRun {
+    /// The how manieth of its service.
+    pub number: u64,
+    /// Its main process.
+    pub pid: u32,
+    /// Whether that has ended.
+    pub ended: bool,
+}

@@ -3,5 +3,8 @@
 #[cfg(unix)]
 #[path = "host/unix.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "host/windows.rs"]
+mod platform;
 
-pub use platform::{descriptors_max, name};
+pub use platform::{descriptors_max, name, variables};

@@ -36,8 +36,12 @@ pub mod usage;
 #[cfg(target_os = "linux")]
 mod clone3;
 mod hash;
+#[cfg(target_os = "linux")]
 mod tree;
+#[cfg(windows)]
+mod win32;
 
+pub use account::Identity;
 pub use event::{Exit, OsEvent, Token, TreeState};
-pub use program::{Identity, Input, Output, Place, Program};
+pub use program::{Input, Output, Place, Program};
 pub use system::{System, SystemConfig, Target, TreeMode, Waker};

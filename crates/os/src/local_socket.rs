@@ -3,20 +3,18 @@
 #[cfg(target_os = "linux")]
 #[path = "local_socket/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "local_socket/windows.rs"]
+mod platform;
 
-pub use platform::{ClientStream, Listener, ServerStream, connect};
+pub use platform::{Caller, ClientStream, Door, Listener, ServerStream, connect, instances};
 
-/// Who is at the other end, as the kernel knows it.
+/// Who may connect at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// User number.
-    pub uid: u32,
-    /// Main group.
-    pub gid: u32,
-    /// Process.
-    pub pid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
-    /// Name of the user, or its number.
-    pub name: String,
+pub enum Admits {
+    /// Whoever may do everything on this machine, the guard's own user, and the members of a group, if there is one of that
+    /// name.
+    Members(&'static str),
+    /// Every user of this machine.
+    Everybody,
 }

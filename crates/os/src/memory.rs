@@ -2,7 +2,9 @@
 
 #[cfg(target_os = "linux")]
 #[path = "memory/linux.rs"]
-mod platform;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "memory/windows.rs"]
+pub(crate) mod platform;
 
 pub use platform::give_back;
-pub(crate) use platform::{Shared, file, parse_range};

@@ -3,9 +3,13 @@
 #[cfg(target_os = "linux")]
 #[path = "notify_socket/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "notify_socket/windows.rs"]
+mod platform;
 
 pub use platform::NotifySocket;
 
+use crate::account::UserId;
 use crate::output::Descriptor;
 
 /// One message, with what the kernel knows of its sender.
@@ -18,7 +22,7 @@ pub struct Datagram {
     /// The sender's process; 0 if the kernel does not tell.
     pub pid: u32,
     /// The sender's user.
-    pub uid: u32,
+    pub user: UserId,
     /// The descriptors that came along.
     pub descriptors: Vec<Descriptor>,
 }

@@ -4,8 +4,11 @@
 #[cfg(target_os = "linux")]
 #[path = "output/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "output/windows.rs"]
+mod platform;
 
 pub use platform::{
     Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, Spool,
-    open_program_end, step_back,
+    open_program_end, remove_pipe, step_back,
 };

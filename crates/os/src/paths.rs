@@ -3,8 +3,13 @@
 #[cfg(unix)]
 #[path = "paths/unix.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "paths/windows.rs"]
+mod platform;
 
 use std::path::{Path, PathBuf};
+
+pub use platform::from_bytes;
 
 /// The permission bits of the run folder: whoever has a role must be able to find the guards there are, and programs of any
 /// user their sockets; what they may do is decided at each guard's socket.
@@ -49,7 +54,7 @@ impl Paths {
     /// The control socket of a guard.
     #[must_use]
     pub fn control(&self, instance: &str) -> PathBuf {
-        self.run.join(format!("{instance}.sock"))
+        platform::control(&self.run, instance)
     }
 
     /// The lock that keeps a guard the only one of its name.

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::account::Identity;
+
 /// A program to start.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
@@ -30,17 +32,6 @@ pub struct Program {
     pub output: Output,
     /// File descriptors it gets from number 3 on, each with a name (`LISTEN_FDS`, `LISTEN_FDNAMES`).
     pub passed: Vec<(String, Arc<crate::output::Descriptor>)>,
-}
-
-/// An account as the kernel knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
 }
 
 /// What a program reads.

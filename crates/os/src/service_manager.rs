@@ -3,6 +3,9 @@
 #[cfg(target_os = "linux")]
 #[path = "service_manager/linux.rs"]
 mod platform;
+#[cfg(windows)]
+#[path = "service_manager/windows.rs"]
+mod platform;
 
 pub use platform::ServiceManager;
 

@@ -2,6 +2,9 @@
 
 #[cfg(target_os = "linux")]
 #[path = "signal/linux.rs"]
-mod platform;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "signal/windows.rs"]
+pub(crate) mod platform;
 
 pub use platform::{name, number};

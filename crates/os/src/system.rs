@@ -4,9 +4,11 @@
 
 #[cfg(target_os = "linux")]
 #[path = "system/linux/system.rs"]
-mod platform;
+pub(crate) mod platform;
+#[cfg(windows)]
+#[path = "system/windows/system.rs"]
+pub(crate) mod platform;
 
-pub(crate) use platform::is_over;
 pub use platform::{Running, System, Waker, exists, hold_signals, is_alive, leave_terminal, make_room};
 
 use std::path::PathBuf;

@@ -11,8 +11,9 @@ use indexmap::IndexMap;
 use crate::check::Code;
 use crate::command_line::CommandLine;
 use crate::definition::{
-    Alert, Breaker, Definition, EnvironmentValue, Fallback, FallbackUntil, INHERITED_BY_DEFAULT, Inherit, Probe,
-    ProbeKind, Probes, Reload, Restart, RestartPolicy, SecretText, Service, ServiceName, ServiceType,
+    Alert, Breaker, Definition, EnvironmentValue, Fallback, FallbackUntil, INHERITED_BY_DEFAULT,
+    INHERITED_BY_DEFAULT_ON_WINDOWS, Inherit, Probe, ProbeKind, Probes, Reload, Restart, RestartPolicy, SecretText,
+    Service, ServiceName, ServiceType, WINDOWS,
 };
 use crate::diagnostic::Diagnostic;
 use crate::facts::Facts;
@@ -219,12 +220,12 @@ impl Builder<'_> {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect()
         };
+        let on_windows: &[&str] = if ours.contains_key(WINDOWS) { &INHERITED_BY_DEFAULT_ON_WINDOWS } else { &[] };
+        let standard: Vec<&str> = INHERITED_BY_DEFAULT.iter().chain(on_windows).copied().collect();
         match inherit {
             Inherit::All => ours.clone(),
-            Inherit::Standard => pick(&mut INHERITED_BY_DEFAULT.into_iter()),
-            Inherit::Names(names) => {
-                pick(&mut INHERITED_BY_DEFAULT.into_iter().chain(names.iter().map(String::as_str)))
-            }
+            Inherit::Standard => pick(&mut standard.iter().copied()),
+            Inherit::Names(names) => pick(&mut standard.iter().copied().chain(names.iter().map(String::as_str))),
         }
     }
 

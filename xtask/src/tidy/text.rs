@@ -60,7 +60,9 @@ fn check_platform_cfg(file: &File, find: &mut dyn FnMut(usize, String)) {
             continue;
         }
         let mut next = lines[index + 1..].iter().map(|line| line.trim()).skip_while(|line| line.starts_with("#["));
-        let on_mod = next.next().is_some_and(|line| line.starts_with("mod ") || line.starts_with("pub mod "));
+        let on_mod = next
+            .next()
+            .is_some_and(|line| ["mod ", "pub mod ", "pub(crate) mod "].iter().any(|start| line.starts_with(start)));
         if !on_mod {
             find(index + 1, "a platform is chosen on `mod` lines only: siblings of the same name".to_owned());
         } else if !PLATFORMS.iter().any(|folder| is_below(&file.path, folder)) {

@@ -4,8 +4,7 @@ use crate::args::Hold;
 use crate::failure::{Exit, Failure};
 
 pub(crate) fn hold(hold: &Hold) -> Result<Exit, Failure> {
-    let Hold { ledger, socket, inode, path } = hold;
-    match menshen_os::holder::hold(*ledger, *socket, *inode, path) {
+    match menshen_os::holder::hold(&hold.arguments) {
         Ok(()) => Ok(Exit::Done),
         Err(error) => Err(Failure::new(Exit::Failed, format!("holding what a guard left: {error}"))),
     }

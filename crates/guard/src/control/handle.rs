@@ -13,6 +13,7 @@ use menshen_api::types::{
 };
 use menshen_api::{Endpoint, Problem, ProblemCode, Role, query};
 use menshen_core::Command;
+use menshen_os::account::UserId;
 use menshen_os::local_socket::Caller;
 use menshen_plan::diff::diff;
 use menshen_plan::plan::{ProbeCheck, ServicePlan};
@@ -68,7 +69,7 @@ pub(super) async fn handle(
     let call = Call { endpoint, name, query, headers: head.headers, caller, parting, role, shared };
     let Some(key) = key else { return call.answer(incoming).await };
     let identity = format!("{} {path}?{}", head.method, call.query.as_deref().unwrap_or_default());
-    match idempotency.look(call.caller.uid, &key, &identity)? {
+    match idempotency.look(call.caller.user(), &key, &identity)? {
         Verdict::Answered(status, answer) => Ok(whole(status, "application/json", answer)),
         Verdict::New => answer_once(call, incoming, idempotency.clone(), key).await,
     }
@@ -115,7 +116,7 @@ fn idempotency_key(endpoint: Endpoint, headers: &HeaderMap) -> Result<Option<Str
 async fn answer_once(call: Call, incoming: Incoming, idempotency: Idempotency, key: String) -> Result<Answer, Problem> {
     let answered = tokio::spawn(async move {
         let answer = call.answer(incoming).await;
-        remember(&idempotency, call.caller.uid, &key, answer).await
+        remember(&idempotency, call.caller.user(), &key, answer).await
     });
     answered.await.unwrap_or_else(|error| Err(Problem::new(ProblemCode::Internal, error.to_string())))
 }
@@ -123,19 +124,19 @@ async fn answer_once(call: Call, incoming: Incoming, idempotency: Idempotency, k
 /// Keeps an answer for the next request with its key. What failed may be tried again.
 async fn remember(
     idempotency: &Idempotency,
-    uid: u32,
+    user: &UserId,
     key: &str,
     answer: Result<Answer, Problem>,
 ) -> Result<Answer, Problem> {
     let (status, body) = match answer {
         Ok(answer) => (answer.status(), answer.into_body()),
         Err(problem) => {
-            idempotency.answered(uid, key, None);
+            idempotency.answered(user, key, None);
             return Err(problem);
         }
     };
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    idempotency.answered(uid, key, Some((status, bytes.clone())));
+    idempotency.answered(user, key, Some((status, bytes.clone())));
     Ok(whole(status, "application/json", bytes))
 }
 

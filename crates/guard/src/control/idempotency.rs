@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::StatusCode;
 use menshen_api::{Problem, ProblemCode};
+use menshen_os::account::UserId;
 
 /// How many keys are remembered; the oldest go first.
 const KEYS_MAX: usize = 1024;
@@ -19,8 +20,8 @@ pub(super) struct Idempotency(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    answers: HashMap<(u32, String), Entry>,
-    order: VecDeque<(u32, String)>,
+    answers: HashMap<(UserId, String), Entry>,
+    order: VecDeque<(UserId, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,9 +41,9 @@ pub(super) enum Verdict {
 
 impl Idempotency {
     /// Looks a key up.
-    pub(super) fn look(&self, uid: u32, key: &str, request: &str) -> Result<Verdict, Problem> {
+    pub(super) fn look(&self, user: &UserId, key: &str, request: &str) -> Result<Verdict, Problem> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = (uid, key.to_owned());
+        let id = (user.clone(), key.to_owned());
         if let Some(entry) = known.answers.get(&id) {
             return match &entry.answer {
                 _ if entry.request != request => {
@@ -64,9 +65,9 @@ impl Idempotency {
     }
 
     /// Keeps the answer of a key; without one, the key is forgotten and may be tried again.
-    pub(super) fn answered(&self, uid: u32, key: &str, answer: Option<(StatusCode, Bytes)>) {
+    pub(super) fn answered(&self, user: &UserId, key: &str, answer: Option<(StatusCode, Bytes)>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = (uid, key.to_owned());
+        let id = (user.clone(), key.to_owned());
         match (answer, known.answers.get_mut(&id)) {
             (Some(answer), Some(entry)) => entry.answer = Some(answer),
             (None, Some(_)) => {
@@ -89,30 +90,33 @@ mod tests {
     #[test]
     fn the_same_key_is_answered_the_same_again() {
         let keys = Idempotency::default();
-        assert_eq!(keys.look(1, "k", "POST /a"), Ok(Verdict::New));
-        assert!(keys.look(1, "k", "POST /a").is_err(), "while the first is under way");
-        keys.answered(1, "k", ok("x"));
-        assert_eq!(keys.look(1, "k", "POST /a"), Ok(Verdict::Answered(StatusCode::OK, Bytes::from_static(b"x"))));
-        assert_eq!(keys.look(1, "k", "POST /b").unwrap_err().code, ProblemCode::IdempotencyMismatch);
-        assert_eq!(keys.look(2, "k", "POST /b"), Ok(Verdict::New), "another user's key is another key");
+        assert_eq!(keys.look(&UserId(1), "k", "POST /a"), Ok(Verdict::New));
+        assert!(keys.look(&UserId(1), "k", "POST /a").is_err(), "while the first is under way");
+        keys.answered(&UserId(1), "k", ok("x"));
+        assert_eq!(
+            keys.look(&UserId(1), "k", "POST /a"),
+            Ok(Verdict::Answered(StatusCode::OK, Bytes::from_static(b"x")))
+        );
+        assert_eq!(keys.look(&UserId(1), "k", "POST /b").unwrap_err().code, ProblemCode::IdempotencyMismatch);
+        assert_eq!(keys.look(&UserId(2), "k", "POST /b"), Ok(Verdict::New), "another user's key is another key");
     }
 
     #[test]
     fn what_was_not_carried_out_may_be_tried_again() {
         let keys = Idempotency::default();
-        keys.look(1, "k", "POST /a").unwrap();
-        keys.answered(1, "k", None);
-        assert_eq!(keys.look(1, "k", "POST /a"), Ok(Verdict::New));
+        keys.look(&UserId(1), "k", "POST /a").unwrap();
+        keys.answered(&UserId(1), "k", None);
+        assert_eq!(keys.look(&UserId(1), "k", "POST /a"), Ok(Verdict::New));
     }
 
     #[test]
     fn the_oldest_keys_go_first() {
         let keys = Idempotency::default();
         for number in 0..=KEYS_MAX {
-            keys.look(1, &number.to_string(), "POST /a").unwrap();
-            keys.answered(1, &number.to_string(), ok("x"));
+            keys.look(&UserId(1), &number.to_string(), "POST /a").unwrap();
+            keys.answered(&UserId(1), &number.to_string(), ok("x"));
         }
-        assert_eq!(keys.look(1, "0", "POST /a"), Ok(Verdict::New));
-        assert!(matches!(keys.look(1, "5", "POST /a"), Ok(Verdict::Answered(..))));
+        assert_eq!(keys.look(&UserId(1), "0", "POST /a"), Ok(Verdict::New));
+        assert!(matches!(keys.look(&UserId(1), "5", "POST /a"), Ok(Verdict::Answered(..))));
     }
 }

@@ -33,10 +33,10 @@ impl Guard {
                 self.spawn(run, &plan, main_pid);
             }
             Effect::Signal { run, target, signal } => {
-                if let (Some(token), Some(number)) =
-                    (self.jobs.token_of(run), menshen_os::signal::number(&signal.to_string()))
-                {
-                    self.system.signal(token, of(target), number);
+                let Some(token) = self.jobs.token_of(run) else { return };
+                match menshen_os::signal::number(&signal.to_string()) {
+                    Some(number) => self.system.signal(token, of(target), number),
+                    None => self.no_such_signal(run, &signal.to_string()),
                 }
             }
             Effect::Kill { run, target } => self.kill(run, target),
@@ -56,6 +56,12 @@ impl Guard {
             Effect::Reply(reply) => self.reply(reply),
             Effect::ShutdownComplete { code } => self.ended = Some(code),
         }
+    }
+
+    /// Nothing is sent, and that is not passed over: what was to be asked of the program is still to come by other means.
+    fn no_such_signal(&mut self, run: RunId, signal: &str) {
+        let name = self.core.name(run.service).map(ToString::to_string).unwrap_or_default();
+        self.trouble(format!("{name}: this system has no {signal} that could be sent to a program"));
     }
 
     fn spawn(&mut self, run: RunId, plan: &Arc<ServicePlan>, main_pid: Option<u32>) {

@@ -171,7 +171,7 @@ impl Guard {
         if !self.is_from_service(id, token, &datagram) {
             let text = format!(
                 "a notify message from process {} (user {}) was passed over: it is not the service's",
-                datagram.pid, datagram.uid
+                datagram.pid, datagram.user
             );
             return self.complain(id, text);
         }
@@ -208,8 +208,8 @@ impl Guard {
         }
         let gone = !menshen_os::system::exists(datagram.pid);
         let local = self.services.get(&id).map(|local| Arc::clone(&local.plan));
-        let user = local.and_then(|plan| self.identities.of(&plan).ok().flatten()).map(|identity| identity.uid);
-        gone && datagram.uid == user.unwrap_or(menshen_os::account::current().uid)
+        let user = local.and_then(|plan| self.identities.of(&plan).ok().flatten()).map(|identity| identity.user());
+        gone && datagram.user == user.unwrap_or_else(|| menshen_os::account::current().id())
     }
 
     /// Keeps descriptors for the next start of the program, as many as the definition allows.

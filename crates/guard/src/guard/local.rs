@@ -1,15 +1,15 @@
 //! What belongs to a service besides its processes: its pipes and logs, its notify socket, the file descriptors it left.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_core::{ServiceId, Wanted};
 use menshen_os::error::describe;
+use menshen_os::handover::Kept;
 use menshen_os::notify_socket::NotifySocket;
-use menshen_os::output::{Descriptor, Pipe, open_program_end};
+use menshen_os::output::{Descriptor, Pipe, open_program_end, remove_pipe};
 use menshen_os::usage::Enforced;
 use menshen_os::{Output, Token};
 use menshen_plan::definition::ProbeKind;
@@ -102,8 +102,8 @@ impl Guard {
     fn begin_to_attach(&mut self, id: ServiceId) -> io::Result<Attaching> {
         let local = self.services.get(&id).ok_or(io::ErrorKind::NotFound)?;
         let plan = &local.plan;
-        let owner = self.identities.of(plan).ok().flatten().map(|identity| (identity.uid, identity.gid));
-        let (stdout, stderr) = (Pipe::open(&local.stdout, owner)?, Pipe::open(&local.stderr, owner)?);
+        let owner = self.identities.of(plan).ok().flatten();
+        let (stdout, stderr) = (Pipe::open(&local.stdout, owner.as_ref())?, Pipe::open(&local.stderr, owner.as_ref())?);
         self.begin_to_attach_to(id, stdout, stderr)
     }
 
@@ -113,8 +113,8 @@ impl Guard {
         let removed = |path: &Path, number| Pipe::removed(path, pid, number);
         let (stdout, stderr) = (removed(&local.stdout, STDOUT), removed(&local.stderr, STDERR));
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return };
-        remove(&local.stdout);
-        remove(&local.stderr);
+        remove_pipe(&local.stdout);
+        remove_pipe(&local.stderr);
         self.let_go_of_log(id);
         if let Err(error) = self.begin_to_attach_to(id, stdout, stderr).and_then(Attaching::done) {
             let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
@@ -210,7 +210,7 @@ impl Guard {
     }
 
     /// A socket for a service that may speak of itself: the one of the version before, if there is one.
-    pub(super) fn open_notify_socket(&mut self, id: ServiceId, inherited: Option<OwnedFd>) {
+    pub(super) fn open_notify_socket(&mut self, id: ServiceId, inherited: Option<Kept>) {
         let Some(local) = self.services.get(&id).filter(|local| local.notify.is_none() && local.plan.uses_notify())
         else {
             return;
@@ -265,8 +265,8 @@ impl Guard {
             self.jobs.remove_socket(*token);
             remove(path);
         }
-        remove(&local.stdout);
-        remove(&local.stderr);
+        remove_pipe(&local.stdout);
+        remove_pipe(&local.stderr);
         self.system.forget(local.plan.name.as_str());
         self.notes.disk.forget(super::store::path(&self.paths.memory(&self.instance), local.plan.name.as_str()));
     }

@@ -1,7 +1,6 @@
 //! Beginning and ending: everything the loop needs is made before it runs, and let go in order after.
 
 use std::collections::{BTreeSet, HashMap};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use menshen_api::types::Upgraded;
 use menshen_core::{Core, Record, RecordKind};
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Lock, create_folder};
+use menshen_os::handover::Kept;
 use menshen_os::paths::{Paths, RUN_FOLDER_MODE};
 use menshen_os::system::SystemConfig;
 use menshen_os::{System, TreeMode};
@@ -183,7 +183,7 @@ impl Tasks {
 }
 
 /// Makes the folders and takes the lock of the instance, if the version before did not hand it over.
-fn claim(paths: &Paths, instance: &str, inherited: Option<OwnedFd>) -> Result<Lock, GuardError> {
+fn claim(paths: &Paths, instance: &str, inherited: Option<Kept>) -> Result<Lock, GuardError> {
     let folders = [
         (paths.run.clone(), RUN_FOLDER_MODE),
         (paths.pipes(instance), PIPES_FOLDER_MODE),

@@ -4,7 +4,6 @@
 //! Until the very last step everything can be undone, and that step cannot be half done.
 
 use std::ffi::OsString;
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use menshen_api::{Problem, ProblemCode};
 use menshen_core::{Record, RecordKind};
 use menshen_os::event::Ask;
 use menshen_os::file::{Look, look};
-use menshen_os::handover::Keep;
+use menshen_os::handover::{Keep, myself};
 use menshen_os::{OsEvent, Output, Place, Program, Target, Token};
 use tokio::sync::oneshot;
 
@@ -29,8 +28,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// How long the end of probes and the start of programs are waited for; what is still under way then is found by the next
 /// version.
 const UNDER_WAY_MAX: Duration = Duration::from_secs(1);
-/// The program that this process is.
-const MYSELF: &str = "/proc/self/exe";
 
 /// An upgrade under way.
 #[derive(Debug)]
@@ -78,7 +75,7 @@ impl Guard {
         } else if self.succession.under_way.is_some() {
             Some(Problem::new(ProblemCode::Busy, "another upgrade is under way"))
         } else {
-            why_not(&binary).map(refused)
+            menshen_os::handover::why_not().map(str::to_owned).or_else(|| why_not(&binary)).map(refused)
         };
         if let Some(problem) = refusal {
             return drop(asker.reply.send(Err(problem)));
@@ -273,7 +270,7 @@ impl Guard {
         let holder = self.system.leave_to_holder();
         let mut keep = Keep::default();
         let mut handover = Handover::new(id, binary.display().to_string(), by);
-        handover.holder = holder.and_then(|holder| keep.add(holder.as_fd()).ok());
+        handover.holder = holder.and_then(|holder| keep.add(&holder).ok());
         self.hand_over(&mut handover, &mut keep);
         self.logs.stop();
         self.write_down();
@@ -287,23 +284,23 @@ impl Guard {
             tasks.stop();
             lock
         });
-        handover.lock = lock.as_ref().and_then(|lock| keep.add(lock.as_fd()).ok());
+        handover.lock = lock.as_ref().and_then(|lock| keep.add(lock).ok());
         let error = self.go_on_as(&binary, &handover, &mut keep);
         handover.failure = Some(menshen_os::error::describe(&error));
-        let source = self.go_on_as(Path::new(MYSELF), &handover, &mut keep);
+        let source = self.go_on_as(&myself(), &handover, &mut keep);
         GuardError::NobodyGoesOn { binary, source }
     }
 
     /// What the next version is to have. What cannot be kept it makes anew, as after a guard that was killed.
     fn hand_over(&self, handover: &mut Handover, keep: &mut Keep) {
-        handover.control = keep.add(self.control.leave().as_fd()).ok();
+        handover.control = keep.add(self.control.leave()).ok();
         for local in self.services.values() {
             let socket = local.notify.as_ref().and_then(|(token, _)| self.system.socket(*token));
             let notify = socket.and_then(|socket| keep.add(socket).ok());
             let kept = local
                 .descriptors
                 .iter()
-                .filter_map(|(name, descriptor)| Some((name.clone(), keep.add(descriptor.as_fd()).ok()?)));
+                .filter_map(|(name, descriptor)| Some((name.clone(), keep.add(&**descriptor).ok()?)));
             let descriptors = kept.collect();
             handover.services.insert(local.plan.name.to_string(), OfService { notify, descriptors });
         }

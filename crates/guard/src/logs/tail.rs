@@ -2,21 +2,20 @@
 //!
 //! It is kept in one of two places in turn, so that the one before is there as long as the new one may have to be undone.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use menshen_os::clock::boot_id;
 use menshen_os::fail_point::{FailPoint, reach};
+use menshen_os::file::{open_private, read_exact_at, write_all_at};
 
 use super::lines::LINE_BYTES_MAX;
 
 /// Before the bytes: the number, how many bytes there are, and of which boot they are.
 const HEAD_BYTES: usize = 24;
 const PLACE_BYTES: u64 = (HEAD_BYTES + LINE_BYTES_MAX) as u64;
-const MODE: u32 = 0o600;
 /// After the name of the pipe.
 const EXTENSION: &str = ".begun";
 
@@ -65,10 +64,10 @@ impl Tail {
     /// Writes the next, which counts from now on if this guard is killed and it is not undone.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let number = self.number + 1;
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(&self.path)?;
+        let file = open_private(&self.path)?;
         // A guard that is killed may have written some of the bytes. It then has not written that they are there.
-        file.write_all_at(bytes, place(number) + HEAD_BYTES as u64)?;
-        file.write_all_at(&[number, bytes.len() as u64, *BOOT].map(u64::to_le_bytes).concat(), place(number))?;
+        write_all_at(&file, bytes, place(number) + HEAD_BYTES as u64)?;
+        write_all_at(&file, &[number, bytes.len() as u64, *BOOT].map(u64::to_le_bytes).concat(), place(number))?;
         reach(FailPoint::LogTailKept);
         Ok(())
     }
@@ -97,9 +96,9 @@ fn path(pipe: &Path) -> PathBuf {
 
 /// Forgets what was kept of a pipe under this number, if it was.
 pub(super) fn undo(pipe: &Path, number: u64) -> io::Result<()> {
-    match OpenOptions::new().read(true).write(true).open(path(pipe)) {
+    match File::options().read(true).write(true).open(path(pipe)) {
         Ok(file) if head(&file, number)?.is_some_and(|[kept, ..]| kept == number) => {
-            file.write_all_at(&[0; HEAD_BYTES], place(number))
+            write_all_at(&file, &[0; HEAD_BYTES], place(number))
         }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -114,7 +113,7 @@ const fn place(number: u64) -> u64 {
 /// What stands before the bytes at one of the two places.
 fn head(file: &File, number: u64) -> io::Result<Option<[u64; 3]>> {
     let mut head = [0; HEAD_BYTES];
-    match file.read_exact_at(&mut head, place(number)) {
+    match read_exact_at(file, &mut head, place(number)) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         read => read?,
     }
@@ -127,7 +126,7 @@ fn read(file: &File, number: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
     let length = usize::try_from(length).ok().filter(|length| *length <= LINE_BYTES_MAX);
     let Some(length) = length.filter(|_| kept > 0 && boot == *BOOT) else { return Ok(None) };
     let mut bytes = vec![0; length];
-    match file.read_exact_at(&mut bytes, place(number) + HEAD_BYTES as u64) {
+    match read_exact_at(file, &mut bytes, place(number) + HEAD_BYTES as u64) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         read => read.map(|()| Some((kept, bytes))),
     }

@@ -10,15 +10,13 @@
 //! the lines again. A step that takes nothing from a pipe is done when its note is cleared. The spool has a name, and the
 //! holder holds it like every pipe of the guard's.
 
-use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use menshen_os::clock::boot_id;
 use menshen_os::fail_point::{FailPoint, reach};
+use menshen_os::file::{open_private, write_all_at};
 use menshen_os::output::{FileId, FileState, LogFile, Peek, Pipe, Spool};
 
 use super::tail;
@@ -26,7 +24,6 @@ use super::tail;
 /// The spool and the note, in the folder of the guard's pipes.
 const SPOOL: &str = "spool";
 const NOTE: &str = "unfinished";
-const NOTE_MODE: u32 = 0o600;
 /// Of the note's form.
 const FORMAT: &str = "1";
 /// The last field.
@@ -100,7 +97,7 @@ impl Undo {
     fn files(&mut self) -> io::Result<&Files> {
         if self.files.is_none() {
             let path = self.folder.join(NOTE);
-            let note = OpenOptions::new().write(true).create(true).truncate(false).mode(NOTE_MODE).open(path)?;
+            let note = open_private(&path)?;
             let spool = Spool::open(&self.folder.join(SPOOL))?;
             self.peek.see_no_more_than(&spool)?;
             self.files = Some(Files { note, spool });
@@ -128,7 +125,7 @@ impl Undo {
         self.is_noted = false;
         let note = Noted::write(&self.boot, Some(step));
         let Files { note: file, spool } = self.files()?;
-        file.write_all_at(&note, 0)?;
+        write_all_at(file, &note, 0)?;
         // Of a step before, whose note could not be cleared.
         spool.clear()?;
         self.is_noted = true;
@@ -150,7 +147,7 @@ impl Undo {
     /// the full spool to show that it means nothing.
     pub(super) fn end(&self) -> io::Result<()> {
         if let Some(Files { note, spool }) = self.files.as_ref().filter(|_| self.is_noted) {
-            note.write_all_at(&Noted::write(&self.boot, None), 0)?;
+            write_all_at(note, &Noted::write(&self.boot, None), 0)?;
             reach(FailPoint::LogNoteCleared);
             spool.clear()?;
         }
@@ -209,11 +206,11 @@ impl Noted {
         field(boot.as_bytes());
         if let Some(step) = step {
             field(b"pipe");
-            field(step.pipe.as_os_str().as_bytes());
+            field(step.pipe.as_os_str().as_encoded_bytes());
             if let Some((path, before, end)) = &step.log {
                 let (device, number) = before.id.parts();
                 field(b"log");
-                field(path.as_os_str().as_bytes());
+                field(path.as_os_str().as_encoded_bytes());
                 for number in [device, number, before.length, *end] {
                     field(number.to_string().as_bytes());
                 }
@@ -232,14 +229,14 @@ impl Noted {
         let mut fields = bytes.split(|byte| *byte == 0);
         fields.next().filter(|format| *format == FORMAT.as_bytes())?;
         let boot = String::from_utf8(fields.next()?.to_owned()).ok()?;
-        let path = |field: &[u8]| PathBuf::from(OsStr::from_bytes(field));
+        let path = menshen_os::paths::from_bytes;
         let number = |field: &[u8]| std::str::from_utf8(field).ok()?.parse::<u64>().ok();
         let mut step: Option<Step> = None;
         loop {
             match fields.next()? {
-                b"pipe" => step = Some(Step { pipe: path(fields.next()?), log: None, tail: None }),
+                b"pipe" => step = Some(Step { pipe: path(fields.next()?)?, log: None, tail: None }),
                 b"log" => {
-                    let log = path(fields.next()?);
+                    let log = path(fields.next()?)?;
                     let id = FileId::new(number(fields.next()?)?, number(fields.next()?)?);
                     let before = FileState { id, length: number(fields.next()?)? };
                     step.as_mut()?.log = Some((log, before, number(fields.next()?)?));
@@ -254,7 +251,7 @@ impl Noted {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, OpenOptions};
     use std::io::Write as _;
 
     use super::super::tail::Tail;

@@ -1,11 +1,73 @@
 //! Users and groups from the system's databases.
 
 use std::ffi::CString;
+use std::fmt;
+use std::path::PathBuf;
 
 use nix::unistd::{Gid, Group, Uid, User as Entry, getgrouplist};
 
-use super::{AccountError, User};
-use crate::program::Identity;
+use super::AccountError;
+
+/// What tells a user from all others: its number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub u32);
+
+impl fmt::Display for UserId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// What tells a group from all others: its number.
+pub type GroupId = u32;
+
+/// A user of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Number.
+    pub uid: u32,
+    /// Number of its main group.
+    pub gid: u32,
+    /// Name.
+    pub name: String,
+    /// Home folder.
+    pub home: PathBuf,
+    /// Shell.
+    pub shell: PathBuf,
+}
+
+impl User {
+    /// What tells it from all others.
+    #[must_use]
+    pub const fn id(&self) -> UserId {
+        UserId(self.uid)
+    }
+
+    /// Whether it may do everything.
+    #[must_use]
+    pub const fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+}
+
+/// An account as the kernel knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+impl Identity {
+    /// Its user.
+    #[must_use]
+    pub const fn user(&self) -> UserId {
+        UserId(self.uid)
+    }
+}
 
 /// The user of a name or number.
 #[must_use]
@@ -38,8 +100,7 @@ pub fn group_id(group: &str) -> Option<u32> {
 }
 
 /// Every group of a user, its main group included.
-#[must_use]
-pub fn groups_of(user: &User) -> Vec<u32> {
+fn groups_of(user: &User) -> Vec<u32> {
     let Ok(name) = CString::new(user.name.as_str()) else { return vec![user.gid] };
     let groups = getgrouplist(&name, Gid::from_raw(user.gid)).unwrap_or_default();
     if groups.is_empty() { vec![user.gid] } else { groups.into_iter().map(Gid::as_raw).collect() }

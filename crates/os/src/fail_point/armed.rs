@@ -3,8 +3,6 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::process::{Signal, getpid, kill_process};
-
 use super::{FailPoint, VARIABLE};
 
 /// The point that kills, and how often it is still to be reached.
@@ -21,8 +19,7 @@ static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
 pub fn reach(point: FailPoint) {
     let Some(armed) = ARMED.get_or_init(read).as_ref().filter(|armed| armed.name == point.name()) else { return };
     if armed.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-        // The kernel takes it, whatever comes back.
-        let _ = kill_process(getpid(), Signal::KILL);
+        crate::system::platform::end_at_once();
         loop {
             std::thread::park();
         }

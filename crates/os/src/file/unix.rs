@@ -31,6 +31,41 @@ pub(super) fn write_over(file: &File, content: &[u8]) -> bool {
     file.write_at(content, 0).is_ok_and(|written| written == content.len())
 }
 
+/// Has it survive a loss of power that a file has its name: that stands in its folder.
+pub(super) fn sync_name(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Opens a file for reading and writing, and creates it first where it is not there: for the owner alone.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Writes all of this at an offset.
+///
+/// # Errors
+/// When not all could be written.
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+/// Fills a buffer with what is at an offset.
+///
+/// # Errors
+/// When it cannot be read; `UnexpectedEof` if the file ends before.
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    file.read_exact_at(buffer, offset)
+}
+
+/// The files a program's bare name may mean.
+#[must_use]
+pub fn program_names(name: &str) -> Vec<String> {
+    vec![name.to_owned()]
+}
+
 /// Creates a folder and what is missing above it, with these permission bits whatever the umask. One that is there is left
 /// as it is.
 ///
@@ -53,7 +88,7 @@ pub fn create_folder(path: &Path, mode: u32) -> io::Result<Folder> {
 ///
 /// # Errors
 /// When the permissions cannot be set. A group that is not there is no error.
-pub fn set_group_access(path: &Path, mode: u32, group: Option<&str>) -> io::Result<()> {
+pub(crate) fn set_group_access(path: &Path, mode: u32, group: Option<&str>) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))?;
     if let Some(gid) = group.and_then(crate::account::group_id).filter(|_| crate::account::current().uid == 0) {
         std::os::unix::fs::chown(path, None, Some(gid))?;

@@ -2,12 +2,28 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 /// Standard input, output and error are everybody's.
 const FIRST_OWN: i32 = 3;
+
+/// Something that was kept, in the hands of the next program.
+pub type Kept = OwnedFd;
+
+/// Why no process can go on as another program here; `None` where it can.
+#[must_use]
+pub const fn why_not() -> Option<&'static str> {
+    None
+}
+
+/// The program that this process is.
+#[must_use]
+pub fn myself() -> PathBuf {
+    "/proc/self/exe".into()
+}
 
 /// What the next program of this process gets. Until then every program started gets it, too, so it is the last thing made.
 #[derive(Debug, Default)]
@@ -18,7 +34,7 @@ impl Keep {
     ///
     /// # Errors
     /// When the system has no descriptors left.
-    pub fn add(&mut self, descriptor: BorrowedFd<'_>) -> io::Result<i32> {
+    pub fn add(&mut self, descriptor: &impl AsFd) -> io::Result<i32> {
         let kept = fcntl_dupfd_cloexec(descriptor, FIRST_OWN)?;
         fcntl_setfd(&kept, FdFlags::empty())?;
         let number = kept.as_raw_fd();
@@ -31,7 +47,7 @@ impl Keep {
     /// # Errors
     /// When the system has no descriptors or memory left.
     pub fn add_bytes(&mut self, bytes: &[u8]) -> io::Result<i32> {
-        self.add(crate::memory::file("handover", bytes)?.as_fd())
+        self.add(&crate::memory::platform::file("handover", bytes)?)
     }
 }
 
@@ -40,7 +56,7 @@ impl Keep {
 /// # Errors
 /// When nothing was kept under it.
 #[expect(unsafe_code, reason = "a number becomes a descriptor again")]
-pub fn take(number: i32) -> io::Result<OwnedFd> {
+pub fn take(number: i32) -> io::Result<Kept> {
     let nothing = || io::Error::new(io::ErrorKind::NotFound, format!("nothing was kept under number {number}"));
     if number < FIRST_OWN {
         return Err(nothing());

@@ -15,5 +15,4 @@ mod take;
 pub use hold::{end_earlier, hold};
 pub(crate) use ledger::{Entered, Ledger, Row};
 pub(crate) use shadow::Holder;
-pub use take::HeldRun;
 pub(crate) use take::{Taken, take};

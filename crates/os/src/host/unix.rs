@@ -1,5 +1,7 @@
 //! What the kernel says.
 
+use std::ffi::OsString;
+
 use rustix::process::{Resource, getrlimit};
 
 /// The machine's name, for people.
@@ -12,4 +14,9 @@ pub fn name() -> String {
 #[must_use]
 pub fn descriptors_max() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// The environment of this process.
+pub fn variables() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
 }

@@ -1,13 +1,49 @@
 //! A Unix stream socket.
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
 
-use super::Caller;
+use super::Admits;
+use crate::account::{GroupId, UserId};
 use crate::error::context;
+use crate::handover::Kept;
+
+/// Who is at the other end, as the kernel knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// User.
+    pub user: UserId,
+    /// Main group.
+    pub gid: u32,
+    /// Process.
+    pub pid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// Name of the user, or its number.
+    pub name: String,
+}
+
+impl Caller {
+    /// Its user.
+    #[must_use]
+    pub const fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// Every group it is in.
+    pub fn every_group(&self) -> impl Iterator<Item = &GroupId> {
+        self.groups.iter().chain([&self.gid])
+    }
+
+    /// Whether it may do everything on this machine.
+    #[must_use]
+    pub const fn is_root(&self) -> bool {
+        self.user.0 == 0
+    }
+}
 
 /// A connection as the guard sees it.
 pub type ServerStream = UnixStream;
@@ -18,15 +54,40 @@ pub type ClientStream = UnixStream;
 #[derive(Debug)]
 pub struct Listener {
     listener: UnixListener,
+    door: Door,
+}
+
+/// Decides who may connect, while somebody else listens.
+#[derive(Debug, Clone)]
+pub struct Door {
+    path: PathBuf,
+}
+
+impl Door {
+    /// From now on these may connect.
+    ///
+    /// # Errors
+    /// When the permissions cannot be set.
+    pub fn admit(&self, admits: &Admits) -> io::Result<()> {
+        match admits {
+            Admits::Members(group) => crate::file::platform::set_group_access(&self.path, 0o660, Some(group)),
+            Admits::Everybody => crate::file::platform::set_group_access(&self.path, 0o666, None),
+        }
+    }
+
+    /// Nobody can connect any more.
+    pub fn close(&self) {
+        // A socket that is gone already is as it should be.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 impl Listener {
-    /// Listens at a path, in the place of what an earlier guard left there; the instance's lock says that it is gone. The
-    /// permission bits say who may connect at all.
+    /// Listens at a path, in the place of what an earlier guard left there; the instance's lock says that it is gone.
     ///
     /// # Errors
     /// When the socket cannot be bound.
-    pub fn bind(path: &Path, mode: u32, group: Option<&str>) -> io::Result<Self> {
+    pub fn bind(path: &Path, admits: &Admits) -> io::Result<Self> {
         let what = || context(format!("listening on {}", path.display()));
         match std::fs::remove_file(path) {
             Ok(()) => {}
@@ -34,28 +95,36 @@ impl Listener {
             Err(error) => return Err(what()(error)),
         }
         let listener = UnixListener::bind(path).map_err(what())?;
-        crate::file::set_group_access(path, mode, group).map_err(what())?;
-        Ok(Self { listener })
+        let door = Door { path: path.to_owned() };
+        door.admit(admits).map_err(what())?;
+        Ok(Self { listener, door })
     }
 
     /// Goes on listening where the program before this one did, in the same process: whoever has connected since waits there.
     ///
     /// # Errors
     /// When it is no listening socket, or the permissions cannot be set.
-    pub fn kept(descriptor: OwnedFd, path: &Path, mode: u32, group: Option<&str>) -> io::Result<Self> {
+    pub fn kept(descriptor: Kept, path: &Path, admits: &Admits) -> io::Result<Self> {
         let what = || context(format!("going on listening on {}", path.display()));
         let listener = std::os::unix::net::UnixListener::from(descriptor);
         listener.set_nonblocking(true).map_err(what())?;
         let listener = UnixListener::from_std(listener).map_err(what())?;
-        crate::file::set_group_access(path, mode, group).map_err(what())?;
-        Ok(Self { listener })
+        let door = Door { path: path.to_owned() };
+        door.admit(admits).map_err(what())?;
+        Ok(Self { listener, door })
+    }
+
+    /// What decides who may connect.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        self.door.clone()
     }
 
     /// The same socket once more, to be kept for the next program.
     ///
     /// # Errors
     /// When the system has no descriptors left.
-    pub fn share(&self) -> io::Result<OwnedFd> {
+    pub fn share(&self) -> io::Result<Kept> {
         self.listener.as_fd().try_clone_to_owned()
     }
 
@@ -68,6 +137,18 @@ impl Listener {
         let caller = caller(&stream)?;
         Ok((stream, caller))
     }
+}
+
+/// The names of the guards that listen, or have listened, in a folder.
+#[must_use]
+pub fn instances(run: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    let sockets =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "sock"));
+    let mut names: Vec<String> =
+        sockets.filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).collect();
+    names.sort();
+    names
 }
 
 /// Connects to a guard.
@@ -83,7 +164,7 @@ fn caller(stream: &UnixStream) -> io::Result<Caller> {
     let uid = credentials.uid();
     let name = crate::account::find(&uid.to_string()).map_or_else(|| uid.to_string(), |user| user.name);
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
-    Ok(Caller { uid, gid: credentials.gid(), pid, groups: peer_groups(stream).unwrap_or_default(), name })
+    Ok(Caller { user: UserId(uid), gid: credentials.gid(), pid, groups: peer_groups(stream).unwrap_or_default(), name })
 }
 
 /// The supplementary groups the caller had when it connected (`SO_PEERGROUPS`).
@@ -125,11 +206,11 @@ mod tests {
     async fn the_kernel_says_who_calls() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
-        let listener = Listener::bind(&path, 0o660, None).unwrap();
+        let listener = Listener::bind(&path, &Admits::Members("no-such-group")).unwrap();
         let (accepted, _client) = tokio::join!(listener.accept(), connect(&path));
         let (_, caller) = accepted.unwrap();
         let me = crate::account::current();
-        assert_eq!((caller.uid, caller.pid), (me.uid, std::process::id()));
+        assert_eq!((caller.user, caller.pid), (me.id(), std::process::id()));
         assert_eq!(caller.name, me.name);
     }
 }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg, sockopt};
 
 use super::Datagram;
+use crate::account::UserId;
 use crate::error::context;
+use crate::handover::Kept;
 use crate::output::Descriptor;
 
 /// The longest message taken, in bytes; systemd's own bound. What is longer is cut.
@@ -40,7 +42,7 @@ impl NotifySocket {
         let socket = UnixDatagram::bind(path).map_err(what())?;
         socket.set_nonblocking(true).map_err(what())?;
         sockopt::set_socket_passcred(&socket, true).map_err(io::Error::from).map_err(what())?;
-        crate::file::set_group_access(path, 0o666, None).map_err(what())?;
+        crate::file::platform::set_group_access(path, 0o666, None).map_err(what())?;
         Ok(Self { socket })
     }
 
@@ -48,7 +50,7 @@ impl NotifySocket {
     ///
     /// # Errors
     /// When it is no socket.
-    pub fn kept(descriptor: OwnedFd) -> io::Result<Self> {
+    pub fn kept(descriptor: Kept) -> io::Result<Self> {
         let socket = UnixDatagram::from(descriptor);
         sockopt::set_socket_passcred(&socket, true).map_err(io::Error::from)?;
         socket.set_nonblocking(true)?;
@@ -60,10 +62,6 @@ impl NotifySocket {
         self.socket.local_addr().ok()?.as_pathname().map(Path::to_owned)
     }
 
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
     /// The next message, if there is one.
     pub(crate) fn receive(&self) -> Option<Datagram> {
         let mut bytes = vec![0; MESSAGE_BYTES_MAX];
@@ -73,12 +71,12 @@ impl NotifySocket {
         let received = recvmsg(&self.socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags).ok()?;
         bytes.truncate(received.bytes);
         let is_cut = received.flags.contains(ReturnFlags::TRUNC);
-        let mut datagram = Datagram { bytes, is_cut, pid: 0, uid: u32::MAX, descriptors: Vec::new() };
+        let mut datagram = Datagram { bytes, is_cut, pid: 0, user: UserId(u32::MAX), descriptors: Vec::new() };
         for message in ancillary.drain() {
             match message {
                 RecvAncillaryMessage::ScmCredentials(sender) => {
                     datagram.pid = u32::try_from(sender.pid.as_raw_nonzero().get()).unwrap_or(0);
-                    datagram.uid = sender.uid.as_raw();
+                    datagram.user = UserId(sender.uid.as_raw());
                 }
                 RecvAncillaryMessage::ScmRights(descriptors) => {
                     datagram.descriptors.extend(descriptors.map(|descriptor: OwnedFd| Descriptor(descriptor)));
@@ -87,6 +85,12 @@ impl NotifySocket {
             }
         }
         Some(datagram)
+    }
+}
+
+impl AsFd for NotifySocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

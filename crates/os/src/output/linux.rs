@@ -20,6 +20,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 pub use copy::{FileId, FileState, LogFile, Moved, Peek, Spool, step_back};
 pub use journal::JournalSocket;
 
+use crate::account::Identity;
 use crate::error::context;
 use crate::event::Token;
 use crate::fail_point::{FailPoint, reach};
@@ -76,7 +77,7 @@ impl Pipe {
     ///
     /// # Errors
     /// When it cannot be created or opened, or something else is in its place.
-    pub fn open(path: &Path, owner: Option<(u32, u32)>) -> io::Result<Self> {
+    pub fn open(path: &Path, owner: Option<&Identity>) -> io::Result<Self> {
         let what = || context(format!("opening the pipe {}", path.display()));
         match mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
             Ok(()) => reach(FailPoint::PipeMade),
@@ -87,8 +88,8 @@ impl Pipe {
         if !metadata.file_type().is_fifo() {
             return Err(what()(io::Error::new(io::ErrorKind::AlreadyExists, "something else is in its place")));
         }
-        if let Some((uid, gid)) = owner.filter(|owner| *owner != (metadata.uid(), metadata.gid())) {
-            std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(what())?;
+        if let Some(owner) = owner.filter(|owner| (owner.uid, owner.gid) != (metadata.uid(), metadata.gid())) {
+            std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)).map_err(what())?;
         }
         let end = open(path, OFlags::RDWR | OFlags::NONBLOCK).map_err(what())?;
         // Less than wished for is enough: the writer then waits sooner.
@@ -137,6 +138,12 @@ impl Pipe {
             };
         }
     }
+}
+
+/// Removes the FIFO at a path.
+pub fn remove_pipe(path: &Path) {
+    // What is gone already is as it should be.
+    let _ = fs::remove_file(path);
 }
 
 /// A new end of the FIFO at a path for a program to write into.

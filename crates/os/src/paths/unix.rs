@@ -1,8 +1,16 @@
 //! The folders of Linux (and of macOS, which has its own system folders).
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use super::Paths;
+
+/// The path whose encoded bytes (`OsStr::as_encoded_bytes`) these are; `None` if they are of none.
+#[must_use]
+pub fn from_bytes(bytes: &[u8]) -> Option<PathBuf> {
+    Some(OsStr::from_bytes(bytes).into())
+}
 
 pub(super) fn of_system() -> Paths {
     Paths {
@@ -31,10 +39,12 @@ pub(super) fn of_caller(environment: &dyn Fn(&str) -> Option<String>) -> Paths {
     }
 }
 
+pub(super) fn control(run: &Path, instance: &str) -> PathBuf {
+    run.join(format!("{instance}.sock"))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -144,6 +144,33 @@ impl JsonSchema for EnvironmentValue {
 pub const INHERITED_BY_DEFAULT: [&str; 9] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
+/// The like of it on Windows, where a program that lacks some of them finds neither the system nor a place for its files.
+pub const INHERITED_BY_DEFAULT_ON_WINDOWS: [&str; 20] = [
+    WINDOWS,
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "COMSPEC",
+    "PATHEXT",
+    "TEMP",
+    "TMP",
+    "OS",
+    "PROGRAMDATA",
+    "ALLUSERSPROFILE",
+    "PROGRAMFILES",
+    "PROGRAMFILES(X86)",
+    "COMMONPROGRAMFILES",
+    "USERPROFILE",
+    "USERNAME",
+    "USERDOMAIN",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "COMPUTERNAME",
+    "NUMBER_OF_PROCESSORS",
+];
+
+/// The variable that every process has on Windows, and none elsewhere.
+pub const WINDOWS: &str = "SYSTEMROOT";
+
 /// Which variables come from the guard's own environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Inherit {

@@ -21,7 +21,9 @@ mod stop;
 pub use alert::{Alert, AlertKind};
 pub use breaker::{Breaker, Fallback, FallbackUntil};
 pub use depends_on::{Condition, Dependencies, Dependency, OnLoss};
-pub use environment::{EnvironmentValue, INHERITED_BY_DEFAULT, Inherit, SecretText};
+pub use environment::{
+    EnvironmentValue, INHERITED_BY_DEFAULT, INHERITED_BY_DEFAULT_ON_WINDOWS, Inherit, SecretText, WINDOWS,
+};
 pub use exit_rule::{ExitAction, ExitMatch};
 pub use guard::{Access, Guard, Journal, Role};
 pub use limits::{Limits, OnOom};

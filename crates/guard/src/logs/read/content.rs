@@ -58,7 +58,7 @@ enum Reader {
 impl Content {
     pub(super) fn open(path: &Path, part: Part, meter: &Meter) -> io::Result<Self> {
         let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        let (metadata, file_id) = (file.metadata()?, FileId::of(&file)?);
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         let modified_ms = modified.and_then(|since| i64::try_from(since.as_millis()).ok());
         let file = Metered { file, meter: meter.clone() };
@@ -67,7 +67,7 @@ impl Content {
             Part::Gzip => (Reader::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(file)))), None),
             Part::Plain | Part::Index => (Reader::Plain(file), Some(metadata)),
         };
-        let (id, length) = (plain.as_ref().map(FileId::of), plain.as_ref().map(std::fs::Metadata::len));
+        let (id, length) = (plain.as_ref().map(|_| file_id), plain.as_ref().map(std::fs::Metadata::len));
         Ok(Self { reader, position: 0, id, length, modified_ms })
     }
 

@@ -3,6 +3,7 @@
 //! It answers every guard that asks, because that may be killed, too, and ends when another socket takes the place of its own,
 //! or none does. What programs say meanwhile is heard: a full socket would have them wait.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
@@ -42,12 +43,22 @@ struct Listening {
     said: Vec<Said>,
 }
 
-/// Holds what the guard left under these numbers until nobody can ask for it any more: the process began as a guard's second
-/// one, and executed itself when that was gone.
+/// Holds what the guard left until nobody can ask for it any more: the process began as a guard's second one, and executed
+/// itself when that was gone. The arguments are the numbers of the ledger's and the socket's descriptors, the inode at the
+/// socket's path, and that path.
 ///
 /// # Errors
 /// When nothing was left, or the system cannot.
-pub fn hold(ledger: RawFd, socket: RawFd, inode: u64, path: &Path) -> io::Result<()> {
+pub fn hold(arguments: &[OsString]) -> io::Result<()> {
+    let unknown = || io::Error::new(io::ErrorKind::InvalidInput, "only a guard knows how to start this");
+    let [ledger, socket, inode, path] = arguments else { return Err(unknown()) };
+    let number = |text: &OsString| text.to_str().and_then(|text| text.parse().ok());
+    let (Some(ledger), Some(socket)) = (number(ledger), number(socket)) else { return Err(unknown()) };
+    let inode = inode.to_str().and_then(|text| text.parse().ok()).ok_or_else(unknown)?;
+    hold_these(ledger, socket, inode, Path::new(path))
+}
+
+fn hold_these(ledger: RawFd, socket: RawFd, inode: u64, path: &Path) -> io::Result<()> {
     let listener = take_number(socket)?;
     let rows = ledger::read(take_number(ledger)?)?;
     leave_everything()?;

@@ -13,6 +13,7 @@ use rustix::net::{
     recvmsg, sendmsg,
 };
 
+use crate::account::UserId;
 use crate::notify_socket::Datagram;
 use crate::output::Descriptor;
 
@@ -71,11 +72,11 @@ pub(super) fn send_processes(socket: &OwnedFd, held: &[Held]) -> io::Result<()> 
 
 /// Sends what was said.
 pub(super) fn send_said(socket: &OwnedFd, said: &Said) -> io::Result<()> {
-    let Datagram { bytes, is_cut, pid, uid, descriptors } = &said.datagram;
+    let Datagram { bytes, is_cut, pid, user, descriptors } = &said.datagram;
     let path = said.socket.as_os_str().as_bytes();
     let length = u16::try_from(path.len()).map_err(|_| io::ErrorKind::InvalidFilename)?;
     let mut packet = vec![kind::SAID, u8::from(*is_cut)];
-    packet.extend(pid.to_ne_bytes().into_iter().chain(uid.to_ne_bytes()).chain(length.to_ne_bytes()));
+    packet.extend(pid.to_ne_bytes().into_iter().chain(user.0.to_ne_bytes()).chain(length.to_ne_bytes()));
     packet.extend(path.iter().chain(bytes));
     send(socket, &packet, &descriptors.iter().map(AsFd::as_fd).collect::<Vec<_>>())
 }
@@ -126,11 +127,11 @@ fn processes(bytes: &[u8], pidfds: Vec<OwnedFd>) -> Option<Vec<Held>> {
 
 fn said(mut bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<Said> {
     let [is_cut] = take(&mut bytes)?;
-    let (pid, uid) = (u32::from_ne_bytes(take(&mut bytes)?), u32::from_ne_bytes(take(&mut bytes)?));
+    let (pid, user) = (u32::from_ne_bytes(take(&mut bytes)?), u32::from_ne_bytes(take(&mut bytes)?));
     let length = u16::from_ne_bytes(take(&mut bytes)?);
     let (path, bytes) = bytes.split_at_checked(usize::from(length))?;
     let descriptors = descriptors.into_iter().map(Descriptor::from).collect();
-    let datagram = Datagram { bytes: bytes.to_vec(), is_cut: is_cut != 0, pid, uid, descriptors };
+    let datagram = Datagram { bytes: bytes.to_vec(), is_cut: is_cut != 0, pid, user: UserId(user), descriptors };
     Some(Said { socket: OsStr::from_bytes(path).into(), datagram })
 }
 
@@ -164,7 +165,8 @@ mod tests {
             (1..=3).map(|number| Held { place: number << 40, run: number, pid: 7, pidfd: descriptor() }).collect();
         send_processes(&holder, &held).unwrap();
         let bytes = vec![b'x'; 4096];
-        let datagram = Datagram { bytes, is_cut: true, pid: 5, uid: 6, descriptors: vec![descriptor().into()] };
+        let datagram =
+            Datagram { bytes, is_cut: true, pid: 5, user: UserId(6), descriptors: vec![descriptor().into()] };
         send_said(&holder, &Said { socket: "/run/a".into(), datagram }).unwrap();
         send_end(&holder).unwrap();
         let Packet::Processes(processes) = receive(&guard).unwrap() else { panic!("processes came first") };
@@ -172,7 +174,7 @@ mod tests {
         assert_eq!(rows, [(1 << 40, 1, 7), (2 << 40, 2, 7), (3 << 40, 3, 7)]);
         let Packet::Said(Said { socket, datagram }) = receive(&guard).unwrap() else { panic!("then what was said") };
         assert_eq!(socket, PathBuf::from("/run/a"));
-        assert_eq!((datagram.bytes.len(), datagram.is_cut, datagram.pid, datagram.uid), (4096, true, 5, 6));
+        assert_eq!((datagram.bytes.len(), datagram.is_cut, datagram.pid, datagram.user), (4096, true, 5, UserId(6)));
         assert_eq!(datagram.descriptors.len(), 1);
         assert!(matches!(receive(&guard).unwrap(), Packet::End));
     }

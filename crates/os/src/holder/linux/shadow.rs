@@ -23,7 +23,7 @@ use syscalls::{Errno, Sysno, syscall};
 use super::ledger::Ledger;
 use crate::clone3;
 use crate::error::context;
-use crate::memory::{Shared, parse_range};
+use crate::memory::platform::{Shared, parse_range};
 
 /// What the copy is called in lists of processes.
 pub(super) const NAME: &std::ffi::CStr = c"menshen-holder";

@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockop
 
 use super::packet::{ANSWER_WITHIN, Held, Packet, Said, receive};
 use crate::error::context;
+use crate::holder::HeldRun;
 use crate::notify_socket::Datagram;
 
 /// What was held.
@@ -27,7 +28,7 @@ impl Taken {
     pub(crate) fn runs(&self, place: u64, from: u64) -> Vec<HeldRun> {
         let of = self.processes.iter().filter(|held| held.place == place && held.run >= from);
         let run = |held: &Held| {
-            let ended = crate::system::is_over(held.pidfd.as_fd());
+            let ended = crate::system::platform::is_over(held.pidfd.as_fd());
             HeldRun { number: held.run, pid: held.pid, ended }
         };
         let mut runs: Vec<HeldRun> = of.map(run).collect();
@@ -39,17 +40,6 @@ impl Taken {
     pub(crate) fn said(&mut self, socket: &Path) -> Vec<Datagram> {
         self.said.extract_if(.., |said| said.socket == socket).map(|said| said.datagram).collect()
     }
-}
-
-/// A run of which the holder knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeldRun {
-    /// The how manieth of its service.
-    pub number: u64,
-    /// Its main process.
-    pub pid: u32,
-    /// Whether that has ended.
-    pub ended: bool,
 }
 
 /// Asks the holder at this path, if there is one.

@@ -63,9 +63,15 @@ impl FileId {
         (self.device, self.number)
     }
 
-    /// Which file this is about.
-    #[must_use]
-    pub fn of(metadata: &Metadata) -> Self {
+    /// Which file this is.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn of(file: &File) -> io::Result<Self> {
+        Ok(Self::of_metadata(&file.metadata()?))
+    }
+
+    fn of_metadata(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), number: metadata.ino() }
     }
 }
@@ -100,7 +106,7 @@ impl LogFile {
     /// When it cannot be looked at.
     pub fn look(path: &Path) -> io::Result<Option<FileState>> {
         match std::fs::symlink_metadata(path) {
-            Ok(metadata) => Ok(Some(FileState { id: FileId::of(&metadata), length: metadata.len() })),
+            Ok(metadata) => Ok(Some(FileState { id: FileId::of_metadata(&metadata), length: metadata.len() })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(context(format!("looking at {}", path.display()))(error)),
         }
@@ -112,7 +118,7 @@ impl LogFile {
     /// When the system does not tell.
     pub fn state(&self) -> io::Result<FileState> {
         let metadata = self.0.metadata()?;
-        Ok(FileState { id: FileId::of(&metadata), length: metadata.len() })
+        Ok(FileState { id: FileId::of_metadata(&metadata), length: metadata.len() })
     }
 
     /// When it was created, or else last written, in milliseconds since 1970.

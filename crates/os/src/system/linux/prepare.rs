@@ -12,9 +12,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::child::ExecFailure;
+use crate::account::Identity;
 use crate::error::context;
 use crate::output::Descriptor;
-use crate::program::{Identity, Input, Output, Program};
+use crate::program::{Input, Output, Program};
 use crate::tree::Mark;
 
 /// Where programs are searched when the environment has no `PATH`.
@@ -179,7 +180,7 @@ fn descriptors(program: &Program, inherited: &Inherited) -> io::Result<(Vec<Kept
     let null = || Kept::Shared(Arc::clone(&inherited.null));
     let input = match &program.input {
         Input::Null => null(),
-        Input::Bytes(bytes) => Kept::Own(crate::memory::file("stdin", bytes)?),
+        Input::Bytes(bytes) => Kept::Own(crate::memory::platform::file("stdin", bytes)?),
     };
     let mut tail = None;
     let mut kept = match &program.output {

@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::child::ExecFailure;
 use super::spawn::Born;
 use crate::event::{OsEvent, Token};
-use crate::holder::Entered;
+use crate::holder::platform::Entered;
 use crate::program::Place;
 use crate::tree::Tree;
 

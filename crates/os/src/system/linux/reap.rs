@@ -119,3 +119,11 @@ fn remembered(pidfd: BorrowedFd<'_>) -> Option<Exit> {
     }
     Some(Exit::from_wait_status(info.exit_code))
 }
+
+impl Exit {
+    /// From what `wait` returns: the signal in the low seven bits, or else the exit code above them.
+    pub(crate) const fn from_wait_status(status: i32) -> Self {
+        let signal = status & 0x7f;
+        if signal == 0 { Self::Code(status >> 8 & 0xff) } else { Self::Signal(signal) }
+    }
+}

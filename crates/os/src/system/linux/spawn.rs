@@ -20,7 +20,7 @@ use super::prepare::{Given, Prepared, above};
 use super::window::{Stuck, Windows};
 use crate::clone3;
 use crate::error::context;
-use crate::holder::{Entered, Row};
+use crate::holder::platform::{Entered, Row};
 use crate::tree::Entry;
 
 #[cfg(not(target_arch = "x86_64"))]

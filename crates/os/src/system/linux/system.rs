@@ -26,7 +26,9 @@ use super::{Adopted, Earlier, SystemConfig, Target};
 use crate::error::context;
 use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
-use crate::holder::{Entered, HeldRun, Holder, Ledger, Taken};
+use crate::handover::Kept;
+use crate::holder::HeldRun;
+use crate::holder::platform::{Entered, Holder, Ledger, Taken};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
 use crate::tree::{Census, Forest, Owner, Tree};
@@ -369,7 +371,7 @@ impl System {
     /// # Errors
     /// When it does not answer.
     pub fn take_held(&mut self, socket: &Path) -> io::Result<()> {
-        self.taken = crate::holder::take(socket)?;
+        self.taken = crate::holder::platform::take(socket)?;
         for (token, socket) in &self.sockets {
             let said = socket.path().map(|path| self.taken.said(&path)).unwrap_or_default();
             self.said.extend(said.into_iter().map(|datagram| OsEvent::Notified { token: *token, datagram }));
@@ -400,7 +402,7 @@ impl System {
 
     /// This guard ends and leaves what it guards to the next: what it closes from now on is held all the same. Returns the
     /// descriptor of the process that holds, for the next version to end it.
-    pub fn leave_to_holder(&mut self) -> Option<OwnedFd> {
+    pub fn leave_to_holder(&mut self) -> Option<Kept> {
         self.holder.take().map(Holder::keep_all)
     }
 
@@ -498,7 +500,7 @@ impl System {
     }
 
     /// Sets what a service may use. Says what the kernel enforces.
-    pub fn limit(&self, service: &str, limits: &Limits) -> Enforced {
+    pub fn limit(&mut self, service: &str, limits: &Limits) -> Enforced {
         self.forest.limit(service, limits)
     }
 
@@ -545,8 +547,8 @@ impl System {
 
     /// The notify socket under this token, to be kept for the next program.
     #[must_use]
-    pub fn socket(&self, token: Token) -> Option<BorrowedFd<'_>> {
-        self.sockets.get(&token).map(NotifySocket::as_fd)
+    pub fn socket(&self, token: Token) -> Option<&NotifySocket> {
+        self.sockets.get(&token)
     }
 
     /// Listens to it no longer.
@@ -803,6 +805,13 @@ fn watch(
 ) -> io::Result<()> {
     let data = epoll::EventData::new_u64((kind as u64) << TOKEN_BITS | token.0);
     epoll::add(epoll, source, data, flags).map_err(io::Error::from).map_err(context("watching a descriptor"))
+}
+
+/// Kills this process, as somebody else would.
+#[cfg_attr(not(feature = "fail-points"), expect(dead_code, reason = "only fail-points kill"))]
+pub(crate) fn end_at_once() {
+    // The kernel takes it, whatever comes back.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
 /// Leaves the terminal: Ctrl-C there, and its end, no longer reach this process.

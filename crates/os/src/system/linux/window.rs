@@ -14,7 +14,7 @@ use rustix::event::Timespec;
 use rustix::io::DupFlags;
 use rustix::thread::futex;
 
-use crate::memory::Shared;
+use crate::memory::platform::Shared;
 
 /// Above what programs are given: those numbers are taken in the child.
 pub(super) const FIRST: RawFd = 32;

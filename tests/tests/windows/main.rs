@@ -1,0 +1,7 @@
+//! The guard on Windows, under Wine: what is built of the same sources guards programs there.
+
+mod adoption;
+mod guarding;
+mod output;
+mod pipe;
+mod stop;

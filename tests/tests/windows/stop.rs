@@ -1,0 +1,48 @@
+//! Nothing of a service is left when it is stopped.
+//!
+//! Under Wine, Ctrl-Break ends every process that is attached to the console, whatever it handles: so what cannot be asked to
+//! end is what has left it.
+
+use menshen_tests::wait::until;
+use menshen_tests::{State, Windows};
+
+#[test]
+fn a_tree_that_hears_nothing_is_killed_at_the_time_out() {
+    let Some(windows) = Windows::start(
+        r#"
+[service.tree]
+command = ['C:\test\puppet.exe', "tree"]
+stop.timeout = "1s"
+"#,
+    ) else {
+        return;
+    };
+    windows.up();
+    until("all three run", || windows.processes_of("puppet.exe").len() == 3);
+    let usage = || windows.detail("tree").usage;
+    until("all three are counted", || usage().is_some_and(|usage| usage.processes == 3));
+    windows.menshen(&["stop", "tree"]).done();
+    assert_eq!(windows.processes_of("puppet.exe"), [], "the stop is not over before the tree is empty");
+    assert_eq!(windows.service("tree").state, State::Stopped);
+    windows.menshen(&["down"]).done();
+}
+
+#[test]
+fn what_a_crashed_program_leaves_is_ended_before_the_next_run() {
+    let Some(windows) = Windows::start(
+        r#"
+[service.tree]
+command = ['C:\test\puppet.exe', "tree"]
+stop.timeout = "1s"
+"#,
+    ) else {
+        return;
+    };
+    windows.up();
+    until("all three run", || windows.processes_of("puppet.exe").len() == 3);
+    let before = windows.processes_of("puppet.exe");
+    windows.processes_of("puppet.exe tree")[0].kill();
+    until("another one runs", || windows.service("tree").restarts_total == 1 && windows.service("tree").pid.is_some());
+    assert!(before.iter().all(|process| !process.lives()), "{before:?}");
+    windows.menshen(&["down"]).done();
+}
