@@ -5,6 +5,9 @@
 
 pub mod openrc;
 mod refused;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod round_trip;
 pub mod runit;
 pub mod s6;
 pub mod scm;
