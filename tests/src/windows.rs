@@ -71,21 +71,30 @@ impl Windows {
         PathBuf::from(format!("/proc/{}/root", self.inside.pid)).join(FOLDER).join(name)
     }
 
-    /// Runs `menshen` there. What it has started runs on, and may have its output, too: so that is a file.
+    /// Runs `menshen` there.
     ///
     /// # Panics
     /// When it does not end.
     #[must_use]
     pub fn menshen(&self, words: &[&str]) -> Ran {
+        self.run(&[&[r"C:\test\menshen.exe"], words].concat())
+    }
+
+    /// Runs a program of Windows there. What it has started runs on, and may have its output, too: so that is a file.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[must_use]
+    pub fn run(&self, words: &[&str]) -> Ran {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let said = [format!("said-{number}"), format!("complained-{number}")].map(|name| self.said.path().join(name));
-        let mut command = self.inside(&["wine", r"C:\test\menshen.exe"]);
+        let mut command = self.inside(&["wine"]);
         command.args(words).stdin(Stdio::null());
         command.stdout(File::create(&said[0]).unwrap()).stderr(File::create(&said[1]).unwrap());
         let mut child = command.spawn().unwrap();
-        let status = until_some(&format!("menshen {words:?} ends"), || child.try_wait().unwrap());
+        let status = until_some(&format!("{words:?} ends"), || child.try_wait().unwrap());
         let [stdout, stderr] = said.map(|path| fs::read(path).unwrap());
-        let what = format!("menshen {}: {}", words.join(" "), String::from_utf8_lossy(&stderr));
+        let what = format!("{}: {}", words.join(" "), String::from_utf8_lossy(&stderr));
         Ran::told(&what, status.code().unwrap(), stdout)
     }
 

@@ -12,7 +12,7 @@ use crate::shell::{command, is_there, run, say};
 /// A machine with a real systemd, to be booted in a container.
 const SYSTEMD: Bed = Bed {
     name: "systemd",
-    recipe: "debian trixie: systemd dbus; 1\n",
+    recipe: "debian trixie: systemd dbus dbus-user-session libpam-systemd; 2\n",
     needs: &[("debootstrap", "--version", "debootstrap"), ("systemd-nspawn", "--version", "systemd-container")],
     make: make_systemd,
 };
@@ -37,6 +37,14 @@ const WINE: Bed = Bed {
     make: make_wine,
 };
 
+/// Machines with other inits and supervisors than systemd, a folder for each that cannot be beside another.
+const MANAGERS: Bed = Bed {
+    name: "managers",
+    recipe: "debian trixie: sysvinit-core runit s6; openrc; 1\n",
+    needs: SYSTEMD.needs,
+    make: make_managers,
+};
+
 struct Bed {
     name: &'static str,
     /// Whatever makes a difference.
@@ -50,6 +58,7 @@ struct Bed {
 pub(crate) fn testbed() -> Result<(), String> {
     SYSTEMD.see_to()?;
     VALGRIND.see_to()?;
+    MANAGERS.see_to()?;
     if !cfg!(target_arch = "x86_64") {
         return Ok(());
     }
@@ -108,7 +117,9 @@ impl Bed {
 
 fn make_systemd(folder: &Path) -> Result<(), String> {
     let mut debootstrap = command("debootstrap");
-    debootstrap.args(["--variant=minbase", "--include=systemd,dbus", "trixie"]).arg(folder);
+    debootstrap
+        .args(["--variant=minbase", "--include=systemd,dbus,dbus-user-session,libpam-systemd", "trixie"])
+        .arg(folder);
     run(debootstrap.arg("http://deb.debian.org/debian"))?;
     // Nobody installs anything there.
     run(command("chroot").arg(folder).args(["apt-get", "clean"]))
@@ -128,6 +139,27 @@ fn make_wine(folder: &Path) -> Result<(), String> {
     let mut inside = command("unshare");
     inside.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-e", "-c", script]).arg(folder).arg(install);
     run(inside.env_remove("DISPLAY"))
+}
+
+fn make_managers(folder: &Path) -> Result<(), String> {
+    let (first, second) = (folder.join("sysv"), folder.join("openrc"));
+    run(command("debootstrap").args(["--variant=minbase", "trixie"]).arg(&first).arg("http://deb.debian.org/debian"))?;
+    run(command("cp").arg("--archive").args([&first, &second]))?;
+    install(&first, &["sysvinit-core", "runit", "s6"])?;
+    install(&second, &["openrc"])
+}
+
+/// Installs packages in a machine's folder. Nothing of them is started.
+fn install(folder: &Path, packages: &[&str]) -> Result<(), String> {
+    let policy = folder.join("usr/sbin/policy-rc.d");
+    let told = |error: std::io::Error| format!("{}: {error}", policy.display());
+    fs::write(&policy, "#!/bin/sh\nexit 101\n").map_err(told)?;
+    run(command("chmod").arg("755").arg(&policy))?;
+    let mut apt = command("chroot");
+    apt.arg(folder).args(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    run(apt.args(["install", "--yes", "--no-install-recommends"]).args(packages))?;
+    fs::remove_file(&policy).map_err(told)?;
+    run(command("chroot").arg(folder).args(["apt-get", "clean"]))
 }
 
 fn make_valgrind(folder: &Path) -> Result<(), String> {

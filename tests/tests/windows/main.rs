@@ -4,4 +4,5 @@ mod adoption;
 mod guarding;
 mod output;
 mod pipe;
+mod service;
 mod stop;

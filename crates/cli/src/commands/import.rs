@@ -71,10 +71,15 @@ fn read(path: &Path, folder: &Path) -> Result<Vec<Source>, Failure> {
         return Err(Failure::new(Exit::Usage, format!("{} is a folder", path.display())).help(help));
     }
     let name = name_of(path, folder);
-    let mut sources = vec![read_file(path, &name)?];
-    for drop_in in drop_ins(path) {
-        let file = drop_in.file_name().unwrap_or_default().to_string_lossy();
-        sources.push(read_file(&drop_in, &format!("{name}.d/{file}"))?);
+    let template = template_of(path);
+    // An instance of a template has no file of its own.
+    let file = template.as_ref().filter(|template| !path.exists() && template.exists());
+    let mut sources = vec![read_file(file.map_or(path, PathBuf::as_path), &name)?];
+    for unit in template.iter().map(PathBuf::as_path).chain([path]) {
+        for drop_in in drop_ins(unit) {
+            let file = drop_in.file_name().unwrap_or_default().to_string_lossy();
+            sources.push(read_file(&drop_in, &format!("{}.d/{file}", name_of(unit, folder)))?);
+        }
     }
     Ok(sources)
 }
@@ -113,6 +118,13 @@ fn name_of(path: &Path, folder: &Path) -> String {
         Some(name) if absolute.parent() == Some(folder) && !is_user_unit => name.to_string_lossy().into_owned(),
         Some(_) | None => text.into_owned(),
     }
+}
+
+/// `web@.service` beside `web@blue.service`.
+fn template_of(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let (prefix, instance) = name.strip_suffix(".service")?.split_once('@')?;
+    (!instance.is_empty()).then(|| path.with_file_name(format!("{prefix}@.service")))
 }
 
 /// `web.service.d/*.conf` beside `web.service`.
