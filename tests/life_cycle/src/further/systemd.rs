@@ -30,6 +30,7 @@ pub(crate) const STEPS: Steps = &[
     ("a program whose path is strange is executed", strange_paths),
     ("what systemd does not take is not installed", mistakes),
     ("a delayed start is a start at boot", delayed_start),
+    ("what is disabled is started by nobody", disabled_start),
     ("what somebody else made is left alone", foreign_units),
     ("what is masked is disabled", masked),
     ("nothing is left behind", nothing_is_left),
@@ -342,6 +343,35 @@ fn delayed_start(world: &World<'_>) -> Came {
         world.install(&asked)?;
         expect(start)?;
     }
+    world.remove()
+}
+
+fn disabled_start(world: &World<'_>) -> Came {
+    let mut asked = world.asked(Way::Work);
+    asked.start = StartType::Disabled;
+    world.install(&asked)?;
+    let expect = |start: StartType| {
+        let status = world.expect_state(State::Stopped)?;
+        held(status.start == Some(start), || format!("{start:?}: {status:?}"))
+    };
+    expect(StartType::Disabled)?;
+    match world.manager.act(&world.sample.name, Verb::Start) {
+        Err(ManagerError::CannotAct { verb: Verb::Start, .. }) => {}
+        other => return Err(format!("it is disabled, and what was said is {other:?}")),
+    }
+    held(run(&["systemctl", "start", &world.unit()]).is_err(), || "systemctl started it".to_owned())?;
+    expect(StartType::Disabled)?;
+    world.act(Verb::Enable)?;
+    expect(StartType::Auto)?;
+    asked.start = StartType::Manual;
+    world.install_and_start(&asked)?;
+    world.act(Verb::Stop)?;
+    expect(StartType::Manual)?;
+    // What runs is left alone by an edit.
+    world.act(Verb::Start)?;
+    asked.start = StartType::Disabled;
+    world.install(&asked)?;
+    held(world.status()?.state == State::Running, || "an edit stopped it".to_owned())?;
     world.remove()
 }
 
