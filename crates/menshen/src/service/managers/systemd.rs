@@ -117,6 +117,12 @@ impl Systemd {
         Ok(Self { scope, version, units })
     }
 
+    /// The one that plans are made for where there is none to ask, for services of the machine.
+    #[must_use]
+    pub fn assumed() -> Self {
+        Self { scope: Scope::System, version: Version::ASSUMED, units: SYSTEM_UNITS.into() }
+    }
+
     /// The files of a service's sockets, as far as they are there and ours. A socket has any name, so they are looked for.
     fn sockets_of(&self, name: &ServiceName) -> Vec<String> {
         let prefix = unit::sockets_prefix(name);
