@@ -99,7 +99,8 @@ impl fmt::Display for Request {
 }
 
 /// Whether the machine goes down, as its systemd says. One that does not answer says nothing.
-pub(in crate::service) fn machine_goes_down() -> bool {
+#[must_use]
+pub fn machine_goes_down() -> bool {
     bus::system_state().is_ok_and(|state| state == "stopping")
 }
 
