@@ -11,6 +11,7 @@
 //! - [`stuck`]: a file system that hangs.
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`machine`]: a machine of its own, with a real systemd.
+//! - [`wine`]: a Windows of its own, with a real service control manager.
 //! - [`init`]: a machine of its own, with another init.
 //! - [`computer`]: a computer of its own, which can be suspended.
 //! - [`torture`]: a guard that is killed again and again.
@@ -36,6 +37,7 @@ pub mod stuck;
 pub mod torture;
 pub mod trees;
 pub mod wait;
+pub mod wine;
 pub mod worker;
 
 pub use bed::Bed;

@@ -46,6 +46,20 @@ pub fn testbed(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// A program of the workspace, built for Windows.
+#[must_use]
+pub fn for_windows(name: &str) -> Option<PathBuf> {
+    // target/PROFILE/deps/TEST, and target/windows/TARGET/PROFILE/PROGRAM.exe.
+    let own = std::env::current_exe().ok();
+    let target = own.as_deref().and_then(|own| own.ancestors().find(|folder| folder.ends_with("target")));
+    let path = target.map(|target| target.join("windows/x86_64-pc-windows-gnu/debug").join(format!("{name}.exe")));
+    let found = path.filter(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!("there is no {name}.exe; `cargo xtask windows` builds it"));
+    }
+    found
+}
+
 /// Whether cgroups (version 2) can be made where the tests run.
 #[must_use]
 pub fn cgroup() -> bool {

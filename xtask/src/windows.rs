@@ -23,9 +23,10 @@ const NEEDS: [(&str, &str); 5] = [
     ("/usr/bin/x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
 ];
 /// What is built: a package, and which of its programs.
-const BUILT: [(&str, &[&str]); 1] = [("menshen-life-cycle", &["life-cycle", "life-cycle-sample"])];
+const BUILT: [(&str, &[&str]); 2] =
+    [("menshen-greeter", &["greeter"]), ("menshen-life-cycle", &["life-cycle", "life-cycle-sample", "scm-sample"])];
 /// What is held against the lints as Windows compiles it: what has siblings for it.
-const LINTED: [&str; 2] = ["menshen", "menshen-scm"];
+const LINTED: [&str; 4] = ["menshen", "menshen-greeter", "menshen-life-cycle", "menshen-scm"];
 
 /// Builds everything that tests run under Wine.
 pub(crate) fn build() -> Result<(), String> {
