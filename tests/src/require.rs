@@ -46,14 +46,16 @@ pub fn testbed(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// The folder of what was built for Windows, below the workspace, if `menshen` was.
+/// A program of the workspace, built for Windows.
 #[must_use]
-pub fn built_for_windows(folder: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(folder));
-    let found = folder
-        .filter(|folder| ["menshen.exe", "examples/puppet.exe"].iter().all(|program| folder.join(program).is_file()));
+pub fn for_windows(name: &str) -> Option<PathBuf> {
+    // target/PROFILE/deps/TEST, and target/windows/TARGET/PROFILE/PROGRAM.exe.
+    let own = std::env::current_exe().ok();
+    let target = own.as_deref().and_then(|own| own.ancestors().find(|folder| folder.ends_with("target")));
+    let path = target.map(|target| target.join("windows/x86_64-pc-windows-gnu/debug").join(format!("{name}.exe")));
+    let found = path.filter(|path| path.is_file());
     if found.is_none() {
-        skip("there is no menshen.exe with a puppet.exe; `cargo xtask test` builds them");
+        skip(&format!("there is no {name}.exe; `cargo xtask windows` builds it"));
     }
     found
 }

@@ -15,8 +15,6 @@ use crate::process::Process;
 use crate::require;
 use crate::wait::{until, until_some};
 
-/// What was built for Windows.
-const BUILT: &str = "target/windows/x86_64-pc-windows-gnu/debug";
 /// The folder of the test on its drive, from outside.
 const FOLDER: &str = "prefix/drive_c/test";
 /// Where everything of a guard is.
@@ -44,13 +42,14 @@ impl Windows {
             return None;
         }
         require::program("nsenter")?;
-        let (built, root) = (require::built_for_windows(BUILT)?, require::testbed("wine")?);
+        let (menshen, puppet) = (require::for_windows("menshen")?, require::for_windows("examples/puppet")?);
+        let root = require::testbed("wine")?;
         let said = tempfile::Builder::new().prefix("menshen-windows-").tempdir().unwrap();
         let (keeper, inside) = keep(&root, said.path());
         let windows = Self { said, keeper, inside, runs: AtomicU32::new(0) };
         fs::create_dir(windows.path("")).unwrap();
-        fs::copy(built.join("menshen.exe"), windows.path("menshen.exe")).unwrap();
-        fs::copy(built.join("examples/puppet.exe"), windows.path("puppet.exe")).unwrap();
+        fs::copy(menshen, windows.path("menshen.exe")).unwrap();
+        fs::copy(puppet, windows.path("puppet.exe")).unwrap();
         windows.define(definition);
         Some(windows)
     }

@@ -31,6 +31,8 @@ const DONE_WITHIN: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
 /// What `finish` makes below `supervise` where it has the service given up.
 const FAILED: &str = "supervise/failed";
+/// What s6-linux-init makes the scanned folder from at boot.
+const IMAGE: &str = "/etc/s6-linux-init/current/run-image/service";
 /// What s6-svstat is asked for, in the order of [`Supervised::of`].
 const FIELDS: &str = "up,wantedup,ready,paused,pid,pgid,exitcode,signum";
 
@@ -46,12 +48,19 @@ pub struct Places {
 }
 
 impl Places {
+    /// As they are with s6-linux-init.
+    #[must_use]
+    pub fn usual() -> Self {
+        let (services, scanned) = ("/etc/s6/sv".into(), "/run/service".into());
+        Self { services, scanned, boot: Some(IMAGE.into()) }
+    }
+
     /// As this machine has them: the folder that an s6-svscan has marked as its own, and s6-linux-init's image of it.
     #[must_use]
     pub fn found() -> Self {
         let scanned = ["/run/service", "/etc/s6/service", "/etc/service", "/var/service", "/service"];
         let there = scanned.iter().find(|folder| Path::new(folder).join(".s6-svscan").is_dir());
-        let image = PathBuf::from("/etc/s6-linux-init/current/run-image/service");
+        let image = PathBuf::from(IMAGE);
         Self {
             services: "/etc/s6/sv".into(),
             scanned: there.unwrap_or(&scanned[0]).into(),

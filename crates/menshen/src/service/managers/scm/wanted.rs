@@ -157,7 +157,7 @@ fn settings_of(registration: &Registration) -> Settings {
             StartType::Disabled => Start::Disabled,
         },
         description: text(&registration.description),
-        dependencies: registration.depends_on.iter().filter_map(dependency).collect(),
+        dependencies: dependencies_of(registration),
         account: account_of(&registration.name, &registration.account),
         load_order_group: text(&windows.load_order_group),
         sid: match windows.sid {
@@ -200,13 +200,17 @@ fn account_of(service: &ServiceName, account: &Account) -> String {
     }
 }
 
-/// `None` for what is refused.
-fn dependency(dependency: &Dependency) -> Option<String> {
-    match dependency {
+/// Services before groups, as the manager keeps them. What is refused is left out.
+fn dependencies_of(registration: &Registration) -> Vec<String> {
+    let services = registration.depends_on.iter().filter_map(|dependency| match dependency {
         Dependency::Service(name) => Some(name.clone()),
+        Dependency::Group(_) | Dependency::Network => None,
+    });
+    let groups = registration.depends_on.iter().filter_map(|dependency| match dependency {
         Dependency::Group(name) => Some(format!("+{name}")),
-        Dependency::Network => None,
-    }
+        Dependency::Service(_) | Dependency::Network => None,
+    });
+    services.chain(groups).collect()
 }
 
 /// `None` for what is refused.
