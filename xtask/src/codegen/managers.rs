@@ -67,21 +67,23 @@ fn note(kind: ManagerKind) -> &'static str {
         ManagerKind::OpenRc => {
             "A script in `/etc/init.d` and a link in the run level `default`. A service that is restarted is given to \
              `supervise-daemon`, another to `start-stop-daemon`; what it writes goes to syslog (`logger`). When it is stopped, what \
-             is left of its process group is ended; when it crashes, that is left. The life cycle is tested against OpenRC 0.56."
+             is left of its process group is ended; when it crashes, that is left. One that is not restarted is *failed* when it ended \
+             by itself, whatever its code was. The life cycle is tested against OpenRC 0.56."
         }
         ManagerKind::SysV => {
             "A script in `/etc/init.d`, with links by Debian's `update-rc.d`. It notes the process and when that began in \
-             `/run/NAME.pid`, so that no other is ever taken for it. A service that ended by itself is *failed* until it is \
-             stopped or started. The life cycle is tested against Debian's sysvinit 3.14. What a program writes goes nowhere."
+             `/run/NAME.pid`, so that no other is ever taken for it. A service that ended by itself is *failed*, whatever its \
+             code was, until it is stopped or started. The life cycle is tested against Debian's sysvinit 3.14. What a program writes goes nowhere."
         }
         ManagerKind::Runit => {
             "A folder in `/etc/sv` with a link in `/etc/service` (or `/var/service`, `/service`). `finish` ends what is left of the \
-             process group, waits, and has runsv give up what is not to be restarted. What a program writes goes where \
+             process group, waits, and has runsv give up what is not to be restarted. With `start = disabled` the link goes, and \
+             runsvdir stops what runs. What a program writes goes where \
              runsvdir's own output goes. The life cycle is tested against runit 2.2."
         }
         ManagerKind::S6 => {
             "A folder in `/etc/s6/sv` with a link in the folder that s6-svscan scans and, where s6-linux-init makes that at boot, \
-             in its image: elsewhere it has to survive a boot itself. With `protocol = native` the descriptor for readiness is in \
+             in its image: elsewhere it has to survive a boot itself. With `start = disabled` the link goes, and what runs is stopped. With `protocol = native` the descriptor for readiness is in \
              `MENSHEN_READY_FD`. The life cycle is tested against s6 2.13, with and without readiness."
         }
         ManagerKind::Dinit => {
