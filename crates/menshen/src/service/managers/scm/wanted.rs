@@ -59,9 +59,10 @@ impl Wanted {
     /// What was asked for, for people to read: what the service is called by each field, and the field.
     pub(super) fn shown(&self) -> Vec<(&'static str, String)> {
         let plain = fields(&Settings::new(String::new(), String::new()));
-        let wanted = fields(&self.settings).into_iter().zip(plain);
-        let shown = wanted.filter(|((what, wanted), (_, plain))| wanted != plain || ALWAYS_SHOWN.contains(what));
-        let mut shown: Vec<_> = shown.map(|(field, _)| field).collect();
+        let is_asked = |(what, value): &(&'static str, String)| {
+            ALWAYS_SHOWN.contains(what) || !value.is_empty() && !plain.contains(&(*what, value.clone()))
+        };
+        let mut shown: Vec<_> = fields(&self.settings).into_iter().filter(is_asked).collect();
         if let Some(account) = &self.logon {
             shown.push(("right of the account", format!("SeServiceLogonRight for {account} (LsaAddAccountRights)")));
         }
@@ -103,7 +104,6 @@ fn fields(settings: &Settings) -> Vec<(&'static str, String)> {
         ("display name", settings.display_name.clone()),
         ("description", settings.description.clone()),
         ("depends on", settings.dependencies.join(", ")),
-        // Windows takes small letters and capitals for the same.
         ("account", settings.account.clone()),
         ("load order group", settings.load_order_group.clone()),
         ("security identifier", sid.to_owned()),
