@@ -12,6 +12,7 @@
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`machine`]: a machine of its own, with a real systemd.
 //! - [`windows`]: a Windows of its own, which is Wine's.
+//! - [`init`]: a machine of its own, with another init.
 //! - [`computer`]: a computer of its own, which can be suspended.
 //! - [`torture`]: a guard that is killed again and again.
 //! - [`port`], [`wait`]: ports nobody else has, and conditions with deadlines.
@@ -26,6 +27,7 @@ pub mod computer;
 pub mod control_group;
 pub mod disk;
 pub mod events;
+pub mod init;
 pub mod machine;
 pub mod port;
 pub mod process;

@@ -8,12 +8,14 @@ use crate::{bench, codegen, debian, testbed, tidy, torture, windows};
 
 /// Programs nobody here wrote, that are guarded in the tests or help them: how to find each, and the Debian package it comes
 /// from.
-const REAL_PROGRAMS: [(&str, &str, &str); 5] = [
+const REAL_PROGRAMS: [(&str, &str, &str); 7] = [
     ("nginx", "-v", "nginx-light"),
     ("redis-server", "--version", "redis-server"),
     (POSTGRES, "--version", "postgresql"),
     ("python3", "--version", "python3"),
     ("faketime", "--version", "faketime"),
+    ("shellcheck", "--version", "shellcheck"),
+    ("plistutil", "--version", "libplist-utils"),
 ];
 const POSTGRES: &str = "postgres";
 /// Where Debian and its like keep each version of PostgreSQL; every release has another.

@@ -37,6 +37,14 @@ const WINE: Bed = Bed {
     make: make_wine,
 };
 
+/// Machines with other inits and supervisors than systemd, a folder for each that cannot be beside another.
+const MANAGERS: Bed = Bed {
+    name: "managers",
+    recipe: "debian trixie: sysvinit-core runit s6; openrc; 1\n",
+    needs: SYSTEMD.needs,
+    make: make_managers,
+};
+
 struct Bed {
     name: &'static str,
     /// Whatever makes a difference.
@@ -50,6 +58,7 @@ struct Bed {
 pub(crate) fn testbed() -> Result<(), String> {
     SYSTEMD.see_to()?;
     VALGRIND.see_to()?;
+    MANAGERS.see_to()?;
     if !cfg!(target_arch = "x86_64") {
         return Ok(());
     }
@@ -128,6 +137,27 @@ fn make_wine(folder: &Path) -> Result<(), String> {
     let mut inside = command("unshare");
     inside.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-e", "-c", script]).arg(folder).arg(install);
     run(inside.env_remove("DISPLAY"))
+}
+
+fn make_managers(folder: &Path) -> Result<(), String> {
+    let (first, second) = (folder.join("sysv"), folder.join("openrc"));
+    run(command("debootstrap").args(["--variant=minbase", "trixie"]).arg(&first).arg("http://deb.debian.org/debian"))?;
+    run(command("cp").arg("--archive").args([&first, &second]))?;
+    install(&first, &["sysvinit-core", "runit", "s6"])?;
+    install(&second, &["openrc"])
+}
+
+/// Installs packages in a machine's folder. Nothing of them is started.
+fn install(folder: &Path, packages: &[&str]) -> Result<(), String> {
+    let policy = folder.join("usr/sbin/policy-rc.d");
+    let told = |error: std::io::Error| format!("{}: {error}", policy.display());
+    fs::write(&policy, "#!/bin/sh\nexit 101\n").map_err(told)?;
+    run(command("chmod").arg("755").arg(&policy))?;
+    let mut apt = command("chroot");
+    apt.arg(folder).args(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    run(apt.args(["install", "--yes", "--no-install-recommends"]).args(packages))?;
+    fs::remove_file(&policy).map_err(told)?;
+    run(command("chroot").arg(folder).args(["apt-get", "clean"]))
 }
 
 fn make_valgrind(folder: &Path) -> Result<(), String> {

@@ -200,6 +200,10 @@ pub(crate) struct Up {
     #[arg(long, requires = "wait", value_name = "DURATION", default_value = "60s")]
     pub timeout: String,
 
+    /// This is what the service manager runs as the service of this name, and calls within its process.
+    #[arg(long, hide = true, value_name = "NAME", conflicts_with = "detach")]
+    pub as_service: Option<String>,
+
     /// This is the process in the background.
     #[arg(long, hide = true)]
     pub in_background: bool,

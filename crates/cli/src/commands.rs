@@ -14,6 +14,8 @@ mod import;
 mod install;
 mod logs;
 mod manual;
+mod native;
+mod overseen;
 mod reload;
 mod run;
 mod status;

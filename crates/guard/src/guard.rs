@@ -48,6 +48,7 @@ use jobs::Jobs;
 use local::Local;
 pub(crate) use local::log_id;
 use manager::Manager;
+pub use manager::{Overseer, Told};
 use notes::Notes;
 use request::Tickets;
 pub(crate) use request::no_such_service;
@@ -73,6 +74,8 @@ pub struct Options {
     pub watcher: Option<Watcher>,
     /// What the version before gave to this one, if it goes on in its place.
     pub takeover: Option<Box<Handover>>,
+    /// A service manager that calls the guard within this process.
+    pub overseer: Option<Overseer>,
 }
 
 /// When the guard ends by itself.

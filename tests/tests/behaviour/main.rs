@@ -13,6 +13,8 @@ mod environment;
 #[cfg(test)]
 mod holding;
 #[cfg(test)]
+mod importing;
+#[cfg(test)]
 mod namesakes;
 #[cfg(test)]
 mod order;

@@ -87,3 +87,18 @@ fn its_events_are_in_journald_with_their_fields_and_priorities() {
     assert!(greeted["CODE_FILE"].as_str().is_some_and(|file| file.ends_with("main.rs")), "{greeted:#}");
     assert_eq!(of("the greeting stays as it was")["PRIORITY"], "4");
 }
+
+#[test]
+fn a_service_is_told_that_the_machine_goes_down() {
+    let Some(mut machine) = machine() else { return };
+    machine.run(&["mkdir", "/etc/systemd/system/greeter.service.d"]).done();
+    // What the machine's own journal has is gone with it.
+    let kept =
+        "printf '[Service]\\nStandardError=append:/shared/said\\n' > /etc/systemd/system/greeter.service.d/kept.conf";
+    machine.run(&["sh", "-c", kept]).done();
+    machine.run(&["greeter", "install"]).done();
+    machine.run(&["greeter", "start"]).done();
+    assert!(machine.power_off().success());
+    let said = machine.lines("said").join("\n");
+    assert!(said.contains("stopping reason=Shutdown"), "{said}");
+}

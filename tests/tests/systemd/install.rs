@@ -131,6 +131,13 @@ fn a_program_is_the_managers_own_only_where_nothing_is_lost() {
     assert_eq!(of("Description"), "Sleeps: 100% of \"the\" time, for $nothing");
     let command = machine.run(&["sh", "-c", &format!("tr '\\0' ' ' < /proc/{}/cmdline", of("MainPID"))]).text();
     assert_eq!(command.trim(), "/usr/bin/sleep 3600");
+    let status = machine.run(&["menshen", "status", "plain"]).ended_with(0).text();
+    assert!(status.contains("plain: running, process ") && status.contains("run by systemd itself"), "{status}");
+    machine.run(&["menshen", "stop", "plain"]).done();
+    assert_eq!(of("ActiveState"), "inactive");
+    drop(machine.run(&["menshen", "status", "plain"]).ended_with(3));
+    machine.run(&["menshen", "restart", "plain"]).done();
+    assert_eq!(of("ActiveState"), "active");
     machine.run(&["menshen", "uninstall", "plain"]).done();
 }
 

@@ -8,6 +8,7 @@ use menshen_api::client::Call;
 use menshen_api::types::{Service, SignalRequest, WaitFor, WaitQuery};
 use menshen_api::{ClientError, Endpoint};
 
+use super::native;
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, find, wait_for};
@@ -47,6 +48,19 @@ impl Verb {
         }
     }
 
+    /// The same of a service that its manager runs itself.
+    const fn native(self) -> Option<menshen::service::Verb> {
+        match self {
+            Self::Start => Some(menshen::service::Verb::Start),
+            Self::Stop => Some(menshen::service::Verb::Stop),
+            Self::Restart => Some(menshen::service::Verb::Restart),
+            Self::Pause => Some(menshen::service::Verb::Pause),
+            Self::Continue => Some(menshen::service::Verb::Continue),
+            // Only a guard counts failures that could be forgotten.
+            Self::Reset => None,
+        }
+    }
+
     const fn doing(self) -> &'static str {
         match self {
             Self::Start => "starting",
@@ -62,6 +76,11 @@ impl Verb {
 pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, Failure> {
     // Told here, a mistake in the time-out does not stop half of the services first.
     menshen_plan::duration::parse(&act.timeout).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    if let Some(native) = verb.native()
+        && let Some(exit) = native::act(arguments, native, act)?
+    {
+        return Ok(exit);
+    }
     let query = WaitQuery { wait: verb.wait().filter(|_| !act.no_wait), timeout: Some(act.timeout.clone()) };
     wait_for(async {
         let guards = Guards::find(arguments).await;

@@ -10,7 +10,7 @@ use menshen_api::types::{Event, Stream};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::handover::{Takeover, TakeoverError, WILLING};
 use menshen_guard::logs::{TapLine, TapReceiver, TapScope};
-use menshen_guard::{EndWhen, GuardError, Options, Watcher};
+use menshen_guard::{EndWhen, GuardError, Options, Overseer, Watcher};
 use menshen_os::TreeMode;
 use menshen_plan::Plan;
 
@@ -38,7 +38,13 @@ enum Shown {
 
 /// Guards until it ends, and shows what happens and what services write, as far as the scope goes. Asked by an earlier
 /// version whether this one could go on in its place, only says so.
-pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen, scope: TapScope) -> Result<Exit, Failure> {
+pub(super) fn guard(
+    source: DefinitionSource,
+    plan: Arc<Plan>,
+    end: EndWhen,
+    scope: TapScope,
+    overseer: Option<Overseer>,
+) -> Result<Exit, Failure> {
     menshen_os::system::hold_signals();
     let trees = trees()?;
     let unable = |error: TakeoverError| Failure::new(Exit::Failed, error.to_string());
@@ -62,7 +68,7 @@ pub(super) fn guard(source: DefinitionSource, plan: Arc<Plan>, end: EndWhen, sco
     let screen = std::thread::Builder::new().name("screen".to_owned()).spawn(show);
     screen.map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
     let watcher = Some(watcher(sender, scope, shown));
-    let options = Options { source, plan, paths: paths(), trees, end, watcher, takeover };
+    let options = Options { source, plan, paths: paths(), trees, end, watcher, takeover, overseer };
     menshen_guard::run(options).map(Exit::Guard).map_err(|error| failure(&error))
 }
 

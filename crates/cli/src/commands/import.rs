@@ -71,10 +71,15 @@ fn read(path: &Path, folder: &Path) -> Result<Vec<Source>, Failure> {
         return Err(Failure::new(Exit::Usage, format!("{} is a folder", path.display())).help(help));
     }
     let name = name_of(path, folder);
-    let mut sources = vec![read_file(path, &name)?];
-    for drop_in in drop_ins(path) {
-        let file = drop_in.file_name().unwrap_or_default().to_string_lossy();
-        sources.push(read_file(&drop_in, &format!("{name}.d/{file}"))?);
+    let template = template_of(path);
+    // An instance of a template has no file of its own.
+    let file = template.as_ref().filter(|template| !path.exists() && template.exists());
+    let mut sources = vec![read_file(file.map_or(path, PathBuf::as_path), &name)?];
+    for unit in template.iter().map(PathBuf::as_path).chain([path]) {
+        for drop_in in drop_ins(unit) {
+            let file = drop_in.file_name().unwrap_or_default().to_string_lossy();
+            sources.push(read_file(&drop_in, &format!("{}.d/{file}", name_of(unit, folder)))?);
+        }
     }
     Ok(sources)
 }
@@ -113,6 +118,13 @@ fn name_of(path: &Path, folder: &Path) -> String {
         Some(name) if absolute.parent() == Some(folder) && !is_user_unit => name.to_string_lossy().into_owned(),
         Some(_) | None => text.into_owned(),
     }
+}
+
+/// `web@.service` beside `web@blue.service`.
+fn template_of(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let (prefix, instance) = name.strip_suffix(".service")?.split_once('@')?;
+    (!instance.is_empty()).then(|| path.with_file_name(format!("{prefix}@.service")))
 }
 
 /// `web.service.d/*.conf` beside `web.service`.
@@ -181,15 +193,30 @@ fn show_notes(notes: &[Note]) {
     };
     for group in notes.chunk_by(alike) {
         let Some(first) = group.first() else { continue };
-        let keys: Vec<String> = group.iter().map(|note| printable(&note.key)).collect();
+        let keys = keys_of(group);
         let kind = styled(format_args!("{}:", first.kind.as_str()), style(first.kind));
         let service = first.service.as_ref().map(|name| format!(" ({})", printable(name))).unwrap_or_default();
-        output::note(format_args!("{kind} {} {}{service}", printable(&first.place.to_string()), keys.join(", ")));
+        output::note(format_args!("{kind} {} {keys}{service}", printable(&first.place.to_string())));
         output::note(format_args!("  {}", printable(&first.message)));
         if let Some(help) = &first.help {
             output::note(format_args!("  {} {}", styled("help:", AnsiColor::Cyan.on_default()), printable(help)));
         }
     }
+}
+
+/// The keys of notes that are alike, each once; the section stands before the first.
+fn keys_of(group: &[Note]) -> String {
+    let mut keys: Vec<String> = Vec::new();
+    for note in group {
+        let key = printable(&note.key);
+        let section = keys.first().and_then(|first| first.split_once("] ")).map(|(section, _)| format!("{section}] "));
+        let key = section.and_then(|section| key.strip_prefix(&section)).unwrap_or(&key).to_owned();
+        let is_known = keys.first().is_some_and(|first| first.ends_with(&format!("] {key}"))) || keys.contains(&key);
+        if !is_known {
+            keys.push(key);
+        }
+    }
+    keys.join(", ")
 }
 
 fn style(kind: NoteKind) -> Style {

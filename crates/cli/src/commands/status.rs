@@ -8,6 +8,7 @@ use menshen_api::{Endpoint, Time};
 use serde::Serialize;
 
 use super::events::sentence;
+use super::native;
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guards, wait_for};
@@ -15,6 +16,11 @@ use crate::output::{self, bold, dim, state_style, styled};
 use crate::table::{Cell, Table};
 
 pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Failure> {
+    if let Some(name) = &status.name
+        && let Some(exit) = native::status(arguments, name)?
+    {
+        return Ok(exit);
+    }
     wait_for(async {
         let guards = Guards::find_with_services(arguments).await;
         match &status.name {

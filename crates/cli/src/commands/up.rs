@@ -13,8 +13,8 @@ use menshen_guard::definition::DefinitionSource;
 use menshen_guard::logs::TapScope;
 use menshen_os::paths::RUN_FOLDER_MODE;
 
-use super::foreground;
 use super::status::state_word;
+use super::{foreground, overseen};
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
@@ -39,9 +39,12 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     if up.detach && !up.in_background {
         return detach(arguments, up, &source, plan.name.as_str());
     }
+    if let Some(name) = &up.as_service {
+        return overseen::guard(name, source, plan);
+    }
     // In the background nobody reads along: what services write is in their logs.
     let scope = if up.in_background { TapScope::AlsoStdout } else { TapScope::All };
-    foreground::guard(source, plan, EndWhen::Asked, scope)
+    foreground::guard(source, plan, EndWhen::Asked, scope, None)
 }
 
 /// Starts this very command in the background and waits until it guards.

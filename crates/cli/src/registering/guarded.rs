@@ -27,6 +27,9 @@ pub(crate) fn registration(
     let has = |option: RegistrationOption| manager.honours(option).is_ok();
     let mut registration = Registration::new(name.clone(), binary);
     registration.arguments = arguments(record);
+    if manager.kind() == ManagerKind::Scm {
+        registration.arguments.extend(["--as-service".to_owned(), name.to_string()]);
+    }
     registration.environment =
         home.map(|home| ("MENSHEN_HOME".to_owned(), home.display().to_string())).into_iter().collect();
     // Elsewhere the description is what people see.

@@ -196,6 +196,7 @@ mod tests {
     use std::time::Duration;
 
     use menshen::service::Scope;
+    use menshen::service::managers::runit::{Places, Runit};
     use menshen::service::managers::systemd::Systemd;
     use menshen_guard::definition::DefinitionSource;
     use menshen_guard::facts::ThisMachine;
@@ -264,6 +265,16 @@ mod tests {
         let registration = native(keys).unwrap();
         assert_eq!(registration.protocol, Protocol::Native);
         assert_eq!(registration.watchdog, Some(Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn a_default_that_a_manager_does_not_have_is_no_reason_to_refuse() {
+        let runit = Runit::new(Places { services: "/etc/sv".into(), scanned: "/etc/service".into() });
+        let usual = native_with("", &runit).unwrap();
+        assert!(runit.plan(&usual).is_ok());
+        let asked = native_with("restart.max = \"7s\"", &runit).unwrap();
+        let refused = runit.plan(&asked).unwrap_err().to_string();
+        assert!(refused.contains("restart delay_max"), "{refused}");
     }
 
     #[test]

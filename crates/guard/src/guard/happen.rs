@@ -275,6 +275,7 @@ impl Guard {
             Input::CheckTimeout(token) => self.check_timed_out(token),
             Input::UpgradeAnswered => self.upgrade_answered(),
             Input::AttachLogs => self.attach_logs(),
+            Input::Asked(ask) => self.asked(ask),
             Input::Extend => self.manager.extend(),
             Input::Sample => self.sample(),
             Input::Reloaded(Ok(plan)) => self.follow(plan, "SIGHUP".to_owned()),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use menshen_api::types::{Service, Trouble, Upgraded, Upgrading, WaitFor};
 use menshen_api::{Problem, Time};
 use menshen_core::{Command, Outcome, ServiceId};
+use menshen_os::event::Ask;
 use menshen_os::{Token, Waker};
 use menshen_plan::definition::ProbeKind;
 use menshen_plan::{Plan, ServiceName};
@@ -46,6 +47,8 @@ pub(crate) enum Input {
     UpgradeAnswered,
     /// It is time to try again to attach the logs that could not be attached.
     AttachLogs,
+    /// The service manager asks for something.
+    Asked(Ask),
     /// It is time to ask the service manager for more of it.
     Extend,
     /// It is time to look what services use.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use menshen_os::event::Ask;
 use menshen_os::service_manager::ServiceManager;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 use super::input::{Input, Inputs};
 
@@ -12,33 +14,75 @@ const EXTEND_EVERY: Duration = Duration::from_secs(1);
 /// For how much. What services may take is bounded by their own definitions; a guard that hangs does not ask again.
 const EXTEND_BY: Duration = Duration::from_secs(15);
 
+/// What the guard tells the service manager it runs under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It guards so many services.
+    Ready {
+        /// How many.
+        services: usize,
+    },
+    /// It stops everything, and then ends.
+    Stopping {
+        /// Why.
+        reason: String,
+    },
+    /// It ends alone; everything runs on.
+    Leaving,
+    /// What it does now takes at least this much longer.
+    MoreTime(Duration),
+}
+
+/// A service manager that calls the guard within its process, as that of Windows does. What it asks comes by a channel.
+pub struct Overseer {
+    /// Is told by the loop, and must not make it wait.
+    pub told: Box<dyn Fn(Told) + Send>,
+    /// What it asks.
+    pub asks: mpsc::Receiver<Ask>,
+}
+
 /// The service manager, if there is one that wants to be told; or why it cannot be.
-#[derive(Debug)]
-pub(super) struct Manager(std::io::Result<Option<ServiceManager>>);
+pub(super) enum Manager {
+    /// One that listens on a socket.
+    Socket(std::io::Result<Option<ServiceManager>>),
+    /// One in this very process.
+    Overseer(Box<dyn Fn(Told) + Send>),
+}
 
 impl Manager {
-    /// The one of the environment.
-    pub(super) fn find() -> Self {
-        Self(ServiceManager::of_environment())
+    /// The one that oversees this process, or that of the environment.
+    pub(super) fn find(overseer: Option<Overseer>, tasks: &Handle, inputs: &Inputs) -> Self {
+        let Some(Overseer { told, mut asks }) = overseer else {
+            return Self::Socket(ServiceManager::of_environment());
+        };
+        let inputs = inputs.clone();
+        tasks.spawn(async move {
+            while let Some(ask) = asks.recv().await {
+                inputs.send(Input::Asked(ask)).await;
+            }
+        });
+        Self::Overseer(told)
     }
 
     /// Why there is one that cannot be told anything.
     pub(super) fn deaf(&self) -> Option<String> {
-        self.0.as_ref().err().map(menshen_os::error::describe)
+        match self {
+            Self::Socket(socket) => socket.as_ref().err().map(menshen_os::error::describe),
+            Self::Overseer(_) => None,
+        }
     }
 
     /// The guard guards so many services.
     pub(super) fn ready(&self, services: usize) {
-        self.tell(&format!("READY=1\nSTATUS=guarding {services} services"));
+        self.tell(Told::Ready { services });
     }
 
     /// The guard stops everything. It asks for more time again and again, in its own loop: one that hangs gets none.
     pub(super) fn stopping(&self, reason: &str, tasks: &Handle, inputs: &Inputs) {
-        if !matches!(self.0, Ok(Some(_))) {
+        if !self.listens() {
             return;
         }
-        let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.tell(&format!("STOPPING=1\nSTATUS=stopping everything: {reason}"));
+        self.tell(Told::Stopping { reason: reason.to_owned() });
         self.extend();
         let inputs = inputs.clone();
         tasks.spawn(async move {
@@ -51,18 +95,39 @@ impl Manager {
 
     /// The guard ends alone.
     pub(super) fn leaving(&self) {
-        self.tell("STOPPING=1\nSTATUS=leaving everything to the next guard");
+        self.tell(Told::Leaving);
     }
 
     /// Asks for more time.
     pub(super) fn extend(&self) {
-        self.tell(&format!("EXTEND_TIMEOUT_USEC={}", EXTEND_BY.as_micros()));
+        self.tell(Told::MoreTime(EXTEND_BY));
     }
 
-    fn tell(&self, message: &str) {
-        if let Ok(Some(manager)) = &self.0 {
-            // A manager that does not listen draws its own conclusions.
-            let _ = manager.tell(message);
+    const fn listens(&self) -> bool {
+        matches!(self, Self::Overseer(_) | Self::Socket(Ok(Some(_))))
+    }
+
+    fn tell(&self, told: Told) {
+        match self {
+            Self::Socket(Ok(Some(manager))) => {
+                // A manager that does not listen draws its own conclusions.
+                let _ = manager.tell(&message(&told));
+            }
+            Self::Socket(_) => {}
+            Self::Overseer(overseer) => overseer(told),
         }
+    }
+}
+
+/// In the protocol of sd_notify(3), whose messages are lines.
+fn message(told: &Told) -> String {
+    match told {
+        Told::Ready { services } => format!("READY=1\nSTATUS=guarding {services} services"),
+        Told::Stopping { reason } => {
+            let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            format!("STOPPING=1\nSTATUS=stopping everything: {reason}")
+        }
+        Told::Leaving => "STOPPING=1\nSTATUS=leaving everything to the next guard".to_owned(),
+        Told::MoreTime(time) => format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()),
     }
 }

@@ -51,7 +51,7 @@ const HELPERS_STAY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Makes everything the loop needs.
 pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
-    let Options { source, plan, paths, trees, end, mut watcher, takeover } = options;
+    let Options { source, plan, paths, trees, end, mut watcher, takeover, overseer } = options;
     let instance = plan.name.to_string();
     let mut inherited = takeover.as_ref().map(|takeover| takeover.open()).unwrap_or_default();
     let before = before(&paths, &instance);
@@ -88,6 +88,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         clockwork: Clockwork::new(&paths.memory(&instance)),
         gives_back_at: None,
         identities: Identities::default(),
+        manager: Manager::find(overseer, &tasks.handle, &inputs),
         inputs,
         waiting,
         later: Vec::new(),
@@ -105,7 +106,6 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         moved: true,
         sampling: false,
         troubles: Troubles::default(),
-        manager: Manager::find(),
         succession: Succession { inherited, ..Succession::default() },
         shutting_down: false,
         ended: None,

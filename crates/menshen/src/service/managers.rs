@@ -5,6 +5,9 @@
 
 pub mod openrc;
 mod refused;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod round_trip;
 pub mod runit;
 pub mod s6;
 pub mod scm;
@@ -27,9 +30,9 @@ pub fn of(kind: ManagerKind, scope: Scope) -> Result<Box<dyn ServiceManager>, Ma
         ManagerKind::SysV => of_unix(kind, scope, sysv::SysV::new),
         ManagerKind::Runit => of_unix(kind, scope, || runit::Runit::new(runit::Places::found())),
         ManagerKind::S6 => of_unix(kind, scope, || s6::S6::new(s6::Places::found())),
-        ManagerKind::Launchd
-        | ManagerKind::Dinit
-        | ManagerKind::FreeBsdRc => Err(ManagerError::Elsewhere { manager: kind }),
+        ManagerKind::Launchd | ManagerKind::Dinit | ManagerKind::FreeBsdRc => {
+            Err(ManagerError::Elsewhere { manager: kind })
+        }
     }
 }
 

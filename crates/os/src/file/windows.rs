@@ -5,9 +5,7 @@ use std::io::{self, Read as _};
 use std::os::windows::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use windows_sys::Win32::Foundation::{
-    ERROR_ALREADY_EXISTS, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION, LocalFree,
-};
+use windows_sys::Win32::Foundation::{ERROR_ALREADY_EXISTS, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION, LocalFree};
 use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE_OBJECT};
 use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
 use windows_sys::Win32::Storage::FileSystem::{

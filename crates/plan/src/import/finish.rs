@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::definition::{
-    Account, Condition, Dependency, ExitMatch, NAME_LENGTH_MAX, OnLoss, RestartPolicy, ServiceName, ServiceType,
-    StartType,
+    Account, Condition, Dependency, NAME_LENGTH_MAX, OnLoss, RestartPolicy, ServiceName, ServiceType, StartType,
 };
 use crate::duration::DURATION_MAX;
 use crate::order;
@@ -222,8 +221,6 @@ fn bound_restarts(draft: &mut Draft) {
     restart.delay = restart.delay.min(DURATION_MAX);
     restart.max = restart.max.max(restart.delay);
     restart.factor = if restart.factor.is_nan() { 1.0 } else { restart.factor.clamp(1.0, 1000.0) };
-    // Rules that can never apply are findings of `menshen check`; nobody's exit code is out of a byte but on Windows.
-    restart.on_exit.retain(|exit, _| !matches!(exit, ExitMatch::Code(code) if *code < 0 && *code > -65_536));
     if service.kind == ServiceType::Oneshot && restart.policy == Some(RestartPolicy::Always) {
         restart.policy = None;
     }

@@ -92,6 +92,11 @@ impl fmt::Display for Request {
     }
 }
 
+/// Whether the machine goes down, as its systemd says. One that does not answer says nothing.
+pub(in crate::service) fn machine_goes_down() -> bool {
+    bus::system_state().is_ok_and(|state| state == "stopping")
+}
+
 impl Systemd {
     /// The systemd of this machine, of the version it says it is. Where there is none to ask, plans can be made all the same.
     ///

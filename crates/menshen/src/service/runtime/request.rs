@@ -35,13 +35,13 @@ pub struct Stop {
 /// Why a service is asked to stop, as far as it can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// Somebody, or a rule of the manager's, asked the manager to stop it. systemd does not say which.
+    /// Somebody, or a rule of the manager's, asked the manager to stop it. No manager says which.
     Manager,
     /// Somebody pressed Ctrl-C, or closed its console.
     Interrupt,
     /// Somebody sent SIGTERM to a program that no manager looks after.
     Terminated,
-    /// The machine goes down.
+    /// The machine goes down: Windows says so itself, systemd is asked.
     Shutdown,
     /// The machine is about to go down, and waits for those who asked for the time.
     Preshutdown,

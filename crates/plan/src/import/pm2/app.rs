@@ -51,7 +51,7 @@ const WITHOUT_MEANING: [&str; 22] = [
     "source_map_support",
     "disable_source_map_support",
     "append_env_to_name",
-    "windowsHide",
+    "windows_hide",
     "ignore_watch",
     "watch_delay",
     "watch_options",
@@ -118,6 +118,9 @@ fn time(text: &str) -> Option<Duration> {
 
 pub(super) fn translate(fields: &mut Fields, place: &Place, id: &str, drafts: &mut Drafts<'_>) {
     let line = fields.0.first().map_or(1, |field| field.line);
+    for field in fields.0.iter_mut().filter(|field| !field.name.starts_with("env")) {
+        field.name = snake_case(&field.name);
+    }
     let draft = Draft::new(id, "", place.line(line));
     let mut subject = Subject { fields, place, draft, drafts };
     subject.draft.service.inherit = Inherit::All;
@@ -134,6 +137,14 @@ pub(super) fn translate(fields: &mut Fields, place: &Place, id: &str, drafts: &m
     drafts.services.extend(copies(draft, &instances));
 }
 
+/// pm2 knows each field by two names: `kill_timeout` and `killTimeout`.
+fn snake_case(name: &str) -> String {
+    let parts = name
+        .chars()
+        .map(|c| if c.is_ascii_uppercase() { format!("_{}", c.to_ascii_lowercase()) } else { c.to_string() });
+    parts.collect()
+}
+
 fn translate_program(subject: &mut Subject<'_, '_>) {
     let name = subject.fields.take("name").and_then(|field| field.text());
     if let Some(folder) = subject.fields.take("cwd").and_then(|field| field.text()) {
@@ -143,7 +154,7 @@ fn translate_program(subject: &mut Subject<'_, '_>) {
     }
     let script = subject.fields.take_any(&["script", "cmd", "command", "exec"]);
     let interpreter = subject.fields.take_any(&["interpreter", "exec_interpreter"]).and_then(|field| field.text());
-    let flags = subject.fields.take_any(&["interpreter_args", "node_args", "interpreterArgs"]);
+    let flags = subject.fields.take_any(&["interpreter_args", "node_args"]);
     let arguments = subject.fields.take("args");
     let Some(script) = script.as_ref().and_then(Field::text).filter(|script| !script.trim().is_empty()) else {
         subject.draft.name = name.unwrap_or_else(|| "app".to_owned());
@@ -451,6 +462,12 @@ fn note_rest(subject: &mut Subject<'_, '_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_have_two_names() {
+        assert_eq!(snake_case("maxMemoryRestart"), "max_memory_restart");
+        assert_eq!(snake_case("kill_timeout"), "kill_timeout");
+    }
 
     #[test]
     fn times_are_milliseconds_or_have_a_unit() {

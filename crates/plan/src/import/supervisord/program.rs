@@ -72,8 +72,8 @@ impl Process<'_, '_> {
 pub(super) fn translate(name: &str, section: Section, common: &Common, drafts: &mut Drafts<'_>) -> (i64, Vec<Draft>) {
     let Section { place, mut settings, .. } = section;
     let priority = settings.take("priority");
-    let count = settings.take("numprocs").and_then(|setting| setting.value.parse().ok()).unwrap_or(1_i64);
-    let start = settings.take("numprocs_start").and_then(|setting| setting.value.parse().ok()).unwrap_or(0_i64);
+    let count = number(&mut settings, "numprocs", drafts).unwrap_or(1);
+    let start = number(&mut settings, "numprocs_start", drafts).unwrap_or(0);
     let process_name = settings.take("process_name").map(|setting| setting.value);
     if count > PROCESSES_MAX {
         let message = format!("{count} processes are more than are taken: {PROCESSES_MAX} are");
@@ -105,6 +105,15 @@ pub(super) fn translate(name: &str, section: Section, common: &Common, drafts: &
         drafts.note(Note { service: services.first().map(|draft| draft.id.clone()), ..note });
     }
     (rank, services)
+}
+
+fn number(settings: &mut Settings, key: &str, drafts: &mut Drafts<'_>) -> Option<i64> {
+    let setting = settings.take(key)?;
+    let number = setting.value.parse().ok();
+    if number.is_none() {
+        drafts.note(Note::lost(&setting, "this is not a number"));
+    }
+    number
 }
 
 fn translate_process(mut process: Process<'_, '_>, common: &Common) -> Draft {

@@ -41,9 +41,11 @@ pub(super) fn translate(subject: &mut Subject<'_, '_>, draft: &mut Draft) {
         if ordered(name) {
             note_strength(subject, setting, name);
         } else if is_here(name) {
-            let message =
-                format!("starts together with {name}, not after it, and so it is here: both start with the guard");
-            subject.note(Note::changed(setting, message).help("depends_on waits for it"));
+            let message = format!("{name} is wanted, too, in no order; here nothing ties the two together");
+            subject.note(Note::changed(setting, message).help("import both together; depends_on waits for it"));
+        } else {
+            let message = format!("{name} is wanted, too; a guard knows services alone");
+            subject.note(Note::lost(setting, message).help("put it into the guard's own unit"));
         }
     }
     for (name, setting) in names(subject, &["Before"]) {
@@ -97,17 +99,16 @@ pub(super) fn turn_around(drafts: &mut Drafts<'_>) {
     let mut notes = Vec::new();
     for draft in &mut drafts.services {
         let own = draft.id.clone();
-        draft.needs.retain(|need| {
-            let known = ids.contains(&need.on);
-            let is_before = need.is_turned();
-            if is_before && known {
-                turned.push((need.on.clone(), Need { on: own.clone(), ..need.clone() }));
-            }
-            if !known && !need.on.is_empty() {
-                notes.push(outside(need, &own));
-            }
-            known && !is_before
-        });
+        let (known, unknown): (Vec<Need>, Vec<Need>) =
+            std::mem::take(&mut draft.needs).into_iter().partition(|need| ids.contains(&need.on));
+        let (turn, keep): (Vec<Need>, Vec<Need>) = known.into_iter().partition(Need::is_turned);
+        draft.needs = keep;
+        turned.extend(turn.into_iter().map(|need| (need.on.clone(), Need { on: own.clone(), ..need })));
+        // What runs before a unit waits for the same as the unit, which tells of it.
+        let is_unit = !own.contains('/');
+        if is_unit {
+            notes.extend(unknown.chunk_by(|one, other| one.setting == other.setting).map(|needs| outside(needs, &own)));
+        }
     }
     for (id, need) in turned {
         if let Some(draft) = drafts.services.iter_mut().find(|draft| draft.id == id) {
@@ -117,16 +118,18 @@ pub(super) fn turn_around(drafts: &mut Drafts<'_>) {
     drafts.notes.extend(notes);
 }
 
-fn outside(need: &Need, own: &str) -> Note {
-    let (message, help) = if need.is_turned() {
-        (format!("starts before {}, which is not imported", need.on), "import both together")
-    } else if need.on.ends_with(".service") {
-        (
-            format!("starts after {}, which is not imported", need.on),
-            "import both together, or put the same After= into the guard's own unit",
-        )
+/// What one setting says of units that are not imported.
+fn outside(needs: &[Need], own: &str) -> Note {
+    let names: Vec<&str> = needs.iter().map(|need| need.on.as_str()).collect();
+    let names = names.join(", ");
+    let setting = &needs[0].setting;
+    let (message, help) = if needs[0].is_turned() {
+        (format!("starts before {names}, not imported"), "import them together")
+    } else if needs.iter().any(|need| need.on.ends_with(".service")) {
+        let help = "import them together, or put the same After= into the guard's own unit";
+        (format!("starts after {names}, not imported"), help)
     } else {
-        (format!("starts after {}", need.on), "put the same After= and Wants= into the guard's own unit")
+        (format!("starts after {names}"), "put the same After= and Wants= into the guard's own unit")
     };
-    Note { service: Some(own.to_owned()), ..Note::lost(&need.setting, message).help(help) }
+    Note { service: Some(own.to_owned()), ..Note::lost(setting, message).help(help) }
 }

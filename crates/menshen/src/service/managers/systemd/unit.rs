@@ -168,6 +168,10 @@ fn dependencies(registration: &Registration, unit: &mut Unit) {
         unit.set("Requires", &name);
         unit.set("After", &name);
     }
+    if registration.protocol == Protocol::Native {
+        // Whoever is stopped before the bus can ask over it whether the machine goes down.
+        unit.set("After", "dbus.service");
+    }
 }
 
 /// How it is executed, told to read its configuration again, and stopped.

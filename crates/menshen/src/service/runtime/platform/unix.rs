@@ -17,8 +17,12 @@ use self::facts::Facts;
 use super::door::{Ability, Asked, Door, Ended, Report};
 use super::origin::Origin;
 use super::request::StopReason;
+use crate::service::managers::systemd;
 use crate::service::name::ServiceName;
 use crate::service::readiness;
+
+/// A systemd that does not say so soon why it stops a service is not waited for.
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// Lives a life behind a door, and says how it ended.
 pub(super) fn open(_name: &ServiceName, life: impl FnOnce(Arc<dyn Door>) -> Ended + Send + 'static) -> ExitCode {
@@ -89,8 +93,7 @@ impl Door for Unix {
     }
 
     fn listen(&self, abilities: &[Ability], asked: mpsc::Sender<Asked>) -> io::Result<()> {
-        let terminated = if self.is_managed() { StopReason::Manager } else { StopReason::Terminated };
-        hear(SignalKind::terminate(), Asked::Stop(terminated), asked.clone())?;
+        self.hear_terminate(asked.clone())?;
         hear(SignalKind::interrupt(), Asked::Stop(StopReason::Interrupt), asked.clone())?;
         if abilities.contains(&Ability::Reload) {
             hear(SignalKind::hangup(), Asked::Reload, asked)
@@ -104,6 +107,26 @@ impl Door for Unix {
 }
 
 impl Unix {
+    /// The signal says nothing of its reason; systemd knows whether it is that the machine goes down.
+    fn hear_terminate(&self, asked: mpsc::Sender<Asked>) -> io::Result<()> {
+        if self.origin != Origin::Systemd {
+            let reason = if self.is_managed() { StopReason::Manager } else { StopReason::Terminated };
+            return hear(SignalKind::terminate(), Asked::Stop(reason), asked);
+        }
+        let mut signals = signal(SignalKind::terminate())?;
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                let answer = tokio::task::spawn_blocking(systemd::machine_goes_down);
+                let goes_down = matches!(tokio::time::timeout(ANSWER_WITHIN, answer).await, Ok(Ok(true)));
+                let reason = if goes_down { StopReason::Shutdown } else { StopReason::Manager };
+                if asked.send(Asked::Stop(reason)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+
     fn is_managed(&self) -> bool {
         match self.origin {
             Origin::Systemd | Origin::Notified | Origin::Launchd | Origin::Scm | Origin::First => true,

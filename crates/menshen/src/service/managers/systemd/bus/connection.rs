@@ -126,9 +126,19 @@ impl Bus {
 
     /// What it says its version is.
     pub(super) async fn version(&self) -> Result<String, Failure> {
-        let answer = self.call(PATH, PROPERTIES, "Get", &(MANAGER, "Version")).await?;
-        let version: OwnedVariant = answer.body().deserialize()?;
-        String::try_from(version).map_err(|error| Failure::Told(error.to_string()))
+        self.own("Version").await
+    }
+
+    /// How it says the machine is, such as `running` and `stopping`.
+    pub(super) async fn system_state(&self) -> Result<String, Failure> {
+        self.own("SystemState").await
+    }
+
+    /// A text among its own properties.
+    async fn own(&self, property: &str) -> Result<String, Failure> {
+        let answer = self.call(PATH, PROPERTIES, "Get", &(MANAGER, property)).await?;
+        let value: OwnedVariant = answer.body().deserialize()?;
+        String::try_from(value).map_err(|error| Failure::Told(error.to_string()))
     }
 
     /// Has it read its units again.

@@ -21,6 +21,11 @@ pub(super) fn version(scope: Scope) -> Result<Version, ManagerError> {
     })
 }
 
+/// How it says the machine is.
+pub(super) fn system_state() -> Result<String, ManagerError> {
+    ask(Scope::System, "asking for the machine's state", async |bus| bus.system_state().await)
+}
+
 /// Does what a plan asks for.
 pub(super) fn call(scope: Scope, request: &Request) -> Result<(), ManagerError> {
     ask(scope, &request.to_string(), async |bus| match request {

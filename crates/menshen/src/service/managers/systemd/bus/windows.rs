@@ -13,6 +13,11 @@ pub(super) fn version(_scope: Scope) -> Result<Version, ManagerError> {
 }
 
 /// It cannot be asked.
+pub(super) fn system_state() -> Result<String, ManagerError> {
+    Err(ELSEWHERE)
+}
+
+/// It cannot be asked.
 pub(super) fn call(_scope: Scope, _request: &Request) -> Result<(), ManagerError> {
     Err(ELSEWHERE)
 }

@@ -1,0 +1,422 @@
+//! What is rendered is read back the way a manager reads it, and must be what was asked for, whatever was asked for.
+//!
+//! Scripts are run by a real shell. Where they would ask their manager something, a program of the test's own stands in its
+//! place: what is looked at is what the shell makes of the words.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+use tempfile::TempDir;
+
+use crate::service::plan::{Plan, Step};
+use crate::service::registration::{Dependency, Registration, Reload, RestartPolicy};
+use crate::service::{ManagerKind, ServiceManager};
+
+/// POSIX has no `ulimit -n`; every shell that is a system's `sh` has it.
+const BUT: &str = "--exclude=SC3045";
+/// How many of everything a shell is started for.
+const CASES: u32 = 40;
+
+/// Any text but NUL, which no program can be given: mostly what has a meaning somewhere.
+fn any_text() -> BoxedStrategy<String> {
+    let special = prop::sample::select(vec![
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\r",
+        "'",
+        "\"",
+        "\\",
+        "$",
+        "$HOME",
+        "${A}",
+        "$$",
+        "$(id)",
+        "`id`",
+        "%",
+        "%n",
+        "%%",
+        "*",
+        "?",
+        "[a-z]",
+        "~",
+        "#",
+        " # ",
+        ";",
+        "&",
+        "|",
+        "<",
+        ">",
+        "(",
+        ")",
+        "{a,b}",
+        "!",
+        "=",
+        "-",
+        "--",
+        "@",
+        ":",
+        ",",
+        "é",
+        "门神",
+        "\u{1f6aa}",
+        "\\n",
+        "&amp;",
+        "]]>",
+        "\u{1}",
+        "\u{7f}",
+        "\u{2028}",
+        "a",
+        "Z9",
+    ]);
+    let text = prop_oneof![4 => special.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
+    prop::collection::vec(text, 0..6).prop_map(|parts| parts.concat().replace('\0', "")).boxed()
+}
+
+/// Any text in which a line cannot end.
+fn any_line() -> BoxedStrategy<String> {
+    any_text().prop_map(|text| text.replace(['\n', '\r'], " ")).boxed()
+}
+
+/// Any name of a file.
+fn any_file_name() -> impl Strategy<Value = String> {
+    any_text().prop_map(|text| {
+        let text = text.replace('/', "_");
+        let end = (0..=text.len().min(60)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        format!("x{}", &text[..end])
+    })
+}
+
+/// What a service may be given.
+#[derive(Debug, Clone)]
+struct Given {
+    program: String,
+    directory: String,
+    arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
+    description: String,
+}
+
+fn any_given(text: &BoxedStrategy<String>) -> impl Strategy<Value = Given> {
+    let name = any_file_name();
+    let variable = prop_oneof!["[A-Z][A-Z0-9_]{0,8}", "[a-z][a-z.-]{1,8}"]
+        // A shell and its tools obey or change these.
+        .prop_filter("of the test's own", |name| !["PATH", "PWD", "IFS", "HOME", "_"].contains(&name.as_str()));
+    let environment = prop::collection::btree_map(variable, text.clone(), 0..4);
+    let arguments = prop::collection::vec(text.clone(), 0..6);
+    (name, any_file_name(), arguments, environment, any_line()).prop_map(
+        |(program, directory, arguments, environment, description)| Given {
+            program,
+            directory,
+            arguments,
+            environment,
+            description,
+        },
+    )
+}
+
+/// A folder with the program, its directory, and programs that stand for those of managers.
+struct Stage {
+    folder: TempDir,
+    given: Given,
+}
+
+/// Notes what it was given.
+const PROGRAM: &str = r#"#!/bin/sh
+here=$NOTES
+printf '%s\0' "$@" x >"$here/arguments"
+cat "/proc/$$/environ" >"$here/environment"
+printf '%s\0' "$0" "$(pwd; echo .)" >"$here/place"
+"#;
+/// Leaves its own options out and executes the rest.
+const CHPST: &str =
+    "#!/bin/sh\nwhile :; do case $1 in -P) shift ;; -u) shift 2 ;; *) break ;; esac; done\nexec \"$@\"\n";
+
+impl Stage {
+    fn of(given: Given) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let stage = Self { folder, given };
+        let write = |path: PathBuf, text: &str| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        for name in ["bin", "stand-ins", "notes"] {
+            fs::create_dir(stage.folder.path().join(name)).unwrap();
+        }
+        fs::create_dir(stage.directory()).unwrap();
+        write(stage.program(), PROGRAM);
+        write(stage.folder.path().join("stand-ins/chpst"), CHPST);
+        stage
+    }
+
+    fn program(&self) -> PathBuf {
+        self.folder.path().join("bin").join(&self.given.program)
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.folder.path().join(format!("in {}", self.given.directory))
+    }
+
+    fn registration(&self) -> Registration {
+        let mut registration = Registration::new("web".parse().unwrap(), self.program());
+        registration.arguments.clone_from(&self.given.arguments);
+        registration.environment.clone_from(&self.given.environment);
+        registration.directory = Some(self.directory());
+        registration.description = Some(self.given.description.clone());
+        registration
+    }
+
+    /// Runs a script's text with a shell, in a folder, and holds what the program noted against what it was to be given.
+    fn run(&self, shell: &[&str], script: &str, folder: &Path) -> TestCaseResult {
+        let path = self.folder.path().join("script");
+        fs::write(&path, script).unwrap();
+        let stand_ins = self.folder.path().join("stand-ins");
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).arg(&path).current_dir(folder).env_clear();
+        command.env("PATH", format!("{}:/usr/bin:/bin", stand_ins.display()));
+        command.env("NOTES", self.folder.path().join("notes"));
+        let output = command.output().unwrap();
+        prop_assert!(output.status.success(), "{output:?}\n{script}");
+        self.hold(script)
+    }
+
+    fn hold(&self, script: &str) -> TestCaseResult {
+        let notes = self.folder.path().join("notes");
+        let strings = |name: &str| {
+            let bytes = fs::read(notes.join(name)).unwrap_or_default();
+            let strings = bytes.split(|byte| *byte == 0).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+            strings.collect::<Vec<_>>()
+        };
+        let mut arguments = strings("arguments");
+        arguments.truncate(arguments.len().saturating_sub(2));
+        prop_assert_eq!(&arguments, &self.given.arguments, "{}", script);
+        let environment = strings("environment");
+        for (name, value) in &self.given.environment {
+            let wanted = format!("{name}={value}");
+            prop_assert!(environment.contains(&wanted), "{wanted:?} is not in {environment:?}\n{script}");
+        }
+        let directory = format!("{}\n.", self.directory().display());
+        prop_assert_eq!(&strings("place")[..2], &[self.program().display().to_string(), directory], "{}", script);
+        Ok(())
+    }
+}
+
+/// The content of a plan's file.
+fn file(plan: &Plan, name: &str) -> String {
+    let found = plan.steps.iter().find_map(|step| match step {
+        Step::File { path, content, .. } if path.ends_with(name) => Some(content.clone()),
+        Step::File { .. }
+        | Step::Folder { .. }
+        | Step::Link { .. }
+        | Step::NoFile { .. }
+        | Step::NoFolder { .. }
+        | Step::NoEmptyFolder { .. }
+        | Step::Call { .. } => None,
+    });
+    found.unwrap_or_else(|| panic!("no {name} in {plan:?}"))
+}
+
+/// Scripts that a shell must take as they are, and shellcheck has nothing against.
+fn hold_scripts(manager: &dyn ServiceManager, exclude: &str) {
+    for registration in registrations(manager) {
+        for step in manager.plan(&registration).unwrap().steps {
+            let Step::File { path, content, mode: 0o755, .. } = step else { continue };
+            let folder = tempfile::tempdir().unwrap();
+            let script = folder.path().join("script");
+            fs::write(&script, &content).unwrap();
+            let checked = Command::new("sh").arg("-n").arg(&script).output().unwrap();
+            assert!(checked.status.success(), "{}: {checked:?}\n{content}", path.display());
+            let Ok(found) = Command::new("shellcheck").args(["--shell=sh", exclude]).arg(&script).output() else {
+                assert!(std::env::var_os("CI").is_none(), "in CI shellcheck must be there");
+                continue;
+            };
+            let told = String::from_utf8_lossy(&found.stdout);
+            assert!(found.status.success(), "{}: {told}\n{content}", path.display());
+        }
+    }
+}
+
+/// A registration with nothing but what must be, and one with everything the manager can do.
+fn registrations(manager: &dyn ServiceManager) -> [Registration; 2] {
+    use crate::service::RegistrationOption as O;
+    let honours = |option: O| manager.honours(option).is_ok();
+    let mut plain = Registration::new("web".parse().unwrap(), "/usr/bin/web");
+    let policies = [(O::RestartOnFailure, RestartPolicy::OnFailure), (O::RestartAlways, RestartPolicy::Always)];
+    let policy = policies.into_iter().find(|(option, _)| honours(*option));
+    plain.restart.policy = policy.map_or(RestartPolicy::Never, |(_, policy)| policy);
+    let mut full = plain.clone();
+    full.arguments = ["--port", "8080", "two words", ""].map(str::to_owned).into();
+    full.display_name = Some("Web shop".to_owned());
+    full.description = Some("Sells things, 50 % off".to_owned());
+    full.directory = Some("/srv/web shop".into());
+    full.environment = BTreeMap::from([("MODE".to_owned(), "it's \"on\"".to_owned())]);
+    let user = crate::service::registration::Account::User {
+        name: "www-data".to_owned(),
+        group: Some("adm".to_owned()),
+        password: None,
+    };
+    let can = [
+        (
+            O::AccountGroup,
+            &mut (|full: &mut Registration| full.account = user.clone()) as &mut dyn FnMut(&mut Registration),
+        ),
+        (O::DependsOnService, &mut |full| full.depends_on.push(Dependency::Service("db".to_owned()))),
+        (O::DependsOnNetwork, &mut |full| full.depends_on.push(Dependency::Network)),
+        (O::StopTimeout, &mut |full| full.stop_timeout = Some(Duration::from_millis(20_500))),
+        (O::StopSignal, &mut |full| full.stop_signal = Some("SIGINT".to_owned())),
+        (O::ReloadSignal, &mut |full| full.reload = Some(Reload::Signal("SIGUSR1".to_owned()))),
+        (O::RestartDelay, &mut |full| full.restart.delay = Duration::from_secs(5)),
+        (O::OpenFiles, &mut |full| full.open_files = Some(4096)),
+        (O::StartTimeout, &mut |full| full.start_timeout = Some(Duration::from_secs(30))),
+    ];
+    for (option, ask) in can {
+        if honours(option) {
+            ask(&mut full);
+        }
+    }
+    [plain, full]
+}
+
+/// The plans of both, as people are shown them.
+fn shown(manager: &dyn ServiceManager) -> String {
+    let plans = registrations(manager).map(|registration| {
+        let steps = manager.plan(&registration).unwrap().steps;
+        steps.iter().map(|step| format!("{step}\n")).collect::<String>()
+    });
+    plans.join("\n----\n\n")
+}
+
+mod runit {
+    use super::*;
+    use crate::service::managers::runit::{Places, Runit};
+
+    fn manager() -> Runit {
+        Runit::new(Places { services: "/etc/sv".into(), scanned: "/etc/service".into() })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+        #[test]
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+            let stage = Stage::of(given);
+            let script = file(&manager().plan(&stage.registration()).unwrap(), "run");
+            let folder = stage.folder.path().join("service");
+            fs::create_dir_all(folder.join("supervise")).unwrap();
+            stage.run(&["sh"], &script, &folder)?;
+        }
+    }
+
+    #[test]
+    fn plans_are_shown() {
+        insta::assert_snapshot!(shown(&manager()));
+        hold_scripts(&manager(), BUT);
+    }
+}
+
+mod s6 {
+    use super::*;
+    use crate::service::managers::s6::{Places, S6};
+
+    fn manager() -> S6 {
+        S6::new(Places {
+            services: "/etc/s6/sv".into(),
+            scanned: "/run/service".into(),
+            boot: Some("/etc/s6-linux-init/current/run-image/service".into()),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+        #[test]
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+            let stage = Stage::of(given);
+            let script = file(&manager().plan(&stage.registration()).unwrap(), "run");
+            stage.run(&["sh"], &script, stage.folder.path())?;
+        }
+    }
+
+    #[test]
+    fn plans_are_shown() {
+        insta::assert_snapshot!(shown(&manager()));
+        hold_scripts(&manager(), BUT);
+    }
+}
+
+mod sysv {
+    use super::*;
+    use crate::service::managers::sysv::SysV;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+        #[test]
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+            let stage = Stage::of(given);
+            let mut registration = stage.registration();
+            registration.restart.policy = RestartPolicy::Never;
+            let script = file(&SysV::new().plan(&registration).unwrap(), "web");
+            // What the script would leave running is waited for, and notes nothing in /run.
+            let pid_file = stage.folder.path().join("pid");
+            let script = script.replace("/run/web.pid", &pid_file.display().to_string());
+            stage.run(&["sh", "-c", ". \"$0\" && wait"], &script.replace("case $1 in", "case start in").replace(") \"$1\" ;;", ") start ;;"), stage.folder.path())?;
+        }
+    }
+
+    #[test]
+    fn plans_are_shown() {
+        insta::assert_snapshot!(shown(&SysV::new()));
+        hold_scripts(&SysV::new(), BUT);
+    }
+}
+
+mod openrc {
+    use super::*;
+    use crate::service::managers::openrc::OpenRc;
+
+    /// As `supervise-daemon.sh` does it: the variables are put into a command that is evaluated. What supervise-daemon does
+    /// with its own options is not looked at but for the directory.
+    const EVALUATE: &str = r#"
+. "$0"
+supervise_daemon() { cd "$2" && shift 2 && program=$1 && shift 2 && exec "$program" "$@"; }
+eval supervise_daemon ${directory:+--chdir} $directory $command -- $command_args
+"#;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+        #[test]
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+            let stage = Stage::of(given);
+            let mut registration = stage.registration();
+            registration.restart.policy = RestartPolicy::Always;
+            let script = file(&OpenRc::new().plan(&registration).unwrap(), "web");
+            stage.run(&["sh", "-c", EVALUATE], &script, stage.folder.path())?;
+        }
+    }
+
+    #[test]
+    fn plans_are_shown() {
+        insta::assert_snapshot!(shown(&OpenRc::new()));
+        // OpenRC uses what is set here, and sets what is used.
+        hold_scripts(&OpenRc::new(), "--exclude=SC2034,SC2154,SC2016,SC3045");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_down_is_refused() {
+    let manager = super::of(ManagerKind::SysV, crate::service::Scope::System).unwrap();
+    let mut registration = Registration::new("web".parse().unwrap(), "/usr/bin/web");
+    registration.restart.policy = RestartPolicy::Never;
+    registration.description = Some("two\nlines".to_owned());
+    registration.environment = BTreeMap::from([("A=B".to_owned(), String::new())]);
+    registration.stop_signal = Some("; reboot".to_owned());
+    let error = manager.plan(&registration).unwrap_err().to_string();
+    for option in ["description", "environment", "stop_signal"] {
+        assert!(error.contains(option), "{error}");
+    }
+}

@@ -1,0 +1,122 @@
+//! A small machine of its own: a Debian in namespaces whose PID 1 is another init than systemd, or a supervisor. It forgets
+//! everything but the folder it shares with the test.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::command::Ran;
+use crate::machine::SHARED;
+use crate::process::Process;
+use crate::require;
+use crate::wait::{until, until_some};
+
+/// What is executed as PID 1, and what is different from the bed's root folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Init {
+    /// The folder of the bed `managers` that is its root.
+    pub root: &'static str,
+    /// Shell commands that are run in it before.
+    pub prepare: &'static str,
+    /// The init and its arguments.
+    pub command: &'static [&'static str],
+    /// A command that ends well once it is up.
+    pub is_up: &'static [&'static str],
+}
+
+/// See the module. It is switched off when this is dropped.
+#[derive(Debug)]
+pub struct Booted {
+    shared: TempDir,
+    container: Child,
+    init: Process,
+}
+
+/// Makes a root folder of a bed's (`$1`) and the shared folder (`$2`), prepares it (`$3`), and executes the rest there.
+/// What is written goes into memory.
+const BOOT: &str = r#"
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$2/machine"
+mkdir "$2/machine/upper" "$2/machine/work" "$2/machine/root"
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/machine/upper,workdir=$2/machine/work" "$2/machine/root"
+cd "$2/machine/root"
+mount -t proc proc proc
+mount --rbind /dev dev
+mount -t tmpfs tmpfs run
+mkdir -p shared
+mount --bind "$2" shared
+chroot . sh -ec "$3"
+shift 3
+exec chroot . env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+"#;
+
+impl Init {
+    /// Boots it with these files in the shared folder; `None` where that cannot be.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn boot(&self, files: &[&Path]) -> Option<Booted> {
+        if !require::root() {
+            return None;
+        }
+        let (unshare, _) = (require::program("unshare")?, require::program("nsenter")?);
+        let root = require::testbed("managers")?.join(self.root);
+        let shared = tempfile::Builder::new().prefix("menshen-init-").tempdir().unwrap();
+        fs::create_dir(shared.path().join("machine")).unwrap();
+        for file in files {
+            fs::copy(file, shared.path().join(file.file_name().unwrap())).unwrap();
+        }
+        let said = File::create(shared.path().join("console")).unwrap();
+        // It is switched off with the test, even if the test is killed.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(unshare);
+        command.args(["--pid", "--mount", "--uts", "--net", "--ipc", "--fork", "--kill-child"]);
+        command.args(["sh", "-ec", BOOT, "boot"]).arg(root).arg(shared.path()).arg(self.prepare).args(self.command);
+        command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
+        let mut container = command.spawn().unwrap();
+        let outside = Process::of(container.id());
+        let init = until_some("PID 1 is there", || {
+            assert!(container.try_wait().unwrap().is_none(), "it ended: {}", console(shared.path()));
+            outside.descendants().into_iter().next()
+        });
+        let booted = Booted { shared, container, init };
+        until("it is up", || booted.run(self.is_up).code == 0);
+        Some(booted)
+    }
+}
+
+impl Booted {
+    /// Runs a program there, as root.
+    #[must_use]
+    pub fn run(&self, words: &[&str]) -> Ran {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.init.pid.to_string()]);
+        command.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--"]);
+        command.args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"]).args(words);
+        Ran::of(&command)
+    }
+
+    /// A path in the shared folder, as it is called there.
+    #[must_use]
+    pub fn path(name: &str) -> PathBuf {
+        Path::new(SHARED).join(name)
+    }
+}
+
+impl Drop for Booted {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the console:\n{}", console(self.shared.path()));
+        }
+        // It may be off already.
+        let _ = self.container.kill();
+        let _ = self.container.wait();
+    }
+}
+
+fn console(shared: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(shared.join("console")).unwrap_or_default()).into_owned()
+}

@@ -1,0 +1,162 @@
+//! What another supervisor reads becomes a definition that runs.
+
+use menshen_tests::{Bed, State, Trees};
+
+/// A bed without a definition.
+fn bed() -> Bed {
+    let bed = Bed::new(Trees::Walk, "");
+    std::fs::remove_file(bed.path("menshen.toml")).unwrap();
+    bed
+}
+
+#[test]
+fn a_systemd_unit_with_a_drop_in_is_imported_checked_and_runs() {
+    let mut bed = bed();
+    let folder = bed.folder().display().to_string();
+    let unit = r#"
+[Unit]
+Description=Web
+After=prepare.service
+
+[Service]
+WorkingDirectory=FOLDER
+Environment="GREETING=hello  world" PRICE=$5
+EnvironmentFile=FOLDER/web.env
+ExecStartPre=/bin/sh -c 'echo pre >> order'
+ExecStart=/bin/sh -c 'echo main >> order; echo "$0|$1|$GREETING|$PRICE|${PORT}" > seen; exec sleep 1000' \
+    "a \"b\" 100%%" ${PORT}
+KillSignal=SIGINT
+ProtectSystem=strict
+"#;
+    bed.write("web.service", unit.replace("FOLDER", &folder));
+    let prepare = format!("[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo prepare >> {folder}/order'\n");
+    bed.write("prepare.service", prepare);
+    std::fs::create_dir(bed.path("web.service.d")).unwrap();
+    bed.write("web.service.d/10-price.conf", "[Service]\nEnvironment=PRICE=$6\n");
+    bed.write("web.env", "PORT=8080\n");
+
+    let import = ["import", "web.service", "prepare.service", "--output", "menshen.toml"];
+    let ran = bed.menshen(import).ended_with(0);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("ProtectSystem"), "{}{}", ran.text(), ran.stderr);
+    let check = bed.menshen(["check"]).ended_with(0);
+    assert!(!check.text().contains("error"), "{}", check.text());
+
+    bed.start_guard();
+    assert_eq!(bed.await_file("seen"), "a \"b\" 100%|8080|hello  world|$6|8080\n");
+    assert_eq!(bed.await_file("order"), "prepare\npre\nmain\n");
+    bed.await_state("prepare", State::Completed);
+    bed.menshen(["stop", "web"]).done();
+    let stopped = bed.service("web").service;
+    assert!(stopped.state == State::Stopped, "{stopped:?}");
+}
+
+#[test]
+fn programs_of_supervisord_are_imported_checked_and_run() {
+    let bed = bed();
+    let conf = r#"
+[supervisord]
+environment=REGION=eu
+
+[program:worker]
+command=sh -c "echo $0 $WHERE $REGION %(process_num)02d > out-%(process_num)d; exec sleep 1000" "worker; %(ENV_TOKEN)s" ; comment
+process_name=%(program_name)s_%(process_num)02d
+numprocs=2
+numprocs_start=1
+directory=FOLDER
+environment=WHERE="here, there",
+    MORE='100%%'
+autorestart=unexpected
+stopsignal=INT
+
+[program:job]
+command=sh -c 'echo done > job'
+directory=FOLDER
+autorestart=false
+startsecs=0
+"#;
+    bed.write("supervisord.conf", conf.replace("FOLDER", &bed.folder().display().to_string()));
+    let ran = bed.menshen(["import", "supervisord.conf", "--output", "menshen.toml"]).ended_with(0);
+    assert!(ran.stderr.contains("TOKEN"), "{}", ran.stderr);
+    let refused = bed.menshen(["check"]).ended_with(3);
+    assert!(refused.text().contains("${TOKEN} is not set"), "{}", refused.text());
+    bed.menshen(["check", "--set", "TOKEN=x"]).done();
+
+    let bed = bed.tell_guard("TOKEN", "t 1").up();
+    assert_eq!(bed.await_file("out-1"), "worker; t 1 here, there eu 01\n");
+    assert_eq!(bed.await_file("out-2"), "worker; t 1 here, there eu 02\n");
+    bed.await_state("job", State::Completed);
+    assert_eq!(bed.await_file("job"), "done\n");
+    for name in ["worker_01", "worker_02"] {
+        assert_eq!(bed.service(name).service.state, State::Running, "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_is_there_is_never_overwritten() {
+    let bed = Bed::new(Trees::Walk, "# mine\n");
+    bed.write("Procfile", "web: sleep 1000\n");
+    let ran = bed.menshen(["import", "Procfile", "--output", "menshen.toml"]).ended_with(1);
+    assert!(ran.stderr.contains("menshen.toml is there already; nothing was written"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_to_string(bed.path("menshen.toml")).unwrap(), "# mine\n");
+}
+
+#[test]
+fn the_definition_goes_to_stdout_and_what_is_lost_to_stderr() {
+    let bed = bed();
+    bed.write("Procfile", "web: sleep 1000\nnot an entry\n");
+    let ran = bed.menshen(["import", "Procfile"]).ended_with(0);
+    assert!(ran.text().contains("[service.web]\ncommand = [\"sleep\", \"1000\"]"), "{}", ran.text());
+    assert!(!ran.text().contains("not an entry") && ran.stderr.contains("lost: Procfile:2"), "{}", ran.stderr);
+    let json: serde_json::Value = bed.menshen(["import", "Procfile", "--json"]).ended_with(0).json();
+    assert_eq!(json["definition"].as_str(), Some(ran.text().as_str()));
+    assert_eq!((json["kind"].as_str(), json["notes"][0]["kind"].as_str()), (Some("procfile"), Some("lost")));
+    assert_eq!(json["notes"][0]["place"], serde_json::json!({ "source": "Procfile", "line": 2 }));
+}
+
+#[test]
+fn what_is_read_from_elsewhere_keeps_its_folder() {
+    let bed = bed();
+    std::fs::create_dir(bed.path("app")).unwrap();
+    bed.write("app/Procfile", "web: ./run\n");
+    let folder = bed.path("app").canonicalize().unwrap();
+    let ran = bed.menshen(["import", "app/Procfile"]).ended_with(0);
+    assert!(ran.text().contains(&format!("directory = \"{}\"", folder.display())), "{}", ran.text());
+}
+
+#[test]
+fn an_instance_of_a_template_is_read_from_the_template_and_its_drop_ins() {
+    let bed = bed();
+    bed.write("web@.service", "[Service]\nExecStart=/bin/echo %i\n");
+    for folder in ["web@.service.d", "web@blue.service.d"] {
+        std::fs::create_dir(bed.path(folder)).unwrap();
+    }
+    bed.write("web@.service.d/10-all.conf", "[Service]\nEnvironment=ALL=1\n");
+    bed.write("web@blue.service.d/20-blue.conf", "[Service]\nEnvironment=BLUE=1\n");
+    let ran = bed.menshen(["import", "web@blue.service"]).ended_with(0);
+    for part in ["[service.web-blue]", "command = [\"/bin/echo\", \"blue\"]", "{ ALL = \"1\", BLUE = \"1\" }"] {
+        assert!(ran.text().contains(part), "{part} is not in\n{}", ran.text());
+    }
+}
+
+#[test]
+fn what_it_is_has_to_be_clear() {
+    let bed = bed();
+    bed.write("both", "[Service]\nExecStart=/bin/true\n[program:web]\ncommand=true\n");
+    bed.write("neither", "hello\n");
+    bed.write("Procfile", "web: true\n");
+    bed.write("code.js", "module.exports = { apps: [{ script: process.env.SCRIPT }] }\n");
+    for (arguments, code, says) in [
+        (&["import", "both"][..], 2, "both might be a systemd unit or a supervisord.conf"),
+        (&["import", "neither"], 2, "the kinds are systemd, supervisord, winsw, nssm, pm2, procfile"),
+        (&["import", "both", "Procfile"], 2, "both might be"),
+        (&["import", "Procfile", "code.js"], 2, "import one kind at a time"),
+        (&["import", "code.js"], 1, "node -p"),
+        (&["import", "missing"], 1, "missing: no such file"),
+        (&["import", "."], 2, ". is a folder"),
+        (&["import"], 2, "SOURCE"),
+        (&["import", "both", "--from", "systemd"], 0, "[program:web] command"),
+    ] {
+        let ran = bed.menshen(arguments).ended_with(code);
+        assert!(ran.stderr.contains(says), "{arguments:?}: {}", ran.stderr);
+    }
+}
