@@ -46,6 +46,16 @@ pub fn testbed(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// An example's program that was built together with the tests, as all of the workspace's are.
+#[must_use]
+pub fn example(name: &str) -> Option<PathBuf> {
+    let found = Some(crate::command::beside("examples").join(name)).filter(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!("there is no {name} among the examples; `cargo build --workspace --examples` makes it"));
+    }
+    found
+}
+
 /// The folder of what was built for Windows, below the workspace, if `menshen` was.
 #[must_use]
 pub fn built_for_windows(folder: &str) -> Option<PathBuf> {

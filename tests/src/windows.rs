@@ -165,7 +165,7 @@ impl Windows {
 
     fn inside(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.inside.pid.to_string(), "--mount", "--pid", "--root", "--wd=/"]).args(words);
+        command.args(["--target", &self.inside.pid.to_string(), "--mount", "--pid", "--root", "--wdns=/"]).args(words);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/tmp").env("LANG", "C.UTF-8");
         command.env("WINEPREFIX", "/prefix").env("WINEDEBUG", "-all").env("MENSHEN_HOME", HOME);
         command

@@ -5,3 +5,4 @@ mod guarding;
 mod output;
 mod pipe;
 mod stop;
+mod story;
