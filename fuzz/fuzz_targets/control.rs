@@ -164,5 +164,6 @@ fn asked_for(asked: Asked) {
     assert_reads_back(&ReloadQuery { dry_run: flag });
     assert_reads_back(&ShutdownQuery { now: flag, leave: !flag });
     let stream = streams[choice % streams.len()];
-    assert_reads_back(&LogQuery { follow: flag, since: text, grep: other, stream, tail: number });
+    let after = text.clone();
+    assert_reads_back(&LogQuery { follow: flag, since: text, grep: other, stream, tail: number, after });
 }

@@ -1,5 +1,5 @@
-//! A machine of its own: a container whose PID 1 is a real systemd. It forgets everything but the folder it shares with the
-//! test.
+//! A machine of its own: a container whose PID 1 is a real systemd. When it is off it has forgotten everything but the folder it
+//! shares with the test, unless it is one with a disk.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 use crate::command::{Ran, menshen};
+use crate::disk::Mount;
 use crate::process::Process;
 use crate::require;
 use crate::trees::{cgroups_named, remove_folders};
@@ -20,6 +21,7 @@ pub const SHARED: &str = "/shared";
 /// See the module. It is switched off when this is dropped.
 #[derive(Debug)]
 pub struct Machine {
+    disk: Option<Disk>,
     shared: TempDir,
     /// What its cgroups are called.
     name: String,
@@ -29,6 +31,15 @@ pub struct Machine {
     systemd: Process,
 }
 
+/// What the machine has written, above the bed.
+#[derive(Debug)]
+struct Disk {
+    root: PathBuf,
+    /// In the order in which they are unmounted, and before the folder they are in.
+    _mounts: [Mount; 2],
+    _folder: TempDir,
+}
+
 impl Machine {
     /// Boots a machine with these files in the shared folder; `None` where that cannot be.
     ///
@@ -36,36 +47,68 @@ impl Machine {
     /// When it does not come up.
     #[must_use]
     pub fn boot(files: &[(&str, &str)]) -> Option<Self> {
+        Self::boot_from(files, |_| None)
+    }
+
+    /// Boots a machine that can be booted again.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn boot_with_disk(files: &[(&str, &str)]) -> Option<Self> {
+        Self::boot_from(files, |bed| Some(Disk::above(bed)))
+    }
+
+    fn boot_from(files: &[(&str, &str)], disk: impl FnOnce(&Path) -> Option<Disk>) -> Option<Self> {
         if !require::root() || !require::cgroup() {
             return None;
         }
         require::program("nsenter")?;
-        let (nspawn, root) = (require::program("systemd-nspawn")?, require::testbed("systemd")?);
+        let (nspawn, bed) = (require::program("systemd-nspawn")?, require::testbed("systemd")?);
         let shared = tempfile::Builder::new().prefix("menshen-machine-").tempdir().unwrap();
+        // Whoever is not root there may come in, too.
+        fs::set_permissions(shared.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         for (name, content) in files {
             fs::write(shared.path().join(name), content).unwrap();
         }
+        let disk = disk(&bed);
         let (cgroup, name) = own_cgroup();
-        let said = File::create(shared.path().join("console")).unwrap();
-        // It is switched off with the test, even if the test is killed.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "sh", "-c", "echo $$ > \"$0\" && exec \"$@\""]);
-        command.arg(cgroup.join("cgroup.procs")).arg(nspawn);
-        command.args(["--quiet", "--volatile=overlay", "--register=no", "--keep-unit", "--private-network"]);
-        command.args(["--console=pipe", &format!("--machine={name}"), &format!("--directory={}", root.display())]);
-        command.arg(format!("--bind={}:{SHARED}", shared.path().display()));
-        command.arg(format!("--bind-ro={}:/usr/bin/menshen", menshen().display()));
-        command.arg("--boot").env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
-        command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
-        let mut container = command.spawn().unwrap();
-        let outside = Process::of(container.id());
-        let systemd = until_some("systemd is there", || {
-            assert!(container.try_wait().unwrap().is_none(), "the container ended: {}", console(shared.path()));
-            outside.descendants().into_iter().find(is_systemd)
-        });
-        let machine = Self { shared, name, cgroup, container, systemd };
-        until("the machine is up", || machine.run(&["systemctl", "is-system-running"]).text().trim() == "running");
+        let root = match &disk {
+            Some(disk) => vec![format!("--directory={}", disk.root.display())],
+            None => vec!["--volatile=overlay".to_owned(), format!("--directory={}", bed.display())],
+        };
+        let (container, systemd) = start(&nspawn, &root, &name, &cgroup, shared.path());
+        let machine = Self { disk, shared, name, cgroup, container, systemd };
+        machine.await_up();
         Some(machine)
+    }
+
+    /// Switches the machine off and boots it again, with what is on its disk.
+    ///
+    /// # Panics
+    /// When it has none, or does not come up.
+    pub fn boot_again(&mut self) {
+        let root = self.disk.as_ref().map(|disk| format!("--directory={}", disk.root.display())).unwrap();
+        assert!(self.power_off().success());
+        self.clear_away();
+        (self.cgroup, self.name) = own_cgroup();
+        let nspawn = require::program("systemd-nspawn").unwrap();
+        (self.container, self.systemd) = start(&nspawn, &[root], &self.name, &self.cgroup, self.shared.path());
+        self.await_up();
+    }
+
+    fn await_up(&self) {
+        until("the machine is up", || self.run(&["systemctl", "is-system-running"]).text().trim() == "running");
+    }
+
+    /// Removes the cgroups of a machine that is off.
+    fn clear_away(&self) {
+        within(crate::wait::DEADLINE, || {
+            // Where there are others beside version 2, the container has made one in each it uses.
+            let left = cgroups_named(&self.name);
+            left.iter().for_each(|folder| remove_folders(folder));
+            left.is_empty()
+        });
     }
 
     /// Runs a program there, as root.
@@ -151,13 +194,44 @@ impl Drop for Machine {
         // It may be off already.
         let _ = fs::write(self.cgroup.join("cgroup.kill"), "1");
         let _ = self.container.wait();
-        within(crate::wait::DEADLINE, || {
-            // Where there are others beside version 2, the container has made one in each it uses.
-            let left = cgroups_named(&self.name);
-            left.iter().for_each(|folder| remove_folders(folder));
-            left.is_empty()
-        });
+        self.clear_away();
     }
+}
+
+impl Disk {
+    fn above(bed: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("menshen-disk-").tempdir().unwrap();
+        let (disk, root) = (folder.path().join("disk"), folder.path().join("root"));
+        let (_, written) = crate::disk::Disk::mount(&disk, "mode=755");
+        let [upper, work] = ["upper", "work"].map(|name| disk.join(name));
+        [&upper, &work, &root].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        let options = format!("lowerdir={},upperdir={},workdir={}", bed.display(), upper.display(), work.display());
+        Ran::of(Command::new("mount").args(["-t", "overlay", "-o", &options, "menshen-test"]).arg(&root)).done();
+        let _mounts = [Mount::at(&root), written];
+        Self { root, _mounts, _folder: folder }
+    }
+}
+
+/// Starts the container; it and its first process.
+fn start(nspawn: &Path, root: &[String], name: &str, cgroup: &Path, shared: &Path) -> (Child, Process) {
+    let said = File::create(shared.join("console")).unwrap();
+    // It is switched off with the test, even if the test is killed.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "sh", "-c", "echo $$ > \"$0\" && exec \"$@\""]);
+    command.arg(cgroup.join("cgroup.procs")).arg(nspawn);
+    command.args(["--quiet", "--register=no", "--keep-unit", "--private-network", "--console=pipe"]);
+    command.arg(format!("--machine={name}")).args(root);
+    command.arg(format!("--bind={}:{SHARED}", shared.display()));
+    command.arg(format!("--bind-ro={}:/usr/bin/menshen", menshen().display()));
+    command.arg("--boot").env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
+    command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
+    let mut container = command.spawn().unwrap();
+    let outside = Process::of(container.id());
+    let systemd = until_some("systemd is there", || {
+        assert!(container.try_wait().unwrap().is_none(), "the container ended: {}", console(shared));
+        outside.descendants().into_iter().find(is_systemd)
+    });
+    (container, systemd)
 }
 
 /// A cgroup for one machine, below that of the tests, and a name nobody else has.

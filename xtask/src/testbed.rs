@@ -12,7 +12,7 @@ use crate::shell::{command, is_there, run, say};
 /// A machine with a real systemd, to be booted in a container.
 const SYSTEMD: Bed = Bed {
     name: "systemd",
-    recipe: "debian trixie: systemd dbus; 1\n",
+    recipe: "debian trixie: systemd dbus dbus-user-session libpam-systemd; 2\n",
     needs: &[("debootstrap", "--version", "debootstrap"), ("systemd-nspawn", "--version", "systemd-container")],
     make: make_systemd,
 };
@@ -117,7 +117,9 @@ impl Bed {
 
 fn make_systemd(folder: &Path) -> Result<(), String> {
     let mut debootstrap = command("debootstrap");
-    debootstrap.args(["--variant=minbase", "--include=systemd,dbus", "trixie"]).arg(folder);
+    debootstrap
+        .args(["--variant=minbase", "--include=systemd,dbus,dbus-user-session,libpam-systemd", "trixie"])
+        .arg(folder);
     run(debootstrap.arg("http://deb.debian.org/debian"))?;
     // Nobody installs anything there.
     run(command("chroot").arg(folder).args(["apt-get", "clean"]))

@@ -7,10 +7,8 @@ use serde_json::{Value, json};
 /// What came of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// All was as it must be.
-    Done,
-    /// The manager cannot do what the step is about, and that it said so by name is what was held.
-    Refused(String),
+    /// All was as it must be. Where there is more to tell it is told: what the manager cannot do, and said so by name.
+    Done(Option<String>),
     /// Something was otherwise than it must be.
     Failed(String),
 }
@@ -46,8 +44,7 @@ impl StepReport {
     #[must_use]
     pub fn json(&self) -> Value {
         let (outcome, told) = match &self.outcome {
-            Outcome::Done => ("done", None),
-            Outcome::Refused(told) => ("refused", Some(told)),
+            Outcome::Done(told) => ("done", told.as_ref()),
             Outcome::Failed(told) => ("failed", Some(told)),
         };
         json!({"step": self.step, "outcome": outcome, "told": told, "took_ms": self.took.as_millis()})

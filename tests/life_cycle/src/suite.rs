@@ -10,18 +10,19 @@ use menshen::service::{ManagerError, Outcome as Installed, RegistrationOption, S
 use crate::abilities::{Abilities, Failure, Pause, Tree};
 use crate::asked;
 use crate::belongings::{self, Belongings};
+use crate::further;
 use crate::platform::kill_command;
 use crate::program::{FAILURE, Way};
 use crate::report::{Outcome, Report, StepReport};
 use crate::sample::{Noted, Sample, VARIABLE};
 use crate::until::{DEADLINE, until_some};
 
-/// What a step comes to: done, or what the manager said it cannot do.
-type Came = Result<Option<String>, String>;
-type StepFunction = fn(&World<'_>) -> Came;
+/// What a step comes to: done, with what there is to tell of it, or what was otherwise than it must be.
+pub(crate) type Came = Result<Option<String>, String>;
+pub(crate) type Steps = &'static [(&'static str, fn(&World<'_>) -> Came)];
 
 /// Every step, in order. Each finds the service as the one before left it.
-const STEPS: &[(&str, StepFunction)] = &[
+const STEPS: Steps = &[
     ("before it is installed there is none", nothing_is_there),
     ("what the manager cannot do is refused by name", unsupported_options_are_refused),
     ("a plan touches nothing", a_plan_touches_nothing),
@@ -42,26 +43,35 @@ const STEPS: &[(&str, StepFunction)] = &[
 ];
 
 /// What the steps work with.
-struct World<'a> {
-    manager: &'a dyn ServiceManager,
-    sample: &'a Sample,
-    abilities: &'a Abilities,
+pub(crate) struct World<'a> {
+    pub(crate) manager: &'a dyn ServiceManager,
+    pub(crate) sample: &'a Sample,
+    pub(crate) abilities: &'a Abilities,
     before: Belongings,
 }
 
-/// Runs the suite up to the first step that fails, and tells of each when it is done. What a failed run leaves is removed as far
+/// Which steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Those of every manager.
+    Common,
+    /// Those of what only this manager has.
+    Further,
+}
+
+/// Runs the steps up to the first that fails, and tells of each when it is done. What a failed run leaves is removed as far
 /// as the manager can.
 pub fn run(
     manager: &dyn ServiceManager,
     sample: &Sample,
     abilities: &Abilities,
+    part: Part,
     tell: &mut dyn FnMut(&StepReport),
 ) -> Report {
     let mut report = Report::default();
     let mut add = |step: &'static str, begun: Instant, came: Came| {
         let outcome = match came {
-            Ok(None) => Outcome::Done,
-            Ok(Some(refused)) => Outcome::Refused(refused),
+            Ok(more) => Outcome::Done(more),
             Err(told) => Outcome::Failed(told),
         };
         let is_good = !matches!(outcome, Outcome::Failed(_));
@@ -79,7 +89,11 @@ pub fn run(
         }
     };
     let world = World { manager, sample, abilities, before };
-    for (name, step) in STEPS {
+    let steps = match part {
+        Part::Common => STEPS,
+        Part::Further => further::of(abilities.kind),
+    };
+    for (name, step) in steps {
         let begun = Instant::now();
         if !add(name, begun, step(&world)) {
             // What matters is what failed; whether it can be tidied up changes nothing about it.
@@ -91,19 +105,19 @@ pub fn run(
 }
 
 impl World<'_> {
-    fn registration(&self) -> Registration {
+    pub(crate) fn registration(&self) -> Registration {
         self.sample.registration(self.manager, self.abilities, Sample::way(self.abilities))
     }
 
-    fn status(&self) -> Result<Status, String> {
+    pub(crate) fn status(&self) -> Result<Status, String> {
         self.manager.status(&self.sample.name).map_err(told)
     }
 
-    fn act(&self, verb: Verb) -> Result<(), String> {
+    pub(crate) fn act(&self, verb: Verb) -> Result<(), String> {
         self.manager.act(&self.sample.name, verb).map_err(told)
     }
 
-    fn expect_state(&self, wanted: State) -> Result<Status, String> {
+    pub(crate) fn expect_state(&self, wanted: State) -> Result<Status, String> {
         let status = self.status()?;
         held(status.state == wanted, || format!("it is {status:?} and not {wanted:?}"))?;
         Ok(status)
@@ -120,18 +134,18 @@ impl World<'_> {
     }
 
     /// Waits until it runs as the run that it noted itself.
-    fn await_running(&self, run: &Noted) -> Result<Status, String> {
+    pub(crate) fn await_running(&self, run: &Noted) -> Result<Status, String> {
         let status = self.manager.wait_for(&self.sample.name, State::Running, DEADLINE).map_err(told)?;
         held(status.pid == Some(run.pid), || format!("{status:?}, and the program itself is {run:?}"))?;
         Ok(status)
     }
 
-    fn runs(&self) -> Result<usize, String> {
+    pub(crate) fn runs(&self) -> Result<usize, String> {
         Ok(self.sample.runs()?.len())
     }
 
     /// Its processes have ended: at once where the manager sees to that, else soon.
-    fn expect_tree_gone(&self) -> Result<(), String> {
+    pub(crate) fn expect_tree_gone(&self) -> Result<(), String> {
         let living = self.sample.living()?;
         match self.abilities.tree {
             Tree::EndedByManager => held(living.is_empty(), || format!("it is stopped, and {living:?} is held")),
@@ -398,7 +412,7 @@ fn uninstall(world: &World<'_>) -> Came {
     nothing_is_there(world)
 }
 
-fn nothing_is_left(world: &World<'_>) -> Came {
+pub(crate) fn nothing_is_left(world: &World<'_>) -> Came {
     let after = belongings_of(world.manager, world.abilities)?;
     let differences = belongings::differences(&world.before, &after);
     held(differences.is_empty(), || differences.join("; "))?;
@@ -416,12 +430,12 @@ fn expect_none(came: Result<(), ManagerError>) -> Result<(), String> {
     }
 }
 
-fn held(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn held(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
-fn told(error: ManagerError) -> String {
+pub(crate) fn told(error: ManagerError) -> String {
     let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
     format!("{error}{}", source.unwrap_or_default())
 }

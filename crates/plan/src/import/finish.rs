@@ -182,12 +182,8 @@ fn drop_nul(draft: &mut Draft, notes: &mut Vec<Note>) {
 }
 
 fn drop_bad_accounts(draft: &mut Draft, notes: &mut Vec<Note>) {
-    let is_account = |Account(name): &Account| {
-        let bare = name.trim();
-        !bare.is_empty() && (bare.contains("${") || bare.contains('\\') || !bare.contains(['\0', ':', '/', '\n']))
-    };
     let mut check = |account: &mut Option<Account>, key: &str| {
-        if let Some(bad) = account.take_if(|account| !is_account(account)) {
+        if let Some(bad) = account.take_if(|account| !is_account(&account.0)) {
             let message = format!("'{}' cannot be the name of an account: left out", bad.0.escape_default());
             notes.push(Note::new(NoteKind::Lost, &draft.place, key, message));
         }
@@ -199,6 +195,20 @@ fn drop_bad_accounts(draft: &mut Draft, notes: &mut Vec<Note>) {
         check(&mut group, "groups");
         draft.service.groups.get_or_insert_default().extend(group);
     }
+}
+
+/// Whether a text, with its placeholders set or not, can be the name of an account.
+fn is_account(text: &str) -> bool {
+    let can_be = |name: &str| {
+        let name = name.trim();
+        !name.is_empty() && (name.contains('\\') || !name.contains(['\0', ':', '/', '\n']))
+    };
+    let segments = placeholder::parse(text).unwrap_or_default();
+    // One that has to be set, and is not, is told of by itself.
+    [Some("name"), None].into_iter().all(|value| {
+        let mut lookup = |_: &str| value.map(str::to_owned);
+        placeholder::expand(&segments, &mut lookup, &mut |_| ()).map_or(true, |name| can_be(&name))
+    })
 }
 
 fn drop_bad_variables(draft: &mut Draft, notes: &mut Vec<Note>) {
@@ -292,6 +302,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_account_is_one_whether_placeholders_are_set_or_not() {
+        for account in ["shop", "1000", r"SHOP\svc", "${USER}", "${USER:shop}", "a-${B:c}"] {
+            assert!(is_account(account), "{account}");
+        }
+        for account in ["", " ", "a:b", "a/b", "${USER:}", "${USER:a/b}", "a/${USER}"] {
+            assert!(!is_account(account), "{account}");
+        }
+    }
 
     #[test]
     fn names_are_mended_and_told_apart() {

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use menshen::service::managers;
 use menshen::service::registration::Protocol;
-use menshen::service::{ManagerKind, Scope, ServiceName};
+use menshen::service::{ManagerKind, Scope, ServiceName, Verb};
 use menshen_life_cycle::abilities::{self, Restart};
 use menshen_life_cycle::report::StepReport;
 use menshen_life_cycle::sample::Sample;
-use menshen_life_cycle::suite;
+use menshen_life_cycle::suite::{self, Part};
 
 /// What it is run with.
 #[derive(Debug, Parser)]
@@ -33,6 +33,15 @@ struct Arguments {
     /// What the service is called
     #[arg(long, default_value = "menshen-life-cycle")]
     name: ServiceName,
+    /// What only this manager has, instead of what all have
+    #[arg(long)]
+    further: bool,
+    /// Installs the service and starts it, and nothing more
+    #[arg(long, conflicts_with = "further")]
+    install: bool,
+    /// Tells the service something, and nothing more
+    #[arg(long, value_parser = verb, conflicts_with_all = ["install", "further"])]
+    tell: Option<Verb>,
     /// How the program tells the manager what it is doing, where that is not as in the manager's row: `none` or `native`
     #[arg(long, value_parser = protocol)]
     protocol: Option<Protocol>,
@@ -63,7 +72,17 @@ fn run(arguments: Arguments) -> Result<ExitCode, String> {
     let mut tell = |step: &StepReport| {
         let _ = writeln!(std::io::stdout(), "{}", step.json());
     };
-    let report = suite::run(&*manager, &sample, &row, &mut tell);
+    if arguments.install {
+        let asked = sample.registration(&*manager, &row, Sample::way(&row));
+        let installed = manager.install(&asked).and_then(|_| manager.act(&sample.name, Verb::Start));
+        return installed.map(|()| ExitCode::SUCCESS).map_err(|error| format!("{error:?}"));
+    }
+    if let Some(verb) = arguments.tell {
+        let told = manager.act(&sample.name, verb);
+        return told.map(|()| ExitCode::SUCCESS).map_err(|error| format!("{error:?}"));
+    }
+    let part = if arguments.further { Part::Further } else { Part::Common };
+    let report = suite::run(&*manager, &sample, &row, part, &mut tell);
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -78,6 +97,21 @@ fn scope(text: &str) -> Result<Scope, String> {
         "user" => Ok(Scope::User),
         other => Err(format!("system or user, not {other}")),
     }
+}
+
+fn verb(text: &str) -> Result<Verb, String> {
+    const ALL: [Verb; 8] = [
+        Verb::Start,
+        Verb::Stop,
+        Verb::Restart,
+        Verb::Pause,
+        Verb::Continue,
+        Verb::Reload,
+        Verb::Enable,
+        Verb::Disable,
+    ];
+    let found = ALL.into_iter().find(|verb| verb.as_str() == text);
+    found.ok_or_else(|| format!("one of {}", ALL.map(Verb::as_str).join(", ")))
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {

@@ -74,8 +74,8 @@ pub enum Request {
     Enable(String),
     /// Not to start a unit at boot.
     Disable(String),
-    /// To stop a unit.
-    Stop(String),
+    /// To stop units, one after the other.
+    Stop(Vec<String>),
     /// To forget that a unit has failed.
     Forget(String),
 }
@@ -86,7 +86,7 @@ impl fmt::Display for Request {
             Self::Reload(_) => formatter.write_str("ask systemd to read its units again (Reload)"),
             Self::Enable(unit) => write!(formatter, "ask systemd to enable {unit} (EnableUnitFiles)"),
             Self::Disable(unit) => write!(formatter, "ask systemd to disable {unit} (DisableUnitFiles)"),
-            Self::Stop(unit) => write!(formatter, "ask systemd to stop {unit} (StopUnit)"),
+            Self::Stop(units) => write!(formatter, "ask systemd to stop {} (StopUnit)", units.join(", ")),
             Self::Forget(unit) => write!(formatter, "ask systemd to forget that {unit} has failed (ResetFailedUnit)"),
         }
     }
@@ -165,6 +165,13 @@ struct Enabled {
     sockets: Vec<String>,
 }
 
+impl Enabled {
+    /// What would start the service again goes before it.
+    fn in_order_of_stop(&self) -> Vec<String> {
+        self.sockets.iter().chain(&self.timer).chain([&self.service]).cloned().collect()
+    }
+}
+
 impl ServiceManager for Systemd {
     fn kind(&self) -> ManagerKind {
         ManagerKind::Systemd
@@ -208,12 +215,16 @@ impl ServiceManager for Systemd {
         if !is_delayed {
             gone.extend(self.timer_of(name));
         }
+        if !gone.is_empty() {
+            // While they are written down they can be stopped without a trace.
+            steps.push(Step::call(Call::Systemd(Request::Stop(gone.clone()))));
+        }
         for unit in &gone {
-            steps.push(Step::call(Call::Systemd(Request::Stop(unit.clone()))));
             steps.push(disable(unit));
             steps.push(self.remove(unit));
         }
-        let units: Vec<String> = [service.clone()].into_iter().chain(sockets.iter().cloned()).chain(gone).collect();
+        let units: Vec<String> =
+            [service.clone()].into_iter().chain(sockets.iter().cloned()).chain(gone).collect();
         let read_again = Call::Systemd(Request::Reload(units));
         steps.push(Step::call(read_again.clone()));
         let (started, not_started) = match registration.start {
@@ -227,11 +238,8 @@ impl ServiceManager for Systemd {
     }
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
-        let Enabled { service, timer, sockets } = self.enabled_with(name);
-        // Whatever would start it again goes first.
-        let units: Vec<String> = sockets.into_iter().chain(timer).chain([service]).collect();
-        let mut steps: Vec<Step> =
-            units.iter().map(|unit| Step::call(Call::Systemd(Request::Stop(unit.clone())))).collect();
+        let units = self.enabled_with(name).in_order_of_stop();
+        let mut steps = vec![Step::call(Call::Systemd(Request::Stop(units.clone())))];
         steps.extend(units.iter().map(|unit| disable(unit)));
         steps.extend(units.iter().map(|unit| self.remove(unit)));
         steps.extend(self.folders().into_iter().rev().map(|path| Step::NoEmptyFolder { path: path.to_owned() }));

@@ -165,7 +165,9 @@ fn dependencies(registration: &Registration, unit: &mut Unit) {
     }
     for socket in &registration.sockets {
         let name = socket_name(&registration.name, &socket.name);
-        unit.set("Requires", &name);
+        // What is required takes the service along when it is stopped, and whoever is waiting at another socket has it started
+        // again in the middle of that.
+        unit.set("Wants", &name);
         unit.set("After", &name);
     }
     if registration.protocol == Protocol::Native {

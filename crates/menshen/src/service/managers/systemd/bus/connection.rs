@@ -24,6 +24,8 @@ const NOT_PERMITTED: [&str; 4] = [
     "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
     "org.freedesktop.PolicyKit1.Error.NotAuthorized",
 ];
+/// Who has asked is told already.
+const ALREADY_SUBSCRIBED: &str = "org.freedesktop.systemd1.AlreadySubscribed";
 /// What is not there.
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 const NO_SUCH_FILE: [&str; 2] = ["org.freedesktop.DBus.Error.FileNotFound", NO_SUCH_UNIT];
@@ -122,6 +124,14 @@ impl Bus {
         body: &B,
     ) -> zbus::Result<Message> {
         self.connection.call_method(Some(NAME), path, Some(interface), method, body).await
+    }
+
+    /// Has it tell what becomes of jobs, from now on. It does so for whoever has asked once.
+    pub(super) async fn hear(&self) -> Result<(), Failure> {
+        match self.call(PATH, MANAGER, "Subscribe", &()).await {
+            Err(error) if name_of(&error) != ALREADY_SUBSCRIBED => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// What it says its version is.

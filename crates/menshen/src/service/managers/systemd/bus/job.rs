@@ -15,23 +15,17 @@ const QUEUED_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("it is not zero")
 impl Bus {
     /// Has a job done, and waits until it is. How long that may take is in the unit: its time-outs end every job.
     pub(super) async fn run_job(&self, method: &'static str, unit: &str) -> Result<(), Failure> {
-        self.manager("Subscribe", &()).await?;
+        self.hear().await?;
         let rule = MatchRule::builder()
             .msg_type(zbus::message::Type::Signal)
             .interface(MANAGER)
             .member("JobRemoved")
             .arg(2, unit)
             .build()?;
-        let mut ended = MessageStream::for_match_rule(rule, &self.connection, Some(QUEUED_MAX)).await?;
+        let ended = MessageStream::for_match_rule(rule, &self.connection, Some(QUEUED_MAX)).await?;
         let answer = self.manager(method, &(unit, "replace")).await?;
-        let job: OwnedObjectPath = answer.body().deserialize()?;
-        loop {
-            let message = next(&mut ended).await?;
-            let (_, ended, _, result): (u32, OwnedObjectPath, String, String) = message.body().deserialize()?;
-            if ended == job {
-                return self.judge(unit, &result).await;
-            }
-        }
+        let result = result_of(&answer.body().deserialize()?, ended).await?;
+        self.judge(unit, &result).await
     }
 
     /// A result is a word.
@@ -51,6 +45,16 @@ impl Bus {
             },
         };
         Err(Failure::Told(format!("{told}; `journalctl --unit {unit}` may say more")))
+    }
+}
+
+async fn result_of(job: &OwnedObjectPath, mut ended: MessageStream) -> Result<String, Failure> {
+    loop {
+        let message = next(&mut ended).await?;
+        let (_, path, _, result): (u32, OwnedObjectPath, String, String) = message.body().deserialize()?;
+        if path == *job {
+            return Ok(result);
+        }
     }
 }
 

@@ -32,7 +32,12 @@ pub(super) fn call(scope: Scope, request: &Request) -> Result<(), ManagerError> 
         Request::Reload(_) => bus.reload().await,
         Request::Enable(unit) => bus.enable(unit).await,
         Request::Disable(unit) => bus.disable(unit).await,
-        Request::Stop(unit) => bus.run_job("StopUnit", unit).await,
+        Request::Stop(units) => {
+            for unit in running(bus, units).await? {
+                bus.run_job("StopUnit", unit).await?;
+            }
+            Ok(())
+        }
         Request::Forget(unit) => bus.forget(unit).await,
     })
 }
@@ -66,16 +71,31 @@ pub(super) fn differences(scope: Scope, request: &Request) -> Result<Vec<Differe
                 }
                 _ => Vec::new(),
             },
-            Request::Stop(unit) => match bus.loaded(unit).await?.map(|unit| unit.state()) {
-                None | Some(State::Stopped | State::Failed | State::NotInstalled) => Vec::new(),
-                Some(state) => differs(unit.clone(), Some(state.as_str().to_owned()), "stopped"),
-            },
+            Request::Stop(units) => {
+                let running = running(bus, units).await?;
+                running
+                    .iter()
+                    .flat_map(|unit| differs((*unit).to_owned(), Some("it runs".to_owned()), "stopped"))
+                    .collect()
+            }
             Request::Forget(unit) => match bus.loaded(unit).await?.map(|unit| unit.state()) {
                 Some(State::Failed) => differs(unit.clone(), Some("failed".to_owned()), "forgotten"),
                 None | Some(_) => Vec::new(),
             },
         })
     })
+}
+
+/// Which of these do anything.
+async fn running<'a>(bus: &Bus, units: &'a [String]) -> Result<Vec<&'a str>, Failure> {
+    let mut running = Vec::new();
+    for unit in units {
+        match bus.loaded(unit).await?.map(|unit| unit.state()) {
+            None | Some(State::Stopped | State::Failed | State::NotInstalled) => {}
+            Some(_) => running.push(unit.as_str()),
+        }
+    }
+    Ok(running)
 }
 
 /// How a service is.
@@ -149,14 +169,19 @@ async fn start(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Act
     if unit.state() == State::Paused {
         return Ok(Acted::Cannot("it is paused, and goes on when it is continued"));
     }
+    if !unit.is_active() {
+        // One that cannot be opened is a start that failed; by itself the service would be started without it.
+        for socket in &with.sockets {
+            bus.run_job("StartUnit", socket).await?;
+        }
+    }
     bus.run_job("StartUnit", &with.service).await.map(|()| Acted::Done)
 }
 
-/// Whatever would start it again is stopped first.
 async fn stop(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Acted, Failure> {
     thaw(bus, unit, with).await?;
-    for unit in with.sockets.iter().chain(&with.timer).chain([&with.service]) {
-        bus.run_job("StopUnit", unit).await?;
+    for unit in with.in_order_of_stop() {
+        bus.run_job("StopUnit", &unit).await?;
     }
     // A service that somebody has stopped has not failed any more.
     if bus.loaded(&with.service).await?.is_some_and(|unit| unit.state() == State::Failed) {
