@@ -68,6 +68,22 @@ pub fn built_for_windows(folder: &str) -> Option<PathBuf> {
     found
 }
 
+/// The unit tests of a library that were built last for Windows, in the folder of what was.
+#[must_use]
+pub fn unit_tests(built: &Path, library: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(built.join("deps")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with(&format!("{library}-")) && name.ends_with(".exe")
+    };
+    let built_at = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let found = entries.filter(is_one).max_by_key(built_at);
+    if found.is_none() {
+        skip(&format!("there are no unit tests of {library} for Windows; `cargo xtask test` builds them"));
+    }
+    found
+}
+
 /// Whether cgroups (version 2) can be made where the tests run.
 #[must_use]
 pub fn cgroup() -> bool {

@@ -77,16 +77,31 @@ impl Windows {
     /// When it does not end.
     #[must_use]
     pub fn menshen(&self, words: &[&str]) -> Ran {
+        self.run(r"C:\test\menshen.exe", words)
+    }
+
+    fn run(&self, program: &str, words: &[&str]) -> Ran {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let said = [format!("said-{number}"), format!("complained-{number}")].map(|name| self.said.path().join(name));
-        let mut command = self.inside(&["wine", r"C:\test\menshen.exe"]);
+        let mut command = self.inside(&["wine", program]);
         command.args(words).stdin(Stdio::null());
         command.stdout(File::create(&said[0]).unwrap()).stderr(File::create(&said[1]).unwrap());
         let mut child = command.spawn().unwrap();
-        let status = until_some(&format!("menshen {words:?} ends"), || child.try_wait().unwrap());
+        let status = until_some(&format!("{program} {words:?} ends"), || child.try_wait().unwrap());
         let [stdout, stderr] = said.map(|path| fs::read(path).unwrap());
-        let what = format!("menshen {}: {}", words.join(" "), String::from_utf8_lossy(&stderr));
+        let what = format!("{program} {}: {}", words.join(" "), String::from_utf8_lossy(&stderr));
         Ran::told(&what, status.code().unwrap(), stdout)
+    }
+
+    /// Runs the unit tests of a library there; what they say. `None` where they were not built.
+    ///
+    /// # Panics
+    /// When one fails.
+    #[must_use]
+    pub fn unit_tests(&self, library: &str) -> Option<String> {
+        let tests = require::unit_tests(&require::built_for_windows(BUILT)?, library)?;
+        fs::copy(tests, self.path("tests.exe")).unwrap();
+        Some(self.run(r"C:\test\tests.exe", &[]).ended_with(0).text())
     }
 
     /// Starts a guard in the background with the definition, and waits for it.

@@ -6,3 +6,4 @@ mod output;
 mod pipe;
 mod stop;
 mod story;
+mod units;
