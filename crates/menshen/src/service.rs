@@ -1,7 +1,7 @@
 //! A program as a service of its machine.
 //!
 //! - [`registration`]: what a service manager is told of a service. [`options`]: which parts of it were asked for, so that no
-//!   manager can drop one silently. [`name`]: what services may be called.
+//!   manager can drop one silently. [`mistake`]: what is wrong whatever the manager. [`name`]: what services may be called.
 //! - [`manager`]: what every service manager can do. [`plan`]: what it would do to install or uninstall a service, step by
 //!   step; `carry_out` does it, whole or not at all.
 //! - [`managers`]: the service managers, one file each. [`detect`]: which of them a machine has.
@@ -17,6 +17,7 @@ pub mod detect;
 pub mod log;
 pub mod manager;
 pub mod managers;
+pub mod mistake;
 pub mod name;
 pub mod options;
 mod permissions;

@@ -70,3 +70,15 @@ pub fn import(kind: Kind, sources: &[Source], facts: &dyn Facts) -> Result<Impor
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     finish::finish(drafts, kind, &names)
 }
+
+/// The same for services of nssm that were read from a live registry.
+///
+/// # Errors
+/// When none of them says what it is to run.
+pub fn import_service_keys(keys: &[nssm::ServiceKey], facts: &dyn Facts) -> Result<Imported, ImportError> {
+    let mut drafts = Drafts::new(facts);
+    nssm::translate(keys, &mut drafts);
+    let mut names: Vec<&str> = keys.iter().map(|key| &*key.place.source).collect();
+    names.dedup();
+    finish::finish(drafts, Kind::Nssm, &names)
+}

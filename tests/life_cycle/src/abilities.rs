@@ -164,6 +164,16 @@ pub const ALL: &[Abilities] = &[
         failed_as: &[State::Backoff, State::Failed],
         places: &[Place::System("/etc/s6"), Place::System("/run/service")],
     },
+    Abilities {
+        kind: ManagerKind::Dinit,
+        protocol: Protocol::None,
+        pause: Pause::Cannot,
+        tree: Tree::EndsByItself,
+        restart: Restart::Manager,
+        failure: Failure::UntilStop,
+        failed_as: &[State::Starting, State::Failed],
+        places: &[Place::System("/etc/dinit.d"), Place::Home(".config/dinit.d")],
+    },
 ];
 
 /// The row of a manager.

@@ -27,7 +27,9 @@ impl From<ManagerError> for Failure {
             }
             ManagerError::NotPermitted { .. } => Exit::NotPermitted,
             ManagerError::NotReached { .. } => Exit::NotReady,
-            ManagerError::Unsupported { .. } | ManagerError::CannotAct { .. } => Exit::Usage,
+            ManagerError::Unsupported { .. } | ManagerError::Mistaken(_) | ManagerError::CannotAct { .. } => {
+                Exit::Usage
+            }
             ManagerError::File { .. }
             | ManagerError::Foreign { .. }
             | ManagerError::Command { .. }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::carry_out::{self, Outcome};
+use super::mistake::Mistake;
 use super::name::ServiceName;
 use super::options::{RegistrationOption, Unsupported};
 use super::plan::{Call, Plan};
@@ -209,8 +210,11 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// What installing would do, shown as it would be done.
     ///
     /// # Errors
-    /// With every option it cannot honour.
+    /// With every option it cannot honour, or what is wrong whatever the manager.
     fn plan(&self, registration: &Registration) -> Result<Plan, ManagerError> {
+        if let Some(mistake) = registration.mistake() {
+            return Err(ManagerError::Mistaken(mistake));
+        }
         let refused = |option| self.honours(option).err().map(|why| Unsupported { option, why });
         let mut unsupported: Vec<Unsupported> = registration.options().into_iter().filter_map(refused).collect();
         unsupported.extend(self.refused_values(registration));
@@ -296,6 +300,9 @@ pub enum ManagerError {
         /// Every option it cannot honour.
         options: Vec<Unsupported>,
     },
+    /// No manager can do what was asked for.
+    #[error("{0}")]
+    Mistaken(Mistake),
     /// There is no such service.
     #[error("{manager} knows no service '{name}'")]
     NotInstalled {

@@ -3,6 +3,9 @@
 //! What a manager is told is rendered on every operating system, so that it can be shown and tested on any. Only telling it
 //! needs the real one.
 
+pub mod dinit;
+pub mod freebsd;
+pub mod launchd;
 pub mod openrc;
 mod refused;
 #[cfg(test)]
@@ -23,16 +26,26 @@ use super::manager::{ManagerError, ManagerKind, Scope, ServiceManager};
 /// # Errors
 /// When this operating system has no such manager, or the manager keeps no services of users.
 pub fn of(kind: ManagerKind, scope: Scope) -> Result<Box<dyn ServiceManager>, ManagerError> {
+    let is_unix = std::env::consts::FAMILY == "unix";
     match kind {
         ManagerKind::Systemd => Ok(Box::new(systemd::Systemd::found(scope)?)),
         ManagerKind::Scm => Ok(Box::new(scm::Scm::found(scope)?)),
         ManagerKind::OpenRc => of_unix(kind, scope, openrc::OpenRc::new),
         ManagerKind::SysV => of_unix(kind, scope, sysv::SysV::new),
         ManagerKind::Runit => of_unix(kind, scope, || runit::Runit::new(runit::Places::found())),
-        ManagerKind::S6 => of_unix(kind, scope, || s6::S6::new(s6::Places::found())),
-        ManagerKind::Launchd | ManagerKind::Dinit | ManagerKind::FreeBsdRc => {
-            Err(ManagerError::Elsewhere { manager: kind })
+        ManagerKind::Dinit => {
+            hold_there(kind, is_unix)?;
+            Ok(Box::new(dinit::Dinit::new(scope, dinit::Places::found(scope))))
         }
+        ManagerKind::Launchd => {
+            hold_there(kind, std::env::consts::OS == "macos")?;
+            Ok(Box::new(launchd::Launchd::new(launchd::Domain::found(scope)?)))
+        }
+        ManagerKind::FreeBsdRc => {
+            hold_there(kind, std::env::consts::OS == "freebsd")?;
+            of_unix(kind, scope, freebsd::FreeBsdRc::new)
+        }
+        ManagerKind::S6 => of_unix(kind, scope, || s6::S6::new(s6::Places::found())),
     }
 }
 
@@ -42,11 +55,13 @@ fn of_unix<Manager: ServiceManager + 'static>(
     scope: Scope,
     manager: impl FnOnce() -> Manager,
 ) -> Result<Box<dyn ServiceManager>, ManagerError> {
-    if std::env::consts::FAMILY != "unix" {
-        return Err(ManagerError::Elsewhere { manager: kind });
-    }
+    hold_there(kind, std::env::consts::FAMILY == "unix")?;
     match scope {
         Scope::System => Ok(Box::new(manager())),
         Scope::User => Err(ManagerError::NoSuchScope { manager: kind, scope }),
     }
+}
+
+fn hold_there(kind: ManagerKind, is_there: bool) -> Result<(), ManagerError> {
+    if is_there { Ok(()) } else { Err(ManagerError::Elsewhere { manager: kind }) }
 }

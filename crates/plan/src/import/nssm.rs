@@ -1,6 +1,6 @@
 //! Services of nssm: what it keeps in the registry, as `reg export` or `nssm dump` writes it.
 //!
-//! Both become a [`ServiceKey`], and so can what is read from a live registry: [`registry`] reads exports, [`dump`] the
+//! Both become a [`ServiceKey`], and so can what is read from a live registry ([`super::import_service_keys`]): [`registry`] reads exports, [`dump`] the
 //! commands of `nssm dump`, [`service`] translates.
 
 mod dump;
@@ -56,9 +56,14 @@ pub(crate) fn read(sources: &[Source], drafts: &mut Drafts<'_>) -> Result<(), Im
     for source in sources {
         let keys =
             if source.text.lines().any(is_dump_line) { dump::read(source, drafts) } else { registry::read(source)? };
-        for key in keys {
-            service::translate(&key, drafts);
-        }
+        translate(&keys, drafts);
     }
     Ok(())
+}
+
+/// Translates services, wherever their keys were read.
+pub(crate) fn translate(keys: &[ServiceKey], drafts: &mut Drafts<'_>) {
+    for key in keys {
+        service::translate(key, drafts);
+    }
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::{Imported, Kind, NoteKind, decode, guess, import};
-use crate::definition::AlsoLog;
+use super::nssm::{Data, ServiceKey, ServiceValue};
+use super::{ImportError, Imported, Kind, NoteKind, Place, decode, guess, import, import_service_keys};
+use crate::definition::{AlsoLog, StartType};
 use crate::facts::{Facts, FileLook, Look, User};
 use crate::load::{Input, Layer, Loaded, load};
 use crate::source::Source;
@@ -257,6 +258,32 @@ proptest! {
 
 /// Texts that look a little like each of the kinds.
 const SOURCE: &str = "(\\[(Unit|Service|program:[a-z ]{0,3}|supervisord)\\]\n|(ExecStart|command|User|Restart|Environment|numprocs|web|After|Nice|MemoryMax|process_name)[=:][ -~]{0,20}\n|\\PC{0,20}\n){0,8}";
+
+#[test]
+fn a_service_of_a_live_registry_is_imported() {
+    let place = Place::whole(r"HKLM\SYSTEM\CurrentControlSet\Services\web");
+    let value = |subkey: &str, name: &str, data: Data| ServiceValue {
+        subkey: subkey.to_owned(),
+        name: name.to_owned(),
+        data,
+        place: place.clone(),
+    };
+    let values = vec![
+        value("", "Start", Data::Number(3)),
+        value("Parameters", "Application", Data::Text(r"C:\web\web.exe".to_owned())),
+        value("Parameters", "AppEnvironmentExtra", Data::Texts(vec!["PORT=80".to_owned()])),
+        value("Parameters", "Foo", Data::Bytes(vec![1])),
+    ];
+    let key = ServiceKey { name: "web".to_owned(), values, place: place.clone() };
+    let imported = import_service_keys(&[key], &Machine).unwrap();
+    let plan = plan_of(&imported, &[]);
+    let web = plan.services.first().unwrap().1;
+    assert_eq!(web.command.0, [r"C:\web\web.exe"]);
+    assert_eq!((web.start, web.environment["PORT"].as_str()), (StartType::Manual, "80"));
+    assert_eq!(imported.notes[0].place, place);
+    let none = import_service_keys(&[ServiceKey { name: "x".to_owned(), values: Vec::new(), place }], &Machine);
+    assert!(matches!(none, Err(ImportError::Nothing { .. })), "{none:?}");
+}
 
 #[test]
 fn nothing_of_a_source_vanishes() {

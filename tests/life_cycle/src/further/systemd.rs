@@ -28,6 +28,7 @@ pub(crate) const STEPS: Steps = &[
     ("what it depends on is started before", dependencies),
     ("what it looks after itself is left alone", kept_children),
     ("a program whose path is strange is executed", strange_paths),
+    ("what systemd does not take is not installed", mistakes),
     ("a delayed start is a start at boot", delayed_start),
     ("what somebody else made is left alone", foreign_units),
     ("what is masked is disabled", masked),
@@ -301,6 +302,26 @@ fn strange_paths(world: &World<'_>) -> Came {
     }
     fs::remove_dir_all(folder).map_err(|error| error.to_string())?;
     nothing_is_left(world)
+}
+
+/// systemd does not execute what is in a folder that is not one.
+fn mistakes(world: &World<'_>) -> Came {
+    let mut wrong = world.asked(Way::Work);
+    wrong.program = "/usr/bin/".into();
+    let refused = || {
+        let installed = world.manager.install(&wrong);
+        held(matches!(installed, Err(ManagerError::Call { .. })), || format!("{installed:?}"))
+    };
+    refused()?;
+    world.expect_state(State::NotInstalled)?;
+    nothing_is_left(world)?;
+    // Neither is what works exchanged for it.
+    let run = world.install_and_start(&world.asked(Way::Work))?;
+    refused()?;
+    world.await_running(&run)?;
+    let differences = world.manager.diff(&world.asked(Way::Work)).map_err(told)?;
+    held(differences.is_empty(), || format!("{differences:?}"))?;
+    world.remove()
 }
 
 fn delayed_start(world: &World<'_>) -> Came {

@@ -139,6 +139,10 @@ printf '%s\0' "$0" "$(pwd; echo .)" >"$here/place"
 const CHPST: &str =
     "#!/bin/sh\nwhile :; do case $1 in -P) shift ;; -u) shift 2 ;; *) break ;; esac; done\nexec \"$@\"\n";
 
+/// Leaves its own options out and executes the rest.
+const DAEMON: &str =
+    "#!/bin/sh\nwhile :; do case $1 in -f | -S) shift ;; -[TPpRu]) shift 2 ;; *) break ;; esac; done\nexec \"$@\"\n";
+
 impl Stage {
     fn of(given: Given) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -153,6 +157,7 @@ impl Stage {
         fs::create_dir(stage.directory()).unwrap();
         write(stage.program(), PROGRAM);
         write(stage.folder.path().join("stand-ins/chpst"), CHPST);
+        write(stage.folder.path().join("stand-ins/daemon"), DAEMON);
         stage
     }
 
@@ -185,6 +190,21 @@ impl Stage {
         let output = command.output().unwrap();
         prop_assert!(output.status.success(), "{output:?}\n{script}");
         self.hold(script)
+    }
+
+    /// Executes a command as a manager would that has read it.
+    fn execute(
+        &self,
+        command: &[String],
+        directory: &str,
+        environment: &BTreeMap<String, String>,
+        text: &str,
+    ) -> TestCaseResult {
+        let mut executed = Command::new(&command[0]);
+        executed.args(&command[1..]).current_dir(directory).env_clear().envs(environment);
+        let output = executed.env("NOTES", self.folder.path().join("notes")).output().unwrap();
+        prop_assert!(output.status.success(), "{:?}\n{}", output, text);
+        self.hold(text)
     }
 
     fn hold(&self, script: &str) -> TestCaseResult {
@@ -404,6 +424,142 @@ eval supervise_daemon ${directory:+--chdir} $directory $command -- $command_args
         insta::assert_snapshot!(shown(&OpenRc::new()));
         // OpenRC uses what is set here, and sets what is used.
         hold_scripts(&OpenRc::new(), "--exclude=SC2034,SC2154,SC2016,SC3045");
+    }
+}
+
+mod dinit {
+    use super::*;
+    use crate::service::Scope;
+    use crate::service::managers::dinit::{Dinit, Places};
+
+    fn manager() -> Dinit {
+        Dinit::new(Scope::System, Places { services: "/etc/dinit.d".into(), boot: "/etc/dinit.d/boot.d".into() })
+    }
+
+    /// The words of a setting, as dinit-service(5) has it: quotes keep blanks, a backslash keeps any character, a number sign
+    /// after a blank begins a comment; two dollar signs are one.
+    fn words(value: &str) -> Vec<String> {
+        let (mut words, mut word, mut is_quoted, mut before) = (Vec::new(), None::<String>, false, ' ');
+        let mut characters = value.chars();
+        while let Some(character) = characters.next() {
+            match character {
+                '"' => {
+                    is_quoted = !is_quoted;
+                    word.get_or_insert_default();
+                }
+                '\\' => word.get_or_insert_default().extend(characters.next()),
+                '#' if !is_quoted && before.is_whitespace() => break,
+                blank if blank.is_ascii_whitespace() && !is_quoted => words.extend(word.take()),
+                other => word.get_or_insert_default().push(other),
+            }
+            before = character;
+        }
+        words.extend(word);
+        for word in &words {
+            assert!(!word.replace("$$", "").contains('$'), "{word} would have something put into it");
+        }
+        words.iter().map(|word| word.replace("$$", "$")).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+        #[test]
+        fn a_program_is_given_what_was_asked_for(mut given in any_given(&any_text())) {
+            given.directory = given.directory.replace(['\n', '\r'], "_");
+            let stage = Stage::of(given);
+            let description = file(&manager().plan(&stage.registration()).unwrap(), "web");
+            let setting = |name: &str| {
+                description.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = ")).map(words).unwrap()
+            };
+            stage.execute(&setting("command"), &setting("working-dir")[0], &BTreeMap::new(), &description)?;
+        }
+    }
+
+    #[test]
+    fn plans_are_shown() {
+        insta::assert_snapshot!(shown(&manager()));
+    }
+}
+
+mod launchd {
+    use super::*;
+    use crate::service::managers::launchd::{Domain, Launchd};
+
+    fn strings(value: &plist::Value) -> Vec<String> {
+        let array = value.as_array().unwrap();
+        array.iter().map(|value| value.as_string().unwrap().to_owned()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+        #[test]
+        fn a_program_is_given_what_was_asked_for(mut given in any_given(&any_text())) {
+            given.directory = given.directory.replace(|c: char| c < ' ', "_");
+            let stage = Stage::of(given);
+            let file = file(&Launchd::new(Domain::System).plan(&stage.registration()).unwrap(), "web.plist");
+            let job = plist::Value::from_reader_xml(file.as_bytes()).unwrap().into_dictionary().unwrap();
+            let variables = job.get("EnvironmentVariables").and_then(plist::Value::as_dictionary);
+            let variables = variables.into_iter().flatten();
+            let variables =
+                variables.map(|(name, value)| (name.to_owned(), value.as_string().unwrap().to_owned())).collect();
+            let directory = job.get("WorkingDirectory").unwrap().as_string().unwrap();
+            stage.execute(&strings(job.get("ProgramArguments").unwrap()), directory, &variables, &file)?;
+        }
+    }
+
+    #[test]
+    fn plans_are_shown() {
+        insta::assert_snapshot!(shown(&Launchd::new(Domain::System)));
+    }
+
+    /// By a reader that has nothing to do with the writer.
+    #[test]
+    fn a_job_is_a_property_list() {
+        let home = PathBuf::from("/Users/ann");
+        for manager in [Launchd::new(Domain::System), Launchd::new(Domain::User { uid: 501, home })] {
+            for registration in registrations(&manager) {
+                let file = file(&manager.plan(&registration).unwrap(), "web.plist");
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("web.plist");
+                fs::write(&path, &file).unwrap();
+                let Ok(read) = Command::new("plistutil").arg("-i").arg(&path).args(["-f", "bin"]).output() else {
+                    assert!(std::env::var_os("CI").is_none(), "in CI plistutil must be there");
+                    return;
+                };
+                assert!(read.status.success(), "{read:?}\n{file}");
+                let theirs = plist::Value::from_reader(std::io::Cursor::new(read.stdout)).unwrap();
+                let ours = plist::Value::from_reader_xml(file.as_bytes()).unwrap();
+                assert_eq!(theirs, ours, "{file}");
+            }
+        }
+    }
+}
+
+mod freebsd {
+    use super::*;
+    use crate::service::managers::freebsd::FreeBsdRc;
+
+    /// In the place of rc.subr(8): it starts the service.
+    const SUBR: &str = "load_rc_config() { :; }\nrun_rc_command() { \"$start_cmd\"; }\n";
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
+        #[test]
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+            let stage = Stage::of(given);
+            let mut registration = stage.registration();
+            registration.restart.policy = RestartPolicy::Always;
+            let script = file(&FreeBsdRc::new().plan(&registration).unwrap(), "web");
+            let script = script.replace(". /etc/rc.subr\n", SUBR).replace("/usr/sbin/daemon -f", "daemon -f");
+            stage.run(&["sh"], &script, stage.folder.path())?;
+        }
+    }
+
+    #[test]
+    fn plans_are_shown() {
+        insta::assert_snapshot!(shown(&FreeBsdRc::new()));
+        // rc.subr is there on FreeBSD only, and uses what is set here.
+        hold_scripts(&FreeBsdRc::new(), "--exclude=SC1091,SC2034,SC3045");
     }
 }
 

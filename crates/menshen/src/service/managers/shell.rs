@@ -102,6 +102,24 @@ pub(super) fn aside(registration: &Registration, command: &[String], prefix: &st
     format!("(\n{}) </dev/null &\n", execute(registration, command, "", prefix))
 }
 
+/// Words, none of which has a character that a form cannot have: where one has, a shell puts them together.
+pub(super) fn without(words: &[String], is_impossible: fn(char) -> bool) -> Vec<String> {
+    let mut impossible: Vec<char> = words.iter().flat_map(|word| word.chars()).filter(|c| is_impossible(*c)).collect();
+    impossible.sort_unstable();
+    impossible.dedup();
+    if impossible.is_empty() {
+        return words.to_vec();
+    }
+    let (mut line, mut script) = (command_line(words), String::new());
+    for (index, character) in impossible.into_iter().enumerate() {
+        let bytes: String = character.to_string().bytes().map(|byte| format!("\\{byte:03o}")).collect();
+        // A shell would cut a line end at the end.
+        script += &format!("c{index}=$(printf '{bytes}.'); c{index}=${{c{index}%.}}; ");
+        line = line.replace(character, &format!("'\"$c{index}\"'"));
+    }
+    ["/bin/sh", "-c", &format!("{script}exec {line}")].map(str::to_owned).into()
+}
+
 /// How many files a service may have open.
 pub(super) fn open_files(registration: &Registration) -> String {
     registration.open_files.map_or_else(String::new, |files| format!("ulimit -n {files} || exit 111\n"))

@@ -47,6 +47,8 @@ pub struct Systemd {
 pub struct Version(pub u32);
 
 impl Version {
+    /// It waits until a service has been executed.
+    pub const EXEC: Self = Self(240);
     /// It waits until a service says that it has read its configuration again.
     pub const NOTIFY_RELOAD: Self = Self(253);
     /// The wait before a restart can grow.
@@ -70,6 +72,8 @@ impl Version {
 pub enum Request {
     /// To read units again, if one of these has changed since it was read.
     Reload(Vec<String>),
+    /// Whether it takes a unit as it is written.
+    Take(String),
     /// To start a unit at boot.
     Enable(String),
     /// Not to start a unit at boot.
@@ -84,6 +88,7 @@ impl fmt::Display for Request {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reload(_) => formatter.write_str("ask systemd to read its units again (Reload)"),
+            Self::Take(unit) => write!(formatter, "ask systemd whether it takes {unit} (LoadUnit)"),
             Self::Enable(unit) => write!(formatter, "ask systemd to enable {unit} (EnableUnitFiles)"),
             Self::Disable(unit) => write!(formatter, "ask systemd to disable {unit} (DisableUnitFiles)"),
             Self::Stop(units) => write!(formatter, "ask systemd to stop {} (StopUnit)", units.join(", ")),
@@ -223,10 +228,11 @@ impl ServiceManager for Systemd {
             steps.push(disable(unit));
             steps.push(self.remove(unit));
         }
-        let units: Vec<String> =
-            [service.clone()].into_iter().chain(sockets.iter().cloned()).chain(gone).collect();
+        let units: Vec<String> = [service.clone()].into_iter().chain(sockets.iter().cloned()).chain(gone).collect();
         let read_again = Call::Systemd(Request::Reload(units));
         steps.push(Step::call(read_again.clone()));
+        let written = [&service].into_iter().chain(&sockets);
+        steps.extend(written.map(|unit| Step::call(Call::Systemd(Request::Take(unit.clone())))));
         let (started, not_started) = match registration.start {
             StartType::Auto => ([&[service][..], &sockets].concat(), vec![]),
             StartType::Delayed => ([&[timer][..], &sockets].concat(), vec![service]),

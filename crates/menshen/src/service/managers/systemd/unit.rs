@@ -181,7 +181,8 @@ fn program(registration: &Registration, version: Version, unit: &mut Unit) {
     let kind = match (registration.protocol, &registration.reload) {
         (Protocol::Native, Some(Reload::Native)) if version >= Version::NOTIFY_RELOAD => "notify-reload",
         (Protocol::Native, _) => "notify",
-        (Protocol::None, _) => "exec",
+        (Protocol::None, _) if version >= Version::EXEC => "exec",
+        (Protocol::None, _) => "simple",
     };
     unit.set("Type", kind);
     unit.set("ExecStart", start_command(&registration.program, &registration.arguments));

@@ -30,6 +30,10 @@ pub(super) fn system_state() -> Result<String, ManagerError> {
 pub(super) fn call(scope: Scope, request: &Request) -> Result<(), ManagerError> {
     ask(scope, &request.to_string(), async |bus| match request {
         Request::Reload(_) => bus.reload().await,
+        Request::Take(unit) => match bus.load(unit).await?.trouble() {
+            Some(trouble) => Err(Failure::Told(format!("{trouble}; `systemd-analyze verify {unit}` says which"))),
+            None => Ok(()),
+        },
         Request::Enable(unit) => bus.enable(unit).await,
         Request::Disable(unit) => bus.disable(unit).await,
         Request::Stop(units) => {
@@ -61,6 +65,14 @@ pub(super) fn differences(scope: Scope, request: &Request) -> Result<Vec<Differe
                 }
                 Vec::new()
             }
+            // What is not written yet is shown by the difference of its file.
+            Request::Take(unit) => match bus.loaded(unit).await? {
+                Some(loaded) if loaded.trouble().is_none() => Vec::new(),
+                Some(_) | None => match bus.load(unit).await?.trouble() {
+                    Some(trouble) => differs(unit.clone(), Some(trouble), "taken"),
+                    None => Vec::new(),
+                },
+            },
             Request::Enable(unit) => match bus.file_state(unit).await?.as_deref() {
                 Some("enabled") => Vec::new(),
                 state => differs(format!("{unit} at boot"), state.map(str::to_owned), "enabled"),

@@ -1,0 +1,349 @@
+//! dinit: a description of each service, and links to those that are started at boot.
+//!
+//! The links are made here and not by `dinitctl enable`, which would start the service as well.
+
+mod description;
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::refused;
+use super::tool::{self, Ran};
+use crate::service::carry_out;
+use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+use crate::service::name::ServiceName;
+use crate::service::options::{RegistrationOption, Unsupported};
+use crate::service::plan::{Call, Ownership, Plan, Step};
+use crate::service::registration::{Registration, Reload, StartType};
+use crate::service::status::{Exit, State, Status};
+
+/// The signals that dinit has names for.
+const SIGNALS: [&str; 9] =
+    ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGSTOP"];
+
+/// Where dinit's files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The folder of descriptions.
+    pub services: PathBuf,
+    /// The folder of links to those that are started at boot: `waits-for.d` of the service `boot`.
+    pub boot: PathBuf,
+}
+
+impl Places {
+    /// As this machine has them.
+    #[must_use]
+    pub fn found(scope: Scope) -> Self {
+        let services = match scope {
+            Scope::System => PathBuf::from("/etc/dinit.d"),
+            Scope::User => {
+                let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+                let config = of("XDG_CONFIG_HOME").or_else(|| Some(of("HOME")?.join(".config")));
+                config.unwrap_or_default().join("dinit.d")
+            }
+        };
+        let boot = fs::read_to_string(services.join("boot")).unwrap_or_default();
+        let named =
+            boot.lines().find_map(|line| line.trim().strip_prefix("waits-for.d")?.trim().strip_prefix(['=', ':']));
+        let boot = services.join(named.map_or("boot.d", str::trim));
+        Self { services, boot }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Dinit {
+    scope: Scope,
+    places: Places,
+}
+
+impl Dinit {
+    /// With files at these places.
+    #[must_use]
+    pub const fn new(scope: Scope, places: Places) -> Self {
+        Self { scope, places }
+    }
+
+    fn file(&self, name: &ServiceName) -> PathBuf {
+        self.places.services.join(name.as_str())
+    }
+
+    fn link(&self, name: &ServiceName) -> PathBuf {
+        self.places.boot.join(name.as_str())
+    }
+
+    fn arguments<'a>(&self, words: &[&'a str]) -> Vec<&'a str> {
+        let whose = match self.scope {
+            Scope::System => "--system",
+            Scope::User => "--user",
+        };
+        [&[whose], words].concat()
+    }
+
+    fn run(&self, words: &[&str]) -> Result<Ran, ManagerError> {
+        tool::run("dinitctl", &self.arguments(words))
+    }
+
+    /// What dinit says of a service; `None` where it has not read its description.
+    fn ask(&self, name: &ServiceName) -> Result<Option<Listed>, ManagerError> {
+        let list = self.run(&["list"])?.done()?;
+        Ok(list.lines().find_map(|line| Listed::of(line, name)))
+    }
+
+    fn cannot(&self, name: &ServiceName, verb: Verb, why: &str) -> ManagerError {
+        ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
+    }
+
+    fn start(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        match self.ask(name)?.map(|listed| listed.state) {
+            Some(State::Running) => return Ok(()),
+            // What it has read may be of an older registration.
+            Some(State::Stopped | State::Failed) => drop(self.run(&["reload", name.as_str()])?.done()?),
+            _ => {}
+        }
+        self.run(&["start", name.as_str()])?.done().map(drop)
+    }
+
+    fn stop(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let Some(_) = self.ask(name)? else { return Ok(()) };
+        self.run(&["stop", "--force", name.as_str()])?.done()?;
+        // It forgets how the service ended, unless others that it knows need the service: then it goes on knowing it.
+        self.run(&["unload", name.as_str()]).map(drop)
+    }
+
+    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let description = fs::read_to_string(self.file(name)).unwrap_or_default();
+        let signal = description.lines().find_map(|line| line.strip_prefix(description::RELOAD));
+        let Some(signal) = signal else {
+            return Err(self.cannot(
+                name,
+                Verb::Reload,
+                "nothing was registered that has it read its configuration again",
+            ));
+        };
+        self.run(&["signal", signal, name.as_str()])?.done().map(drop)
+    }
+
+    fn link_step(&self, name: &ServiceName) -> Step {
+        Step::Link { path: self.link(name), target: self.file(name) }
+    }
+
+    fn no_link_step(&self, name: &ServiceName) -> Step {
+        Step::NoFile { path: self.link(name), ownership: Ownership::ByPlace }
+    }
+
+    fn carry_out(&self, steps: Vec<Step>) -> Result<(), ManagerError> {
+        let plan = Plan { steps, after_undo: Vec::new() };
+        carry_out::carry_out(&plan, &|call| self.call(call), &|call| self.differences_of(call)).map(drop)
+    }
+}
+
+impl ServiceManager for Dinit {
+    fn kind(&self) -> ManagerKind {
+        ManagerKind::Dinit
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    fn honours(&self, option: RegistrationOption) -> Result<(), &'static str> {
+        honours(option)
+    }
+
+    fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
+        let mut refused = refused::values(registration);
+        let is_known = |name: &str| SIGNALS.contains(&name);
+        let reload = registration.reload.as_ref().and_then(|reload| match reload {
+            Reload::Signal(name) => Some(name.as_str()),
+            Reload::Command(_) | Reload::Native => None,
+        });
+        let signals = [
+            (RegistrationOption::StopSignal, registration.stop_signal.as_deref()),
+            (RegistrationOption::ReloadSignal, reload),
+        ];
+        let unknown = signals.into_iter().filter(|(_, name)| name.is_some_and(|name| !is_known(name)));
+        refused.extend(unknown.map(|(option, _)| Unsupported { option, why: "dinit has no name for this signal" }));
+        let directory = super::shell::directory(registration);
+        if directory.contains(['\n', '\r']) {
+            refused.push(Unsupported { option: RegistrationOption::Directory, why: refused::LINE_END });
+        }
+        refused
+    }
+
+    fn plan_of(&self, registration: &Registration) -> Plan {
+        let name = &registration.name;
+        let mut steps = vec![
+            Step::folder(&self.places.services),
+            Step::file(self.file(name), 0o644, description::description(registration)),
+        ];
+        match registration.start {
+            StartType::Auto | StartType::Delayed => {
+                steps.extend([Step::folder(&self.places.boot), self.link_step(name)]);
+            }
+            StartType::Manual | StartType::Disabled => steps.push(self.no_link_step(name)),
+        }
+        Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn removal_of(&self, name: &ServiceName) -> Plan {
+        let steps = vec![
+            Step::NoFile { path: self.file(name), ownership: Ownership::Marked },
+            Step::call(Call::command("dinitctl", &self.arguments(&["rm-dep", "waits-for", "boot", name.as_str()]))),
+            self.no_link_step(name),
+            Step::call(Call::command("dinitctl", &self.arguments(&["unload", name.as_str()]))),
+            Step::NoEmptyFolder { path: self.places.boot.clone() },
+        ];
+        Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn call(&self, call: &Call) -> Result<(), ManagerError> {
+        let ran = tool::command(call)?;
+        // What boot does not wait for since it was started, it need not forget.
+        let is_dependency = call.as_command().is_some_and(|(_, words)| words.iter().any(|word| word == "rm-dep"));
+        if is_dependency { Ok(()) } else { ran.done().map(drop) }
+    }
+
+    fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
+        let name = call.as_command().and_then(|(_, words)| words.last()?.parse::<ServiceName>().ok());
+        // Without a dinit nothing is loaded.
+        let is_loaded = name.is_some_and(|name| matches!(self.ask(&name), Ok(Some(_))));
+        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
+        Ok(if is_loaded { vec![difference] } else { vec![] })
+    }
+
+    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        if !self.file(name).is_file() {
+            return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
+        }
+        match verb {
+            Verb::Start => self.start(name),
+            Verb::Stop => self.stop(name),
+            Verb::Restart => self.stop(name).and_then(|()| self.start(name)),
+            Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "dinit cannot pause services")),
+            Verb::Reload => self.reload(name),
+            Verb::Enable => self.carry_out(vec![Step::folder(&self.places.boot), self.link_step(name)]),
+            Verb::Disable => self.carry_out(vec![self.no_link_step(name)]),
+        }
+    }
+
+    fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {
+        if !self.file(name).is_file() {
+            return Ok(Status::NOT_INSTALLED);
+        }
+        let is_linked = self.link(name).symlink_metadata().is_ok();
+        let start = Some(if is_linked { StartType::Auto } else { StartType::Manual });
+        let listed = self.ask(name)?;
+        let stopped = Listed { state: State::Stopped, pid: None, exit: None };
+        let Listed { state, pid, exit } = listed.unwrap_or(stopped);
+        Ok(Status { state, pid, start, exit, text: None, progress: None })
+    }
+}
+
+fn honours(option: RegistrationOption) -> Result<(), &'static str> {
+    use RegistrationOption as O;
+    match option {
+        O::DisplayName
+        | O::Description
+        | O::Directory
+        | O::Environment
+        | O::AccountUser
+        | O::StartManual
+        | O::DependsOnService
+        | O::ProtocolNative
+        | O::StartTimeout
+        | O::StopTimeout
+        | O::StopSignal
+        | O::StopCommand
+        | O::ReloadSignal
+        | O::RestartAlways
+        | O::RestartOnFailure
+        | O::RestartNever
+        | O::RestartDelay
+        | O::ChildrenKept
+        | O::OpenFiles => Ok(()),
+        O::AccountGroup => Err("dinit runs a service in its user's own groups; make the group the user's"),
+        O::AccountPassword => Err(refused::PASSWORD),
+        O::AccountLocalService | O::AccountNetworkService | O::AccountVirtual | O::AccountGroupManaged => {
+            Err(refused::WINDOWS_ACCOUNT)
+        }
+        O::StartDelayed => Err(refused::DELAYED),
+        O::StartDisabled => Err(refused::DISABLED),
+        O::DependsOnGroup => Err(refused::GROUP),
+        O::DependsOnNetwork => Err("dinit does not know of the network; name the service that brings it up"),
+        O::ReloadCommand => Err("dinit has a service read its configuration again by a signal only; name one"),
+        O::ReloadNative => Err(refused::RELOAD_NATIVE),
+        O::RestartBackoff => Err(refused::BACKOFF),
+        O::RestartReset => Err(refused::RESET),
+        O::Watchdog => Err(refused::WATCHDOG),
+        O::HardeningStandard | O::HardeningStrict => Err(refused::HARDENING),
+        O::SocketTcp | O::SocketUdp | O::SocketLocal => {
+            Err("dinit opens local sockets only and tells a service no names; let the program open them itself")
+        }
+        O::WindowsSid
+        | O::WindowsRequiredPrivileges
+        | O::WindowsSecurityDescriptor
+        | O::WindowsTriggers
+        | O::WindowsPreshutdownTimeout
+        | O::WindowsLoadOrderGroup
+        | O::WindowsFailures => Err(refused::WINDOWS),
+    }
+}
+
+/// A line of `dinitctl list`, whose signs dinitctl(8) explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Listed {
+    state: State,
+    pid: Option<u32>,
+    exit: Option<Exit>,
+}
+
+impl Listed {
+    /// `[[+]     ] web (pid: 7)`: what is between braces or brackets is on the side of the state it is to be in.
+    fn of(line: &str, name: &ServiceName) -> Option<Self> {
+        let (signs, rest) = line.strip_prefix('[')?.split_at_checked(8)?;
+        let mut words = rest.strip_prefix(']')?.split_whitespace();
+        if words.next()? != name.as_str() {
+            return None;
+        }
+        let state = match signs {
+            _ if signs.contains("<<") => State::Starting,
+            _ if signs.contains(">>") => State::Stopping,
+            _ if signs.contains(['+', 's']) => State::Running,
+            _ if signs.contains('X') => State::Failed,
+            _ if signs.contains('-') => State::Stopped,
+            _ => return None,
+        };
+        let number = |label: &str| {
+            let (_, after) = rest.split_once(label)?;
+            after.split(')').next()?.trim().parse::<u32>().ok()
+        };
+        let exit = number("exit status:").and_then(|code| code.try_into().ok()).map(Exit::Code);
+        Some(Self { state, pid: number("pid:"), exit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_list_is_a_state() {
+        let name: ServiceName = "web".parse().unwrap();
+        for (line, state, pid) in [
+            ("[[+]     ] web (pid: 7)", State::Running, Some(7)),
+            ("[{+}     ] web", State::Running, None),
+            ("[{ }<<   ] web", State::Starting, None),
+            ("[   <<{ }] web", State::Starting, None),
+            ("[{ }>>   ] web (pid: 7)", State::Stopping, Some(7)),
+            ("[   >>{ }] web", State::Stopping, None),
+            ("[     {-}] web", State::Stopped, None),
+            ("[     {X}] web (exit status: 3)", State::Failed, None),
+        ] {
+            let listed = Listed::of(line, &name).unwrap();
+            assert_eq!((listed.state, listed.pid), (state, pid), "{line}");
+        }
+        assert_eq!(Listed::of("[     {X}] web (exit status: 3)", &name).unwrap().exit, Some(Exit::Code(3)));
+        assert_eq!(Listed::of("[[+]     ] website (pid: 7)", &name), None);
+    }
+}

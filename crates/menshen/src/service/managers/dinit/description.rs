@@ -1,0 +1,87 @@
+//! The description of a service: settings, one a line.
+
+use super::super::shell::{comments, directory, program, signal, with_environment, without};
+use crate::service::readiness;
+use crate::service::registration::{Account, Children, Dependency, Protocol, Registration, Reload, RestartPolicy};
+
+/// A comment of ours: the signal that has the program read its configuration again.
+pub(super) const RELOAD: &str = "# reload by ";
+
+/// All of it.
+pub(super) fn description(registration: &Registration) -> String {
+    let mut text = comments(registration);
+    let mut set = |name: &str, value: &str| text += &format!("{name} = {value}\n");
+    set("type", "process");
+    set("command", &command(&with_environment(registration, &program(registration))));
+    set("working-dir", &quoted(&directory(registration).replace('$', "$$")));
+    if let Account::User { name, group: _, password: _ } = &registration.account {
+        set("run-as", &quoted(name));
+        set("load-options", "export-passwd-vars");
+    }
+    set_restart(registration, &mut set);
+    if registration.protocol == Protocol::Native {
+        set("ready-notification", &format!("pipevar:{}", readiness::VARIABLE));
+    }
+    if let Some(name) = &registration.stop_signal {
+        set("term-signal", signal(name));
+    }
+    if let Some(command_to_stop) = &registration.stop_command {
+        set("stop-command", &command(&with_environment(registration, command_to_stop)));
+    }
+    let timeouts = [("start-timeout", registration.start_timeout), ("stop-timeout", registration.stop_timeout)];
+    for (name, timeout) in timeouts {
+        if let Some(timeout) = timeout {
+            set(name, &seconds(timeout));
+        }
+    }
+    if registration.children == Children::Kept {
+        set("options", "signal-process-only");
+    }
+    if let Some(files) = registration.open_files {
+        set("rlimit-nofile", &files.to_string());
+    }
+    for dependency in &registration.depends_on {
+        if let Dependency::Service(name) = dependency {
+            text += &format!("depends-ms: {name}\n");
+        }
+    }
+    if let Some(Reload::Signal(name)) = &registration.reload {
+        text += &format!("{RELOAD}{}\n", signal(name));
+    }
+    text
+}
+
+fn set_restart(registration: &Registration, set: &mut dyn FnMut(&str, &str)) {
+    let restart = &registration.restart;
+    set(
+        "restart",
+        match restart.policy {
+            RestartPolicy::Always => "yes",
+            RestartPolicy::OnFailure => "on-failure",
+            RestartPolicy::Never => "no",
+        },
+    );
+    if restart.policy != RestartPolicy::Never {
+        set("restart-delay", &seconds(restart.delay));
+        // As often as it takes.
+        set("restart-limit-count", "0");
+    }
+}
+
+fn seconds(time: std::time::Duration) -> String {
+    format!("{}.{:03}", time.as_secs(), time.subsec_millis())
+}
+
+/// A command of words, none of which dinit substitutes anything in. A setting is one line.
+fn command(words: &[String]) -> String {
+    let mut words = without(words, |character| matches!(character, '\n' | '\r'));
+    if let Some(first) = words.first_mut().filter(|first| *first == "env") {
+        *first = "/usr/bin/env".to_owned();
+    }
+    words.iter().map(|word| quoted(&word.replace('$', "$$"))).collect::<Vec<_>>().join(" ")
+}
+
+/// A text in double quotes, in which only these two have a meaning.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}

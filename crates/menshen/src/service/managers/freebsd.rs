@@ -1,0 +1,236 @@
+//! FreeBSD's rc.d: a script for each service, which gives the program to daemon(8), and a variable in `rc.conf`.
+
+mod script;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::refused;
+use super::tool;
+use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+use crate::service::name::ServiceName;
+use crate::service::options::{RegistrationOption, Unsupported};
+use crate::service::plan::{Call, Ownership, Plan, Step};
+use crate::service::registration::{Registration, StartType};
+use crate::service::status::{State, Status};
+
+/// Where scripts are that are not FreeBSD's own.
+const SCRIPTS: &str = "/usr/local/etc/rc.d";
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct FreeBsdRc {
+    _private: (),
+}
+
+impl FreeBsdRc {
+    /// The one of this machine.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { _private: () }
+    }
+
+    fn script(name: &ServiceName) -> PathBuf {
+        Path::new(SCRIPTS).join(name.as_str())
+    }
+
+    fn run(name: &ServiceName, verb: &str) -> Result<tool::Ran, ManagerError> {
+        tool::run("service", &[name.as_str(), verb])
+    }
+
+    fn cannot(&self, name: &ServiceName, verb: Verb, why: &str) -> ManagerError {
+        ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
+    }
+
+    /// When a service is started: rc.conf says whether, and its script whether that is at boot.
+    fn start_type(name: &ServiceName) -> Result<StartType, ManagerError> {
+        let is_enabled = tool::run("sysrc", &["-c", &enabling(name, "YES")])?.code == Some(0);
+        let script = fs::read_to_string(Self::script(name)).unwrap_or_default();
+        Ok(match (is_enabled, script.contains(script::BY_HAND)) {
+            (false, _) => StartType::Disabled,
+            (true, true) => StartType::Manual,
+            (true, false) => StartType::Auto,
+        })
+    }
+
+    fn start(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        if Self::start_type(name)? == StartType::Disabled {
+            return Err(self.cannot(name, verb, "it is disabled; enable it first"));
+        }
+        if self.status(name)?.state == State::Stopped { Self::run(name, "start")?.done().map(drop) } else { Ok(()) }
+    }
+
+    fn stop(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        if self.status(name)?.state == State::Stopped { Ok(()) } else { Self::run(name, "onestop")?.done().map(drop) }
+    }
+
+    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let script = fs::read_to_string(Self::script(name)).unwrap_or_default();
+        if !script.contains(script::RELOAD) {
+            return Err(self.cannot(
+                name,
+                Verb::Reload,
+                "nothing was registered that has it read its configuration again",
+            ));
+        }
+        Self::run(name, "onereload")?.done().map(drop)
+    }
+
+    fn enable(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        self.call(&Call::command("sysrc", &[&enabling(name, "YES")]))?;
+        if Self::start_type(name)? == StartType::Manual {
+            return Err(self.cannot(name, Verb::Enable, "its script says that it is started by hand; install it anew"));
+        }
+        Ok(())
+    }
+}
+
+/// What `sysrc` sets.
+fn enabling(name: &ServiceName, value: &str) -> String {
+    format!("{}_enable={value}", script::variable(name))
+}
+
+impl ServiceManager for FreeBsdRc {
+    fn kind(&self) -> ManagerKind {
+        ManagerKind::FreeBsdRc
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    fn honours(&self, option: RegistrationOption) -> Result<(), &'static str> {
+        honours(option)
+    }
+
+    fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
+        refused::values(registration)
+    }
+
+    fn plan_of(&self, registration: &Registration) -> Plan {
+        let name = &registration.name;
+        let (value, other) = match registration.start {
+            StartType::Auto | StartType::Delayed | StartType::Manual => ("YES", "NO"),
+            StartType::Disabled => ("NO", "YES"),
+        };
+        let set = |value: &str| Call::command("sysrc", &[&enabling(name, value)]);
+        let steps = vec![
+            Step::folder(SCRIPTS),
+            Step::file(Self::script(name), 0o755, script::script(registration)),
+            Step::Call { call: set(value), undo: Some(set(other)) },
+        ];
+        Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn removal_of(&self, name: &ServiceName) -> Plan {
+        let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
+        let forget = Call::command("sysrc", &["-x", &format!("{}_enable", script::variable(name))]);
+        Plan { steps: vec![script, Step::call(forget)], after_undo: Vec::new() }
+    }
+
+    fn call(&self, call: &Call) -> Result<(), ManagerError> {
+        tool::command(call)?.done().map(drop)
+    }
+
+    fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
+        let words: Vec<&str> =
+            call.as_command().map(|(_, words)| words.iter().map(String::as_str).collect()).unwrap_or_default();
+        let is_so = match words.as_slice() {
+            ["-x", variable] => tool::run("sysrc", &["-n", "-q", variable])?.code != Some(0),
+            [setting] => tool::run("sysrc", &["-c", setting])?.code == Some(0),
+            _ => false,
+        };
+        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
+        Ok(if is_so { vec![] } else { vec![difference] })
+    }
+
+    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        if !Self::script(name).is_file() {
+            return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
+        }
+        match verb {
+            Verb::Start => self.start(name, verb),
+            Verb::Stop => self.stop(name),
+            Verb::Restart => self.stop(name).and_then(|()| self.start(name, verb)),
+            Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "rc cannot pause services")),
+            Verb::Reload => self.reload(name),
+            Verb::Enable => self.enable(name),
+            Verb::Disable => self.call(&Call::command("sysrc", &[&enabling(name, "NO")])),
+        }
+    }
+
+    fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {
+        if !Self::script(name).is_file() {
+            return Ok(Status::NOT_INSTALLED);
+        }
+        let is_supervised = Self::run(name, "onestatus")?.code == Some(0);
+        let pid = fs::read_to_string(script::child_file(name)).ok().and_then(|text| text.trim().parse::<u32>().ok());
+        let lives = match pid {
+            Some(pid) => tool::run("kill", &["-0", &pid.to_string()])?.code == Some(0),
+            None => false,
+        };
+        let state = match (is_supervised, lives) {
+            (true, true) => State::Running,
+            (true, false) => State::Backoff,
+            (false, _) => State::Stopped,
+        };
+        let start = Some(Self::start_type(name)?);
+        Ok(Status {
+            state,
+            pid: pid.filter(|_| state == State::Running),
+            start,
+            exit: None,
+            text: None,
+            progress: None,
+        })
+    }
+}
+
+fn honours(option: RegistrationOption) -> Result<(), &'static str> {
+    use RegistrationOption as O;
+    match option {
+        O::DisplayName
+        | O::Description
+        | O::Directory
+        | O::Environment
+        | O::AccountUser
+        | O::StartManual
+        | O::StartDisabled
+        | O::DependsOnService
+        | O::DependsOnNetwork
+        | O::ReloadSignal
+        | O::RestartAlways
+        | O::RestartNever
+        | O::RestartDelay
+        | O::ChildrenKept
+        | O::OpenFiles => Ok(()),
+        O::AccountGroup => Err("daemon(8) runs a program in its user's own groups; make the group the user's"),
+        O::AccountPassword => Err(refused::PASSWORD),
+        O::AccountLocalService | O::AccountNetworkService | O::AccountVirtual | O::AccountGroupManaged => {
+            Err(refused::WINDOWS_ACCOUNT)
+        }
+        O::StartDelayed => Err(refused::DELAYED),
+        O::DependsOnGroup => Err(refused::GROUP),
+        O::ProtocolNative => Err(refused::PROTOCOL),
+        O::StartTimeout => Err(refused::START_TIMEOUT),
+        O::StopTimeout => Err("rc waits for a stop as long as it takes; let the guard stop the program"),
+        O::StopSignal | O::StopCommand => Err("daemon(8) passes on SIGTERM only; let the guard stop the program"),
+        O::ReloadCommand => Err("only a signal reaches the program; name one"),
+        O::ReloadNative => Err(refused::RELOAD_NATIVE),
+        O::RestartOnFailure => {
+            Err("daemon(8) starts a program again however it ended; ask for restart = always or never")
+        }
+        O::RestartBackoff => Err(refused::BACKOFF),
+        O::RestartReset => Err(refused::RESET),
+        O::Watchdog => Err(refused::WATCHDOG),
+        O::HardeningStandard | O::HardeningStrict => Err(refused::HARDENING),
+        O::SocketTcp | O::SocketUdp | O::SocketLocal => Err(refused::SOCKETS),
+        O::WindowsSid
+        | O::WindowsRequiredPrivileges
+        | O::WindowsSecurityDescriptor
+        | O::WindowsTriggers
+        | O::WindowsPreshutdownTimeout
+        | O::WindowsLoadOrderGroup
+        | O::WindowsFailures => Err(refused::WINDOWS),
+    }
+}

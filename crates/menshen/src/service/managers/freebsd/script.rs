@@ -1,0 +1,95 @@
+//! The script of a service, for rc.subr(8).
+//!
+//! rc.subr would evaluate a command once more, so the program is started by a function of the script's own. What is noted in
+//! the first file is daemon(8), which passes a stop on; in the second, the program.
+
+use super::super::shell::{directory, mark, open_files, program, quoted, signal, whole_seconds, with_environment};
+use crate::service::name::ServiceName;
+use crate::service::registration::{Account, Dependency, Registration, Reload, RestartPolicy, StartType};
+
+/// How a script says that its service is not started at boot.
+pub(super) const BY_HAND: &str = "\n# KEYWORD: nostart shutdown\n";
+/// How a script says that it has something for a reload.
+pub(super) const RELOAD: &str = "\nextra_commands=reload\n";
+
+/// A service's name as rc.conf has it, where names are those of a shell's variables.
+pub(super) fn variable(name: &ServiceName) -> String {
+    let text = name.as_str().replace(['-', '.'], "_");
+    if text.starts_with(|first: char| first.is_ascii_digit()) { format!("_{text}") } else { text }
+}
+
+/// Where daemon(8) notes the program's process.
+pub(super) fn child_file(name: &ServiceName) -> String {
+    format!("/var/run/{name}.child.pid")
+}
+
+/// All of it.
+pub(super) fn script(registration: &Registration) -> String {
+    let (name, variable) = (&registration.name, variable(&registration.name));
+    let needed = registration.depends_on.iter().filter_map(|dependency| match dependency {
+        Dependency::Service(name) => Some(format!(" {name}")),
+        Dependency::Network => Some(" NETWORKING".to_owned()),
+        Dependency::Group(_) => None,
+    });
+    let needed: String = needed.collect();
+    let keyword = match registration.start {
+        StartType::Manual => BY_HAND,
+        StartType::Auto | StartType::Delayed | StartType::Disabled => "\n# KEYWORD: shutdown\n",
+    };
+    let description = registration.description.as_ref().or(registration.display_name.as_ref());
+    let description = quoted(description.map_or(name.as_str(), String::as_str));
+    format!(
+        "#!/bin/sh\n{}\n\
+         # PROVIDE: {name}\n\
+         # REQUIRE: LOGIN{needed}{keyword}\n\
+         . /etc/rc.subr\n\n\
+         name={variable}\n\
+         desc={description}\n\
+         rcvar={variable}_enable\n\
+         pidfile=/var/run/{name}.pid\n\
+         childfile={child}\n\
+         procname=/usr/sbin/daemon\n\
+         start_cmd=start_program\n{reload}\n\
+         {start}\n\
+         load_rc_config \"$name\"\n\
+         : \"${{{variable}_enable:=NO}}\"\n\
+         run_rc_command \"$1\"\n",
+        mark(name),
+        child = child_file(name),
+        reload = reload(registration),
+        start = start(registration),
+    )
+}
+
+fn start(registration: &Registration) -> String {
+    let mut daemon = format!("/usr/sbin/daemon -f -S -T {} -P \"$pidfile\" -p \"$childfile\"", registration.name);
+    if registration.restart.policy != RestartPolicy::Never {
+        daemon += &format!(" -R {}", whole_seconds(registration.restart.delay).max(1));
+    }
+    if let Account::User { name, group: _, password: _ } = &registration.account {
+        daemon += &format!(" -u {}", quoted(name));
+    }
+    let mut words = with_environment(registration, &program(registration));
+    if let Some(first) = words.first_mut().filter(|first| *first == "env") {
+        *first = "/usr/bin/env".to_owned();
+    }
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let directory = quoted(&directory(registration));
+    format!(
+        "start_program()\n{{\n{}cd {directory} || exit 1\n{daemon} {}\n}}\n",
+        open_files(registration),
+        words.join(" ")
+    )
+}
+
+fn reload(registration: &Registration) -> String {
+    match &registration.reload {
+        Some(Reload::Signal(name)) => {
+            let signal = signal(name);
+            format!(
+                "reload_cmd=reload_program{RELOAD}\nreload_program()\n{{\nkill -s {signal} \"$(cat \"$childfile\")\"\n}}\n"
+            )
+        }
+        Some(Reload::Command(_) | Reload::Native) | None => String::new(),
+    }
+}
