@@ -46,18 +46,50 @@ pub fn testbed(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// An example's program that was built together with the tests, as all of the workspace's are.
+#[must_use]
+pub fn example(name: &str) -> Option<PathBuf> {
+    let found = Some(crate::command::beside("examples").join(name)).filter(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!("there is no {name} among the examples; `cargo build --workspace --examples` makes it"));
+    }
+    found
+}
+
 /// A program of the workspace, built for Windows.
 #[must_use]
 pub fn for_windows(name: &str) -> Option<PathBuf> {
-    // target/PROFILE/deps/TEST, and target/windows/TARGET/PROFILE/PROGRAM.exe.
-    let own = std::env::current_exe().ok();
-    let target = own.as_deref().and_then(|own| own.ancestors().find(|folder| folder.ends_with("target")));
-    let path = target.map(|target| target.join("windows/x86_64-pc-windows-gnu/debug").join(format!("{name}.exe")));
+    let path = built_for_windows().map(|folder| folder.join(format!("{name}.exe")));
     let found = path.filter(|path| path.is_file());
     if found.is_none() {
         skip(&format!("there is no {name}.exe; `cargo xtask windows` builds it"));
     }
     found
+}
+
+/// The unit tests of a library that were built last for Windows.
+#[must_use]
+pub fn unit_tests_for_windows(library: &str) -> Option<PathBuf> {
+    let folder = built_for_windows().map(|folder| folder.join("deps"));
+    let entries = folder.into_iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path());
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with(&format!("{library}-")) && name.ends_with(".exe")
+    };
+    let built_at = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let found = entries.filter(is_one).max_by_key(built_at);
+    if found.is_none() {
+        skip(&format!("there are no unit tests of {library} for Windows; `cargo xtask windows` builds them"));
+    }
+    found
+}
+
+/// Where what is built for Windows goes.
+fn built_for_windows() -> Option<PathBuf> {
+    // target/PROFILE/deps/TEST, and target/windows/TARGET/PROFILE/PROGRAM.exe.
+    let own = std::env::current_exe().ok()?;
+    let target = own.ancestors().find(|folder| folder.ends_with("target"))?;
+    Some(target.join("windows/x86_64-pc-windows-gnu/debug"))
 }
 
 /// Whether cgroups (version 2) can be made where the tests run.

@@ -97,6 +97,17 @@ impl Windows {
         Ran::told(&what, status.code().unwrap(), stdout)
     }
 
+    /// Runs the unit tests of a library there; what they say. `None` where they were not built.
+    ///
+    /// # Panics
+    /// When one fails.
+    #[must_use]
+    pub fn unit_tests(&self, library: &str) -> Option<String> {
+        let tests = require::unit_tests_for_windows(library)?;
+        fs::copy(tests, self.path("tests.exe")).unwrap();
+        Some(self.run(&[r"C:\test\tests.exe"]).ended_with(0).text())
+    }
+
     /// Starts a guard in the background with the definition, and waits for it.
     ///
     /// # Panics
@@ -140,14 +151,14 @@ impl Windows {
         struct Status {
             services: Vec<Service>,
         }
-        let status: Status = self.menshen(&["status", "--json"]).ended_with(0).json();
+        let status: Status = self.menshen(&["status", "--json"]).json();
         status.services.into_iter().find(|service| service.name == name).expect("it is in the definition")
     }
 
     /// The same with everything that is known of it.
     #[must_use]
     pub fn detail(&self, name: &str) -> ServiceDetail {
-        self.menshen(&["status", name, "--json"]).ended_with(0).json()
+        self.menshen(&["status", name, "--json"]).json()
     }
 
     /// What a service wrote, byte for byte, as far as it is in the logs: closed ones, and the one that is being written.
@@ -168,12 +179,12 @@ impl Windows {
     /// The sentences of all events until now.
     #[must_use]
     pub fn events(&self) -> String {
-        self.menshen(&["events", "--lines", "all"]).ended_with(0).text()
+        self.menshen(&["events"]).ended_with(0).text()
     }
 
     fn inside(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.inside.pid.to_string(), "--mount", "--pid", "--root", "--wd=/"]).args(words);
+        command.args(["--target", &self.inside.pid.to_string(), "--mount", "--pid", "--root", "--wdns=/"]).args(words);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/tmp").env("LANG", "C.UTF-8");
         command.env("WINEPREFIX", "/prefix").env("WINEDEBUG", "-all").env("MENSHEN_HOME", HOME);
         command

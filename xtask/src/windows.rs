@@ -29,6 +29,8 @@ const BUILT: [(&str, &str, &[&str]); 4] = [
     ("menshen-cli", "--bin", &["menshen"]),
     ("menshen-os", "--example", &["puppet"]),
 ];
+/// What has unit tests that run there.
+const TESTED: &str = "menshen-os";
 /// What is held against the lints as Windows compiles it: what has siblings for it.
 const LINTED: [&str; 5] = ["menshen", "menshen-greeter", "menshen-life-cycle", "menshen-os", "menshen-scm"];
 
@@ -42,7 +44,10 @@ pub(crate) fn build() -> Result<(), String> {
         build.args(programs.iter().flat_map(|program| [kind, program]));
         run(&mut build)?;
     }
-    Ok(())
+    let mut tests = cargo(CARGO);
+    tests.args(["test", "--no-run", "--quiet"]);
+    tell_target(&mut tests);
+    run(tests.args(["--package", TESTED, "--lib"]))
 }
 
 /// The lints, with what is compiled for Windows alone.

@@ -134,30 +134,6 @@ mod tests {
     }
 
     #[test]
-    fn what_has_room_is_written_in_its_place() {
-        use std::os::unix::fs::MetadataExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        let inode = || fs::metadata(&path).unwrap().ino();
-        let read = || fs::read_to_string(&path).unwrap();
-        fs::write(&path, "short").unwrap();
-        let (short, kept) = (inode(), folder.path().join("kept"));
-        replace(&path, b"one", Durability::Guard).unwrap();
-        let first = inode();
-        assert_ne!(first, short, "a file of another length is replaced");
-        replace(&path, b"two and more", Durability::Guard).unwrap();
-        replace(&path, b"three", Durability::Guard).unwrap();
-        assert_eq!((inode(), read().trim_end(), read().len()), (first, "three", ROOM));
-        replace(&path, &[b'x'; ROOM + 1], Durability::Guard).unwrap();
-        assert_eq!(read(), "x".repeat(ROOM + 1), "what has no room is replaced");
-        replace(&path, b"four", Durability::Guard).unwrap();
-        fs::hard_link(&path, &kept).unwrap();
-        replace(&path, b"five", Durability::Guard).unwrap();
-        assert_eq!(read().trim_end(), "five");
-        assert_eq!(fs::read_to_string(kept).unwrap().trim_end(), "four", "what somebody keeps by another name stays");
-    }
-
-    #[test]
     fn a_failed_replacement_says_what_and_leaves_the_old_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("missing/a");

@@ -5,7 +5,7 @@
 mod platform;
 #[cfg(windows)]
 #[path = "paths/windows.rs"]
-mod platform;
+pub(crate) mod platform;
 
 use std::path::{Path, PathBuf};
 

@@ -24,7 +24,7 @@ fn a_service_starts_becomes_ready_and_is_stopped() {
     windows.menshen(&["down"]).done();
     until("nothing is left", || windows.processes_of("puppet.exe").is_empty());
     until("the holder has ended", || windows.processes_of("hold keep").is_empty());
-    windows.menshen(&["status"]).ended_with(4);
+    windows.menshen(&["status"]).ended_with(6);
 }
 
 #[test]

@@ -6,3 +6,5 @@ mod output;
 mod pipe;
 mod service;
 mod stop;
+mod story;
+mod units;

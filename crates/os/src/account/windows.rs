@@ -156,6 +156,11 @@ impl Credentials {
     }
 }
 
+/// Whether this is somebody, or a group, that may do everything.
+pub(crate) fn is_masters(sid: &UserId) -> bool {
+    [LOCAL_SYSTEM, ADMINISTRATORS].contains(&sid.0.as_str())
+}
+
 /// The name of a SID, or else the SID.
 pub(crate) fn name_of(sid: &UserId) -> String {
     try_name_of(&sid.0).unwrap_or_else(|| sid.0.clone())
@@ -198,7 +203,7 @@ fn information(token: &OwnedHandle, class: TOKEN_INFORMATION_CLASS) -> io::Resul
     Ok(room)
 }
 
-fn text_of(sid: PSID) -> io::Result<String> {
+pub(crate) fn text_of(sid: PSID) -> io::Result<String> {
     let mut text = ptr::null_mut();
     // SAFETY: the SID comes from the system, and the text is there to be written to.
     checked(unsafe { ConvertSidToStringSidW(sid, &raw mut text) })?;

@@ -207,6 +207,7 @@ fn holder_lives(file: &mut File) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Durability, ROOM, replace};
     use super::*;
 
     #[test]
@@ -258,5 +259,28 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
         assert_eq!(look(&file), Look::File { executable: true, world_writable: false, world_readable: true });
         assert_eq!(look(&file.join("below-a-file")), Look::Missing);
+    }
+
+    #[test]
+    fn what_has_room_is_written_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let read = || fs::read_to_string(&path).unwrap();
+        fs::write(&path, "short").unwrap();
+        let (short, kept) = (inode(), folder.path().join("kept"));
+        replace(&path, b"one", Durability::Guard).unwrap();
+        let first = inode();
+        assert_ne!(first, short, "a file of another length is replaced");
+        replace(&path, b"two and more", Durability::Guard).unwrap();
+        replace(&path, b"three", Durability::Guard).unwrap();
+        assert_eq!((inode(), read().trim_end(), read().len()), (first, "three", ROOM));
+        replace(&path, &[b'x'; ROOM + 1], Durability::Guard).unwrap();
+        assert_eq!(read(), "x".repeat(ROOM + 1), "what has no room is replaced");
+        replace(&path, b"four", Durability::Guard).unwrap();
+        fs::hard_link(&path, &kept).unwrap();
+        replace(&path, b"five", Durability::Guard).unwrap();
+        assert_eq!(read().trim_end(), "five");
+        assert_eq!(fs::read_to_string(kept).unwrap().trim_end(), "four", "what somebody keeps by another name stays");
     }
 }

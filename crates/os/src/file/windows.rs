@@ -5,7 +5,9 @@ use std::io::{self, Read as _};
 use std::os::windows::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use windows_sys::Win32::Foundation::{ERROR_ALREADY_EXISTS, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION};
+use windows_sys::Win32::Foundation::{ERROR_ALREADY_EXISTS, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION, LocalFree};
+use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE_OBJECT};
+use windows_sys::Win32::Security::OWNER_SECURITY_INFORMATION;
 use windows_sys::Win32::Storage::FileSystem::{
     CreateDirectoryW, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, LOCKFILE_EXCLUSIVE_LOCK,
     LOCKFILE_FAIL_IMMEDIATELY, LockFileEx,
@@ -13,6 +15,7 @@ use windows_sys::Win32::Storage::FileSystem::{
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
 use super::{Folder, Look};
+use crate::account::UserId;
 use crate::error::{context, describe};
 use crate::fail_point::{FailPoint, reach};
 use crate::handover::Kept;
@@ -22,6 +25,8 @@ use crate::win32::{Permissions, checked, raw, wide};
 const SHARE_ALL: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 /// Folders of the guard's own: the system, administrators and their owner. What is made in them is alike.
 const PRIVATE: &str = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)";
+/// Every user may look into them, too.
+const READABLE: &str = "(A;OICI;GRGX;;;BU)";
 
 /// Files lie in folders that say who may read them.
 pub(super) fn create_private(path: &Path) -> io::Result<File> {
@@ -102,30 +107,68 @@ fn is_program(path: &Path) -> bool {
     extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
 }
 
-/// Creates a folder and what is missing above it. If these permission bits leave others nothing, only the system,
-/// administrators and the owner may look into it; else who may is what the folder above says. One that is there is left as it
-/// is.
+/// Creates a folder and what is missing above it: for the system, administrators and the owner; if these permission bits leave
+/// others something, everybody may look into it. One that is there is left as it is. But of the machine's own folders, which
+/// anybody could have made before, only those are used that belong to somebody who may do everything.
 ///
 /// # Errors
-/// When it cannot be created.
+/// When it cannot be created, or is somebody else's.
 pub fn create_folder(path: &Path, mode: u32) -> io::Result<Folder> {
     /// Read, write, enter: for others.
     const OTHERS: u32 = 0o7;
-    if path.is_dir() {
-        return Ok(Folder::Found);
-    }
     let what = || context(format!("creating {}", path.display()));
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(what())?;
+    if path.is_dir() {
+        return if is_trusted(path) { Ok(Folder::Found) } else { Err(what()(not_ours())) };
     }
-    let permissions = if mode & OTHERS == 0 { Some(Permissions::of(PRIVATE).map_err(what())?) } else { None };
-    let attributes = permissions.as_ref().map_or(std::ptr::null(), Permissions::attributes);
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_folder(parent, mode)?;
+    }
+    let others = if mode & OTHERS == 0 { "" } else { READABLE };
+    let permissions = Permissions::of(&format!("{PRIVATE}{others}")).map_err(what())?;
     let name = wide(path);
     // SAFETY: the name ends with a zero, and the permissions live on.
-    match checked(unsafe { CreateDirectoryW(name.as_ptr(), attributes) }) {
+    match checked(unsafe { CreateDirectoryW(name.as_ptr(), permissions.attributes()) }) {
         Ok(()) => Ok(Folder::Made),
         Err(error) if is(&error, ERROR_ALREADY_EXISTS) && path.is_dir() => Ok(Folder::Found),
         Err(error) => Err(what()(error)),
+    }
+}
+
+fn not_ours() -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, "it is there, and belongs to somebody who is no administrator")
+}
+
+/// Whether a folder is none of the machine's own, or belongs to somebody who may do everything.
+fn is_trusted(path: &Path) -> bool {
+    path.starts_with(crate::paths::platform::of_machine()).then(|| owner(path)).is_none_or(|owner| {
+        let own = crate::account::current().sid;
+        owner.is_some_and(|owner| owner == own || crate::account::platform::is_masters(&owner))
+    })
+}
+
+/// Who a file or folder belongs to.
+fn owner(path: &Path) -> Option<UserId> {
+    let name = wide(path);
+    let (mut sid, mut descriptor) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: the name ends with a zero, and what is asked for is there to be written to; the SID is part of the descriptor,
+    // which is let go when it was read.
+    unsafe {
+        let status = GetNamedSecurityInfoW(
+            name.as_ptr(),
+            SE_FILE_OBJECT,
+            OWNER_SECURITY_INFORMATION,
+            &raw mut sid,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            &raw mut descriptor,
+        );
+        if status != 0 {
+            return None;
+        }
+        let owner = crate::account::platform::text_of(sid).ok().map(UserId);
+        LocalFree(descriptor);
+        owner
     }
 }
 

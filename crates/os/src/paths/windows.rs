@@ -10,9 +10,14 @@ pub fn from_bytes(bytes: &[u8]) -> Option<PathBuf> {
     std::str::from_utf8(bytes).ok().map(PathBuf::from)
 }
 
-pub(super) fn of_system() -> Paths {
+/// The folder that has all of the machine's own.
+pub(crate) fn of_machine() -> PathBuf {
     let data = std::env::var_os("ProgramData").map_or_else(|| PathBuf::from(r"C:\ProgramData"), PathBuf::from);
-    let below = |name: &str| data.join("menshen").join(name);
+    data.join("menshen")
+}
+
+pub(super) fn of_system() -> Paths {
+    let below = |name: &str| of_machine().join(name);
     Paths { definitions: below("definitions"), run: below("run"), state: below("state"), logs: below("logs") }
 }
 

@@ -17,7 +17,7 @@ use windows_sys::Win32::System::JobObjects::{
     QueryInformationJobObject, SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::SystemServices::JOB_OBJECT_QUERY;
-use windows_sys::Win32::System::Threading::{PROCESS_SUSPEND_RESUME, PROCESS_TERMINATE};
+use windows_sys::Win32::System::Threading::{PROCESS_QUERY_INFORMATION, PROCESS_SUSPEND_RESUME, PROCESS_TERMINATE};
 use windows_sys::Win32::UI::WindowsAndMessaging::{EnumWindows, GetWindowThreadProcessId, PostMessageW, WM_CLOSE};
 use windows_sys::core::BOOL;
 
@@ -113,7 +113,9 @@ impl Job {
 
     /// Whether a process is in it.
     pub(super) fn contains(&self, pid: u32) -> bool {
-        let Some(process) = process::open(pid, process::TO_WATCH) else { return false };
+        // Some systems want more than what the documentation asks for.
+        let opened = process::open(pid, PROCESS_QUERY_INFORMATION).or_else(|| process::open(pid, process::TO_WATCH));
+        let Some(process) = opened else { return false };
         let mut is_member: BOOL = 0;
         // SAFETY: both handles are open, and the answer is there to be written to.
         let answer = unsafe { IsProcessInJob(raw(&process), raw(&self.handle), &raw mut is_member) };
