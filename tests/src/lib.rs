@@ -12,6 +12,7 @@
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`machine`]: a machine of its own, with a real systemd.
 //! - [`windows`]: a Windows of its own, which is Wine's.
+//! - [`wine`]: a Windows of its own, with a real service control manager.
 //! - [`init`]: a machine of its own, with another init.
 //! - [`computer`]: a computer of its own, which can be suspended.
 //! - [`torture`]: a guard that is killed again and again.
@@ -38,6 +39,7 @@ pub mod torture;
 pub mod trees;
 pub mod wait;
 pub mod windows;
+pub mod wine;
 pub mod worker;
 
 pub use bed::Bed;

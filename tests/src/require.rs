@@ -56,18 +56,6 @@ pub fn example(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// The folder of what was built for Windows, below the workspace, if `menshen` was.
-#[must_use]
-pub fn built_for_windows(folder: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(folder));
-    let found = folder
-        .filter(|folder| ["menshen.exe", "examples/puppet.exe"].iter().all(|program| folder.join(program).is_file()));
-    if found.is_none() {
-        skip("there is no menshen.exe with a puppet.exe; `cargo xtask test` builds them");
-    }
-    found
-}
-
 /// The unit tests of a library that were built last for Windows, in the folder of what was.
 #[must_use]
 pub fn unit_tests(built: &Path, library: &str) -> Option<PathBuf> {
@@ -79,7 +67,21 @@ pub fn unit_tests(built: &Path, library: &str) -> Option<PathBuf> {
     let built_at = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let found = entries.filter(is_one).max_by_key(built_at);
     if found.is_none() {
-        skip(&format!("there are no unit tests of {library} for Windows; `cargo xtask test` builds them"));
+        skip(&format!("there are no unit tests of {library} for Windows; `cargo xtask windows` builds them"));
+    }
+    found
+}
+
+/// A program of the workspace, built for Windows.
+#[must_use]
+pub fn for_windows(name: &str) -> Option<PathBuf> {
+    // target/PROFILE/deps/TEST, and target/windows/TARGET/PROFILE/PROGRAM.exe.
+    let own = std::env::current_exe().ok();
+    let target = own.as_deref().and_then(|own| own.ancestors().find(|folder| folder.ends_with("target")));
+    let path = target.map(|target| target.join("windows/x86_64-pc-windows-gnu/debug").join(format!("{name}.exe")));
+    let found = path.filter(|path| path.is_file());
+    if found.is_none() {
+        skip(&format!("there is no {name}.exe; `cargo xtask windows` builds it"));
     }
     found
 }

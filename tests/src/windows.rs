@@ -15,8 +15,6 @@ use crate::process::Process;
 use crate::require;
 use crate::wait::{until, until_some};
 
-/// What was built for Windows.
-const BUILT: &str = "target/windows/x86_64-pc-windows-gnu/debug";
 /// The folder of the test on its drive, from outside.
 const FOLDER: &str = "prefix/drive_c/test";
 /// Where everything of a guard is.
@@ -44,13 +42,14 @@ impl Windows {
             return None;
         }
         require::program("nsenter")?;
-        let (built, root) = (require::built_for_windows(BUILT)?, require::testbed("wine")?);
+        let (menshen, puppet) = (require::for_windows("menshen")?, require::for_windows("examples/puppet")?);
+        let root = require::testbed("wine")?;
         let said = tempfile::Builder::new().prefix("menshen-windows-").tempdir().unwrap();
         let (keeper, inside) = keep(&root, said.path());
         let windows = Self { said, keeper, inside, runs: AtomicU32::new(0) };
         fs::create_dir(windows.path("")).unwrap();
-        fs::copy(built.join("menshen.exe"), windows.path("menshen.exe")).unwrap();
-        fs::copy(built.join("examples/puppet.exe"), windows.path("puppet.exe")).unwrap();
+        fs::copy(menshen, windows.path("menshen.exe")).unwrap();
+        fs::copy(puppet, windows.path("puppet.exe")).unwrap();
         windows.define(definition);
         Some(windows)
     }
@@ -71,25 +70,30 @@ impl Windows {
         PathBuf::from(format!("/proc/{}/root", self.inside.pid)).join(FOLDER).join(name)
     }
 
-    /// Runs `menshen` there. What it has started runs on, and may have its output, too: so that is a file.
+    /// Runs `menshen` there.
     ///
     /// # Panics
     /// When it does not end.
     #[must_use]
     pub fn menshen(&self, words: &[&str]) -> Ran {
-        self.run(r"C:\test\menshen.exe", words)
+        self.run(&[&[r"C:\test\menshen.exe"], words].concat())
     }
 
-    fn run(&self, program: &str, words: &[&str]) -> Ran {
+    /// Runs a program of Windows there. What it has started runs on, and may have its output, too: so that is a file.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[must_use]
+    pub fn run(&self, words: &[&str]) -> Ran {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let said = [format!("said-{number}"), format!("complained-{number}")].map(|name| self.said.path().join(name));
-        let mut command = self.inside(&["wine", program]);
+        let mut command = self.inside(&["wine"]);
         command.args(words).stdin(Stdio::null());
         command.stdout(File::create(&said[0]).unwrap()).stderr(File::create(&said[1]).unwrap());
         let mut child = command.spawn().unwrap();
-        let status = until_some(&format!("{program} {words:?} ends"), || child.try_wait().unwrap());
+        let status = until_some(&format!("{words:?} ends"), || child.try_wait().unwrap());
         let [stdout, stderr] = said.map(|path| fs::read(path).unwrap());
-        let what = format!("{program} {}: {}", words.join(" "), String::from_utf8_lossy(&stderr));
+        let what = format!("{}: {}", words.join(" "), String::from_utf8_lossy(&stderr));
         Ran::told(&what, status.code().unwrap(), stdout)
     }
 
@@ -99,9 +103,10 @@ impl Windows {
     /// When one fails.
     #[must_use]
     pub fn unit_tests(&self, library: &str) -> Option<String> {
-        let tests = require::unit_tests(&require::built_for_windows(BUILT)?, library)?;
+        let menshen = require::for_windows("menshen")?;
+        let tests = require::unit_tests(menshen.parent()?, library)?;
         fs::copy(tests, self.path("tests.exe")).unwrap();
-        Some(self.run(r"C:\test\tests.exe", &[]).ended_with(0).text())
+        Some(self.run(&[r"C:\test\tests.exe"]).ended_with(0).text())
     }
 
     /// Starts a guard in the background with the definition, and waits for it.
@@ -147,14 +152,14 @@ impl Windows {
         struct Status {
             services: Vec<Service>,
         }
-        let status: Status = self.menshen(&["status", "--json"]).json();
+        let status: Status = self.menshen(&["status", "--json"]).ended_with(0).json();
         status.services.into_iter().find(|service| service.name == name).expect("it is in the definition")
     }
 
     /// The same with everything that is known of it.
     #[must_use]
     pub fn detail(&self, name: &str) -> ServiceDetail {
-        self.menshen(&["status", name, "--json"]).json()
+        self.menshen(&["status", name, "--json"]).ended_with(0).json()
     }
 
     /// What a service wrote, byte for byte, as far as it is in the logs: closed ones, and the one that is being written.
@@ -175,7 +180,7 @@ impl Windows {
     /// The sentences of all events until now.
     #[must_use]
     pub fn events(&self) -> String {
-        self.menshen(&["events"]).ended_with(0).text()
+        self.menshen(&["events", "--lines", "all"]).ended_with(0).text()
     }
 
     fn inside(&self, words: &[&str]) -> Command {

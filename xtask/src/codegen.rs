@@ -1,6 +1,7 @@
 //! Files that are made from the code, checked in, and held against it.
 
 mod definition;
+mod managers;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -49,6 +50,7 @@ fn generated() -> Result<Vec<(&'static str, String)>, String> {
         ("docs/definition.md", format!("{MADE}{}", definition::page(&menshen_plan::schema::schema()))),
         ("docs/states.md", states()),
         ("docs/checks.md", checks()),
+        ("docs/managers.md", format!("{MADE}{}", managers::page())),
         ("docs/cli.md", cli()?),
     ])
 }

@@ -23,15 +23,16 @@ const NEEDS: [(&str, &str); 5] = [
     ("/usr/bin/x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
 ];
 /// What is built: a package, of which kind, and which of its programs.
-const BUILT: [(&str, &str, &[&str]); 3] = [
-    ("menshen-life-cycle", "--bin", &["life-cycle", "life-cycle-sample"]),
+const BUILT: [(&str, &str, &[&str]); 4] = [
+    ("menshen-greeter", "--bin", &["greeter"]),
+    ("menshen-life-cycle", "--bin", &["life-cycle", "life-cycle-sample", "scm-sample"]),
     ("menshen-cli", "--bin", &["menshen"]),
     ("menshen-os", "--example", &["puppet"]),
 ];
 /// What has unit tests that run there.
 const TESTED: &str = "menshen-os";
 /// What is held against the lints as Windows compiles it: what has siblings for it.
-const LINTED: [&str; 3] = ["menshen", "menshen-os", "menshen-scm"];
+const LINTED: [&str; 5] = ["menshen", "menshen-greeter", "menshen-life-cycle", "menshen-os", "menshen-scm"];
 
 /// Builds everything that tests run under Wine.
 pub(crate) fn build() -> Result<(), String> {

@@ -51,7 +51,7 @@ fn a_service_of_the_machine_lives_as_it_must() {
 #[test]
 fn what_only_systemd_has_is_had() {
     let Some(machine) = Machine::boot(&[]).map(equipped) else { return };
-    all_done(life_cycle(&machine, &[], &["--further"]), 15);
+    all_done(life_cycle(&machine, &[], &["--further"]), 17);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod adoption;
 mod guarding;
 mod output;
 mod pipe;
+mod service;
 mod stop;
 mod story;
 mod units;

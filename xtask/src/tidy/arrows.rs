@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("menshen-shop", &[]),
     ("menshen-life-cycle", &["menshen"]),
     ("menshen-tests", &["menshen", "menshen-api", "menshen-os"]),
-    ("xtask", &["menshen-plan", "menshen-core", "menshen-api", "menshen-os", "menshen-sim"]),
+    ("xtask", &["menshen", "menshen-plan", "menshen-core", "menshen-api", "menshen-os", "menshen-sim"]),
 ];
 
 /// Crates that are pure: no thread, clock, file or network even behind a dependency of theirs.

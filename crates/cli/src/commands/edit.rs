@@ -1,13 +1,14 @@
 //! `menshen edit`.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use menshen::service::{Scope, ServiceName};
 use menshen_guard::definition::DefinitionSource;
 
-use super::install::{asked, carry_out};
+use super::install::{asked, carry_out, hold_settings};
 use super::uninstall::installed;
 use crate::args::{Arguments, Edit};
 use crate::definition::{MachineErrors, load_plan, source_of};
@@ -20,7 +21,12 @@ pub(super) fn edit(arguments: &Arguments, edit: &Edit) -> Result<Exit, Failure> 
     let name: ServiceName = edit.name.parse()?;
     let mut record = installed(&name)?;
     let changes = asked(&edit.asked);
+    hold_settings(&edit.set)?;
     if changes == Asked::default() && edit.set.is_empty() {
+        if edit.dry_run {
+            let message = "there is nothing to show: an editor's changes are made at once";
+            return Err(Failure::new(Exit::Usage, message).help("say what to change: `menshen edit --help`"));
+        }
         edit_definition(&record)?;
     }
     record.asked = changes.over(record.asked);
@@ -43,28 +49,36 @@ fn key(setting: &str) -> &str {
     setting.split_once('=').map_or(setting, |(key, _)| key)
 }
 
-/// Has somebody change a copy, which takes the definition's place once it is right.
+/// Has somebody change a copy, which only they can read. Once it is right, what is in it takes the place of what the definition
+/// has; the file stays the same, and so do its owner and who may read it.
 fn edit_definition(record: &Record) -> Result<(), Failure> {
     let path = &record.definition;
     if path.is_dir() {
         let message = format!("the definition is the folder {}", path.display());
         return Err(Failure::new(Exit::Usage, message).help("edit its files, then `menshen reload`"));
     }
-    let unusable = |what: &str, path: &Path, error: &std::io::Error| {
-        let exit = if error.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };
-        Failure::new(exit, format!("{what} {}: {}", path.display(), menshen_os::error::describe(error)))
-    };
     let text = fs::read_to_string(path).map_err(|error| unusable("reading", path, &error))?;
-    let copy = path.with_extension("toml.edited");
-    fs::write(&copy, &text).map_err(|error| unusable("writing", &copy, &error))?;
-    let edited = run_editor(&copy).and_then(|()| {
-        let source = DefinitionSource { path: copy.clone(), ..source_of(record) };
-        load_plan(&source, MachineErrors::Shown).map(drop)
+    let name = format!("menshen-{}-", record.name);
+    let mut copy = tempfile::Builder::new().prefix(&name).suffix(".toml").tempfile().map_err(|error| {
+        Failure::new(Exit::Failed, format!("making a copy to edit: {}", menshen_os::error::describe(&error)))
+    })?;
+    copy.write_all(text.as_bytes()).map_err(|error| unusable("writing", copy.path(), &error))?;
+    let edited = run_editor(copy.path()).and_then(|()| {
+        let edited = fs::read_to_string(copy.path()).map_err(|error| unusable("reading", copy.path(), &error))?;
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let source = DefinitionSource { path: folder, text: Some(edited.clone()), ..source_of(record) };
+        load_plan(&source, MachineErrors::Shown)?;
+        fs::write(path, edited).map_err(|error| unusable("writing", path, &error))
     });
-    if let Err(failure) = edited {
-        return Err(failure.help(format!("nothing was changed; what you wrote is in {}", copy.display())));
-    }
-    fs::rename(&copy, path).map_err(|error| unusable("writing", path, &error))
+    edited.map_err(|failure| match copy.keep() {
+        Ok((_, kept)) => failure.help(format!("what you wrote is in {}", kept.display())),
+        Err(_) => failure,
+    })
+}
+
+fn unusable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let exit = if error.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };
+    Failure::new(exit, format!("{what} {}: {}", path.display(), menshen_os::error::describe(error)))
 }
 
 fn run_editor(path: &Path) -> Result<(), Failure> {
@@ -73,9 +87,11 @@ fn run_editor(path: &Path) -> Result<(), Failure> {
         Failure::new(Exit::Usage, "neither VISUAL nor EDITOR says which editor to open")
             .help("set one, or say what to change: `menshen edit --help`")
     })?;
-    let mut words = shlex::split(&editor).unwrap_or_else(|| vec![editor.clone()]);
-    let program = words.remove(0);
-    let status = Command::new(&program).args(words).arg(path).status();
+    let words = shlex::split(&editor).unwrap_or_else(|| vec![editor.clone()]);
+    let (program, arguments) = words.split_first().ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("'{editor}' is no editor")).help("VISUAL or EDITOR says which to open")
+    })?;
+    let status = Command::new(program).args(arguments).arg(path).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure::new(Exit::Failed, format!("the editor '{program}' ended with {status}"))),

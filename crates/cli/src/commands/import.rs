@@ -176,12 +176,13 @@ fn failure(error: &ImportError) -> Failure {
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let created = File::options().write(true).create_new(true).open(path);
     let written = created.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
+    written.map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
             Failure::new(Exit::Failed, format!("{} is there already; nothing was written", path.display()))
                 .help("name another file, or move this one away")
+        } else {
+            unreadable(path, &error)
         }
-        _ => unreadable(path, &error),
     })
 }
 

@@ -10,7 +10,7 @@ use menshen::service::{
 };
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::facts::ThisMachine;
-use menshen_plan::{Plan, ServicePlan};
+use menshen_plan::{Plan, ServicePlan, looks_secret};
 use serde_json::json;
 
 use super::run::quoted;
@@ -59,18 +59,18 @@ pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, 
         guard,
         asked: asked(&install.asked),
     };
-    if !install.dry_run
-        && let Some((path, text)) = &written
-    {
-        write_definition(path, text)?;
-    }
+    hold_settings(&install.definition.set)?;
+    hold_same_manager(&record)?;
+    let before = match &written {
+        Some((path, text)) if !install.dry_run => Some((path, write_definition(path, text)?)),
+        Some(_) | None => None,
+    };
     let done = carry_out(arguments, &record, &source, manager.as_ref(), install.dry_run);
     if done.is_err()
-        && let Some((path, _)) = &written
-        && Record::load(&name)?.is_none()
+        && let Some((path, before)) = before
     {
-        // Nothing was installed, so nothing of it stays.
-        let _ = fs::remove_file(path);
+        // Nothing was installed, so nothing is otherwise than it was.
+        let _ = before.map_or_else(|| fs::remove_file(path), |text| replace(path, &text));
     }
     done?;
     if install.now && !install.dry_run {
@@ -226,23 +226,66 @@ fn written(install: &Install) -> Result<Option<(PathBuf, String)>, Failure> {
     Ok(Some((paths().definitions.join(format!("{name}.toml")), text)))
 }
 
-/// A definition that somebody else wrote is left alone.
-fn write_definition(path: &Path, text: &str) -> Result<(), Failure> {
+/// What is in the manager's files and on a command line everybody on the machine can read.
+pub(super) fn hold_settings(settings: &[String]) -> Result<(), Failure> {
+    let is_secret = |setting: &&String| setting.split_once('=').is_some_and(|(key, _)| looks_secret(key));
+    match settings.iter().find(is_secret) {
+        None => Ok(()),
+        Some(setting) => {
+            let key = setting.split_once('=').map_or(setting.as_str(), |(key, _)| key);
+            let message =
+                format!("--set {key}=… would be readable in the service manager's files and in lists of processes");
+            Err(Failure::new(Exit::Usage, message)
+                .help("put it into the definition's env_file, or a file that `credential = \"file:…\"` names"))
+        }
+    }
+}
+
+/// A name is one service, whichever manager runs it.
+fn hold_same_manager(record: &Record) -> Result<(), Failure> {
+    let name: ServiceName = record.name.parse()?;
+    match Record::load(&name)? {
+        Some(there) if there.manager != record.manager || there.scope != record.scope => {
+            let scope = Scope::from(there.scope);
+            let message = format!("'{name}' is installed already, with {} ({scope})", there.manager);
+            Err(Failure::new(Exit::Failed, message)
+                .help(format!("`menshen uninstall {name}` first, or choose another name")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Writes a definition, and gives back what was there. One that somebody else wrote is left alone.
+fn write_definition(path: &Path, text: &str) -> Result<Option<Vec<u8>>, Failure> {
     let unusable = |error: std::io::Error| {
         let told = format!("writing {}: {}", path.display(), menshen_os::error::describe(&error));
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         if is_denied { denied(told) } else { Failure::new(Exit::Failed, told) }
     };
-    if let Ok(there) = fs::read_to_string(path)
-        && !there.starts_with(WRITTEN)
-    {
+    let before = match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        read => Some(read.map_err(unusable)?),
+    };
+    if before.as_ref().is_some_and(|there| !there.starts_with(WRITTEN.as_bytes())) {
         let message = format!("{} is there, and was not written by `menshen install`", path.display());
         return Err(Failure::new(Exit::Failed, message)
             .help(format!("choose another name, or install that definition: `--file {}`", path.display())));
     }
     let folder = path.parent().unwrap_or(path);
     menshen_os::file::create_folder(folder, 0o750).map_err(unusable)?;
-    fs::write(path, text).map_err(unusable)
+    replace(path, text.as_bytes()).map_err(unusable)?;
+    Ok(before)
+}
+
+/// Writes a file beside and moves it into its place.
+fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("toml.new");
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What is left beside would only take space.
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }
 
 fn show(arguments: &Arguments, steps: &Steps) {

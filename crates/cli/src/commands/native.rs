@@ -19,7 +19,11 @@ struct Native {
 
 impl Native {
     /// The service of this name, if a manager runs it itself.
-    fn find(name: &str) -> Result<Option<Self>, Failure> {
+    fn find(arguments: &Arguments, name: &str) -> Result<Option<Self>, Failure> {
+        // Who names a guard means one of its services.
+        if arguments.instance.is_some() {
+            return Ok(None);
+        }
         let Ok(name) = name.parse::<ServiceName>() else { return Ok(None) };
         let record = Record::load(&name)?.filter(|record| record.form == Form::Native);
         record.map(|record| Self::of(&record)).transpose()
@@ -51,8 +55,12 @@ impl Native {
 
 /// Does something to services, if their managers run them themselves; `None` if a guard is to be asked.
 pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Option<Exit>, Failure> {
-    let found: Vec<Native> =
-        act.names.iter().map(|name| Native::find(name)).filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    let found: Vec<Native> = act
+        .names
+        .iter()
+        .map(|name| Native::find(arguments, name))
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()?;
     if found.is_empty() {
         return Ok(None);
     }
@@ -89,7 +97,7 @@ fn await_state(native: &Native, wanted: State, within: Duration) -> Result<(), F
 
 /// Shows a service, if its manager runs it itself; `None` if a guard is to be asked. The exit code is the Linux Standard Base's.
 pub(super) fn status(arguments: &Arguments, name: &str) -> Result<Option<Exit>, Failure> {
-    let Some(native) = Native::find(name)? else { return Ok(None) };
+    let Some(native) = Native::find(arguments, name)? else { return Ok(None) };
     let status = native.status()?;
     if arguments.json {
         output::json(&native.told(&status));

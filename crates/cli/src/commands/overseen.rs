@@ -1,9 +1,10 @@
 //! A guard whose service manager calls it within its own process, as that of Windows does.
 
+use std::num::NonZeroU8;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use menshen::service::{Context, Failure as ServiceFailure, Handle, Main, Request, Service, ServiceName};
+use menshen::service::{Context, ExitCode, Failure as ServiceFailure, Handle, Main, Request, Service, ServiceName};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::logs::TapScope;
 use menshen_guard::{EndWhen, Overseer, Told};
@@ -53,9 +54,10 @@ impl Service for Overseen {
             tokio::select! {
                 result = &mut guard => return tell(&ended, result?),
                 request = context.next() => match request {
-                    Request::Stop(_) => ask.send(Ask::Terminate).await?,
+                    // A guard that is ending already hears nothing more, and need not.
+                    Request::Stop(_) => _ = ask.send(Ask::Terminate).await,
                     Request::Reload(pending) => {
-                        ask.send(Ask::Reload).await?;
+                        let _ = ask.send(Ask::Reload).await;
                         pending.done();
                     }
                     // It does not want to be asked.
@@ -81,11 +83,13 @@ fn pass_on(handle: &Handle, told: Told) {
 
 /// Keeps how the guard ended, and says it to the manager.
 fn tell(ended: &Ended, result: Result<Exit, Failure>) -> Result<(), ServiceFailure> {
-    let told = match &result {
-        Ok(exit) if u8::from(*exit) == 0 => Ok(()),
-        Ok(exit) => Err(format!("the guard ended with {}", u8::from(*exit))),
-        Err(failure) => Err(failure.message.clone()),
+    let (exit, why) = match &result {
+        Ok(exit) => (*exit, format!("the guard ended with {}", u8::from(*exit))),
+        Err(failure) => (failure.code(), failure.message.clone()),
     };
     *ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-    told.map_err(Into::into)
+    match NonZeroU8::new(u8::from(exit)) {
+        None => Ok(()),
+        Some(code) => Err(ExitCode::new(code, why).into()),
+    }
 }

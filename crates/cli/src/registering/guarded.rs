@@ -14,6 +14,9 @@ use super::record::Record;
 const RESTART_AFTER: Duration = Duration::from_millis(100);
 /// How long a guard may take to stop everything before the machine goes down, where the manager asks before.
 const PRESHUTDOWN: Duration = Duration::from_secs(180);
+/// How long a guard may take to stop everything where the manager does not hear that it needs more time. What each service may
+/// take is bounded by its definition.
+const STOP_WITHIN: Duration = Duration::from_secs(300);
 
 /// What the manager is told of a guard, run by this binary. What a guard only would like, and the manager does not have, it does
 /// without; what somebody asked for stays in, for the manager to refuse.
@@ -75,7 +78,12 @@ pub(crate) fn registration(
         });
     }
     registration.restart = restart(&has);
-    apply(record, &mut registration);
+    // Those that hear of it while it stops need not be told before.
+    let hears = matches!(manager.kind(), ManagerKind::Systemd | ManagerKind::Scm);
+    if !hears && has(RegistrationOption::StopTimeout) {
+        registration.stop_timeout = Some(STOP_WITHIN);
+    }
+    apply(record, manager.kind(), &mut registration);
     registration
 }
 
@@ -92,7 +100,7 @@ fn restart(has: &dyn Fn(RegistrationOption) -> bool) -> Restart {
 }
 
 /// What somebody asked for.
-pub(super) fn apply(record: &Record, registration: &mut Registration) {
+pub(super) fn apply(record: &Record, manager: ManagerKind, registration: &mut Registration) {
     let asked = record.asked.clone();
     if let Some(display_name) = asked.display_name {
         registration.display_name = Some(display_name);
@@ -104,7 +112,7 @@ pub(super) fn apply(record: &Record, registration: &mut Registration) {
         registration.start = StartType::from(start);
     }
     if let Some(account) = asked.account {
-        registration.account = Account::named(&account);
+        registration.account = Account::named(&account, &registration.name, manager);
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn registration(
     let own = service.environment.iter().filter(is_own);
     registration.environment = own.map(|(name, value)| (name.clone(), value.clone())).collect();
     if let Some(user) = &service.user {
-        registration.account = Account::named(&user.0);
+        registration.account = Account::named(&user.0, name, manager.kind());
         if let Account::User { group: own, .. } = &mut registration.account {
             *own = service.group.as_ref().map(|group| group.0.clone());
         }
@@ -94,7 +94,7 @@ pub(crate) fn registration(
     registration.reload = service.reload.signal.map(|signal| Reload::Signal(signal.to_string()));
     registration.open_files = service.limits.files;
     registration.restart = restart(service, plain, manager);
-    guarded::apply(record, &mut registration);
+    guarded::apply(record, manager.kind(), &mut registration);
     Ok(registration)
 }
 
@@ -133,6 +133,9 @@ fn lost_by_value(service: &ServicePlan) -> Vec<Lost> {
         if service.secrets.is_in(value) {
             lose(&format!("environment.{name}"), "it would be readable in the manager's files".to_owned());
         }
+    }
+    if service.command.0.iter().any(|word| service.secrets.is_in(word)) {
+        lose("command", "a secret in it would be readable in the manager's files".to_owned());
     }
     if !service.reload.files.is_empty() {
         lose("reload.files", "nobody would look at them".to_owned());

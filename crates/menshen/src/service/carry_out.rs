@@ -31,7 +31,13 @@ pub(super) fn carry_out(plan: &Plan, tell: Tell<'_>, compare: Compare<'_>) -> Re
                 outcome = Outcome::Changed;
                 undo.push(back);
             }
-            Err(failed) => return Err(take_back(plan, undo, tell, failed)),
+            Err(failed) => {
+                // What a manager was told may be done in part.
+                if let Step::Call { call: _, undo: Some(half) } = step {
+                    undo.push(Back::Call(Some(half.clone())));
+                }
+                return Err(take_back(plan, undo, tell, failed));
+            }
         }
     }
     for back in undo {
@@ -46,6 +52,23 @@ pub(super) fn carry_out(plan: &Plan, tell: Tell<'_>, compare: Compare<'_>) -> Re
         }
     }
     Ok(outcome)
+}
+
+/// That every file of a plan that has to be ours is. What is not there is nobody's.
+pub(super) fn hold_all_ours(plan: &Plan) -> Result<(), ManagerError> {
+    for step in &plan.steps {
+        match step {
+            Step::File { path, ownership, .. } | Step::NoFile { path, ownership } => {
+                hold_ours(path, &look(path)?, *ownership)?;
+            }
+            Step::Folder { .. }
+            | Step::Link { .. }
+            | Step::NoFolder { .. }
+            | Step::NoEmptyFolder { .. }
+            | Step::Call { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 /// What carrying a plan out would change.
@@ -166,6 +189,8 @@ fn set_aside(path: &Path) -> Result<Option<Back>, ManagerError> {
         return Ok(None);
     }
     let aside = beside(path);
+    // One that is left from a removal that was broken off is of no use to anybody.
+    let _ = fs::remove_dir_all(&aside);
     fs::rename(path, &aside).map_err(failed("removing", path))?;
     Ok(Some(Back::Kept { path: path.to_owned(), aside }))
 }

@@ -181,7 +181,7 @@ impl Command {
                 registration.start = StartType::from(*start);
                 registration.arguments.extend(arguments.iter().cloned());
                 if let Some(account) = account {
-                    registration.account = Account::named(account);
+                    registration.account = Account::named(account, name, manager.kind());
                 }
                 install(&registration, manager.as_ref(), *dry_run)?;
             }

@@ -207,6 +207,14 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
         None
     }
 
+    /// That a service was made by us.
+    ///
+    /// # Errors
+    /// When it was not, or that cannot be seen.
+    fn hold_ours(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        carry_out::hold_all_ours(&self.removal_of(name))
+    }
+
     /// What installing would do, shown as it would be done.
     ///
     /// # Errors
@@ -239,7 +247,11 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// # Errors
     /// When there is no such service, it is not ours, or it cannot be stopped.
     fn uninstall(&self, name: &ServiceName) -> Result<(), ManagerError> {
-        match self.status(name)?.state {
+        let state = self.status(name)?.state;
+        if state != State::NotInstalled {
+            self.hold_ours(name)?;
+        }
+        match state {
             State::NotInstalled => return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() }),
             State::Stopped | State::Failed => {}
             State::Starting

@@ -49,6 +49,23 @@ pub fn of(kind: ManagerKind, scope: Scope) -> Result<Box<dyn ServiceManager>, Ma
     }
 }
 
+/// The manager of a kind as it is assumed where there is none to ask: it says what it honours, and shows what it would do for
+/// services of the machine.
+#[must_use]
+pub fn assumed(kind: ManagerKind) -> Box<dyn ServiceManager> {
+    match kind {
+        ManagerKind::Systemd => Box::new(systemd::Systemd::assumed()),
+        ManagerKind::Scm => Box::new(scm::Scm),
+        ManagerKind::Launchd => Box::new(launchd::Launchd::new(launchd::Domain::System)),
+        ManagerKind::OpenRc => Box::new(openrc::OpenRc::new()),
+        ManagerKind::SysV => Box::new(sysv::SysV::new()),
+        ManagerKind::Runit => Box::new(runit::Runit::new(runit::Places::usual())),
+        ManagerKind::S6 => Box::new(s6::S6::new(s6::Places::usual())),
+        ManagerKind::Dinit => Box::new(dinit::Dinit::new(Scope::System, dinit::Places::usual())),
+        ManagerKind::FreeBsdRc => Box::new(freebsd::FreeBsdRc::new()),
+    }
+}
+
 /// A manager of the machine's services on systems like Unix.
 fn of_unix<Manager: ServiceManager + 'static>(
     kind: ManagerKind,

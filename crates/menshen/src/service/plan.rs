@@ -2,7 +2,8 @@
 //!
 //! A plan is made without looking at the machine, so it can be shown anywhere, and on any operating system. Its steps say what
 //! must be so in the end: where it is already so, nothing is done, and a plan that is carried out twice changes nothing the
-//! second time.
+//! second time. The one thing that is looked for is what an earlier registration of the same service has left and this one does
+//! not name, so that it can go.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::manager::ManagerKind;
 use super::name::ServiceName;
 
 /// A service as it is registered with a service manager.
@@ -117,17 +118,22 @@ pub enum Account {
 }
 
 impl Account {
-    /// An account as people write it: a user, or one of Windows' own, such as `LocalService`, `NT SERVICE\web` and `DOMAIN\web$`.
+    /// An account as people write it for a service: a user; to the manager of Windows also one of its own, such as `LocalService`,
+    /// `NT SERVICE\web` of the service `web`, and `DOMAIN\web$`.
     #[must_use]
-    pub fn named(text: &str) -> Self {
+    pub fn named(text: &str, service: &ServiceName, manager: ManagerKind) -> Self {
+        let user = Self::User { name: text.to_owned(), group: None, password: None };
+        if manager != ManagerKind::Scm {
+            return user;
+        }
         let lower = text.to_ascii_lowercase();
         match lower.strip_prefix("nt authority\\").unwrap_or(&lower) {
             "localsystem" | "system" => Self::Manager,
             "localservice" => Self::LocalService,
             "networkservice" => Self::NetworkService,
-            _ if lower.starts_with("nt service\\") => Self::Virtual,
+            own if own.strip_prefix("nt service\\") == Some(&service.as_str().to_ascii_lowercase()) => Self::Virtual,
             _ if text.ends_with('$') && text.contains('\\') => Self::GroupManaged(text.to_owned()),
-            _ => Self::User { name: text.to_owned(), group: None, password: None },
+            _ => user,
         }
     }
 }
@@ -345,11 +351,14 @@ mod tests {
             ("NT AUTHORITY\\LocalService", Account::LocalService),
             ("networkservice", Account::NetworkService),
             ("NT SERVICE\\web", Account::Virtual),
+            ("NT SERVICE\\other", user("NT SERVICE\\other")),
             ("SHOP\\web$", Account::GroupManaged("SHOP\\web$".to_owned())),
             ("web$", user("web$")),
         ];
+        let web: ServiceName = "web".parse().unwrap();
         for (text, account) in table {
-            assert_eq!(Account::named(text), account, "{text}");
+            assert_eq!(Account::named(text, &web, ManagerKind::Scm), account, "{text}");
+            assert_eq!(Account::named(text, &web, ManagerKind::Systemd), user(text), "elsewhere it is a user's name");
         }
     }
 }

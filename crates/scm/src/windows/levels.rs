@@ -22,6 +22,8 @@ use crate::settings::{FailureKinds, Failures, Settings, Sid, Start};
 use crate::text::{text, texts, wide, wide_list};
 use crate::triggers::{Guid, Trigger, TriggerKind};
 
+/// `RPC_X_INVALID_TAG`: the manager is asked over RPC, and that knows no such level.
+const INVALID_TAG: u32 = 1733;
 /// Failures are never forgotten.
 const NEVER: u32 = u32::MAX;
 /// Windows' `SERVICE_SID_TYPE_RESTRICTED`: unrestricted, and one bit more.
@@ -29,24 +31,24 @@ const SID_RESTRICTED: u32 = 3;
 /// How long Windows gives before a shutdown when nobody says otherwise: since Windows 10 1703, and before.
 const PRESHUTDOWN_DEFAULTS: [u32; 2] = [10_000, 180_000];
 
-/// Reads every level; what the manager does not tell stays as it is.
+/// Reads every level. What the manager takes and does not tell (Wine's) stays as it is; of what it does not know at all there is
+/// nothing.
 pub(crate) fn read(service: &Handle, settings: &mut Settings) -> io::Result<()> {
     if let Some(raw) = query::<SERVICE_DESCRIPTIONW>(service, SERVICE_CONFIG_DESCRIPTION)? {
         // SAFETY: the text belongs to the answer.
         settings.description = unsafe { text(raw.head().lpDescription) };
     }
     read_delay(service, settings)?;
-    if let Some(raw) = query::<SERVICE_SID_INFO>(service, SERVICE_CONFIG_SERVICE_SID_INFO)? {
-        settings.sid = match raw.head().dwServiceSidType {
-            SERVICE_SID_TYPE_NONE => Sid::None,
-            SERVICE_SID_TYPE_UNRESTRICTED => Sid::Unrestricted,
-            _ => Sid::Restricted,
-        };
-    }
-    if let Some(raw) = query::<SERVICE_REQUIRED_PRIVILEGES_INFOW>(service, SERVICE_CONFIG_REQUIRED_PRIVILEGES_INFO)? {
-        // SAFETY: the texts belong to the answer.
-        settings.required_privileges = unsafe { texts(raw.head().pmszRequiredPrivileges) };
-    }
+    let sid = query::<SERVICE_SID_INFO>(service, SERVICE_CONFIG_SERVICE_SID_INFO)?;
+    settings.sid = sid.map_or(Sid::None, |raw| match raw.head().dwServiceSidType {
+        SERVICE_SID_TYPE_NONE => Sid::None,
+        SERVICE_SID_TYPE_UNRESTRICTED => Sid::Unrestricted,
+        _ => Sid::Restricted,
+    });
+    let privileges = query::<SERVICE_REQUIRED_PRIVILEGES_INFOW>(service, SERVICE_CONFIG_REQUIRED_PRIVILEGES_INFO)?;
+    // SAFETY: the texts belong to the answer.
+    let privileges = privileges.map(|raw| unsafe { texts(raw.head().pmszRequiredPrivileges) });
+    settings.required_privileges = privileges.unwrap_or_default();
     if let Some(raw) = query::<SERVICE_PRESHUTDOWN_INFO>(service, SERVICE_CONFIG_PRESHUTDOWN_INFO)? {
         let timeout = raw.head().dwPreshutdownTimeout;
         let is_default = settings.preshutdown.is_none() && PRESHUTDOWN_DEFAULTS.contains(&timeout);
@@ -86,6 +88,7 @@ pub(crate) fn read_failures(service: &Handle, settings: &mut Settings) -> io::Re
 }
 
 fn read_triggers(service: &Handle, settings: &mut Settings) -> io::Result<()> {
+    settings.triggers.clear();
     let Some(raw) = query::<SERVICE_TRIGGER_INFO>(service, SERVICE_CONFIG_TRIGGER_INFO)? else { return Ok(()) };
     let head = raw.head();
     // SAFETY: there are so many, and they and their identifiers belong to the answer.
@@ -204,7 +207,7 @@ fn set<T>(service: &Handle, level: u32, raw: &T) -> io::Result<()> {
     // SAFETY: the structure is the level's, and it and all it points to are whole while this runs.
     let done = succeeded(unsafe { ChangeServiceConfig2W(service.raw(), level, ptr::from_ref(raw).cast()) });
     done.map_err(|error| {
-        if !is(&error, ERROR_INVALID_LEVEL) {
+        if !is(&error, ERROR_INVALID_LEVEL) && !is(&error, INVALID_TAG) {
             return error;
         }
         let told = format!("the manager knows no {} (level {level})", name_of(level));

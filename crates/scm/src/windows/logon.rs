@@ -50,7 +50,11 @@ pub fn revoke(account: &str) -> io::Result<()> {
     let sid = Sid::of(account)?;
     let mut right = Right::new()?;
     // SAFETY: policy, identifier and the one right are whole while this runs.
-    check(unsafe { LsaRemoveAccountRights(policy.0, sid.raw(), false, &right.lsa(), 1) })
+    match check(unsafe { LsaRemoveAccountRights(policy.0, sid.raw(), false, &right.lsa(), 1) }) {
+        // Somebody has taken it already: an account without any right is not known.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        revoked => revoked,
+    }
 }
 
 fn check(status: NTSTATUS) -> io::Result<()> {

@@ -8,6 +8,8 @@ use crate::settings::Parameter;
 
 const SERVICES: &str = r"SYSTEM\CurrentControlSet\Services";
 const ENVIRONMENT: &str = "Environment";
+const DEPENDENCIES: &str = "DependOnService";
+const GROUPS: &str = "DependOnGroup";
 const PARAMETERS: &str = "Parameters";
 const ACCOUNT: &str = "ObjectName";
 
@@ -28,10 +30,20 @@ pub fn parameter(service: &str, name: &str) -> io::Result<Option<String>> {
 
 /// Variables of a service's environment, as `NAME=value`.
 pub(crate) fn environment(service: &str) -> io::Result<Vec<String>> {
+    list(service, ENVIRONMENT)
+}
+
+/// What a service depends on: services, and groups with a `+` before their names.
+pub(crate) fn dependencies(service: &str) -> io::Result<Vec<String>> {
+    let groups = list(service, GROUPS)?.into_iter().map(|group| format!("+{group}"));
+    Ok(list(service, DEPENDENCIES)?.into_iter().chain(groups).collect())
+}
+
+fn list(service: &str, name: &str) -> io::Result<Vec<String>> {
     let key = found(LOCAL_MACHINE.open(path_of(service)))?;
-    let variables = key.map_or(Ok(None), |key| found(key.get_multi_string(ENVIRONMENT)))?.unwrap_or_default();
+    let texts = key.map_or(Ok(None), |key| found(key.get_multi_string(name)))?.unwrap_or_default();
     // An empty text is the end of the list.
-    Ok(variables.into_iter().take_while(|variable| !variable.is_empty()).collect())
+    Ok(texts.into_iter().take_while(|text| !text.is_empty()).collect())
 }
 
 /// Gives this process the variables of a service's environment. Windows has given them to it already; Wine does not.

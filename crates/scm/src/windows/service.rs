@@ -22,6 +22,9 @@ use crate::security::{self, Descriptor};
 use crate::settings::{Failures, Settings, Start};
 use crate::text::{text, texts, wide, wide_list};
 
+/// A security descriptor by which nobody may do anything.
+const NOBODY: &str = "D:";
+
 /// A service that is open.
 #[derive(Debug)]
 pub struct Service {
@@ -84,7 +87,7 @@ impl Service {
         Self { name: name.to_owned(), handle }
     }
 
-    /// Its settings. What the manager does not tell (Wine's does not know all there is) is taken to be as in `otherwise`, and so
+    /// Its settings. What the manager takes and does not tell (so it is with Wine's) is taken to be as in `otherwise`, and so
     /// is what has no value that could be compared: who may do what, and how long it has before a shutdown, where nothing
     /// special is wanted.
     ///
@@ -94,8 +97,14 @@ impl Service {
         let mut settings = otherwise.clone();
         self.read_base(&mut settings)?;
         levels::read(&self.handle, &mut settings)?;
+        if settings.dependencies.is_empty() {
+            // Wine keeps them, and does not tell.
+            settings.dependencies = registry::dependencies(&self.name)?;
+        }
         if otherwise.security.is_some() {
-            settings.security = Some(self.security()?);
+            // Where nobody may do anything, nobody could ask: who answers so (Wine) does not know.
+            let told = Some(self.security()?).filter(|told| told != NOBODY);
+            settings.security = told.or(settings.security);
         }
         settings.environment = registry::environment(&self.name)?;
         for parameter in &mut settings.parameters {

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use menshen::service::registration::{
-    Account, Children, Dependency, HardeningLevel, Listen, Registration, RestartPolicy, Socket, StartType,
+    Account, Children, Dependency, HardeningLevel, Listen, Registration, Reload, RestartPolicy, Socket, StartType,
 };
 use menshen::service::status::Exit;
 use menshen::service::{ManagerError, Outcome, ServiceName, State, Verb};
@@ -18,6 +18,7 @@ use crate::suite::{Came, Steps, World, held, nothing_is_left, told};
 use crate::until::{DEADLINE, until_some};
 
 pub(crate) const STEPS: Steps = &[
+    ("each state is shown as what it is", states),
     ("one that says that it is well lives on", a_fed_watchdog),
     ("one that does not is killed", a_missed_watchdog),
     ("a start that takes too long has failed", a_start_that_takes_too_long),
@@ -30,6 +31,7 @@ pub(crate) const STEPS: Steps = &[
     ("a program whose path is strange is executed", strange_paths),
     ("what systemd does not take is not installed", mistakes),
     ("a delayed start is a start at boot", delayed_start),
+    ("what is disabled is started by nobody", disabled_start),
     ("what somebody else made is left alone", foreign_units),
     ("what is masked is disabled", masked),
     ("nothing is left behind", nothing_is_left),
@@ -70,6 +72,38 @@ impl World<'_> {
     fn unit(&self) -> String {
         format!("{}.service", self.sample.name)
     }
+}
+
+fn states(world: &World<'_>) -> Came {
+    // While something is being done to it.
+    let seen_while = |verb: Verb, state: State| {
+        std::thread::scope(|threads| {
+            let told = threads.spawn(|| world.manager.act(&world.sample.name, verb));
+            let seen = world.manager.wait_for(&world.sample.name, state, DEADLINE).map_err(self::told);
+            if state == State::Starting {
+                world.act(Verb::Stop)?;
+            }
+            let told = told.join().map_err(|_| format!("{verb} has panicked"))?;
+            Ok::<_, String>((seen?, told))
+        })
+    };
+    let mut asked = world.asked(Way::NeverReady);
+    asked.start_timeout = Some(2 * DEADLINE);
+    world.install(&asked)?;
+    let (starting, told) = seen_while(Verb::Start, State::Starting)?;
+    held(starting.pid.is_some() && told.is_err(), || format!("{starting:?}, {told:?}"))?;
+    world.expect_state(State::Stopped)?;
+    let slowly = vec!["/bin/sleep".to_owned(), "2".to_owned()];
+    let mut asked = world.asked(Way::Work);
+    asked.reload = Some(Reload::Command(slowly.clone()));
+    asked.stop_command = Some(slowly);
+    let run = world.install_and_start(&asked)?;
+    for (verb, state) in [(Verb::Reload, State::Reloading), (Verb::Stop, State::Stopping)] {
+        let (status, told) = seen_while(verb, state)?;
+        held(status.pid == Some(run.pid) && told.is_ok(), || format!("{status:?}, {told:?}"))?;
+    }
+    world.expect_state(State::Stopped)?;
+    world.remove()
 }
 
 fn a_fed_watchdog(world: &World<'_>) -> Came {
@@ -342,6 +376,35 @@ fn delayed_start(world: &World<'_>) -> Came {
         world.install(&asked)?;
         expect(start)?;
     }
+    world.remove()
+}
+
+fn disabled_start(world: &World<'_>) -> Came {
+    let mut asked = world.asked(Way::Work);
+    asked.start = StartType::Disabled;
+    world.install(&asked)?;
+    let expect = |start: StartType| {
+        let status = world.expect_state(State::Stopped)?;
+        held(status.start == Some(start), || format!("{start:?}: {status:?}"))
+    };
+    expect(StartType::Disabled)?;
+    match world.manager.act(&world.sample.name, Verb::Start) {
+        Err(ManagerError::CannotAct { verb: Verb::Start, .. }) => {}
+        other => return Err(format!("it is disabled, and what was said is {other:?}")),
+    }
+    held(run(&["systemctl", "start", &world.unit()]).is_err(), || "systemctl started it".to_owned())?;
+    expect(StartType::Disabled)?;
+    world.act(Verb::Enable)?;
+    expect(StartType::Auto)?;
+    asked.start = StartType::Manual;
+    world.install_and_start(&asked)?;
+    world.act(Verb::Stop)?;
+    expect(StartType::Manual)?;
+    // What runs is left alone by an edit.
+    world.act(Verb::Start)?;
+    asked.start = StartType::Disabled;
+    world.install(&asked)?;
+    held(world.status()?.state == State::Running, || "an edit stopped it".to_owned())?;
     world.remove()
 }
 

@@ -31,6 +31,12 @@ pub struct Places {
 }
 
 impl Places {
+    /// As most machines have them.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self { services: "/etc/dinit.d".into(), boot: "/etc/dinit.d/boot.d".into() }
+    }
+
     /// As this machine has them.
     #[must_use]
     pub fn found(scope: Scope) -> Self {

@@ -318,7 +318,7 @@ mod runit {
     use crate::service::managers::runit::{Places, Runit};
 
     fn manager() -> Runit {
-        Runit::new(Places { services: "/etc/sv".into(), scanned: "/etc/service".into() })
+        Runit::new(Places::usual())
     }
 
     proptest! {
@@ -345,11 +345,7 @@ mod s6 {
     use crate::service::managers::s6::{Places, S6};
 
     fn manager() -> S6 {
-        S6::new(Places {
-            services: "/etc/s6/sv".into(),
-            scanned: "/run/service".into(),
-            boot: Some("/etc/s6-linux-init/current/run-image/service".into()),
-        })
+        S6::new(Places::usual())
     }
 
     proptest! {
@@ -433,7 +429,7 @@ mod dinit {
     use crate::service::managers::dinit::{Dinit, Places};
 
     fn manager() -> Dinit {
-        Dinit::new(Scope::System, Places { services: "/etc/dinit.d".into(), boot: "/etc/dinit.d/boot.d".into() })
+        Dinit::new(Scope::System, Places::usual())
     }
 
     /// The words of a setting, as dinit-service(5) has it: quotes keep blanks, a backslash keeps any character, a number sign

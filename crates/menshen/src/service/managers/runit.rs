@@ -45,6 +45,12 @@ pub struct Places {
 }
 
 impl Places {
+    /// As most machines have them.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self { services: "/etc/sv".into(), scanned: "/etc/service".into() }
+    }
+
     /// As this machine has them: the first of the known folders that there is.
     #[must_use]
     pub fn found() -> Self {

@@ -29,8 +29,12 @@ const SEEN_WITHIN_MS: &str = "15000";
 const DONE_WITHIN: Duration = Duration::from_secs(60);
 /// What a stop may take beyond the time the service has for it.
 const GRACE: Duration = Duration::from_secs(10);
+/// The code of s6-svc where what it waits for was not in time.
+const TIMED_OUT: i32 = 99;
 /// What `finish` makes below `supervise` where it has the service given up.
 const FAILED: &str = "supervise/failed";
+/// What s6-linux-init makes the scanned folder from at boot.
+const IMAGE: &str = "/etc/s6-linux-init/current/run-image/service";
 /// What s6-svstat is asked for, in the order of [`Supervised::of`].
 const FIELDS: &str = "up,wantedup,ready,paused,pid,pgid,exitcode,signum";
 
@@ -46,12 +50,19 @@ pub struct Places {
 }
 
 impl Places {
+    /// As they are with s6-linux-init.
+    #[must_use]
+    pub fn usual() -> Self {
+        let (services, scanned) = ("/etc/s6/sv".into(), "/run/service".into());
+        Self { services, scanned, boot: Some(IMAGE.into()) }
+    }
+
     /// As this machine has them: the folder that an s6-svscan has marked as its own, and s6-linux-init's image of it.
     #[must_use]
     pub fn found() -> Self {
         let scanned = ["/run/service", "/etc/s6/service", "/etc/service", "/var/service", "/service"];
         let there = scanned.iter().find(|folder| Path::new(folder).join(".s6-svscan").is_dir());
-        let image = PathBuf::from("/etc/s6-linux-init/current/run-image/service");
+        let image = PathBuf::from(IMAGE);
         Self {
             services: "/etc/s6/sv".into(),
             scanned: there.unwrap_or(&scanned[0]).into(),
@@ -131,8 +142,13 @@ impl S6 {
         let folder = self.folder(name);
         if Supervised::ask(&folder)?.is_some() {
             let kill = fs::read_to_string(folder.join("timeout-kill")).ok().and_then(|text| text.trim().parse().ok());
-            let within = kill.map_or(DONE_WITHIN, |ms| Duration::from_millis(ms) + GRACE).as_millis().to_string();
-            tool::run("s6-svc", &["-d", "-wD", "-T", &within, &text(&folder)])?.done()?;
+            let within = kill.map_or(DONE_WITHIN, |ms| Duration::from_millis(ms) + GRACE);
+            let ran = tool::run("s6-svc", &["-d", "-wD", "-T", &within.as_millis().to_string(), &text(&folder)])?;
+            if ran.code == Some(TIMED_OUT) {
+                let state = self.status(name)?.state;
+                return Err(ManagerError::NotReached { name: name.clone(), wanted: State::Stopped, state, within });
+            }
+            ran.done()?;
         }
         // Whoever stops a service that has failed has seen it.
         forget_failure(&folder)

@@ -137,6 +137,10 @@ impl ServiceManager for Scm {
         Plan { steps: requests.map(|request| Step::call(Call::Scm(request))).into(), after_undo: Vec::new() }
     }
 
+    fn hold_ours(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        platform::hold_ours(name)
+    }
+
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
         match call {
             Call::Scm(request) => platform::tell(request),
@@ -186,4 +190,52 @@ fn source(name: &ServiceName, installed: Option<String>, wanted: Option<&str>) -
 fn other_manager(call: &Call) -> ManagerError {
     let told = "it is not the one to be told this".to_owned();
     ManagerError::Call { manager: ManagerKind::Scm, call: call.to_string(), told }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::service::registration::{Account, Dependency, Protocol, Secret, SidType, StartType, Trigger};
+
+    fn everything() -> Registration {
+        let mut registration = Registration::new("web".parse().unwrap(), r"C:\Program Files\web\web.exe");
+        registration.protocol = Protocol::Native;
+        registration.arguments = ["--greeting", "say \"so\"", "100% of %PATH%", ""].map(str::to_owned).into();
+        registration.display_name = Some("The Web".to_owned());
+        registration.description = Some("Serves pages.".to_owned());
+        registration.directory = Some(r"D:\pages".into());
+        registration.environment = [("PORT".to_owned(), "80".to_owned()), ("TZ".to_owned(), "UTC".to_owned())].into();
+        let password = Some(Secret("hush".to_owned()));
+        registration.account = Account::User { name: "me".to_owned(), group: None, password };
+        registration.start = StartType::Delayed;
+        registration.depends_on =
+            vec![Dependency::Group("NetworkProvider".to_owned()), Dependency::Service("db".to_owned())];
+        registration.stop_timeout = Some(Duration::from_secs(20));
+        registration.restart.delay_max = Some(Duration::from_secs(60));
+        registration.windows.sid = SidType::Unrestricted;
+        registration.windows.required_privileges = vec!["SeChangeNotifyPrivilege".to_owned()];
+        registration.windows.security_descriptor = Some("D:(A;;GA;;;SY)".to_owned());
+        registration.windows.triggers = vec![Trigger::NetworkUp];
+        registration.windows.preshutdown_timeout = Some(Duration::from_secs(90));
+        registration
+    }
+
+    #[test]
+    fn a_plan_shows_everything_that_would_be_set_and_no_password() {
+        let plan = Scm.plan(&everything()).unwrap();
+        let shown: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
+        let shown = shown.join("\n");
+        assert!(!shown.contains("hush"), "{shown}");
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_shown() {
+        let mut plain = Registration::new("web".parse().unwrap(), r"C:\web.exe");
+        plain.protocol = Protocol::Native;
+        let shown: Vec<String> = Scm.plan(&plain).unwrap().steps.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
 }

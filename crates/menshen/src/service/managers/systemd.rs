@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::service::carry_out::carry_out;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -98,7 +99,8 @@ impl fmt::Display for Request {
 }
 
 /// Whether the machine goes down, as its systemd says. One that does not answer says nothing.
-pub(in crate::service) fn machine_goes_down() -> bool {
+#[must_use]
+pub fn machine_goes_down() -> bool {
     bus::system_state().is_ok_and(|state| state == "stopping")
 }
 
@@ -114,6 +116,12 @@ impl Systemd {
         };
         let version = bus::version(scope).unwrap_or(Version::ASSUMED);
         Ok(Self { scope, version, units })
+    }
+
+    /// The one that plans are made for where there is none to ask, for services of the machine.
+    #[must_use]
+    pub fn assumed() -> Self {
+        Self { scope: Scope::System, version: Version::ASSUMED, units: SYSTEM_UNITS.into() }
     }
 
     /// The files of a service's sockets, as far as they are there and ours. A socket has any name, so they are looked for.
@@ -132,6 +140,35 @@ impl Systemd {
         let timer = unit::timer_name(name);
         let text = fs::read_to_string(self.units.join(&timer)).ok()?;
         text.contains(MARK).then_some(timer)
+    }
+
+    /// Whether a service is never started.
+    fn is_disabled(&self, name: &ServiceName) -> bool {
+        self.units.join(unit::disabled_names(name).1).exists()
+    }
+
+    /// What has a service never started.
+    fn disabling(&self, name: &ServiceName) -> Vec<Step> {
+        let (folder, file) = unit::disabled_names(name);
+        vec![Step::folder(self.units.join(folder)), self.write(&file, unit::disabled(name))]
+    }
+
+    /// What takes that back, where it is so. Somebody may have put something of their own beside it.
+    fn no_disabling(&self, name: &ServiceName) -> Vec<Step> {
+        if !self.is_disabled(name) {
+            return Vec::new();
+        }
+        let (folder, file) = unit::disabled_names(name);
+        vec![self.remove(&file), Step::NoEmptyFolder { path: self.units.join(folder) }]
+    }
+
+    /// A service that was never started can be, when somebody asks.
+    fn allow(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        let read_again = Call::Systemd(Request::Reload(vec![unit::service_name(name)]));
+        let mut steps = self.no_disabling(name);
+        steps.push(Step::call(read_again.clone()));
+        let plan = Plan { steps, after_undo: vec![read_again] };
+        carry_out(&plan, &|call| self.call(call), &|call| self.differences_of(call)).map(drop)
     }
 
     /// What of a service is enabled and disabled with it.
@@ -206,6 +243,10 @@ impl ServiceManager for Systemd {
         let (service, timer) = (unit::service_name(name), unit::timer_name(name));
         let mut steps: Vec<Step> = self.folders().into_iter().map(Step::folder).collect();
         steps.push(self.write(&service, unit::service(registration, self.scope, self.version)));
+        steps.extend(match registration.start {
+            StartType::Disabled => self.disabling(name),
+            StartType::Auto | StartType::Delayed | StartType::Manual => self.no_disabling(name),
+        });
         let is_delayed = registration.start == StartType::Delayed;
         if is_delayed {
             steps.push(self.write(&timer, unit::timer(registration)));
@@ -248,6 +289,7 @@ impl ServiceManager for Systemd {
         let mut steps = vec![Step::call(Call::Systemd(Request::Stop(units.clone())))];
         steps.extend(units.iter().map(|unit| disable(unit)));
         steps.extend(units.iter().map(|unit| self.remove(unit)));
+        steps.extend(self.no_disabling(name));
         steps.extend(self.folders().into_iter().rev().map(|path| Step::NoEmptyFolder { path: path.to_owned() }));
         let read_again = Call::Systemd(Request::Reload(units.clone()));
         steps.push(Step::call(read_again.clone()));
@@ -264,11 +306,29 @@ impl ServiceManager for Systemd {
     }
 
     fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        let is_disabled = self.is_disabled(name);
+        match verb {
+            Verb::Start | Verb::Restart if is_disabled => {
+                let why = "it is disabled, and starts once it was enabled".to_owned();
+                return Err(ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why });
+            }
+            Verb::Enable if is_disabled => self.allow(name)?,
+            Verb::Start
+            | Verb::Restart
+            | Verb::Enable
+            | Verb::Stop
+            | Verb::Pause
+            | Verb::Continue
+            | Verb::Reload
+            | Verb::Disable => {}
+        }
         bus::act(self.scope, name, verb, &self.enabled_with(name))
     }
 
     fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {
-        bus::status(self.scope, name, self.timer_of(name).as_deref())
+        let status = bus::status(self.scope, name, self.timer_of(name).as_deref())?;
+        let is_disabled = status.start.is_some() && self.is_disabled(name);
+        Ok(if is_disabled { Status { start: Some(StartType::Disabled), ..status } } else { status })
     }
 }
 

@@ -13,6 +13,9 @@ use super::origin::Origin;
 use super::request::StopReason;
 use crate::service::name::ServiceName;
 
+/// One for the service, and one for what it is asked.
+const WORKERS_MIN: usize = 2;
+
 /// How a service lives.
 #[derive(Debug, Clone)]
 pub(super) struct Manner {
@@ -39,7 +42,9 @@ pub(super) fn live<S: Service>(name: &ServiceName, service: S, manner: &Manner, 
     if let Err(why) = begin_logging(name, manner.logging, door.origin()) {
         return failed(&Handle::new(door), &why, 1);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // On a machine with one processor, too, a service that never yields must not keep its stop from being timed.
+    let workers = std::thread::available_parallelism().map_or(WORKERS_MIN, |cores| cores.get().max(WORKERS_MIN));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&Handle::new(door), &format!("no runtime could be started: {error}"), 1),
     };

@@ -13,14 +13,15 @@ const AS_USER: &str = "chpst -u \":$uid:$gid:$(echo \"$groups\" | tr ' ' :)\" ";
 /// `run`: executes the program in its own place.
 pub(super) fn run(registration: &Registration, scanned: &Path) -> String {
     let mut script = head("/bin/sh", registration);
+    if registration.children == Children::Ended {
+        // First of all: what an earlier boot wrote there is some other group's by now.
+        script += "# The process stays this one, and leads a group that `finish` ends.\necho $$ >supervise/leader\n";
+    }
     for dependency in &registration.depends_on {
         if let Dependency::Service(name) = dependency {
             let folder = quoted(&text(&scanned.join(name)));
             script += &format!("sv -w {DEPENDENCY_SECONDS} start {folder} || exit 1\n");
         }
-    }
-    if registration.children == Children::Ended {
-        script += "# The process stays this one, and leads a group that `finish` ends.\necho $$ >supervise/leader\n";
     }
     let before = if registration.children == Children::Ended { "chpst -P " } else { "" };
     script += &open_files(registration);
@@ -31,7 +32,7 @@ pub(super) fn run(registration: &Registration, scanned: &Path) -> String {
 pub(super) fn finish(registration: &Registration) -> String {
     let mut script = head("/bin/sh", registration);
     if registration.children == Children::Ended {
-        script += "kill -s KILL -- \"-$(cat supervise/leader)\" 2>/dev/null\n";
+        script += "kill -s KILL -- \"-$(cat supervise/leader)\" 2>/dev/null\nrm -f supervise/leader\n";
     }
     script += "echo \"$1 $2\" >supervise/ended\n\
         is_unwanted() { case $(cat supervise/stat) in *want*) true ;; *) false ;; esac; }\n\

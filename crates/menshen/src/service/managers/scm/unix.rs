@@ -14,6 +14,11 @@ pub(super) const fn there() -> Result<(), ManagerError> {
     Err(NOBODY)
 }
 
+/// Nobody knows.
+pub(super) const fn hold_ours(_name: &ServiceName) -> Result<(), ManagerError> {
+    Err(NOBODY)
+}
+
 /// Nobody is told.
 pub(super) const fn tell(_request: &Request) -> Result<(), ManagerError> {
     Err(NOBODY)

@@ -130,3 +130,84 @@ fn is_whole(path: &str) -> bool {
     let has_drive = matches!(bytes, [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
     (has_drive || path.starts_with(r"\\")) && !path.contains('\0')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::registration::{Reload, Secret};
+
+    fn registration() -> Registration {
+        let mut registration = Registration::new("web".parse().unwrap(), r"C:\web\web.exe");
+        registration.protocol = Protocol::Native;
+        registration.reload = Some(Reload::Native);
+        registration
+    }
+
+    fn why(change: impl FnOnce(&mut Registration)) -> Vec<(RegistrationOption, &'static str)> {
+        let mut registration = registration();
+        change(&mut registration);
+        refused(&registration).into_iter().map(|unsupported| (unsupported.option, unsupported.why)).collect()
+    }
+
+    fn user(password: Option<&str>) -> Account {
+        let password = password.map(|password| Secret(password.to_owned()));
+        Account::User { name: "me".to_owned(), group: None, password }
+    }
+
+    #[test]
+    fn what_windows_can_take_is_not_refused() {
+        assert_eq!(why(|_| {}), []);
+        assert_eq!(why(|registration| registration.account = user(Some("secret"))), []);
+        assert_eq!(why(|registration| registration.program = r"\\server\share\100%\web.exe".into()), []);
+        assert_eq!(why(|registration| registration.account = Account::GroupManaged(r"CORP\web$".to_owned())), []);
+    }
+
+    #[test]
+    fn what_windows_has_no_way_to_take_is_refused_by_name() {
+        use RegistrationOption as O;
+        assert_eq!(why(|registration| registration.protocol = Protocol::None), [(O::ProtocolNative, PROTOCOL)]);
+        assert_eq!(why(|registration| registration.program = "web.exe".into()), [(O::ProtocolNative, PROGRAM)]);
+        assert_eq!(
+            why(|registration| registration.program = r"C:\%a%\b.exe".into()),
+            [(O::ProtocolNative, VARIABLE_PATH)]
+        );
+        assert_eq!(why(|registration| registration.arguments = vec!["a\0b".to_owned()]), [(O::ProtocolNative, NUL)]);
+        assert_eq!(why(|registration| registration.directory = Some("web".into())), [(O::Directory, DIRECTORY)]);
+        assert_eq!(
+            why(|registration| registration.description = Some("@a,-1".to_owned())),
+            [(O::Description, RESOURCE)]
+        );
+        assert_eq!(
+            why(|registration| registration.environment = [("A=B".to_owned(), String::new())].into()),
+            [(O::Environment, VARIABLE)]
+        );
+        assert_eq!(why(|registration| registration.account = user(None)), [(O::AccountPassword, PASSWORD)]);
+        assert_eq!(
+            why(|registration| registration.account = Account::GroupManaged("web".to_owned())),
+            [(O::AccountGroupManaged, MANAGED)]
+        );
+        assert_eq!(
+            why(|registration| registration.depends_on = vec![Dependency::Group("+a".to_owned())]),
+            [(O::DependsOnGroup, DEPENDENCY)]
+        );
+        let windows = |change: fn(&mut crate::service::registration::Windows)| {
+            why(|registration| change(&mut registration.windows))
+        };
+        assert_eq!(
+            windows(|windows| windows.triggers = vec![Trigger::DeviceArrival("usb".to_owned())]),
+            [(O::WindowsTriggers, DEVICE)]
+        );
+        assert_eq!(
+            windows(|windows| windows.security_descriptor = Some("D:S:".to_owned())),
+            [(O::WindowsSecurityDescriptor, AUDIT)]
+        );
+        assert_eq!(
+            windows(|windows| windows.required_privileges = vec![String::new()]),
+            [(O::WindowsRequiredPrivileges, LIST)]
+        );
+        assert_eq!(
+            windows(|windows| windows.preshutdown_timeout = Some(Duration::from_secs(1 << 32))),
+            [(O::WindowsPreshutdownTimeout, WAIT)]
+        );
+    }
+}

@@ -59,9 +59,10 @@ impl Wanted {
     /// What was asked for, for people to read: what the service is called by each field, and the field.
     pub(super) fn shown(&self) -> Vec<(&'static str, String)> {
         let plain = fields(&Settings::new(String::new(), String::new()));
-        let wanted = fields(&self.settings).into_iter().zip(plain);
-        let shown = wanted.filter(|((what, wanted), (_, plain))| wanted != plain || ALWAYS_SHOWN.contains(what));
-        let mut shown: Vec<_> = shown.map(|(field, _)| field).collect();
+        let is_asked = |(what, value): &(&'static str, String)| {
+            ALWAYS_SHOWN.contains(what) || !value.is_empty() && !plain.contains(&(*what, value.clone()))
+        };
+        let mut shown: Vec<_> = fields(&self.settings).into_iter().filter(is_asked).collect();
         if let Some(account) = &self.logon {
             shown.push(("right of the account", format!("SeServiceLogonRight for {account} (LsaAddAccountRights)")));
         }
@@ -103,7 +104,6 @@ fn fields(settings: &Settings) -> Vec<(&'static str, String)> {
         ("display name", settings.display_name.clone()),
         ("description", settings.description.clone()),
         ("depends on", settings.dependencies.join(", ")),
-        // Windows takes small letters and capitals for the same.
         ("account", settings.account.clone()),
         ("load order group", settings.load_order_group.clone()),
         ("security identifier", sid.to_owned()),
@@ -157,7 +157,7 @@ fn settings_of(registration: &Registration) -> Settings {
             StartType::Disabled => Start::Disabled,
         },
         description: text(&registration.description),
-        dependencies: registration.depends_on.iter().filter_map(dependency).collect(),
+        dependencies: dependencies_of(registration),
         account: account_of(&registration.name, &registration.account),
         load_order_group: text(&windows.load_order_group),
         sid: match windows.sid {
@@ -200,13 +200,17 @@ fn account_of(service: &ServiceName, account: &Account) -> String {
     }
 }
 
-/// `None` for what is refused.
-fn dependency(dependency: &Dependency) -> Option<String> {
-    match dependency {
+/// Services before groups, as the manager keeps them. What is refused is left out.
+fn dependencies_of(registration: &Registration) -> Vec<String> {
+    let services = registration.depends_on.iter().filter_map(|dependency| match dependency {
         Dependency::Service(name) => Some(name.clone()),
+        Dependency::Group(_) | Dependency::Network => None,
+    });
+    let groups = registration.depends_on.iter().filter_map(|dependency| match dependency {
         Dependency::Group(name) => Some(format!("+{name}")),
-        Dependency::Network => None,
-    }
+        Dependency::Service(_) | Dependency::Network => None,
+    });
+    services.chain(groups).collect()
 }
 
 /// `None` for what is refused.

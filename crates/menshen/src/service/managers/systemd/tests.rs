@@ -106,6 +106,16 @@ fn what_only_a_later_systemd_has_is_refused_by_name() {
 }
 
 #[test]
+fn a_disabled_start_is_a_drop_in() {
+    let mut disabled = registration();
+    disabled.start = StartType::Disabled;
+    let shown = shown(&systemd(Scope::System, 257), &disabled);
+    assert!(shown.contains("web.service.d/50-menshen-disabled.conf (0644):\n"), "{shown}");
+    assert!(shown.contains("    [Unit]\n    AssertPathExists=!/\n"), "{shown}");
+    assert!(shown.ends_with("ask systemd to disable web.service (DisableUnitFiles)\n"), "{shown}");
+}
+
+#[test]
 fn a_guard_keeps_what_it_guards() {
     let mut guard = registration();
     guard.children = Children::Kept;

@@ -41,6 +41,21 @@ pub(super) fn sockets_prefix(name: &ServiceName) -> String {
     format!("{name}:")
 }
 
+/// The folder and the file by which a service is never started. systemd knows nothing between started at boot and not.
+pub(super) fn disabled_names(name: &ServiceName) -> (String, String) {
+    let folder = format!("{name}.service.d");
+    let file = format!("{folder}/50-menshen-disabled.conf");
+    (folder, file)
+}
+
+/// What is in it: something that never is so.
+pub(super) fn disabled(name: &ServiceName) -> String {
+    let mut unit = Unit::of(name);
+    unit.section("Unit");
+    unit.set("AssertPathExists", "!/");
+    unit.text
+}
+
 /// The unit a dependency is.
 pub(super) fn dependency_name(name: &str) -> String {
     const KINDS: [&str; 7] = [".service", ".socket", ".target", ".mount", ".path", ".timer", ".device"];

@@ -19,6 +19,7 @@ pub(super) fn honours(option: RegistrationOption, scope: Scope, version: Version
         | O::Environment
         | O::StartDelayed
         | O::StartManual
+        | O::StartDisabled
         | O::DependsOnService
         | O::ProtocolNative
         | O::StartTimeout
@@ -51,7 +52,6 @@ pub(super) fn honours(option: RegistrationOption, scope: Scope, version: Version
             since(Version::RESTART_STEPS, "only systemd 254 and later let the wait grow; the guard's does")
         }
         O::RestartReset => Err("it forgets failures only when it is asked to; the guard does by itself"),
-        O::StartDisabled => Err(DISABLED),
         O::DependsOnGroup => Err(GROUP),
         O::AccountPassword => Err(PASSWORD),
         O::AccountLocalService | O::AccountNetworkService | O::AccountVirtual | O::AccountGroupManaged => {
@@ -71,8 +71,6 @@ const WINDOWS: &str = "only Windows has it; leave it out here";
 const WINDOWS_ACCOUNT: &str = "only Windows has it; name a user of this machine instead";
 const PASSWORD: &str = "systemd needs no password to run a service as a user; leave it out";
 const GROUP: &str = "only Windows has groups of services; name the services themselves";
-const DISABLED: &str =
-    "what is not started at boot can still be started by hand; use start = manual, or `systemctl mask`";
 const ONE_LINE: &str = "it has to be one line that neither begins nor ends with a blank";
 const VARIABLE: &str = "a variable's name has letters, digits and '_' in it, and begins with no digit";
 const VALUE: &str = "systemd takes no control characters in a variable but tabs and line ends";

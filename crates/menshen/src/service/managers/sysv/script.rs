@@ -15,6 +15,9 @@ pub(super) const UNIMPLEMENTED: i32 = 3;
 pub(super) const NOT_RUNNING: i32 = 7;
 /// How many seconds a stop takes at most where nothing was asked for.
 const STOP_SECONDS: u64 = 30;
+/// Executes as the leader of a session. What a shell puts in the background it lets ignore two signals, which a program would
+/// inherit.
+const LEADER: &str = "env --default-signal=INT,QUIT setsid ";
 /// Executes as another user, in all their groups.
 const AS_USER: &str = "setpriv --reuid=\"$uid\" --regid=\"$gid\" --groups=\"$(echo \"$groups\" | tr ' ' ,)\" ";
 
@@ -96,7 +99,7 @@ fn end_group(registration: &Registration) -> String {
 }
 
 fn start(registration: &Registration) -> String {
-    let execute = open_files(registration) + &execute(registration, &program(registration), "setsid ", AS_USER);
+    let execute = open_files(registration) + &execute(registration, &program(registration), LEADER, AS_USER);
     format!(
         "start() {{\n    \
              if running; then return 0; fi\n    \

@@ -4,8 +4,10 @@
 mod facts;
 
 use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::process::ExitCode;
+use std::os::unix::fs::FileTypeExt as _;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use crate::service::name::ServiceName;
 use crate::service::readiness;
 
 /// A systemd that does not say so soon why it stops a service is not waited for.
-const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Lives a life behind a door, and says how it ended.
 pub(super) fn open(_name: &ServiceName, life: impl FnOnce(Arc<dyn Door>) -> Ended + Send + 'static) -> ExitCode {
@@ -40,7 +42,7 @@ fn found() -> Facts {
     let variable = |name: &str| std::env::var(name).ok();
     let parent = std::os::unix::process::parent_id();
     // Only Linux has such a file; elsewhere there is no systemd either.
-    let parent_name = std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
+    let parent_name = fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
     Facts {
         pid: std::process::id(),
         parent,
@@ -65,7 +67,7 @@ impl Door for Unix {
     fn tell(&self, report: &Report) {
         let usec = |time: Duration| NotifyState::ExtendTimeoutUsec(u32::try_from(time.as_micros()).unwrap_or(u32::MAX));
         let told = match report {
-            Report::Ready => sd_notify::notify(&[NotifyState::Ready]).and(readiness::announce()),
+            Report::Ready => sd_notify::notify(&[NotifyState::Ready]).and(announce()),
             Report::Reloaded => sd_notify::notify(&[NotifyState::Ready]),
             Report::Status(text) => sd_notify::notify(&[NotifyState::Status(&one_line(text))]),
             Report::MoreTime(time) => sd_notify::notify(&[usec(*time)]),
@@ -146,6 +148,26 @@ fn hear(kind: SignalKind, means: Asked, asked: mpsc::Sender<Asked>) -> io::Resul
         }
     });
     Ok(())
+}
+
+/// Says to s6 or dinit that this program is ready, if one of them has started it and wants to know.
+fn announce() -> io::Result<()> {
+    let Ok(descriptor) = std::env::var(readiness::VARIABLE) else { return Ok(()) };
+    let descriptor: u32 = descriptor.parse().map_err(io::Error::other)?;
+    let path = format!("/dev/fd/{descriptor}");
+    // Whoever inherited the variable and has something else at that number writes into nothing.
+    if !fs::metadata(&path)?.file_type().is_fifo() {
+        return Ok(());
+    }
+    // It is opened anew by its name, so that nobody's is closed who has the number by mistake.
+    match OpenOptions::new().write(true).open(&path) {
+        Ok(mut pipe) => pipe.write_all(b"\n"),
+        // The pipe is root's, and this program is not any more: a child has it without having to open it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Command::new("/bin/sh").args(["-c", &format!("echo >&{descriptor}")]).status().map(drop)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The protocol's messages are lines.

@@ -148,7 +148,8 @@ fn add_source(name: &ServiceName) -> Result<(), ManagerError> {
     event_log::register(name.as_str(), MESSAGES).map_err(refused(format!("registering the source of events {name}")))
 }
 
-fn hold_ours(name: &ServiceName) -> Result<(), ManagerError> {
+/// That a service was made by us.
+pub(in super::super) fn hold_ours(name: &ServiceName) -> Result<(), ManagerError> {
     let made_by = registry::parameter(name.as_str(), MADE_BY).map_err(refused("reading the registry"))?;
     if made_by.as_deref() == Some(US) { Ok(()) } else { Err(foreign(&registry::path_of(name.as_str()))) }
 }

@@ -134,3 +134,57 @@ impl Properties<Service> {
         ![0, NEVER].contains(&self.get::<u64>("WatchdogUSec"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(values: [&str; 4]) -> Properties<Unit> {
+        let names = ["LoadState", "ActiveState", "SubState", "FreezerState"];
+        let variant = |value: &str| OwnedVariant::try_from(zbus::Variant::from(value)).unwrap();
+        Properties::of(names.into_iter().zip(values).map(|(name, value)| (name.to_owned(), variant(value))).collect())
+    }
+
+    #[test]
+    fn no_state_is_shown_as_another() {
+        for (values, state) in [
+            (["loaded", "active", "running", "running"], State::Running),
+            (["loaded", "active", "exited", "running"], State::Running),
+            (["loaded", "active", "running", "frozen"], State::Paused),
+            (["loaded", "active", "running", "freezing"], State::Pausing),
+            (["loaded", "active", "running", "thawing"], State::Continuing),
+            (["loaded", "reloading", "reload-notify", "running"], State::Reloading),
+            (["loaded", "activating", "start", "running"], State::Starting),
+            (["loaded", "activating", "auto-restart", "running"], State::Backoff),
+            (["loaded", "activating", "auto-restart-queued", "running"], State::Backoff),
+            (["loaded", "deactivating", "stop-sigterm", "running"], State::Stopping),
+            (["loaded", "failed", "failed", "running"], State::Failed),
+            (["loaded", "inactive", "dead", "running"], State::Stopped),
+            (["masked", "inactive", "dead", "running"], State::Stopped),
+            (["bad-setting", "inactive", "dead", "running"], State::Stopped),
+            (["not-found", "inactive", "dead", "running"], State::NotInstalled),
+            // Its file is gone, and it is there all the same.
+            (["not-found", "active", "running", "running"], State::Running),
+            (["not-found", "deactivating", "stop-sigterm", "running"], State::Stopping),
+            (["not-found", "failed", "failed", "running"], State::Failed),
+        ] {
+            assert_eq!(unit(values).state(), state, "{values:?}");
+        }
+        assert!(unit(["bad-setting", "inactive", "dead", ""]).trouble().is_some());
+        assert!(unit(["loaded", "inactive", "dead", ""]).trouble().is_none());
+    }
+
+    #[test]
+    fn an_exit_is_a_code_or_a_signal() {
+        let service = |code: i32, status: i32| {
+            let values = [("ExecMainCode", code), ("ExecMainStatus", status)];
+            let variant = |value: i32| OwnedVariant::try_from(zbus::Variant::from(value)).unwrap();
+            Properties::<Service>::of(values.map(|(name, value)| (name.to_owned(), variant(value))).into())
+        };
+        assert_eq!(service(0, 0).exit(), None);
+        assert_eq!(service(1, 3).exit(), Some(Exit::Code(3)));
+        assert_eq!(service(2, 9).exit(), Some(Exit::Signal(9)));
+        assert_eq!(service(3, 6).exit(), Some(Exit::Signal(6)));
+        assert_eq!(service(1, 3).pid(), None);
+    }
+}

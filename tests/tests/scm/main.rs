@@ -1,0 +1,39 @@
+//! Against a real service control manager of Windows: Wine's.
+
+#[cfg(test)]
+mod life_cycle;
+#[cfg(test)]
+mod registration;
+#[cfg(test)]
+mod running;
+
+use menshen_tests::command::Ran;
+use menshen_tests::wine::{FOLDER, Wine};
+
+/// The program with which services are installed, and which they are.
+const SAMPLE: &str = "scm-sample";
+/// What the service is called, too.
+const SERVICE: &str = SAMPLE;
+
+/// A Windows with that program.
+fn windows() -> Option<Wine> {
+    Wine::start(&[SAMPLE])
+}
+
+/// Has it do something with the service.
+fn sample(wine: &Wine, words: &[&str]) -> Ran {
+    wine.run(&[&["scm-sample.exe"][..], words].concat())
+}
+
+/// Has it do something with the service as it is installed with these options.
+fn sample_with(wine: &Wine, task: &str, options: &str, way: &str) -> Ran {
+    sample(wine, &[task, options, FOLDER, way])
+}
+
+fn key_of(service: &str) -> String {
+    format!(r"HKLM\System\CurrentControlSet\Services\{service}")
+}
+
+fn source_of(service: &str) -> String {
+    format!(r"HKLM\System\CurrentControlSet\Services\EventLog\Application\{service}")
+}

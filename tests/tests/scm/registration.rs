@@ -1,0 +1,124 @@
+//! What is installed, as the registry has it.
+
+use super::{SERVICE, key_of, sample, sample_with, source_of, windows};
+
+#[test]
+fn every_option_is_in_the_registry_and_nothing_is_left_of_it() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "full", "steady").done();
+    let key = key_of(SERVICE);
+    let value = |name: &str| wine.registry(&key, name).unwrap_or_default();
+    let wanted = [
+        ("ImagePath", r#""C:\t\scm-sample.exe" --name scm-sample serve C:\t steady"#),
+        ("Start", "0x2"),
+        ("DelayedAutoStart", "0x1"),
+        ("DisplayName", "Scm \"Sample\" & Co"),
+        ("Description", "Says what it is told; 100% of it."),
+        ("DependOnService", "Eventlog"),
+        ("DependOnGroup", "Network Provider"),
+        ("ObjectName", r"NT AUTHORITY\NetworkService"),
+        ("Group", "SampleGroup"),
+        ("Environment", "SAMPLE=a b \"c\" %PATH%"),
+        // 77 s.
+        ("PreshutdownTimeout", "0x12cc8"),
+        ("Type", "0x10"),
+    ];
+    for (name, wanted) in wanted {
+        assert_eq!(value(name), wanted, "{name}");
+    }
+    let parameters = format!(r"{key}\Parameters");
+    assert_eq!(wine.registry(&parameters, "Directory").as_deref(), Some(r"C:\windows\temp"));
+    assert_eq!(wine.registry(&parameters, "StopTimeout").as_deref(), Some("40000"));
+    let messages = wine.registry(&source_of(SERVICE), "EventMessageFile");
+    assert_eq!(messages.as_deref(), Some(r"%SystemRoot%\System32\EventCreate.exe"));
+
+    assert_eq!(sample_with(&wine, "install", "full", "steady").ended_with(0).text().trim(), "Unchanged");
+    assert_eq!(sample_with(&wine, "diff", "full", "steady").ended_with(0).text(), "");
+    sample(&wine, &["uninstall"]).done();
+    assert_eq!(wine.below(&key) + &wine.below(&source_of(SERVICE)), "");
+}
+
+#[test]
+fn an_installed_service_is_changed_in_place() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "full", "steady").done();
+    let differences = sample_with(&wine, "diff", "other", "steady").ended_with(0).text();
+    let named: Vec<&str> = differences.lines().filter_map(|line| line.split(':').next()).collect();
+    let changed = [
+        "start",
+        "display name",
+        "description",
+        "depends on",
+        "account",
+        "environment",
+        r"directory (Parameters\Directory)",
+    ];
+    assert_eq!(named, changed, "{differences}");
+    assert_eq!(sample_with(&wine, "install", "other", "steady").ended_with(0).text().trim(), "Changed");
+    assert_eq!(sample_with(&wine, "diff", "other", "steady").ended_with(0).text(), "");
+    let key = key_of(SERVICE);
+    let value = |name: &str| wine.registry(&key, name).unwrap_or_default();
+    assert_eq!((value("ObjectName"), value("DisplayName")), ("LocalSystem".to_owned(), SERVICE.to_owned()));
+    assert_ne!(value("DelayedAutoStart"), "0x1");
+    assert_eq!(value("Environment"), "");
+    assert_eq!(value("DependOnGroup"), "");
+    assert_eq!(wine.registry(&format!(r"{key}\Parameters"), "Directory"), None);
+}
+
+#[test]
+fn start_types_are_those_of_windows() {
+    let Some(wine) = windows() else { return };
+    let key = key_of(SERVICE);
+    let start = || wine.registry(&key, "Start");
+    for (options, wanted) in [("manual", "0x3"), ("disabled", "0x4"), ("plain", "0x2")] {
+        sample_with(&wine, "install", options, "steady").done();
+        assert_eq!(start().as_deref(), Some(wanted), "{options}");
+    }
+    sample_with(&wine, "install", "disabled", "steady").done();
+    let refused = sample(&wine, &["act", "start"]).ended_with(1);
+    assert!(refused.stderr.contains("it is disabled; enable it first"), "{}", refused.stderr);
+    sample(&wine, &["act", "enable"]).done();
+    assert_eq!(start().as_deref(), Some("0x2"));
+    sample(&wine, &["act", "disable"]).done();
+    assert_eq!(start().as_deref(), Some("0x3"));
+}
+
+#[test]
+fn a_service_that_cannot_be_made_whole_is_not_made_at_all() {
+    let Some(wine) = windows() else { return };
+    let cases = [
+        ("sid", "the manager knows no security identifier of services (level 5)"),
+        ("privileges", "the manager knows no required privileges (level 6)"),
+        ("triggers", "the manager knows no triggers (level 8)"),
+        ("user", r"giving .\nobody-there the right to be logged on as a service"),
+    ];
+    for (options, why) in cases {
+        let refused = sample_with(&wine, "install", options, "steady").ended_with(1);
+        assert!(refused.stderr.contains(why), "{options}: {}", refused.stderr);
+        assert_eq!(wine.below(&key_of(SERVICE)) + &wine.below(&source_of(SERVICE)), "", "{options}");
+    }
+}
+
+#[test]
+fn a_change_that_cannot_be_made_whole_is_not_made_at_all() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "full", "steady").done();
+    let before = wine.below(&key_of(SERVICE));
+    for options in ["sid", "triggers", "user"] {
+        sample_with(&wine, "install", options, "steady").ended_with(1);
+        assert_eq!(wine.below(&key_of(SERVICE)), before, "{options}");
+    }
+}
+
+#[test]
+fn a_service_that_somebody_else_made_is_left_alone() {
+    let Some(wine) = windows() else { return };
+    wine.run(&["sc", "create", SERVICE, "binPath=", r"C:\windows\system32\svchost.exe"]).done();
+    let before = wine.below(&key_of(SERVICE));
+    for refused in [sample_with(&wine, "install", "plain", "steady"), sample(&wine, &["uninstall"])] {
+        let refused = refused.ended_with(1);
+        assert!(refused.stderr.contains("was not made by menshen"), "{}", refused.stderr);
+    }
+    assert_eq!(wine.below(&key_of(SERVICE)), before);
+    assert_eq!(wine.below(&source_of(SERVICE)), "");
+}

@@ -1,0 +1,73 @@
+//! A guard as a service of Windows: installed, run and stopped by the service control manager.
+
+use menshen_tests::wait::until;
+use menshen_tests::{State, Windows};
+
+const SHOP: &str = r#"
+[service.web]
+command = ['C:\test\puppet.exe', "wait"]
+probe.readiness.log = "ready"
+"#;
+
+/// What `sc` says.
+fn asked(windows: &Windows) -> String {
+    windows.run(&["sc", "query", "shop"]).text()
+}
+
+/// What of a service the registry has.
+fn registered(windows: &Windows, value: &str) -> String {
+    let key = r"HKLM\System\CurrentControlSet\Services\shop";
+    let text = windows.run(&["reg", "query", key, "/v", value]).text();
+    let line = text.lines().find(|line| line.trim_start().starts_with(value)).unwrap_or_default();
+    line.trim().splitn(3, "    ").nth(2).unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn a_definition_is_a_service_of_windows_until_it_is_uninstalled_without_a_trace() {
+    let Some(windows) = Windows::start(SHOP) else { return };
+    let install = ["install", "--file", r"C:\test\menshen.toml", "--description", "The shop"];
+    windows.menshen(&[&install[..], &["--now"]].concat()).done();
+    assert!(asked(&windows).contains("RUNNING"), "{}", asked(&windows));
+    assert_eq!(
+        registered(&windows, "ImagePath"),
+        r#""C:\test\menshen.exe" up --file C:\test\menshen.toml --as-service shop"#
+    );
+    assert_eq!(registered(&windows, "Start"), "0x2");
+    assert_eq!(registered(&windows, "DisplayName"), "Menshen guards shop");
+    until("its service is ready", || windows.service("web").ready);
+    assert!(windows.menshen(&install).ended_with(0).text().contains("shop: unchanged"));
+    assert!(windows.menshen(&["diff", "shop"]).ended_with(0).text().contains("as it should be"));
+
+    let program = windows.service("web").pid;
+    windows.run(&["sc", "stop", "shop"]).done();
+    until("it has stopped", || asked(&windows).contains("STOPPED"));
+    assert!(windows.processes_of("puppet.exe").is_empty(), "what it guarded is stopped with it");
+    windows.run(&["sc", "start", "shop"]).done();
+    until("it runs", || asked(&windows).contains("RUNNING"));
+    until("its service is ready again", || windows.service("web").ready);
+    assert_ne!(windows.service("web").pid, program);
+
+    windows.menshen(&["uninstall", "shop", "--purge"]).done();
+    assert!(!asked(&windows).contains("SERVICE_NAME"), "{}", asked(&windows));
+    assert_eq!(registered(&windows, "ImagePath"), "");
+    assert!(windows.processes_of("puppet.exe").is_empty());
+    windows.menshen(&["uninstall", "shop"]).ended_with(4);
+}
+
+#[test]
+fn a_killed_guard_leaves_its_programs_to_the_next_one() {
+    let Some(windows) = Windows::start(SHOP) else { return };
+    windows.menshen(&["install", "--file", r"C:\test\menshen.toml", "--now"]).done();
+    until("its service is ready", || windows.service("web").ready);
+    let before = windows.service("web");
+    let guard = windows.processes_of("--as-service").into_iter().next().expect("the guard runs");
+    guard.kill();
+    until("the guard is gone", || !guard.lives());
+    until("the manager has seen it", || asked(&windows).contains("STOPPED"));
+    assert_eq!(windows.processes_of("puppet.exe").len(), 1, "the program lives");
+    windows.run(&["sc", "start", "shop"]).done();
+    until("it runs", || asked(&windows).contains("RUNNING"));
+    let after = windows.service("web");
+    assert_eq!((after.state, after.pid, after.restarts_total), (State::Running, before.pid, 0));
+    windows.menshen(&["uninstall", "shop", "--purge"]).done();
+}
