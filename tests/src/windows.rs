@@ -152,14 +152,14 @@ impl Windows {
         struct Status {
             services: Vec<Service>,
         }
-        let status: Status = self.menshen(&["status", "--json"]).ended_with(0).json();
+        let status: Status = self.menshen(&["status", "--json"]).json();
         status.services.into_iter().find(|service| service.name == name).expect("it is in the definition")
     }
 
     /// The same with everything that is known of it.
     #[must_use]
     pub fn detail(&self, name: &str) -> ServiceDetail {
-        self.menshen(&["status", name, "--json"]).ended_with(0).json()
+        self.menshen(&["status", name, "--json"]).json()
     }
 
     /// What a service wrote, byte for byte, as far as it is in the logs: closed ones, and the one that is being written.
@@ -180,7 +180,7 @@ impl Windows {
     /// The sentences of all events until now.
     #[must_use]
     pub fn events(&self) -> String {
-        self.menshen(&["events", "--lines", "all"]).ended_with(0).text()
+        self.menshen(&["events"]).ended_with(0).text()
     }
 
     fn inside(&self, words: &[&str]) -> Command {
