@@ -25,7 +25,11 @@ impl Native {
             return Ok(None);
         }
         let Ok(name) = name.parse::<ServiceName>() else { return Ok(None) };
-        let record = Record::load(&name)?.filter(|record| record.form == Form::Native);
+        let record = match Record::load(&name) {
+            // What somebody may not even read is not theirs to start and stop; the guard says so in its own words.
+            Err(failure) if failure.code() == Exit::NotPermitted => None,
+            loaded => loaded?.filter(|record| record.form == Form::Native),
+        };
         record.map(|record| Self::of(&record)).transpose()
     }
 
