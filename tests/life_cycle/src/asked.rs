@@ -8,13 +8,36 @@ use menshen::service::registration::{
     Account, Children, Dependency, FailureKind, HardeningLevel, Listen, Protocol, Registration, Reload, RestartPolicy,
     Secret, SidType, Socket, StartType, Trigger,
 };
-use menshen::service::{RegistrationOption, ServiceName};
+use menshen::service::{RegistrationOption, ServiceManager, ServiceName};
 
 /// See the module. Some options come only with another.
 #[must_use]
-pub fn registration(name: ServiceName, program: &std::path::Path, option: RegistrationOption) -> Registration {
+pub fn registration(
+    name: ServiceName,
+    program: &std::path::Path,
+    option: RegistrationOption,
+    manager: &dyn ServiceManager,
+) -> Registration {
     let mut registration = Registration::new(name, program);
+    // Every registration asks for one of these; the rest is to be seen by itself.
+    let policies = [
+        (RegistrationOption::RestartOnFailure, RestartPolicy::OnFailure),
+        (RegistrationOption::RestartAlways, RestartPolicy::Always),
+        (RegistrationOption::RestartNever, RestartPolicy::Never),
+    ];
+    let honoured = policies.into_iter().find(|(policy, _)| manager.honours(*policy).is_ok());
+    if let Some((_, policy)) = honoured {
+        registration.restart.policy = policy;
+    }
     ask(&mut registration, option);
+    let is_wait = matches!(
+        option,
+        RegistrationOption::RestartDelay | RegistrationOption::RestartBackoff | RegistrationOption::RestartReset
+    );
+    // What is never started again waits for nothing.
+    if is_wait && registration.restart.policy == RestartPolicy::Never {
+        registration.restart.policy = RestartPolicy::OnFailure;
+    }
     registration
 }
 

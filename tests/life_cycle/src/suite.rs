@@ -182,7 +182,7 @@ fn nothing_is_there(world: &World<'_>) -> Came {
 fn unsupported_options_are_refused(world: &World<'_>) -> Came {
     let mut refused = Vec::new();
     for option in RegistrationOption::ALL {
-        let asked = asked::registration(world.sample.name.clone(), &world.sample.program, *option);
+        let asked = asked::registration(world.sample.name.clone(), &world.sample.program, *option, world.manager);
         held(asked.options().contains(option), || format!("{option:?} is not asked for by {asked:?}"))?;
         let honoured = world.manager.honours(*option);
         match (honoured, world.manager.plan(&asked)) {

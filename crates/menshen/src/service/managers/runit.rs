@@ -138,7 +138,13 @@ impl Runit {
         if !matches!(state, State::Running | State::Paused) {
             return Err(self.cannot(name, verb, "it does not run"));
         }
-        sv(&[command, &text(&self.folder(name))])?.done().map(drop)
+        sv(&[command, &text(&self.folder(name))])?.done()?;
+        let Some(wanted) = tool::reached_by(verb) else { return Ok(()) };
+        if tool::until(DONE_WITHIN, || Ok(self.status(name)?.state == wanted))? {
+            return Ok(());
+        }
+        let state = self.status(name)?.state;
+        Err(ManagerError::NotReached { name: name.clone(), wanted, state, within: DONE_WITHIN })
     }
 
     fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -198,7 +204,8 @@ impl Runit {
         match registration.start {
             // Only a service that is new is kept down, and only until it is supervised.
             StartType::Auto | StartType::Delayed => {
-                vec![Step::call(self.keep_down(name)), linked, supervised, Step::call(self.let_up(name))]
+                let down = Step::Call { call: self.keep_down(name), undo: Some(self.let_up(name)) };
+                vec![down, linked, supervised, Step::call(self.let_up(name))]
             }
             StartType::Manual => vec![down, linked, supervised],
             StartType::Disabled => vec![down, Step::NoFile { path: link, ownership: Ownership::ByPlace }],

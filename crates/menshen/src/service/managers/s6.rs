@@ -156,7 +156,13 @@ impl S6 {
 
     fn tell_running(&self, name: &ServiceName, verb: Verb, option: &str) -> Result<(), ManagerError> {
         self.hold_running(name, verb)?;
-        tool::run("s6-svc", &[option, &text(&self.folder(name))])?.done().map(drop)
+        tool::run("s6-svc", &[option, &text(&self.folder(name))])?.done()?;
+        let Some(wanted) = tool::reached_by(verb) else { return Ok(()) };
+        if tool::until(DONE_WITHIN, || Ok(self.status(name)?.state == wanted))? {
+            return Ok(());
+        }
+        let state = self.status(name)?.state;
+        Err(ManagerError::NotReached { name: name.clone(), wanted, state, within: DONE_WITHIN })
     }
 
     fn hold_running(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {

@@ -4,8 +4,9 @@ use std::io::{Read as _, Seek as _};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::service::manager::ManagerError;
+use crate::service::manager::{ManagerError, Verb};
 use crate::service::plan::Call;
+use crate::service::status::State;
 
 /// What came of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,15 @@ pub(super) fn command(call: &Call) -> Result<Ran, ManagerError> {
         Some((program, arguments)) => run(program, arguments),
         // No manager that is spoken to by programs plans anything else.
         None => Err(ManagerError::Command { command: call.to_string(), told: "it is no command".to_owned() }),
+    }
+}
+
+/// The state in which a running service is once it has done as it was told; `None` where no other than before.
+pub(super) const fn reached_by(verb: Verb) -> Option<State> {
+    match verb {
+        Verb::Pause => Some(State::Paused),
+        Verb::Continue => Some(State::Running),
+        Verb::Start | Verb::Stop | Verb::Restart | Verb::Reload | Verb::Enable | Verb::Disable => None,
     }
 }
 

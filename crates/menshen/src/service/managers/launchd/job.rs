@@ -76,9 +76,11 @@ fn keys(registration: &Registration) -> Dictionary {
     } else {
         with_environment(registration, &words)
     };
-    let words =
-        without(&words, is_impossible).into_iter().map(|word| if word == "env" { ENV.to_owned() } else { word });
-    set("ProgramArguments", Value::Array(words.map(Value::from).collect()));
+    let mut words = without(&words, is_impossible);
+    if let Some(program) = words.first_mut().filter(|program| *program == "env") {
+        ENV.clone_into(program);
+    }
+    set("ProgramArguments", Value::Array(words.into_iter().map(Value::from).collect()));
     set("WorkingDirectory", directory(registration).into());
     if let Account::User { name, group, password: _ } = &registration.account {
         set("UserName", name.as_str().into());
