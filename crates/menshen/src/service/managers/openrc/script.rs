@@ -13,7 +13,7 @@ const KILL_SECONDS: u64 = 10;
 
 /// Where the process is noted: the program's, or that of its supervise-daemon.
 pub(super) fn pid_file(name: &ServiceName) -> String {
-    format!("/run/{name}.pid")
+    format!("/run/menshen.{name}.pid")
 }
 
 /// All of it.

@@ -23,7 +23,7 @@ const AS_USER: &str = "setpriv --reuid=\"$uid\" --regid=\"$gid\" --groups=\"$(ec
 
 /// Where the script notes the process: in the first line its number, in the second when it began.
 pub(super) fn pid_file(name: &ServiceName) -> String {
-    format!("/run/{name}.pid")
+    format!("/run/menshen.{name}.pid")
 }
 
 /// All of it.
