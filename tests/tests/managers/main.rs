@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails")]
 #![expect(clippy::print_stdout, reason = "what a failed test needs to be understood")]
 
+mod guard;
+
 use menshen_tests::command::built;
 use menshen_tests::init::{Booted, Init};
 use serde_json::Value;
@@ -11,7 +13,7 @@ const RUNIT: Init = Init {
     root: "sysv",
     prepare: ":",
     command: &["runsvdir", "-P", "/etc/service"],
-    is_up: &["test", "-e", "/shared/life-cycle"],
+    is_up: &["sh", "-c", "ls /shared/* >/dev/null"],
 };
 const S6: Init = Init {
     root: "sysv",

@@ -45,9 +45,6 @@ pub(crate) fn registration(
     if has(RegistrationOption::Directory) {
         registration.directory = Some(folder_of(&record.definition));
     }
-    if has(RegistrationOption::ProtocolNative) {
-        registration.protocol = Protocol::Native;
-    }
     if has(RegistrationOption::ChildrenKept) {
         registration.children = Children::Kept;
     }
@@ -78,13 +75,28 @@ pub(crate) fn registration(
         });
     }
     registration.restart = restart(&has);
-    // Those that hear of it while it stops need not be told before.
-    let hears = matches!(manager.kind(), ManagerKind::Systemd | ManagerKind::Scm);
-    if !hears && has(RegistrationOption::StopTimeout) {
+    if speaks_to(manager.kind()) {
+        registration.protocol = Protocol::Native;
+    } else if has(RegistrationOption::StopTimeout) {
+        // It does not hear that a stop needs more time, so it has to know before.
         registration.stop_timeout = Some(STOP_WITHIN);
     }
     apply(record, manager.kind(), &mut registration);
     registration
+}
+
+/// Whether a guard and a manager of this kind have a protocol in common.
+const fn speaks_to(manager: ManagerKind) -> bool {
+    match manager {
+        ManagerKind::Systemd | ManagerKind::Scm => true,
+        ManagerKind::Launchd
+        | ManagerKind::OpenRc
+        | ManagerKind::SysV
+        | ManagerKind::Runit
+        | ManagerKind::S6
+        | ManagerKind::Dinit
+        | ManagerKind::FreeBsdRc => false,
+    }
 }
 
 /// `menshen down` is no failure, so a guard is started again when it fails, if the manager can tell.
