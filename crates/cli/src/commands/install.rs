@@ -18,7 +18,7 @@ use crate::args::{Arguments, AskedOfManager, Install};
 use crate::definition::{self, MachineErrors, environment, home, load_plan, paths};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, dim};
-use crate::registering::manager::{choose, denied};
+use crate::registering::manager::{choose, choose_to_show, denied};
 use crate::registering::record::{Asked, DefinitionOrigin, Form, Record, RecordedScope};
 use crate::registering::{guarded, native};
 
@@ -29,7 +29,8 @@ const WRITTEN: &str = "# Written by `menshen install`; `menshen edit` changes it
 
 pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, Failure> {
     let scope = if install.user { Scope::User } else { Scope::System };
-    let manager = choose(install.manager.map(ManagerKind::from), scope)?;
+    let named = install.manager.map(ManagerKind::from);
+    let manager = if install.dry_run { choose_to_show(named, scope)? } else { choose(named, scope)? };
     let written = written(install)?;
     let (source, origin) = match &written {
         Some((path, text)) => {

@@ -17,6 +17,18 @@ pub(crate) fn choose(named: Option<ManagerKind>, scope: Scope) -> Result<Box<dyn
     Ok(managers::of(kind, scope)?)
 }
 
+/// The same for somebody who only wants to see what would be done: that can be shown of a manager of another system, too.
+pub(crate) fn choose_to_show(named: Option<ManagerKind>, scope: Scope) -> Result<Box<dyn ServiceManager>, Failure> {
+    match named {
+        Some(kind)
+            if scope == Scope::System && matches!(managers::of(kind, scope), Err(ManagerError::Elsewhere { .. })) =>
+        {
+            Ok(managers::assumed(kind))
+        }
+        Some(_) | None => choose(named, scope),
+    }
+}
+
 /// What a manager's error is to a command.
 impl From<ManagerError> for Failure {
     fn from(error: ManagerError) -> Self {
