@@ -7,7 +7,7 @@
 //! - [`managers`]: the service managers, one file each. [`detect`]: which of them a machine has.
 //! - [`runtime`]: being a service, whoever started the program. `log`: where its events go. [`readiness`]: how s6 and dinit
 //!   hear that it is ready.
-//! - `command`: the service's own subcommands.
+//! - `command`: the service's own subcommands. [`story`]: an error with everything that led to it.
 
 mod carry_out;
 #[cfg(feature = "command")]
@@ -26,6 +26,7 @@ pub mod readiness;
 pub mod registration;
 pub mod runtime;
 pub mod status;
+pub mod story;
 
 pub use carry_out::Outcome;
 #[cfg(feature = "command")]

@@ -20,15 +20,7 @@ pub fn registration(
 ) -> Registration {
     let mut registration = Registration::new(name, program);
     // Every registration asks for one of these; the rest is to be seen by itself.
-    let policies = [
-        (RegistrationOption::RestartOnFailure, RestartPolicy::OnFailure),
-        (RegistrationOption::RestartAlways, RestartPolicy::Always),
-        (RegistrationOption::RestartNever, RestartPolicy::Never),
-    ];
-    let honoured = policies.into_iter().find(|(policy, _)| manager.honours(*policy).is_ok());
-    if let Some((_, policy)) = honoured {
-        registration.restart.policy = policy;
-    }
+    registration.restart.policy = manager.restarts_failed();
     ask(&mut registration, option);
     let is_wait = matches!(
         option,

@@ -69,13 +69,8 @@ impl Sample {
         let mut registration = Registration::new(self.name.clone(), &self.program);
         registration.arguments = self.arguments(way);
         registration.protocol = abilities.protocol;
-        let policies = [
-            (RegistrationOption::RestartOnFailure, RestartPolicy::OnFailure),
-            (RegistrationOption::RestartAlways, RestartPolicy::Always),
-        ];
-        let policy = policies.into_iter().find(|(option, _)| honours(*option));
         registration.restart.policy = match abilities.restart {
-            Restart::Manager => policy.map_or(RestartPolicy::Never, |(_, policy)| policy),
+            Restart::Manager => manager.restarts_failed(),
             Restart::Nobody => RestartPolicy::Never,
         };
         registration.reload = match abilities.protocol {

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use menshen::service::registration::{
-    Account, Children, Dependency, Protocol, Reload, Restart, RestartPolicy, StartType,
-};
+use menshen::service::registration::{Account, Children, Dependency, Protocol, Reload, Restart, StartType};
 use menshen::service::{ManagerKind, Registration, RegistrationOption, ServiceManager, ServiceName};
 
 use super::record::Record;
@@ -62,19 +60,11 @@ pub(crate) fn registration(
         registration.reload = Some(Reload::Command(call(&["reload"])));
     }
     if has(RegistrationOption::StopCommand) {
-        registration.stop_command = Some(match manager.kind() {
-            ManagerKind::Systemd => call(&["down", "--unit", &format!("{name}.service")]),
-            ManagerKind::Scm
-            | ManagerKind::Launchd
-            | ManagerKind::OpenRc
-            | ManagerKind::SysV
-            | ManagerKind::Runit
-            | ManagerKind::S6
-            | ManagerKind::Dinit
-            | ManagerKind::FreeBsdRc => call(&["down"]),
-        });
+        let is_systemd = manager.kind() == ManagerKind::Systemd;
+        registration.stop_command =
+            Some(if is_systemd { call(&["down", "--unit", &format!("{name}.service")]) } else { call(&["down"]) });
     }
-    registration.restart = restart(&has);
+    registration.restart = restart(manager);
     if speaks_to(manager.kind()) {
         registration.protocol = Protocol::Native;
     } else if has(RegistrationOption::StopTimeout) {
@@ -100,15 +90,11 @@ const fn speaks_to(manager: ManagerKind) -> bool {
 }
 
 /// `menshen down` is no failure, so a guard is started again when it fails, if the manager can tell.
-fn restart(has: &dyn Fn(RegistrationOption) -> bool) -> Restart {
-    let policies = [
-        (RegistrationOption::RestartOnFailure, RestartPolicy::OnFailure),
-        (RegistrationOption::RestartAlways, RestartPolicy::Always),
-    ];
-    let policy = policies.into_iter().find_map(|(option, policy)| has(option).then_some(policy));
-    let policy = policy.unwrap_or(RestartPolicy::Never);
-    let delay = if has(RegistrationOption::RestartDelay) { RESTART_AFTER } else { Restart::default().delay };
-    Restart { policy, delay, ..Restart::default() }
+fn restart(manager: &dyn ServiceManager) -> Restart {
+    let usual = Restart::default();
+    let has_delay = manager.honours(RegistrationOption::RestartDelay).is_ok();
+    let delay = if has_delay { RESTART_AFTER } else { usual.delay };
+    Restart { policy: manager.restarts_failed(), delay, ..usual }
 }
 
 /// What somebody asked for.

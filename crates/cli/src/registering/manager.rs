@@ -1,7 +1,7 @@
 //! Which manager is asked, and what its errors mean to whoever typed a command.
 
 use menshen::service::name::NameError;
-use menshen::service::{ManagerError, ManagerKind, Scope, ServiceManager, detect, managers};
+use menshen::service::{ManagerError, ManagerKind, Scope, ServiceManager, detect, managers, story};
 
 use crate::failure::{Exit, Failure};
 
@@ -50,12 +50,7 @@ impl From<ManagerError> for Failure {
             | ManagerError::NoSuchScope { .. }
             | ManagerError::Elsewhere { .. } => Exit::Failed,
         };
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(error) = source {
-            message.push_str(&format!(": {error}"));
-            source = error.source();
-        }
+        let message = story::whole(&error);
         if exit == Exit::NotPermitted { denied(message) } else { Self::new(exit, message) }
     }
 }

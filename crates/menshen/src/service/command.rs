@@ -38,7 +38,7 @@ use super::registration::{Account, Protocol, Registration, Reload, StartType};
 use super::runtime::author::Service;
 use super::runtime::start::Main;
 use super::status::{State, Status};
-use super::{detect, managers};
+use super::{detect, managers, story};
 
 /// How long a start may take until the command says that it takes too long.
 const START_WITHIN: Duration = Duration::from_secs(90);
@@ -135,7 +135,7 @@ impl Main {
         let Some(command) = command else { return self.run(service) };
         command.carry_out(&self).unwrap_or_else(|error| {
             // Where nobody can hear it there is nobody to tell.
-            let _ = writeln!(io::stderr(), "error: {}", chain(&error));
+            let _ = writeln!(io::stderr(), "error: {}", story::whole(&error));
             ExitCode::FAILURE
         })
     }
@@ -158,14 +158,7 @@ impl Main {
         } else if self.is_reloaded() && has(RegistrationOption::ReloadSignal) {
             registration.reload = Some(Reload::Signal("SIGHUP".to_owned()));
         }
-        if !has(RegistrationOption::RestartOnFailure) {
-            let policy = if has(RegistrationOption::RestartAlways) {
-                super::registration::RestartPolicy::Always
-            } else {
-                super::registration::RestartPolicy::Never
-            };
-            registration.restart.policy = policy;
-        }
+        registration.restart.policy = manager.restarts_failed();
         self.shape(&mut registration);
         Ok(registration)
     }
@@ -324,14 +317,4 @@ fn log_reader(
 fn say(text: impl std::fmt::Display) {
     // A reader that has gone away wants no more.
     let _ = writeln!(io::stdout(), "{text}");
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    text
 }

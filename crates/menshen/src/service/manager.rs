@@ -11,7 +11,7 @@ use super::mistake::Mistake;
 use super::name::ServiceName;
 use super::options::{RegistrationOption, Unsupported};
 use super::plan::{Call, Plan};
-use super::registration::Registration;
+use super::registration::{Registration, RestartPolicy};
 use super::status::{State, Status};
 
 /// Which service manager.
@@ -147,6 +147,13 @@ pub struct Difference {
     pub wanted: Option<String>,
 }
 
+impl Difference {
+    /// Something a manager has not been told yet.
+    pub(super) fn undone(call: &Call) -> Self {
+        Self { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) }
+    }
+}
+
 /// A service manager.
 ///
 /// What a manager has to bring is what differs: what it honours, its plans, how it is told something, and what it says of a
@@ -213,6 +220,16 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// When it was not, or that cannot be seen.
     fn hold_ours(&self, name: &ServiceName) -> Result<(), ManagerError> {
         carry_out::hold_all_ours(&self.removal_of(name))
+    }
+
+    /// When a service that failed is started again, as far as it can tell a failure, and as far as it starts anything again.
+    fn restarts_failed(&self) -> RestartPolicy {
+        let policies = [
+            (RegistrationOption::RestartOnFailure, RestartPolicy::OnFailure),
+            (RegistrationOption::RestartAlways, RestartPolicy::Always),
+        ];
+        let policy = policies.into_iter().find(|(option, _)| self.honours(*option).is_ok());
+        policy.map_or(RestartPolicy::Never, |(_, policy)| policy)
     }
 
     /// What installing would do, shown as it would be done.

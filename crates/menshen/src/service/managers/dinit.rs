@@ -214,8 +214,7 @@ impl ServiceManager for Dinit {
         let name = call.as_command().and_then(|(_, words)| words.last()?.parse::<ServiceName>().ok());
         // Without a dinit nothing is loaded.
         let is_loaded = name.is_some_and(|name| matches!(self.ask(&name), Ok(Some(_))));
-        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
-        Ok(if is_loaded { vec![difference] } else { vec![] })
+        Ok(if is_loaded { vec![Difference::undone(call)] } else { vec![] })
     }
 
     fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {

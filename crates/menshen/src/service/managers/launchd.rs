@@ -233,8 +233,7 @@ impl ServiceManager for Launchd {
             Some(&"disable") => is_disabled == Some(true),
             _ => false,
         };
-        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
-        Ok(if is_so { vec![] } else { vec![difference] })
+        Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
     fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {

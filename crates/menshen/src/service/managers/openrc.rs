@@ -133,8 +133,7 @@ impl ServiceManager for OpenRc {
             ["del", name, ..] => !is_enabled(name),
             _ => false,
         };
-        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
-        Ok(if is_so { vec![] } else { vec![difference] })
+        Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
     fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {

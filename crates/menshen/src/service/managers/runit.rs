@@ -139,12 +139,10 @@ impl Runit {
             return Err(self.cannot(name, verb, "it does not run"));
         }
         sv(&[command, &text(&self.folder(name))])?.done()?;
-        let Some(wanted) = tool::reached_by(verb) else { return Ok(()) };
-        if tool::until(DONE_WITHIN, || Ok(self.status(name)?.state == wanted))? {
-            return Ok(());
+        match tool::reached_by(verb) {
+            Some(wanted) => self.wait_for(name, wanted, DONE_WITHIN).map(drop),
+            None => Ok(()),
         }
-        let state = self.status(name)?.state;
-        Err(ManagerError::NotReached { name: name.clone(), wanted, state, within: DONE_WITHIN })
     }
 
     fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -290,8 +288,7 @@ impl ServiceManager for Runit {
             Some(Asked::LetUp(folder)) => !folder.join("down").exists(),
             None => false,
         };
-        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
-        Ok(if is_so { vec![] } else { vec![difference] })
+        Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
     fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {

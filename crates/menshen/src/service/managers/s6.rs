@@ -157,12 +157,10 @@ impl S6 {
     fn tell_running(&self, name: &ServiceName, verb: Verb, option: &str) -> Result<(), ManagerError> {
         self.hold_running(name, verb)?;
         tool::run("s6-svc", &[option, &text(&self.folder(name))])?.done()?;
-        let Some(wanted) = tool::reached_by(verb) else { return Ok(()) };
-        if tool::until(DONE_WITHIN, || Ok(self.status(name)?.state == wanted))? {
-            return Ok(());
+        match tool::reached_by(verb) {
+            Some(wanted) => self.wait_for(name, wanted, DONE_WITHIN).map(drop),
+            None => Ok(()),
         }
-        let state = self.status(name)?.state;
-        Err(ManagerError::NotReached { name: name.clone(), wanted, state, within: DONE_WITHIN })
     }
 
     fn hold_running(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
@@ -326,8 +324,7 @@ impl ServiceManager for S6 {
             Some((Asked::LetUp, name)) => !self.folder(&name).join("down").exists(),
             None => false,
         };
-        let difference = Difference { what: call.to_string(), installed: None, wanted: Some("done".to_owned()) };
-        Ok(if is_so { vec![] } else { vec![difference] })
+        Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
     fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {

@@ -12,6 +12,7 @@ use super::door::{ASKED_MAX, Ability, Asked, Door, Ended, Report};
 use super::origin::Origin;
 use super::request::StopReason;
 use crate::service::name::ServiceName;
+use crate::service::story;
 
 /// One for the service, and one for what it is asked.
 const WORKERS_MIN: usize = 2;
@@ -103,7 +104,7 @@ fn told(handle: &Handle, ended: Result<Result<(), Failure>, tokio::task::JoinErr
         }
         Ok(Err(error)) => {
             let code = error.downcast_ref::<ExitCode>().map_or(1, ExitCode::code);
-            failed(handle, &chain(&*error), code)
+            failed(handle, &story::whole(&*error), code)
         }
         // 101 is what Rust's own runtime ends with.
         Err(panicked) => failed(handle, &format!("it panicked: {panicked}"), 101),
@@ -137,18 +138,6 @@ fn begin_logging(name: &ServiceName, logging: Logging, origin: Origin) -> Result
     match logging {
         Logging::Authors => Ok(()),
         #[cfg(feature = "log")]
-        Logging::Native => crate::service::log::begin(name, origin).map_err(|error| chain(&error)),
+        Logging::Native => crate::service::log::begin(name, origin).map_err(|error| story::whole(&error)),
     }
-}
-
-/// An error with everything that led to it.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
