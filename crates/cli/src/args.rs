@@ -43,6 +43,7 @@ pub(crate) enum Color {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Guard one program in the foreground, no file needed.
     Run(Run),
@@ -102,9 +103,9 @@ pub(crate) enum Command {
     /// Show in what the installed service differs from its definition: what installing it again would change.
     Diff(Installed),
     /// Have an installed service started at boot.
-    Enable(Installed),
+    Enable(Enable),
     /// Have an installed service not started at boot.
-    Disable(Installed),
+    Disable(Enable),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -383,9 +384,8 @@ pub(crate) struct Install {
     #[arg(long)]
     pub now: bool,
 
-    /// Only show what would be done.
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub dry_run: DryRun,
 
     /// Which service manager. Without it, the one this machine runs.
     #[arg(long, value_name = "MANAGER")]
@@ -488,6 +488,38 @@ pub(crate) struct Installed {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Enable {
+    /// The name it was installed as.
+    pub name: String,
+
+    #[command(flatten)]
+    pub dry_run: DryRun,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DryRun {
+    /// Only show what would be done, step by step; with --json as {"steps": [...], "done": false}.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Whether something is done or only shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is done.
+    Do,
+    /// It is shown.
+    Show,
+}
+
+impl DryRun {
+    pub(crate) const fn mode(self) -> Mode {
+        if self.dry_run { Mode::Show } else { Mode::Do }
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Uninstall {
     /// The name it was installed as.
     pub name: String,
@@ -496,9 +528,8 @@ pub(crate) struct Uninstall {
     #[arg(long)]
     pub purge: bool,
 
-    /// Only show what would be done.
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub dry_run: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -513,9 +544,8 @@ pub(crate) struct Edit {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
-    /// Only show what would be done.
-    #[arg(long)]
-    pub dry_run: bool,
+    #[command(flatten)]
+    pub dry_run: DryRun,
 }
 
 #[derive(Debug, Args)]
