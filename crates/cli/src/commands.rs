@@ -19,6 +19,7 @@ mod overseen;
 mod reload;
 mod run;
 mod status;
+mod steps;
 mod uninstall;
 mod up;
 mod upgrade;
@@ -60,8 +61,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Uninstall(uninstall) => uninstall::uninstall(arguments, uninstall),
         Command::Edit(edit) => edit::edit(arguments, edit),
         Command::Diff(installed) => diff::diff(arguments, installed),
-        Command::Enable(installed) => enable::enable(installed, Verb::Enable),
-        Command::Disable(installed) => enable::enable(installed, Verb::Disable),
+        Command::Enable(enable) => enable::enable(arguments, enable, Verb::Enable),
+        Command::Disable(enable) => enable::enable(arguments, enable, Verb::Disable),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut exits::command(), "menshen", &mut script);

@@ -40,6 +40,17 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A TOML text; JSON's escapes are a subset of TOML's but for DEL.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default().replace('\u{7f}', "\\u007f")
+}
+
+/// The value of `command` for these words: each as it is.
+pub(crate) fn quoted_command<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
+    let words: Vec<String> = words.into_iter().map(|word| quoted(&word.replace('$', "$$"))).collect();
+    format!("[{}]", words.join(", "))
+}
+
 /// The definition the arguments mean.
 pub(crate) fn source(arguments: &Definition) -> Result<DefinitionSource, Failure> {
     let path = match &arguments.file {

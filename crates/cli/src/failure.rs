@@ -101,6 +101,12 @@ impl Failure {
         self
     }
 
+    /// That something else went wrong while the first was being made good.
+    pub(crate) fn after(mut self, then: &Self) -> Self {
+        self.message = format!("{}; and not everything is as it was: {}", self.message, then.message);
+        self
+    }
+
     pub(crate) const fn code(&self) -> Exit {
         self.exit
     }

@@ -114,6 +114,11 @@ impl Guards {
         if self.all.is_empty() { Err(self.none()) } else { Ok(&self.all) }
     }
 
+    /// Whether there is none, not even one that says nothing.
+    pub(crate) const fn are_absent(&self) -> bool {
+        self.all.is_empty() && self.denied.is_empty() && self.silent.is_empty()
+    }
+
     /// Whether there are guards that say nothing.
     pub(crate) const fn has_silent(&self) -> bool {
         !self.silent.is_empty()

@@ -55,7 +55,17 @@ pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Resul
     if durability == Durability::Guard && filled.len() == ROOM && overwrite(path, &filled) {
         return Ok(());
     }
-    replace_by_renaming(path, &filled, durability).map_err(context(format!("writing {}", path.display())))
+    replace_by_renaming(path, &filled, durability, platform::create_private)
+        .map_err(context(format!("writing {}", path.display())))
+}
+
+/// Replaces a file that people read, too: it has this content alone, and who may read it is as for any file that is made. At
+/// every instant the old content or the new one is there, whole, also after a loss of power.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn replace_shared(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_by_renaming(path, content, Durability::Power, |beside| fs::File::create(beside))
 }
 
 /// Writes over a file that has just this room, in one go. Whether that was possible.
@@ -68,11 +78,17 @@ fn overwrite(path: &Path, filled: &[u8]) -> bool {
     written
 }
 
-fn replace_by_renaming(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+fn replace_by_renaming(
+    path: &Path,
+    content: &[u8],
+    durability: Durability,
+    create: impl FnOnce(&Path) -> io::Result<fs::File>,
+) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = Path::new(&beside);
-    let written = write_beside(beside, content, durability).and_then(|()| fs::rename(beside, path));
+    let written =
+        create(beside).and_then(|file| write_beside(file, content, durability)).and_then(|()| fs::rename(beside, path));
     if written.is_err() {
         // What is left beside would only take space; that it cannot be removed changes nothing about the error.
         let _ = fs::remove_file(beside);
@@ -86,8 +102,7 @@ fn replace_by_renaming(path: &Path, content: &[u8], durability: Durability) -> i
     Ok(())
 }
 
-fn write_beside(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
-    let mut file = platform::create_private(path)?;
+fn write_beside(mut file: fs::File, content: &[u8], durability: Durability) -> io::Result<()> {
     reach(FailPoint::RecordCreated);
     file.write_all(content)?;
     reach(FailPoint::RecordWritten);
@@ -129,6 +144,17 @@ mod tests {
         for (content, durability) in [("one", Durability::Guard), ("two", Durability::Power)] {
             replace(&path, content.as_bytes(), durability).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap().trim_end(), content);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_shared_file_has_its_content_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        for content in ["a longer one", "two"] {
+            replace_shared(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -7,4 +7,6 @@ mod install;
 #[cfg(test)]
 mod life_cycle;
 #[cfg(test)]
+mod native;
+#[cfg(test)]
 mod unit;

@@ -8,7 +8,7 @@ use menshen_api::client::Call;
 use menshen_api::types::{Service, SignalRequest, WaitFor, WaitQuery};
 use menshen_api::{ClientError, Endpoint};
 
-use super::native;
+use super::native::{self, Native, Patience, Told};
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, find, wait_for};
@@ -75,36 +75,76 @@ impl Verb {
 
 pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, Failure> {
     // Told here, a mistake in the time-out does not stop half of the services first.
-    menshen_plan::duration::parse(&act.timeout).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    if let Some(native) = verb.native()
-        && let Some(exit) = native::act(arguments, native, act)?
-    {
-        return Ok(exit);
-    }
+    let within = menshen_plan::duration::parse(&act.timeout)
+        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
+    let patience = if act.no_wait { Patience::None } else { Patience::Within(within) };
     let query = WaitQuery { wait: verb.wait().filter(|_| !act.no_wait), timeout: Some(act.timeout.clone()) };
+    let Meant { native, names } = Meant::of(arguments, verb, act)?;
     wait_for(async {
-        let guards = Guards::find(arguments).await;
-        let services = in_order(&guards, &act.names, verb).await?;
-        let spinner = spinner(verb, &services);
+        let is_guard_meant = native.is_empty() || !names.is_empty() || act.all;
+        let guards = if is_guard_meant { Some(Guards::find(arguments).await) } else { None };
+        let services = match &guards {
+            // Where managers run services themselves there need be no guard.
+            Some(guards) if native.is_empty() || !names.is_empty() || !guards.are_absent() => {
+                in_order(guards, &names, verb).await?
+            }
+            Some(_) | None => Vec::new(),
+        };
+        let all = services.iter().map(|(_, service)| service.name.as_str());
+        let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
         let calls = services.iter().map(|(guard, service)| call(guard, verb, &service.name, &query));
         let answers = all_at_once(calls).await;
+        let act = |told| native.iter().map(|native| native.act(told, patience)).collect();
+        let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
         spinner.finish_and_clear();
-        report(arguments, services.iter().map(|(_, service)| service.name.as_str()).zip(answers))
+        let mut report = Report::of(arguments);
+        services.iter().zip(answers).for_each(|((_, service), answer)| report.guarded(&service.name, answer));
+        told.into_iter().for_each(|told| report.native(told));
+        report.end()
     })
 }
 
+/// Which services are meant.
+struct Meant {
+    /// Those that their managers run themselves.
+    native: Vec<Native>,
+    /// The names of the others; none for all of them.
+    names: Vec<String>,
+}
+
+impl Meant {
+    fn of(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Self, Failure> {
+        if verb.native().is_none() {
+            native::hold_guarded(arguments, &act.names, "a reset")?;
+            return Ok(Self { native: Vec::new(), names: act.names.clone() });
+        }
+        if act.all {
+            return Ok(Self { native: Native::all(arguments)?, names: Vec::new() });
+        }
+        let mut meant = Self { native: Vec::new(), names: Vec::new() };
+        for name in &act.names {
+            match Native::find(arguments, name)? {
+                Some(native) => meant.native.push(native),
+                None => meant.names.push(name.clone()),
+            }
+        }
+        Ok(meant)
+    }
+}
+
 pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Failure> {
+    native::hold_guarded(arguments, &signal.names, "a signal")?;
     let request = SignalRequest { signal: signal.signal.clone() };
     wait_for(async {
         let guards = Guards::find(arguments).await;
         let services = guards.services().await?;
-        let mut answers = Vec::new();
+        let mut report = Report::of(arguments);
         for name in &signal.names {
             let (guard, service) = find(&services, name)?;
             let call = Call::about(Endpoint::SignalService, &service.name).body(&request)?;
-            answers.push((name.as_str(), guard.client.call(&call).await));
+            report.guarded(name, guard.client.call(&call).await);
         }
-        report(arguments, answers.into_iter())
+        report.end()
     })
 }
 
@@ -152,31 +192,53 @@ async fn all_at_once<T>(calls: impl Iterator<Item = impl Future<Output = T>>) ->
     answers.into_iter().flatten().collect()
 }
 
-fn report<'a>(
-    arguments: &Arguments,
-    answers: impl Iterator<Item = (&'a str, Result<Service, ClientError>)>,
-) -> Result<Exit, Failure> {
-    let mut failure: Option<Failure> = None;
-    let mut done = Vec::new();
-    for (name, answer) in answers {
+/// What came of telling services something.
+struct Report<'a> {
+    arguments: &'a Arguments,
+    services: Vec<Service>,
+    native: Vec<Told>,
+    failure: Option<Failure>,
+}
+
+impl<'a> Report<'a> {
+    const fn of(arguments: &'a Arguments) -> Self {
+        Self { arguments, services: Vec::new(), native: Vec::new(), failure: None }
+    }
+
+    /// What a guard answered.
+    fn guarded(&mut self, name: &str, answer: Result<Service, ClientError>) {
         match answer {
-            Ok(service) if arguments.json => done.push(service),
+            Ok(service) if self.arguments.json => self.services.push(service),
             Ok(service) => {
                 output::line(format_args!("{name}: {}", describe(&service)));
                 warn(name, &service);
             }
-            Err(error) => {
-                // All but the last are shown here; the last one ends the command.
-                if let Some(earlier) = failure.replace(error.into()) {
-                    output::show_failure(&earlier, arguments.json);
-                }
-            }
+            Err(error) => self.failed(error.into()),
         }
     }
-    if arguments.json {
-        output::json(&serde_json::json!({ "services": done }));
+
+    /// What came of a service that its manager runs itself.
+    fn native(&mut self, told: Result<Told, Failure>) {
+        match told {
+            Ok(told) if self.arguments.json => self.native.push(told),
+            Ok(told) => output::line(told.line()),
+            Err(failure) => self.failed(failure),
+        }
     }
-    failure.map_or(Ok(Exit::Done), Err)
+
+    /// All but the last are shown here; the last one ends the command.
+    fn failed(&mut self, failure: Failure) {
+        if let Some(earlier) = self.failure.replace(failure) {
+            output::show_failure(&earlier, self.arguments.json);
+        }
+    }
+
+    fn end(self) -> Result<Exit, Failure> {
+        if self.arguments.json {
+            output::json(&serde_json::json!({ "services": self.services, "native": self.native }));
+        }
+        self.failure.map_or(Ok(Exit::Done), Err)
+    }
 }
 
 /// Tells of what was done and will not be known to the next guard.
@@ -198,12 +260,12 @@ fn describe(service: &Service) -> String {
 }
 
 /// Something that turns while a terminal waits for longer than a moment.
-fn spinner(verb: Verb, services: &[(&Guard, Service)]) -> ProgressBar {
+fn spinner(verb: Verb, names: &[&str]) -> ProgressBar {
     if !output::is_error_terminal() {
         return ProgressBar::hidden();
     }
-    let what = match services {
-        [(_, only)] => only.name.clone(),
+    let what = match names {
+        [only] => (*only).to_owned(),
         several => format!("{} services", several.len()),
     };
     let spinner = ProgressBar::new_spinner()

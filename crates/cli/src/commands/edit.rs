@@ -8,22 +8,23 @@ use std::process::Command;
 use menshen::service::{Scope, ServiceName};
 use menshen_guard::definition::DefinitionSource;
 
-use super::install::{asked, carry_out, hold_settings};
+use super::install::{Task, asked, hold_settings};
 use super::uninstall::installed;
-use crate::args::{Arguments, Edit};
+use crate::args::{Arguments, Edit, Mode};
 use crate::definition::{MachineErrors, load_plan, source_of};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::registering::manager::choose;
 use crate::registering::record::{Asked, Record};
+use crate::registering::refusal::unusable;
 
 pub(super) fn edit(arguments: &Arguments, edit: &Edit) -> Result<Exit, Failure> {
     let name: ServiceName = edit.name.parse()?;
     let mut record = installed(&name)?;
-    let changes = asked(&edit.asked);
+    let (changes, mode) = (asked(&edit.asked), edit.dry_run.mode());
     hold_settings(&edit.set)?;
     if changes == Asked::default() && edit.set.is_empty() {
-        if edit.dry_run {
+        if mode == Mode::Show {
             let message = "there is nothing to show: an editor's changes are made at once";
             return Err(Failure::new(Exit::Usage, message).help("say what to change: `menshen edit --help`"));
         }
@@ -35,8 +36,9 @@ pub(super) fn edit(arguments: &Arguments, edit: &Edit) -> Result<Exit, Failure> 
     let source = source_of(&record);
     load_plan(&source, MachineErrors::Shown)?;
     let manager = choose(Some(record.kind()?), Scope::from(record.scope))?;
-    carry_out(arguments, &record, &source, manager.as_ref(), edit.dry_run)?;
-    if !edit.dry_run {
+    let task = Task { record: &record, source: &source, manager: manager.as_ref(), written: None };
+    task.carry_out(arguments, mode)?;
+    if mode == Mode::Do {
         output::note(format_args!(
             "what runs goes on as it was; `menshen --instance {} reload` follows the definition, a restart everything",
             record.guard
@@ -74,11 +76,6 @@ fn edit_definition(record: &Record) -> Result<(), Failure> {
         Ok((_, kept)) => failure.help(format!("what you wrote is in {}", kept.display())),
         Err(_) => failure,
     })
-}
-
-fn unusable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
-    let exit = if error.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };
-    Failure::new(exit, format!("{what} {}: {}", path.display(), menshen_os::error::describe(error)))
 }
 
 fn run_editor(path: &Path) -> Result<(), Failure> {

@@ -1,51 +1,43 @@
 //! `menshen install`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use menshen::service::registration::Account;
-use menshen::service::{
-    ManagerKind, Outcome, Plan as Steps, Registration, Scope, ServiceManager, ServiceName, State, Verb,
-};
+use menshen::service::{ManagerKind, Outcome, Registration, Scope, ServiceManager, ServiceName, State, Verb};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::facts::ThisMachine;
 use menshen_plan::{Plan, ServicePlan, looks_secret};
 use serde_json::json;
 
-use super::run::quoted;
-use crate::args::{Arguments, AskedOfManager, Install};
-use crate::definition::{self, MachineErrors, environment, home, load_plan, paths};
+use super::steps;
+use crate::args::{Arguments, AskedOfManager, Install, Mode};
+use crate::definition::{self, MachineErrors, home, load_plan, quoted, quoted_command};
 use crate::failure::{Exit, Failure};
-use crate::output::{self, dim};
-use crate::registering::manager::{choose, choose_to_show, denied};
+use crate::output;
+use crate::registering::manager::{choose, choose_to_show};
 use crate::registering::record::{Asked, DefinitionOrigin, Form, Record, RecordedScope};
-use crate::registering::{guarded, native};
+use crate::registering::written::{Before, Written};
+use crate::registering::{guarded, native, needed};
 
 /// How long a start that was asked for along with the installation may take.
 const START_WITHIN: Duration = Duration::from_secs(90);
-/// The first line of a definition that was made of a command.
-const WRITTEN: &str = "# Written by `menshen install`; `menshen edit` changes it, `menshen uninstall` removes it.";
 
 pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, Failure> {
     let scope = if install.user { Scope::User } else { Scope::System };
-    let named = install.manager.map(ManagerKind::from);
-    let manager = if install.dry_run { choose_to_show(named, scope)? } else { choose(named, scope)? };
+    let (named, mode) = (install.manager.map(ManagerKind::from), install.dry_run.mode());
+    let manager = match mode {
+        Mode::Show => choose_to_show(named, scope)?,
+        Mode::Do => choose(named, scope)?,
+    };
     let written = written(install)?;
     let (source, origin) = match &written {
-        Some((path, text)) => {
-            let (text, path) = (Some(text.clone()), path.parent().map(Path::to_owned).unwrap_or_default());
-            let settings = install.definition.set.clone();
-            let source =
-                DefinitionSource { path, text, profile: None, settings, environment: environment(), only: Vec::new() };
-            (source, DefinitionOrigin::Written)
-        }
+        Some(written) => (written.source(&install.definition.set), DefinitionOrigin::Written),
         None => (definition::source(&install.definition)?, DefinitionOrigin::Given),
     };
     let plan = load_plan(&source, MachineErrors::Shown)?;
     let (name, only) = meant(install, &plan, origin)?;
     let guard = if only.is_empty() { plan.name.to_string() } else { name.to_string() };
-    let place = written.as_ref().map_or(&source.path, |(path, _)| path);
+    let place = written.as_ref().map_or(&source.path, |written| &written.path);
     let record = Record {
         format: Record::FORMAT,
         name: name.to_string(),
@@ -62,47 +54,56 @@ pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, 
     };
     hold_settings(&install.definition.set)?;
     hold_same_manager(&record)?;
-    let before = match &written {
-        Some((path, text)) if !install.dry_run => Some((path, write_definition(path, text)?)),
-        Some(_) | None => None,
-    };
-    let done = carry_out(arguments, &record, &source, manager.as_ref(), install.dry_run);
-    if done.is_err()
-        && let Some((path, before)) = before
-    {
-        // Nothing was installed, so nothing is otherwise than it was.
-        let _ = before.map_or_else(|| fs::remove_file(path), |text| replace(path, &text));
-    }
-    done?;
-    if install.now && !install.dry_run {
+    let task = Task { record: &record, source: &source, manager: manager.as_ref(), written: written.as_ref() };
+    task.carry_out(arguments, mode)?;
+    if install.now && mode == Mode::Do {
         start(&name, manager.as_ref())?;
     }
     Ok(Exit::Done)
 }
 
-/// Tells the manager of a record, or shows what it would be told.
-pub(super) fn carry_out(
-    arguments: &Arguments,
-    record: &Record,
-    source: &DefinitionSource,
-    manager: &dyn ServiceManager,
-    dry_run: bool,
-) -> Result<(), Failure> {
-    let registration = registration(record, source, manager)?;
-    let steps = manager.plan(&registration)?;
-    if dry_run {
-        show(arguments, &steps);
-        return Ok(());
+/// What a manager is to be told of, and what goes along with it.
+pub(super) struct Task<'a> {
+    pub record: &'a Record,
+    pub source: &'a DefinitionSource,
+    pub manager: &'a dyn ServiceManager,
+    /// A definition that was made of a command.
+    pub written: Option<&'a Written>,
+}
+
+impl Task<'_> {
+    /// Tells the manager, or shows what it would be told.
+    pub(super) fn carry_out(&self, arguments: &Arguments, mode: Mode) -> Result<(), Failure> {
+        let registration = registration(self.record, self.source, self.manager)?;
+        // What is refused is refused before anything is written.
+        let plan = self.manager.plan(&registration)?;
+        match mode {
+            Mode::Show => {
+                let of_definition = self.written.map(|written| written.step().to_string());
+                let of_record = format!("note in {} what is installed", self.record.path().display());
+                let of_manager = plan.steps.iter().map(ToString::to_string);
+                steps::show(arguments, of_definition.into_iter().chain([of_record]).chain(of_manager));
+            }
+            Mode::Do => tell(arguments, self.record, &self.install(&registration)?, self.manager),
+        }
+        Ok(())
     }
-    let before = Record::load(&registration.name)?;
-    record.save()?;
-    let outcome = manager.install(&registration).map_err(|error| {
-        // The manager has what it had, and so has the record.
-        let kept = before.as_ref().map_or_else(|| record.remove(), Record::save);
-        kept.err().unwrap_or_else(|| error.into())
-    })?;
-    tell(arguments, record, &outcome, manager);
-    Ok(())
+
+    /// What has to be there before goes first; when the manager does not take it, everything is as it was.
+    fn install(&self, registration: &Registration) -> Result<Outcome, Failure> {
+        let noted = Record::load(&registration.name)?;
+        let definition = self.written.map(Written::write).transpose()?;
+        let failure = match self.record.save().and_then(|()| Ok(self.manager.install(registration)?)) {
+            Ok(outcome) => return Ok(outcome),
+            Err(failure) => failure,
+        };
+        let note_kept = noted.map_or_else(|| self.record.remove(), |noted| noted.save());
+        let definition_kept = definition.map_or(Ok(()), Before::put_back);
+        Err([note_kept, definition_kept]
+            .into_iter()
+            .filter_map(Result::err)
+            .fold(failure, |failure, then| failure.after(&then)))
+    }
 }
 
 /// What the manager is to be told of what was recorded.
@@ -147,18 +148,20 @@ fn native_registration(
         Failure::new(Exit::Usage, message).help("name the service: `menshen install NAME --native`")
     })?;
     let plain = plain(service, source)?;
-    native::registration(name, record, (&plan, service), &plain, manager, &ThisMachine::default()).map_err(|lost| {
+    let made = native::registration(name, record, (&plan, service), &plain, manager, &ThisMachine::default());
+    let mut registration = made.map_err(|lost| {
         let each: Vec<String> = lost.iter().map(|lost| format!("  {} = {}", lost.key, lost.value)).collect();
         let message = format!("without a guard this would be lost:\n{}", each.join("\n"));
         Failure::new(Exit::Refused, message).help("leave --native out, or take it out of the definition")
-    })
+    })?;
+    registration.depends_on = needed::of(record, service)?;
+    Ok(registration)
 }
 
 /// The same program by a definition that says nothing of it.
 fn plain(service: &ServicePlan, source: &DefinitionSource) -> Result<ServicePlan, Failure> {
     let name = service.name.as_str();
-    let words: Vec<String> = service.command.0.iter().map(|word| quoted(&word.replace('$', "$$"))).collect();
-    let text = format!("[service.{}]\ncommand = [{}]\n", quoted(name), words.join(", "));
+    let text = format!("[service.{}]\ncommand = {}\n", quoted(name), quoted_command(&service.command.0));
     let source = DefinitionSource {
         path: source.folder(),
         text: Some(text),
@@ -207,24 +210,13 @@ pub(super) fn asked(asked: &AskedOfManager) -> Asked {
     }
 }
 
-/// The definition that a command makes, and where it goes.
-fn written(install: &Install) -> Result<Option<(PathBuf, String)>, Failure> {
-    let [program, ..] = install.command.as_slice() else { return Ok(None) };
+/// The definition that a command makes, if one was typed.
+fn written(install: &Install) -> Result<Option<Written>, Failure> {
+    let [program, arguments @ ..] = install.command.as_slice() else { return Ok(None) };
     let name = install.name.as_deref().ok_or_else(|| {
         Failure::new(Exit::Usage, "a program has no name of its own").help("`menshen install NAME -- CMD`")
     })?;
-    name.parse::<ServiceName>()?;
-    // Where it is typed is where it is meant.
-    let program = if program.contains('/') || program.contains(std::path::MAIN_SEPARATOR) {
-        std::path::absolute(program).map_or_else(|_| program.clone(), |path| path.display().to_string())
-    } else {
-        program.clone()
-    };
-    let words = std::iter::once(&program).chain(&install.command[1..]);
-    let words: Vec<String> = words.map(|word| quoted(&word.replace('$', "$$"))).collect();
-    let text =
-        format!("{WRITTEN}\n[guard]\nname = {0}\n\n[service.{0}]\ncommand = [{1}]\n", quoted(name), words.join(", "));
-    Ok(Some((paths().definitions.join(format!("{name}.toml")), text)))
+    Ok(Some(Written::of_command(&name.parse()?, (program, arguments))))
 }
 
 /// What is in the manager's files and on a command line everybody on the machine can read.
@@ -254,50 +246,6 @@ fn hold_same_manager(record: &Record) -> Result<(), Failure> {
         }
         Some(_) | None => Ok(()),
     }
-}
-
-/// Writes a definition, and gives back what was there. One that somebody else wrote is left alone.
-fn write_definition(path: &Path, text: &str) -> Result<Option<Vec<u8>>, Failure> {
-    let unusable = |error: std::io::Error| {
-        let told = format!("writing {}: {}", path.display(), menshen_os::error::describe(&error));
-        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-        if is_denied { denied(told) } else { Failure::new(Exit::Failed, told) }
-    };
-    let before = match fs::read(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        read => Some(read.map_err(unusable)?),
-    };
-    if before.as_ref().is_some_and(|there| !there.starts_with(WRITTEN.as_bytes())) {
-        let message = format!("{} is there, and was not written by `menshen install`", path.display());
-        return Err(Failure::new(Exit::Failed, message)
-            .help(format!("choose another name, or install that definition: `--file {}`", path.display())));
-    }
-    let folder = path.parent().unwrap_or(path);
-    menshen_os::file::create_folder(folder, 0o750).map_err(unusable)?;
-    replace(path, text.as_bytes()).map_err(unusable)?;
-    Ok(before)
-}
-
-/// Writes a file beside and moves it into its place.
-fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("toml.new");
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What is left beside would only take space.
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-fn show(arguments: &Arguments, steps: &Steps) {
-    if arguments.json {
-        let steps: Vec<String> = steps.steps.iter().map(ToString::to_string).collect();
-        return output::json(&json!({ "steps": steps, "done": false }));
-    }
-    for step in &steps.steps {
-        output::line(step);
-    }
-    output::note(dim("nothing was done: this was a dry run"));
 }
 
 fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn ServiceManager) {

@@ -13,6 +13,7 @@ use menshen_api::{Client, ClientError, Endpoint, Problem, ProblemCode, Time};
 use menshen_guard::logs::read::{Query, Reader};
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::native;
 use super::status::local;
 use crate::args::{Arguments, Logs};
 use crate::definition::all_paths;
@@ -31,6 +32,7 @@ const UNKNOWN_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> {
     let query = query(logs)?;
+    native::hold_guarded(arguments, &logs.names, "a log of its own")?;
     wait_for(async {
         let guards = Guards::find(arguments).await;
         match guards.some() {

@@ -2,35 +2,63 @@
 
 use std::time::Duration;
 
-use menshen::service::{Scope, ServiceManager, ServiceName, State, Status, Verb};
-use serde_json::{Value as Json, json};
+use menshen::service::{ManagerError, Scope, ServiceManager, ServiceName, State, Status, Verb};
+use serde::Serialize;
 
-use crate::args::{Act, Arguments};
+use crate::args::Arguments;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::registering::manager::choose;
 use crate::registering::record::{Form, Record};
 
 /// A service, and the manager that runs it.
-struct Native {
-    name: ServiceName,
+pub(super) struct Native {
+    /// What it is called.
+    pub name: ServiceName,
     manager: Box<dyn ServiceManager>,
+}
+
+/// How a service is, as `--json` has it.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    pub name: String,
+    pub manager: &'static str,
+    pub state: &'static str,
+    pub pid: Option<u32>,
+    pub text: Option<String>,
+    /// The state as it is told apart.
+    #[serde(skip)]
+    pub is: State,
+}
+
+/// How long whoever tells a service something waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Until it is so, but no longer than this.
+    Within(Duration),
+    /// Not at all.
+    None,
 }
 
 impl Native {
     /// The service of this name, if a manager runs it itself.
-    fn find(arguments: &Arguments, name: &str) -> Result<Option<Self>, Failure> {
+    pub(super) fn find(arguments: &Arguments, name: &str) -> Result<Option<Self>, Failure> {
         // Who names a guard means one of its services.
         if arguments.instance.is_some() {
             return Ok(None);
         }
         let Ok(name) = name.parse::<ServiceName>() else { return Ok(None) };
-        let record = match Record::load(&name) {
-            // What somebody may not even read is not theirs to start and stop; the guard says so in its own words.
-            Err(failure) if failure.code() == Exit::NotPermitted => None,
-            loaded => loaded?.filter(|record| record.form == Form::Native),
-        };
-        record.map(|record| Self::of(&record)).transpose()
+        let record = visible(Record::load(&name))?.flatten();
+        record.filter(|record| record.form == Form::Native).map(|record| Self::of(&record)).transpose()
+    }
+
+    /// Every one that was installed for whoever asks.
+    pub(super) fn all(arguments: &Arguments) -> Result<Vec<Self>, Failure> {
+        if arguments.instance.is_some() {
+            return Ok(Vec::new());
+        }
+        let records = visible(Record::all())?.unwrap_or_default();
+        records.iter().filter(|record| record.form == Form::Native).map(Self::of).collect()
     }
 
     fn of(record: &Record) -> Result<Self, Failure> {
@@ -38,52 +66,100 @@ impl Native {
         Ok(Self { name: record.name.parse()?, manager })
     }
 
-    fn status(&self) -> Result<Status, Failure> {
-        Ok(self.manager.status(&self.name)?)
+    /// How it is.
+    pub(super) fn told(&self) -> Result<Told, Failure> {
+        let Status { state, pid, text, .. } = self.manager.status(&self.name)?;
+        let (name, manager) = (self.name.to_string(), self.manager.kind().as_str());
+        Ok(Told { name, manager, state: state.as_str(), pid, text, is: state })
     }
 
-    fn told(&self, status: &Status) -> Json {
-        json!({
-            "name": self.name.as_str(), "manager": self.manager.kind().as_str(), "state": status.state.as_str(),
-            "pid": status.pid, "text": status.text,
-        })
+    /// Tells it something; how it is after that.
+    pub(super) fn act(&self, verb: Verb, patience: Patience) -> Result<Told, Failure> {
+        let within = match patience {
+            Patience::Within(within) => within,
+            Patience::None => Duration::ZERO,
+        };
+        self.manager.act(&self.name, verb)?;
+        if let (Some(wanted), Patience::Within(_)) = (wanted(verb), patience) {
+            let reached = self.manager.wait_for(&self.name, wanted, within);
+            reached.map_err(|error| asked_for(error, within))?;
+        }
+        self.told()
     }
 
-    fn show(&self, status: &Status) {
-        let pid = status.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
-        let text = status.text.as_ref().map(|text| format!(": {}", output::printable(text))).unwrap_or_default();
-        let (manager, state) = (self.manager.kind(), status.state.as_str());
-        output::line(format_args!("{}: {state}{pid}{text} (run by {manager} itself)", self.name));
+    /// That only a guard could do this.
+    pub(super) fn refusal(&self, what: &str) -> Failure {
+        let (name, manager) = (&self.name, self.manager.kind());
+        Failure::new(Exit::Usage, format!("'{name}' is run by {manager} itself, and {what} takes a guard"))
+            .help(format!("`menshen install {name}` without --native has a guard run it"))
     }
 }
 
-/// Does something to services, if their managers run them themselves; `None` if a guard is to be asked.
-pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Option<Exit>, Failure> {
-    let found: Vec<Native> = act
-        .names
-        .iter()
-        .map(|name| Native::find(arguments, name))
-        .filter_map(Result::transpose)
-        .collect::<Result<_, _>>()?;
-    if found.is_empty() {
-        return Ok(None);
+impl Told {
+    /// In one line.
+    pub(super) fn line(&self) -> String {
+        let pid = self.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
+        let text = self.text.as_ref().map(|text| format!(": {}", output::printable(text))).unwrap_or_default();
+        format!("{}: {}{pid}{text} ({})", self.name, self.state, self.whose())
     }
-    if found.len() < act.names.len() {
-        let names: Vec<&str> = found.iter().map(|native| native.name.as_str()).collect();
-        let message = format!("{}: run by the service manager itself, the others by a guard", names.join(", "));
-        return Err(Failure::new(Exit::Usage, message).help("ask for each kind by itself"));
+
+    /// Who runs it.
+    pub(super) fn whose(&self) -> String {
+        format!("run by {} itself", self.manager)
     }
-    let within = menshen_plan::duration::parse(&act.timeout)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
-    for native in &found {
-        native.manager.act(&native.name, verb)?;
-        if let Some(wanted) = wanted(verb).filter(|_| !act.no_wait) {
-            await_state(native, wanted, within)?;
+
+    /// Whether it is neither failed nor on its way.
+    pub(super) const fn is_well(&self) -> bool {
+        match self.is {
+            State::Running
+            | State::Reloading
+            | State::Pausing
+            | State::Paused
+            | State::Continuing
+            | State::Stopping
+            | State::Stopped => true,
+            State::NotInstalled | State::Starting | State::Backoff | State::Failed => false,
         }
-        let status = native.status()?;
-        if arguments.json { output::json(&native.told(&status)) } else { native.show(&status) }
     }
-    Ok(Some(Exit::Done))
+}
+
+/// With the time that somebody was ready to wait, rather than what was left of it.
+fn asked_for(mut error: ManagerError, asked: Duration) -> ManagerError {
+    if let ManagerError::NotReached { within, .. } = &mut error {
+        *within = asked;
+    }
+    error
+}
+
+/// That none of these services is one that only a guard could do this to.
+pub(super) fn hold_guarded(arguments: &Arguments, names: &[String], what: &str) -> Result<(), Failure> {
+    for name in names {
+        if let Some(native) = Native::find(arguments, name)? {
+            return Err(native.refusal(what));
+        }
+    }
+    Ok(())
+}
+
+/// Shows a service, if its manager runs it itself; `None` if a guard is to be asked. The exit code is the Linux Standard Base's.
+pub(super) fn status(arguments: &Arguments, name: &str) -> Result<Option<Exit>, Failure> {
+    let Some(native) = Native::find(arguments, name)? else { return Ok(None) };
+    let told = native.told()?;
+    if arguments.json {
+        output::json(&told);
+    } else {
+        output::line(told.line());
+    }
+    let exit = if told.is.is_up() { Exit::Done } else { Exit::NotRunning };
+    Ok(Some(if told.is == State::NotInstalled { Exit::Unknown } else { exit }))
+}
+
+/// What somebody may not even read is not theirs to start and stop; the guard says so in its own words.
+fn visible<T>(loaded: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match loaded {
+        Err(failure) if failure.code() == Exit::NotPermitted => Ok(None),
+        loaded => loaded.map(Some),
+    }
 }
 
 const fn wanted(verb: Verb) -> Option<State> {
@@ -93,26 +169,4 @@ const fn wanted(verb: Verb) -> Option<State> {
         Verb::Pause => Some(State::Paused),
         Verb::Reload | Verb::Enable | Verb::Disable => None,
     }
-}
-
-fn await_state(native: &Native, wanted: State, within: Duration) -> Result<(), Failure> {
-    Ok(native.manager.wait_for(&native.name, wanted, within).map(drop)?)
-}
-
-/// Shows a service, if its manager runs it itself; `None` if a guard is to be asked. The exit code is the Linux Standard Base's.
-pub(super) fn status(arguments: &Arguments, name: &str) -> Result<Option<Exit>, Failure> {
-    let Some(native) = Native::find(arguments, name)? else { return Ok(None) };
-    let status = native.status()?;
-    if arguments.json {
-        output::json(&native.told(&status));
-    } else {
-        native.show(&status);
-    }
-    let up = match status.state {
-        State::Running | State::Starting | State::Reloading | State::Pausing | State::Paused | State::Continuing => {
-            true
-        }
-        State::NotInstalled | State::Stopped | State::Stopping | State::Backoff | State::Failed => false,
-    };
-    Ok(Some(if up { Exit::Done } else { Exit::NotRunning }))
 }

@@ -8,7 +8,7 @@ use menshen_guard::logs::TapScope;
 
 use super::foreground;
 use crate::args::{RestartPolicy, Run};
-use crate::definition::{MachineErrors, environment, load_plan};
+use crate::definition::{MachineErrors, environment, load_plan, quoted, quoted_command};
 use crate::failure::{Exit, Failure};
 
 /// Guards one program in the foreground. It sees the whole environment of whoever started it.
@@ -38,14 +38,14 @@ fn name_of(program: &str) -> String {
 
 /// The definition that says what was typed.
 fn definition(run: &Run, name: &str) -> String {
-    let words: Vec<String> = run.command.iter().map(|word| quoted(&word.replace('$', "$$"))).collect();
     let policy = match run.restart {
         RestartPolicy::Always => "always",
         RestartPolicy::OnFailure => "on-failure",
         RestartPolicy::Never => "never",
     };
     let guard = quoted(&format!("run-{name}"));
-    let mut text = format!("[guard]\nname = {guard}\n[service.{}]\ncommand = [{}]\n", quoted(name), words.join(", "));
+    let mut text =
+        format!("[guard]\nname = {guard}\n[service.{}]\ncommand = {}\n", quoted(name), quoted_command(&run.command));
     text.push_str(&format!("inherit = \"all\"\nrestart.policy = \"{policy}\"\n"));
     let probes = [("http", &run.ready_http), ("tcp", &run.ready_tcp)];
     for (kind, target) in probes.into_iter().filter_map(|(kind, target)| target.as_ref().map(|target| (kind, target))) {
@@ -54,11 +54,6 @@ fn definition(run: &Run, name: &str) -> String {
     // Who types a command knows whose account it is, and that it has no probe.
     text.push_str("[check]\nallow = [\"M028\", \"M033\", \"M042\", \"M048\"]\n");
     text
-}
-
-/// A TOML text; JSON's escapes are a subset of TOML's but for DEL.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default().replace('\u{7f}', "\\u007f")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use menshen_api::{Endpoint, Time};
 use serde::Serialize;
 
 use super::events::sentence;
-use super::native;
+use super::native::{self, Native, Told};
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guards, wait_for};
@@ -31,21 +31,30 @@ pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Fai
 }
 
 async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
+    let natives = Native::all(arguments)?;
     let (mut services, mut troubles) = (Vec::new(), Vec::new());
-    for guard in guards.some()? {
+    // Where managers run services themselves there need be no guard.
+    let guarded = if natives.is_empty() || !guards.are_absent() { guards.some()? } else { &[] };
+    for guard in guarded {
         let list = guard.list().await?;
         services.extend(list.services);
         troubles.extend(list.troubles);
     }
     guards.note_missing();
+    let mut unknown = None;
+    let mut note = |failure: Failure| {
+        output::show_failure(&failure, arguments.json);
+        unknown = Some(failure.code());
+    };
+    let native: Vec<Told> = natives.iter().filter_map(|native| native.told().map_err(&mut note).ok()).collect();
     if arguments.json {
-        output::json(&Overview { services: &services, troubles: &troubles });
+        output::json(&Overview { services: &services, troubles: &troubles, native: &native });
     } else {
-        print_table(&services, guards.all.len() > 1);
+        print_table(&services, &native, guards.all.len() > 1);
         troubles.iter().for_each(print_trouble);
     }
-    let well = services.iter().all(is_well);
-    Ok(if well { Exit::Done } else { Exit::NotReady })
+    let well = services.iter().all(is_well) && native.iter().all(Told::is_well);
+    Ok(unknown.unwrap_or(if well { Exit::Done } else { Exit::NotReady }))
 }
 
 /// What `--json` prints. It is written as it is: a tree made of it first would take a third of the command's time.
@@ -53,6 +62,7 @@ async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
 struct Overview<'a> {
     services: &'a [Service],
     troubles: &'a [Trouble],
+    native: &'a [Told],
 }
 
 /// Whether a service is as it is wanted.
@@ -68,8 +78,8 @@ fn is_well(service: &Service) -> bool {
     }
 }
 
-fn print_table(services: &[Service], several_guards: bool) {
-    if services.is_empty() {
+fn print_table(services: &[Service], native: &[Told], several_guards: bool) {
+    if services.is_empty() && native.is_empty() {
         return output::line("no services");
     }
     let mut heading = vec!["NAME", "STATE", "PID", "RESTARTS", "SINCE", "WHY"];
@@ -90,6 +100,12 @@ fn print_table(services: &[Service], several_guards: bool) {
             row.insert(0, Cell::new(&service.instance));
         }
         table.add(row);
+    }
+    for told in native {
+        let pid = told.pid.map(|pid| pid.to_string()).unwrap_or_default();
+        let why = told.text.as_ref().map_or_else(|| told.whose(), |text| format!("{}: {text}", told.whose()));
+        let cells = [told.name.as_str(), told.state, &pid, "", "", &output::printable(&why)].map(Cell::new);
+        table.add(several_guards.then(|| Cell::new("")).into_iter().chain(cells).collect());
     }
     table.lines().into_iter().for_each(output::line);
 }

@@ -7,26 +7,28 @@ use std::path::PathBuf;
 use menshen::service::{ManagerError, Scope, ServiceName};
 use serde_json::json;
 
-use crate::args::{Arguments, Uninstall};
+use super::steps;
+use crate::args::{Arguments, Mode, Uninstall};
 use crate::definition::paths;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, dim};
 use crate::registering::manager::choose;
+use crate::registering::needed;
 use crate::registering::record::{DefinitionOrigin, Form, Record};
+use crate::registering::refusal::unusable;
 
 pub(super) fn uninstall(arguments: &Arguments, uninstall: &Uninstall) -> Result<Exit, Failure> {
     let name: ServiceName = uninstall.name.parse()?;
     let record = installed(&name)?;
     let manager = choose(Some(record.kind()?), Scope::from(record.scope))?;
     let leftovers = leftovers(&record, uninstall);
-    if uninstall.dry_run {
-        for step in manager.removal_of(&name).steps {
-            output::line(step);
-        }
-        for path in leftovers {
-            output::line(format_args!("remove {}", path.display()));
-        }
-        output::note(dim("nothing was done: this was a dry run"));
+    hold_unneeded(&record)?;
+    if uninstall.dry_run.mode() == Mode::Show {
+        let own = record.path();
+        let removed = leftovers.iter().map(PathBuf::as_path).chain([own.as_path()]);
+        let removed = removed.map(|path| format!("remove {}", path.display()));
+        let of_manager = manager.removal_of(&name).steps.into_iter().map(|step| step.to_string());
+        steps::show(arguments, of_manager.chain(removed));
         return Ok(Exit::Done);
     }
     match manager.uninstall(&name) {
@@ -39,7 +41,7 @@ pub(super) fn uninstall(arguments: &Arguments, uninstall: &Uninstall) -> Result<
     }
     record.remove()?;
     if arguments.json {
-        output::json(&json!({ "name": record.name, "outcome": "uninstalled" }));
+        output::json(&json!({ "name": record.name, "manager": record.manager, "outcome": "uninstalled" }));
     } else {
         output::line(format_args!("{name}: uninstalled"));
         if !uninstall.purge && record.form == Form::Guard {
@@ -48,6 +50,17 @@ pub(super) fn uninstall(arguments: &Arguments, uninstall: &Uninstall) -> Result<
         }
     }
     Ok(Exit::Done)
+}
+
+/// A service that its manager runs itself is there for as long as another one needs it: that one could not be started again.
+fn hold_unneeded(record: &Record) -> Result<(), Failure> {
+    let needed_by = needed::by(record)?;
+    if needed_by.is_empty() {
+        return Ok(());
+    }
+    let (name, others) = (&record.name, needed_by.join(", "));
+    Err(Failure::new(Exit::Failed, format!("'{name}' is needed by what else its manager runs itself: {others}"))
+        .help(format!("`menshen uninstall {}` first", needed_by[0])))
 }
 
 /// The record of a service that was installed.
@@ -83,10 +96,7 @@ fn leftovers(record: &Record, uninstall: &Uninstall) -> Vec<PathBuf> {
 fn remove(path: &PathBuf) -> Result<(), Failure> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            let why = menshen_os::error::describe(&error);
-            Err(Failure::new(Exit::Failed, format!("removing {}: {why}", path.display())))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable("removing", path, &error)),
         Ok(()) | Err(_) => {
             // A folder that had nothing else in it was made for this.
             if let Some(folder) = path.parent() {

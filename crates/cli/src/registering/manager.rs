@@ -3,6 +3,7 @@
 use menshen::service::name::NameError;
 use menshen::service::{ManagerError, ManagerKind, Scope, ServiceManager, detect, managers, story};
 
+use super::refusal::denied;
 use crate::failure::{Exit, Failure};
 
 /// The manager somebody named, or else the one this machine has.
@@ -60,10 +61,4 @@ impl From<NameError> for Failure {
     fn from(error: NameError) -> Self {
         Self::new(Exit::Usage, error.to_string())
     }
-}
-
-/// Something the caller may not do, with what there is instead.
-pub(crate) fn denied(what: impl Into<String>) -> Failure {
-    Failure::new(Exit::NotPermitted, what)
-        .help("services of the machine are root's to change; `--user` installs one of your own")
 }

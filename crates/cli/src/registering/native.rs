@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use menshen::service::registration::{
-    Account, Dependency, Protocol, Registration, Reload, Restart, RestartPolicy, StartType,
-};
+use menshen::service::registration::{Account, Protocol, Registration, Reload, Restart, RestartPolicy, StartType};
 use menshen::service::{RegistrationOption, ServiceManager, ServiceName};
 use menshen_plan::definition::{Condition, OnLoss, RestartPolicy as PlanPolicy, ServiceType, StartType as PlanStart};
 use menshen_plan::plan::ProbeCheck;
@@ -50,7 +48,7 @@ const TOLD: [&str; 23] = [
     "user",
 ];
 
-/// A program of a definition as the manager's own, or everything that would be lost.
+/// A program of a definition as the manager's own, but for what it depends on; or everything that would be lost.
 pub(crate) fn registration(
     name: &ServiceName,
     record: &Record,
@@ -83,7 +81,6 @@ pub(crate) fn registration(
         PlanStart::Manual => StartType::Manual,
         PlanStart::Disabled => StartType::Disabled,
     };
-    registration.depends_on = service.depends_on.keys().map(|name| Dependency::Service(name.to_string())).collect();
     if service.uses_notify() {
         registration.protocol = Protocol::Native;
         registration.start_timeout = service.start_timeout;

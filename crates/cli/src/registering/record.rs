@@ -5,11 +5,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use menshen::service::{ManagerKind, Scope, ServiceName};
-use menshen_os::error::describe;
 use menshen_os::file::{Durability, create_folder, replace};
 use serde::{Deserialize, Serialize};
 
-use super::manager::denied;
+use super::refusal::unusable;
 use crate::args::StartWhen;
 use crate::definition::paths;
 use crate::failure::{Exit, Failure};
@@ -130,6 +129,11 @@ impl Record {
         })
     }
 
+    /// Where it is kept.
+    pub(crate) fn path(&self) -> PathBuf {
+        place(&self.name)
+    }
+
     /// The record of a service; `None` where none was installed.
     pub(crate) fn load(name: &ServiceName) -> Result<Option<Self>, Failure> {
         let path = place(name.as_str());
@@ -195,9 +199,4 @@ fn read(path: &Path, text: &str) -> Result<Record, Failure> {
         return Err(unreadable(why).help("use the version that wrote it, or a later one"));
     }
     Ok(record)
-}
-
-fn unusable(what: &str, path: &Path, error: &std::io::Error) -> Failure {
-    let told = format!("{what} {}: {}", path.display(), describe(error));
-    if error.kind() == ErrorKind::PermissionDenied { denied(told) } else { Failure::new(Exit::Failed, told) }
 }

@@ -260,17 +260,10 @@ fn show(name: &ServiceName, status: &Status, json: bool) -> ExitCode {
         let text = status.text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
         say(format_args!("{name}: {}{pid}{text}", status.state.as_str()));
     }
-    match status.state {
-        State::NotInstalled => ExitCode::from(4),
-        State::Stopped | State::Failed | State::Backoff => ExitCode::from(3),
-        State::Starting
-        | State::Running
-        | State::Reloading
-        | State::Pausing
-        | State::Paused
-        | State::Continuing
-        | State::Stopping => ExitCode::SUCCESS,
+    if status.state == State::NotInstalled {
+        return ExitCode::from(4);
     }
+    if status.state.is_up() { ExitCode::SUCCESS } else { ExitCode::from(3) }
 }
 
 fn logs(name: &ServiceName, manager: &dyn ServiceManager, follow: bool, lines: u32) -> Result<ExitCode, CommandError> {

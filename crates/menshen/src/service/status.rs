@@ -72,6 +72,15 @@ impl State {
             Self::Failed => "failed",
         }
     }
+
+    /// Whether it counts as running to whoever asks for its status: one that is on its way down does not.
+    #[must_use]
+    pub const fn is_up(self) -> bool {
+        match self {
+            Self::Starting | Self::Running | Self::Reloading | Self::Pausing | Self::Paused | Self::Continuing => true,
+            Self::NotInstalled | Self::Stopped | Self::Stopping | Self::Backoff | Self::Failed => false,
+        }
+    }
 }
 
 /// How a service ended.

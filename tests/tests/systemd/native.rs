@@ -1,0 +1,172 @@
+//! Services that `menshen install --native` has systemd run itself, beside those of a guard.
+
+use menshen_tests::command::Ran;
+use menshen_tests::machine::Machine;
+use menshen_tests::wait::until;
+use serde_json::Value;
+
+const SHOP: &str = r#"
+[guard]
+name = "shop"
+[service.web]
+command = ["sleep", "3600"]
+"#;
+/// One that needs the other.
+const PLAIN: &str = r#"
+[guard]
+name = "plain"
+[service.db]
+command = ["sleep", "3600"]
+[service.app]
+command = ["sleep", "3600"]
+depends_on = ["db"]
+"#;
+const DOCUMENT: &str = "/shared/plain.toml";
+
+fn machine() -> Option<Machine> {
+    Machine::boot(&[("shop.toml", SHOP), ("plain.toml", PLAIN)])
+}
+
+fn menshen(machine: &Machine, words: &[&str]) -> Ran {
+    machine.run(&[&["menshen"], words].concat())
+}
+
+fn install_native(machine: &Machine, name: &str) {
+    menshen(machine, &["install", name, "--native", "--file", DOCUMENT]).done();
+}
+
+fn state(machine: &Machine, name: &str) -> String {
+    machine.property(&format!("{name}.service"), "ActiveState")
+}
+
+/// The names and states in a list of services.
+fn states(list: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let services = list.as_array().unwrap().iter();
+    services.map(|service| (text(&service["name"]), text(&service["state"]))).collect()
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect()
+}
+
+#[test]
+fn all_services_are_those_of_the_guard_and_those_that_systemd_runs_itself() {
+    let Some(machine) = machine() else { return };
+    install_native(&machine, "db");
+    // Where no guard runs, and none is needed.
+    let status: Value = menshen(&machine, &["status", "--json"]).ended_with(0).json();
+    assert_eq!((states(&status["services"]), states(&status["native"])), (vec![], pairs(&[("db", "stopped")])));
+    menshen(&machine, &["start", "--all"]).done();
+    assert_eq!(state(&machine, "db"), "active");
+
+    menshen(&machine, &["install", "shop", "--file", "/shared/shop.toml", "--now"]).done();
+    until("the guard answers", || menshen(&machine, &["status", "web"]).code == 0);
+    let status = menshen(&machine, &["status"]).ended_with(0).text();
+    let line_of = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(line_of("db").contains("running") && line_of("db").contains("run by systemd itself"), "{status}");
+    assert!(line_of("web").contains("running"), "{status}");
+
+    let stopped: Value = menshen(&machine, &["stop", "--all", "--json"]).ended_with(0).json();
+    let expected = (pairs(&[("web", "stopped")]), pairs(&[("db", "stopped")]));
+    assert_eq!((states(&stopped["services"]), states(&stopped["native"])), expected);
+    assert_eq!(state(&machine, "db"), "inactive");
+    let restarted: Value = menshen(&machine, &["restart", "web", "db", "--json"]).ended_with(0).json();
+    let expected = (pairs(&[("web", "running")]), pairs(&[("db", "running")]));
+    assert_eq!((states(&restarted["services"]), states(&restarted["native"])), expected);
+
+    // Who names a guard means what it guards.
+    menshen(&machine, &["stop", "--all", "--instance", "shop"]).done();
+    assert_eq!(state(&machine, "db"), "active");
+    let status: Value = menshen(&machine, &["status", "--instance", "shop", "--json"]).json();
+    assert_eq!(states(&status["native"]), vec![]);
+}
+
+#[test]
+fn what_takes_a_guard_is_refused_by_name() {
+    let Some(machine) = machine() else { return };
+    install_native(&machine, "db");
+    for words in [&["reset", "db"][..], &["signal", "HUP", "db"], &["logs", "db"]] {
+        let refused = menshen(&machine, words).ended_with(2);
+        assert!(refused.stderr.contains("'db' is run by systemd itself"), "{words:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_service_that_failed_is_not_well() {
+    let Some(machine) = machine() else { return };
+    install_native(&machine, "db");
+    menshen(&machine, &["start", "db"]).done();
+    machine.run(&["mkdir", "-p", "/run/systemd/system/db.service.d"]).done();
+    let never =
+        "printf '[Service]\\nRestart=no\\n' > /run/systemd/system/db.service.d/never.conf; systemctl daemon-reload";
+    machine.run(&["sh", "-c", never]).done();
+    machine.run(&["systemctl", "kill", "--signal=KILL", "db.service"]).done();
+    until("systemd has seen it", || state(&machine, "db") == "failed");
+    let status = menshen(&machine, &["status"]).ended_with(7).text();
+    assert!(status.contains("failed"), "{status}");
+    machine.run(&["rm", "/etc/systemd/system/db.service"]).done();
+    machine
+        .run(&["sh", "-c", "rm -r /run/systemd/system/db.service.d; systemctl daemon-reload; systemctl reset-failed"])
+        .done();
+    let gone = menshen(&machine, &["status", "db"]).ended_with(4).text();
+    assert!(gone.contains("db: not-installed"), "{gone}");
+}
+
+#[test]
+fn what_a_service_needs_systemd_runs_itself_or_it_is_refused() {
+    let Some(machine) = machine() else { return };
+    let install = ["install", "app", "--native", "--file", DOCUMENT];
+    for words in [&install[..], &[&install[..], &["--dry-run"]].concat()] {
+        let refused = menshen(&machine, words).ended_with(3);
+        assert!(refused.stderr.contains("'app' needs what systemd does not run itself: db"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("menshen install db --native"), "{}", refused.stderr);
+    }
+    assert_eq!(machine.property("app.service", "LoadState"), "not-found");
+
+    // Installed under another name, it is needed by that.
+    menshen(&machine, &["install", "plain", "--native", "--only", "db", "--file", DOCUMENT]).done();
+    menshen(&machine, &install).done();
+    let needs = machine.property("app.service", "Requires") + &machine.property("app.service", "Wants");
+    assert!(needs.contains("plain.service"), "{needs}");
+    menshen(&machine, &["start", "app"]).done();
+    assert_eq!(state(&machine, "plain"), "active");
+    let refused = menshen(&machine, &["uninstall", "plain"]).ended_with(1);
+    assert!(refused.stderr.contains("'plain' is needed by") && refused.stderr.contains("app"), "{}", refused.stderr);
+    menshen(&machine, &["uninstall", "app"]).done();
+    menshen(&machine, &["uninstall", "plain"]).done();
+}
+
+#[test]
+fn every_dry_run_is_told_to_programs_in_the_same_shape() {
+    let Some(machine) = machine() else { return };
+    install_native(&machine, "db");
+    let file = "/etc/systemd/system/db.service";
+    let before = machine.run(&["sha256sum", file]).text();
+    let steps = |words: &[&str]| -> Vec<String> {
+        let shown: Value = menshen(&machine, words).ended_with(0).json();
+        assert_eq!(shown["done"], false, "{words:?}");
+        shown["steps"].as_array().unwrap().iter().map(|step| step.as_str().unwrap().to_owned()).collect()
+    };
+    let has = |steps: &[String], part: &str| steps.iter().any(|step| step.contains(part));
+    let command = steps(&["install", "worker", "--dry-run", "--json", "--", "sleep", "1"]);
+    for part in ["write /etc/menshen/worker.toml", "/var/lib/menshen/installed/worker.json", "worker.service"] {
+        assert!(has(&command, part), "{part}: {command:#?}");
+    }
+    let edit = steps(&["edit", "db", "--description", "Other", "--dry-run", "--json"]);
+    assert!(has(&edit, "Description=Other"), "{edit:#?}");
+    let removal = steps(&["uninstall", "db", "--dry-run", "--json"]);
+    assert!(has(&removal, &format!("remove {file}")), "{removal:#?}");
+    assert!(has(&removal, "remove /var/lib/menshen/installed/db.json"), "{removal:#?}");
+    assert_eq!(steps(&["enable", "db", "--dry-run", "--json"]), Vec::<String>::new(), "it is so already");
+    assert_eq!(steps(&["disable", "db", "--dry-run", "--json"]), ["ask systemd to disable db"]);
+    assert_eq!(machine.property("db.service", "UnitFileState"), "enabled");
+    assert_eq!(machine.run(&["sha256sum", file]).text(), before);
+
+    let disabled: Value = menshen(&machine, &["disable", "db", "--json"]).ended_with(0).json();
+    assert_eq!((&disabled["name"], &disabled["outcome"]), (&"db".into(), &"disabled".into()));
+    assert_eq!(machine.property("db.service", "UnitFileState"), "disabled");
+    assert_eq!(steps(&["enable", "db", "--dry-run", "--json"]), ["ask systemd to enable db"]);
+    let gone: Value = menshen(&machine, &["uninstall", "db", "--json"]).ended_with(0).json();
+    assert_eq!((&gone["name"], &gone["outcome"]), (&"db".into(), &"uninstalled".into()));
+}
