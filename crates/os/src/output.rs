@@ -8,6 +8,9 @@ mod platform;
 #[path = "output/windows.rs"]
 mod platform;
 
+mod aside;
+
+pub use aside::Aside;
 pub use platform::{
     Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, Spool,
     open_program_end, remove_pipe, step_back,

@@ -9,17 +9,23 @@ use std::time::{Duration, Instant};
 use menshen_os::error::describe;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Folder, create_folder};
-use menshen_os::output::{FileId, FileState, LogFile};
+use menshen_os::output::{Aside, FileId, FileState, LogFile};
 
 use super::index::IndexWriter;
 use super::names::{Closed, Listing, Part, Stem};
 use super::now::Now;
+use super::pour::WRITE_BYTES_MAX;
 use super::rotate::{Limits, Room};
 
 /// Who may look into a folder of logs: the guard's account, and its group.
 const FOLDER_MODE: u32 = 0o750;
 /// How long a file that could not be closed is written on before that is tried again.
 const CLOSE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Whoever writes so much at once is about to write more: room is set aside for it, so many bytes.
+const MUCH_BYTES: usize = 64 * 1024;
+const ASIDE_BYTES: u64 = 4 * 1024 * 1024;
+/// How long room stays set aside while little is written.
+const ASIDE_FOR: Duration = Duration::from_secs(1);
 
 /// Makes a folder of logs where there is none.
 pub(super) fn make_folder(folder: &Path) -> io::Result<Folder> {
@@ -49,6 +55,16 @@ struct Open {
     /// Its length when it was old enough.
     aged_at: Option<u64>,
     index: IndexWriter,
+    aside: Option<SetAside>,
+}
+
+/// Room for what comes next.
+#[derive(Debug)]
+struct SetAside {
+    /// Where it ends in the file.
+    end: u64,
+    /// When it is given back.
+    until: Instant,
 }
 
 impl Current {
@@ -100,7 +116,12 @@ impl Current {
             0 => None,
             _ => Some(index.started_ms().or_else(|| file.created_ms().ok()).unwrap_or(0)),
         };
-        self.open = Some(Open { file, id: state.id, length: state.length, started_ms, aged_at: None, index });
+        if file.room()? >= state.length + ASIDE_BYTES / 2 {
+            // A guard that was killed had set it aside. What cannot be given back goes with the file.
+            let _ = file.give_back();
+        }
+        let (id, length) = (state.id, state.length);
+        self.open = Some(Open { file, id, length, started_ms, aged_at: None, index, aside: None });
         Ok(())
     }
 
@@ -151,7 +172,24 @@ impl Current {
             open.length += count as u64;
             open.started_ms.get_or_insert(now.wall_ms);
         }
+        if count >= MUCH_BYTES {
+            open.set_aside(now);
+        }
         Ok(result)
+    }
+
+    /// When room that was set aside is given back.
+    pub(super) fn give_back_at(&self) -> Option<Instant> {
+        Some(self.open.as_ref()?.aside.as_ref()?.until)
+    }
+
+    /// Gives back room that was set aside, if it was long enough.
+    pub(super) fn give_back(&mut self, now: Now) {
+        if self.give_back_at().is_some_and(|until| until <= now.monotonic)
+            && let Some(open) = &mut self.open
+        {
+            open.give_back();
+        }
     }
 
     /// Where it is, and what it is now, as far as the guard knows. `None` before it was opened.
@@ -213,11 +251,39 @@ impl Current {
 }
 
 impl Open {
+    /// Sets room aside for what comes next, or lets it stay for longer. Where there is none, it is written without.
+    fn set_aside(&mut self, now: Now) {
+        let end = self.aside.as_ref().map_or(self.length, |aside| aside.end);
+        let until = now.monotonic + ASIDE_FOR;
+        if end >= self.length + WRITE_BYTES_MAX as u64 {
+            self.aside = Some(SetAside { end, until });
+            return;
+        }
+        let from = end.max(self.length);
+        if matches!(self.file.set_aside(from, ASIDE_BYTES), Ok(Aside::Set)) {
+            self.aside = Some(SetAside { end: from + ASIDE_BYTES, until });
+        }
+    }
+
+    fn give_back(&mut self) {
+        if self.aside.take().is_some() {
+            // What cannot be given back goes with the file.
+            let _ = self.file.give_back();
+        }
+    }
+
     fn ends_with_line(&self) -> io::Result<bool> {
         let Some(last) = self.length.checked_sub(1) else { return Ok(true) };
         let mut byte = [0];
         self.file.read_at(&mut byte, last)?;
         Ok(byte[0] == b'\n')
+    }
+}
+
+/// Nothing is set aside for a file that nobody writes to.
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 

@@ -270,6 +270,7 @@ impl Service {
     /// Does what it is time for.
     pub(super) fn tick(&mut self, around: &mut Around<'_>) {
         self.age_timer = None;
+        self.writing.give_back(around.now);
         if let Some(until) = self.paused_until {
             if until <= around.now.monotonic {
                 self.work(around, |work| {
@@ -287,6 +288,10 @@ impl Service {
         if self.paused_until.is_some() {
             return self.paused_until;
         }
+        self.aged_at(now).into_iter().chain(self.writing.give_back_at()).min()
+    }
+
+    fn aged_at(&mut self, now: Now) -> Option<Instant> {
         let due_ms = self.writing.due_ms()?;
         if self.age_timer.is_none_or(|(for_ms, _)| for_ms != due_ms) {
             self.age_timer = now.instant_of(due_ms).map(|at| (due_ms, at));

@@ -5,4 +5,5 @@ mod bytes;
 mod formats;
 mod listening;
 mod reading;
+mod room;
 mod rotation;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use menshen_api::types::Stream;
 use menshen_os::output::{LogFile, Pipe};
@@ -155,6 +156,21 @@ impl Writing {
         match self {
             Self::Raw(streams) => streams.iter().filter_map(|raw| raw.current.due_ms(&raw.limits)).min(),
             Self::Formatted(formatted) => formatted.current.due_ms(&formatted.limits),
+        }
+    }
+
+    /// When room that was set aside is given back next.
+    pub(super) fn give_back_at(&self) -> Option<Instant> {
+        match self {
+            Self::Raw(streams) => streams.iter().filter_map(|raw| raw.current.give_back_at()).min(),
+            Self::Formatted(formatted) => formatted.current.give_back_at(),
+        }
+    }
+
+    /// Gives back room that was set aside long enough.
+    pub(super) fn give_back(&mut self, now: Now) {
+        for (current, _) in self.files() {
+            current.give_back(now);
         }
     }
 

@@ -1,6 +1,8 @@
 //! Pipes are FIFOs that the program itself holds open for reading and writing. When the guard dies, the program neither
 //! gets SIGPIPE nor loses a byte: the pipe fills, the writer waits, and the next guard opens the FIFO by its path.
 
+#[path = "linux/aside.rs"]
+mod aside;
 #[path = "linux/copy.rs"]
 mod copy;
 #[path = "linux/journal.rs"]

@@ -21,7 +21,7 @@ const LOG_MODE: u32 = 0o640;
 /// A file that output is copied into. Only the guard writes to it, so it is not opened for appending, which the kernel's
 /// copy refuses; the caller says where.
 #[derive(Debug)]
-pub struct LogFile(File);
+pub struct LogFile(pub(super) File);
 
 /// Which file it is, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -18,6 +18,7 @@ use super::mark::{Mark, NotedPath};
 use super::{Pipe, SHARE_ALL};
 use crate::error::context;
 use crate::memory::platform::{Mapped, Record};
+use crate::output::Aside;
 use crate::win32::{checked, raw};
 
 /// The most that is moved at once, in bytes.
@@ -170,6 +171,30 @@ impl LogFile {
     /// When the system cannot.
     pub fn set_length(&self, length: u64) -> io::Result<()> {
         self.file.set_len(length)
+    }
+
+    /// Sets no room aside: the system does so itself for a file that grows.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn set_aside(&self, _offset: u64, _bytes: u64) -> io::Result<Aside> {
+        Ok(Aside::Needless)
+    }
+
+    /// Gives back what was set aside behind its end.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn give_back(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// How much room it takes, in bytes: as much as it is long, as nothing is set aside.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn room(&self) -> io::Result<u64> {
+        Ok(self.state()?.length)
     }
 }
 
