@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use menshen_plan::Facts;
 use menshen_plan::definition::AlsoLog;
-use menshen_plan::facts::{FileLook, Look, User};
+use menshen_plan::facts::{FileLook, Logon, Look, System, User};
 
 /// A secret nobody writes by accident. It comes from the environment and from credential files, never from a definition.
 pub const SECRET: &str = "w4Kq-not-to-be-shown-9Zt";
@@ -64,12 +64,17 @@ impl Facts for Machine {
             home: FOLDER.into(),
             shell: "/bin/sh".into(),
             is_root: account == "root" || account == "0",
+            logon: Logon::Rights,
         };
         matches!(account, "shop" | "root" | "0" | "1000").then_some(user)
     }
 
     fn has_group(&self, account: &str) -> bool {
         matches!(account, "shop" | "www-data" | "33")
+    }
+
+    fn system(&self) -> System {
+        System::Unix
     }
 
     fn is_root(&self) -> bool {

@@ -14,7 +14,7 @@ use menshen_os::output::JournalSocket;
 use menshen_os::{account, file};
 use menshen_plan::Facts;
 use menshen_plan::definition::AlsoLog;
-use menshen_plan::facts::{FileLook, Look, User};
+use menshen_plan::facts::{FileLook, Logon, Look, System, User};
 
 /// The longest env file or credential taken, in bytes.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
@@ -52,12 +52,24 @@ impl Facts for ThisMachine {
     fn user(&self, account: &str) -> Option<User> {
         self.users.recall(account.to_owned(), || {
             let user = account::find(account)?;
-            Some(User { is_root: user.is_root(), name: user.name, home: user.home, shell: user.shell })
+            let logon = match account::logon_of(&user, account) {
+                account::Logon::Own => Logon::Own,
+                account::Logon::Rights => Logon::Rights,
+                account::Logon::Password => Logon::Password,
+            };
+            Some(User { is_root: user.is_root(), name: user.name, home: user.home, shell: user.shell, logon })
         })
     }
 
     fn has_group(&self, account: &str) -> bool {
         self.groups.recall(account.to_owned(), || account::group_id(account).is_some())
+    }
+
+    fn system(&self) -> System {
+        match menshen_os::host::KIND {
+            menshen_os::host::Kind::Unix => System::Unix,
+            menshen_os::host::Kind::Windows => System::Windows,
+        }
     }
 
     fn is_root(&self) -> bool {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use menshen_core::Role;
-use menshen_os::account::{self, AccountError};
+use menshen_os::account::{self, AccountError, Password, Wanted};
 use menshen_os::output::Descriptor;
 use menshen_os::usage::Limits;
 use menshen_os::{Identity, Input, Output, Program};
@@ -19,19 +19,25 @@ use menshen_plan::plan::ProbeCheck;
 #[derive(Debug, Default)]
 pub(crate) struct Identities(BTreeMap<Key, Option<Identity>>);
 
-type Key = (Option<Account>, Option<Account>, Option<Vec<Account>>);
+type Key = (Option<Account>, Option<Password>, Option<Account>, Option<Vec<Account>>);
 
 impl Identities {
     /// The identity a service runs under; `None` for the guard's own.
-    pub(crate) fn of(&mut self, plan: &ServicePlan) -> Result<Option<Identity>, AccountError> {
-        let key = (plan.user.clone(), plan.group.clone(), plan.groups.clone());
+    pub(crate) fn of<'a>(&mut self, plan: &'a ServicePlan) -> Result<Option<Identity>, AccountError> {
+        let password = plan.password.as_ref().map(|password| Password(password.0.clone()));
+        let key = (plan.user.clone(), password, plan.group.clone(), plan.groups.clone());
         if let Some(known) = self.0.get(&key) {
             return Ok(known.clone());
         }
-        let text = |account: &Option<Account>| account.as_ref().map(|account| account.0.clone());
+        let text = |account: &'a Option<Account>| account.as_ref().map(|account| account.0.as_str());
         let groups: Option<Vec<String>> =
             plan.groups.as_ref().map(|groups| groups.iter().map(|group| group.0.clone()).collect());
-        let identity = account::identity(text(&plan.user).as_deref(), text(&plan.group).as_deref(), groups.as_deref())?;
+        let identity = account::identity(Wanted {
+            user: text(&plan.user),
+            password: key.1.as_ref(),
+            group: text(&plan.group),
+            groups: groups.as_deref(),
+        })?;
         self.0.insert(key, identity.clone());
         Ok(identity)
     }

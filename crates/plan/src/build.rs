@@ -11,12 +11,12 @@ use indexmap::IndexMap;
 use crate::check::Code;
 use crate::command_line::CommandLine;
 use crate::definition::{
-    Alert, Breaker, Definition, EnvironmentValue, Fallback, FallbackUntil, INHERITED_BY_DEFAULT,
-    INHERITED_BY_DEFAULT_ON_WINDOWS, Inherit, Probe, ProbeKind, Probes, Reload, Restart, RestartPolicy, SecretText,
-    Service, ServiceName, ServiceType, WINDOWS,
+    Alert, Breaker, Credential, Definition, EnvironmentValue, Fallback, FallbackUntil, INHERITED_BY_DEFAULT,
+    INHERITED_BY_DEFAULT_ON_WINDOWS, Inherit, PERSONAL_ON_WINDOWS, Probe, ProbeKind, Probes, Reload, Restart,
+    RestartPolicy, SecretText, Service, ServiceName, ServiceType, WINDOWS,
 };
 use crate::diagnostic::Diagnostic;
-use crate::facts::Facts;
+use crate::facts::{Facts, Logon, System};
 use crate::load::Input;
 use crate::placeholder::is_name;
 use crate::plan::{
@@ -24,7 +24,7 @@ use crate::plan::{
     RestartPlan, ServicePlan,
 };
 use crate::ports;
-use crate::secret::{Secrets, looks_secret};
+use crate::secret::{Secret, Secrets, looks_secret};
 use crate::source::Span;
 use crate::value::Node;
 
@@ -122,6 +122,7 @@ impl Builder<'_> {
         let directory = service.directory.as_ref().map_or_else(|| folder.clone(), |directory| folder.join(directory));
         let command = service.command.clone().unwrap_or_default();
         let environment = self.environment(name, service, &directory, &mut secrets);
+        let password = self.password(name, service, &directory, &mut secrets);
         let probes = self.probes(name, &service.probe, &directory, &mut secrets);
         let listens = listened_ports(&command, &probes);
         ServicePlan {
@@ -130,6 +131,7 @@ impl Builder<'_> {
             display_name: service.display_name.clone().unwrap_or_else(|| name.to_string()),
             command,
             user: service.user.clone(),
+            password,
             group: service.group.clone(),
             groups: service.groups.clone(),
             umask: service.umask,
@@ -182,8 +184,13 @@ impl Builder<'_> {
         directory: &Path,
         secrets: &mut Secrets,
     ) -> BTreeMap<String, String> {
+        let user = service.user.as_ref().and_then(|user| self.facts.user(&user.0));
         let mut environment = self.inherited(&service.inherit);
-        if let Some(user) = service.user.as_ref().and_then(|user| self.facts.user(&user.0)) {
+        let is_windows = self.facts.system() == System::Windows;
+        if is_windows && service.user.is_some() && user.as_ref().is_none_or(|user| user.logon != Logon::Own) {
+            leave_out_personal(&mut environment, &service.inherit);
+        }
+        if let Some(user) = user.filter(|_| !is_windows) {
             environment.insert("HOME".to_owned(), user.home.to_string_lossy().into_owned());
             environment.insert("SHELL".to_owned(), user.shell.to_string_lossy().into_owned());
             environment.insert("USER".to_owned(), user.name.clone());
@@ -210,6 +217,18 @@ impl Builder<'_> {
         }
         environment.iter().filter(|(key, _)| looks_secret(key)).for_each(|(_, value)| secrets.add(value));
         environment
+    }
+
+    fn password(
+        &mut self,
+        name: &ServiceName,
+        service: &Service,
+        directory: &Path,
+        secrets: &mut Secrets,
+    ) -> Option<Secret> {
+        let Credential(source) = service.password.as_ref()?;
+        let path = ["service", name.as_str(), "password"];
+        self.secret_text(&SecretText::Credential(source.clone()), &path, directory, secrets).map(Secret)
     }
 
     fn inherited(&self, inherit: &Inherit) -> BTreeMap<String, String> {
@@ -487,6 +506,19 @@ impl Builder<'_> {
             secrets,
         })
     }
+}
+
+/// Takes out what is the guard's own and not the account's, which Windows knows when the program starts. What the definition
+/// names stays.
+fn leave_out_personal(environment: &mut BTreeMap<String, String>, inherit: &Inherit) {
+    let named: &[String] = match inherit {
+        Inherit::Names(names) => names,
+        Inherit::Standard | Inherit::All => &[],
+    };
+    environment.retain(|name, _| {
+        let is_personal = PERSONAL_ON_WINDOWS.iter().any(|personal| personal.eq_ignore_ascii_case(name));
+        !is_personal || named.contains(name)
+    });
 }
 
 fn is_variable_name(name: &str) -> bool {

@@ -4,6 +4,7 @@
 //! about single values are found while reading (`parse`, `expand`, `decode`, `build`); those that weigh several values
 //! against each other or against the machine are the functions in the files here.
 
+mod accounts;
 mod allow;
 mod code;
 mod commands;
@@ -91,11 +92,12 @@ impl<'a> Context<'a> {
 
 /// Runs every rule that weighs values against each other or against the machine.
 pub(crate) fn run(context: &Context<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    let per_service: [fn(&Context<'_>, &Subject<'_>, &mut Vec<Diagnostic>); 8] = [
+    let per_service: [fn(&Context<'_>, &Subject<'_>, &mut Vec<Diagnostic>); 9] = [
         values::check,
         commands::check,
         dependencies::check,
         machine::check,
+        accounts::check,
         probes::check,
         restarts::check,
         logs::check,

@@ -75,7 +75,7 @@ fn written<'a>(tree: &'a Node, path: &[String]) -> Option<&'a Node> {
 /// Whether a text or a credential stands here: a credential is one value, not a table.
 fn is_secret_text(path: &[String]) -> bool {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    is_named_text(&path) || matches!(path.as_slice(), ["alert", _, "webhook"])
+    is_named_text(&path) || matches!(path.as_slice(), ["alert", _, "webhook"] | ["service", _, "password"])
 }
 
 /// Whether the last key is one of the user's own: the name of a variable or of a header.

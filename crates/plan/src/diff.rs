@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::plan::{Plan, ProbeCheck, ServiceName, ServicePlan};
-use crate::secret::{MASK, looks_secret};
+use crate::secret::{MASK, Secret, looks_secret};
 
 /// What a change costs, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,7 +66,7 @@ impl PlanDiff {
 }
 
 /// What changing a field of a service costs. A field is looked up by its longest listed beginning.
-const COSTS: [(&str, Cost); 29] = [
+const COSTS: [(&str, Cost); 30] = [
     ("breaker", Cost::Live),
     ("command", Cost::Restart),
     ("depends_on", Cost::Live),
@@ -86,6 +86,7 @@ const COSTS: [(&str, Cost); 29] = [
     ("log", Cost::Live),
     ("name", Cost::Restart),
     ("nice", Cost::Restart),
+    ("password", Cost::Live),
     ("probes", Cost::Live),
     ("reload.files", Cost::Signal),
     ("reload.signal", Cost::Live),
@@ -169,6 +170,9 @@ fn fields(service: &ServicePlan) -> BTreeMap<String, Json> {
     let json = serde_json::to_value(service).unwrap_or(Json::Null);
     let mut fields = BTreeMap::new();
     flatten(&json, &mut String::new(), &mut fields);
+    // It is in nothing that is written anywhere.
+    let password = service.password.as_ref().map(|Secret(password)| Json::String(password.clone()));
+    fields.extend(password.map(|password| ("password".to_owned(), password)));
     fields
 }
 

@@ -25,6 +25,9 @@ pub trait Facts {
     /// Whether there is a group of that name or number.
     fn has_group(&self, account: &str) -> bool;
 
+    /// What kind of system it is.
+    fn system(&self) -> System;
+
     /// Whether the guard would run as root (or the machine's like of it).
     fn is_root(&self) -> bool;
 
@@ -33,6 +36,15 @@ pub trait Facts {
 
     /// A number that changes when the content of the file does.
     fn digest(&self, path: &Path) -> Option<u64>;
+}
+
+/// Kinds of systems, which differ in what they can do for a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// Linux, and what is like it.
+    Unix,
+    /// Windows.
+    Windows,
 }
 
 /// What is at a path.
@@ -72,4 +84,17 @@ pub struct User {
     pub shell: PathBuf,
     /// Whether it is root.
     pub is_root: bool,
+    /// What it takes to run something as it.
+    pub logon: Logon,
+}
+
+/// What it takes to run something as somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logon {
+    /// Nothing: it is whom the guard runs as.
+    Own,
+    /// The guard's own rights. There is no password.
+    Rights,
+    /// Its password, besides them.
+    Password,
 }

@@ -40,5 +40,5 @@ pub use diff::{Change, Cost, ServiceDiff, diff};
 pub use facts::Facts;
 pub use load::{Input, Layer, Loaded, load};
 pub use plan::{Plan, ServiceName, ServicePlan};
-pub use secret::{MASK, looks_secret};
+pub use secret::{MASK, Secret, looks_secret};
 pub use source::{Source, SourceId, Sources, Span};

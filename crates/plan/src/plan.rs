@@ -15,7 +15,7 @@ use crate::definition::{
 };
 use crate::duration;
 use crate::order;
-use crate::secret::Secrets;
+use crate::secret::{Secret, Secrets};
 use crate::signal::Signal;
 
 pub use crate::definition::ServiceName;
@@ -52,6 +52,9 @@ pub struct ServicePlan {
     pub directory: PathBuf,
     /// The account to run as.
     pub user: Option<Account>,
+    /// The password of that account.
+    #[serde(skip)]
+    pub password: Option<Secret>,
     /// The group to run as.
     pub group: Option<Account>,
     /// Supplementary groups; `None` for those of the user.

@@ -34,6 +34,16 @@ pub fn looks_secret(key: &str) -> bool {
             || key.ends_with("_PWD"))
 }
 
+/// One secret, which nothing shows by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
 /// Every secret of one service, to take them out of whatever is shown.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets(Vec<String>);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use menshen_plan::definition::ProbeKind;
-use menshen_plan::facts::{Look, User};
+use menshen_plan::facts::{Look, System, User};
 use menshen_plan::{Facts, Input, Layer, Plan, ServiceName, ServicePlan, Source, load};
 
 use crate::random::Random;
@@ -359,6 +359,10 @@ impl Facts for Machine<'_> {
 
     fn has_group(&self, _: &str) -> bool {
         true
+    }
+
+    fn system(&self) -> System {
+        System::Unix
     }
 
     fn is_root(&self) -> bool {

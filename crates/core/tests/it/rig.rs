@@ -9,7 +9,7 @@ use menshen_core::{
     SignalTarget, State, Ticket, Tree,
 };
 use menshen_plan::definition::{AlsoLog, ProbeKind};
-use menshen_plan::facts::{Look, User};
+use menshen_plan::facts::{Look, System, User};
 use menshen_plan::signal::Signal;
 use menshen_plan::{Facts, Input, Layer, Plan, Source, load};
 
@@ -35,6 +35,10 @@ impl Facts for AnyMachine {
 
     fn has_group(&self, _: &str) -> bool {
         true
+    }
+
+    fn system(&self) -> System {
+        System::Unix
     }
 
     fn is_root(&self) -> bool {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use nix::unistd::{Gid, Group, Uid, User as Entry, getgrouplist};
 
-use super::AccountError;
+use super::{AccountError, Logon, Wanted};
 
 /// What tells a user from all others: its number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +77,12 @@ pub fn find(account: &str) -> Option<User> {
     Some(from_entry(entry))
 }
 
+/// What it takes to run something as this user, whatever it was called.
+#[must_use]
+pub fn logon_of(user: &User, _account: &str) -> Logon {
+    if Uid::effective().as_raw() == user.uid { Logon::Own } else { Logon::Rights }
+}
+
 /// The user the guard runs as.
 #[must_use]
 pub fn current() -> User {
@@ -109,12 +115,12 @@ fn groups_of(user: &User) -> Vec<u32> {
 /// What the kernel needs to know to run something as a user and group; `None` for the guard's own account.
 ///
 /// # Errors
-/// When the machine has no such user or group.
-pub fn identity(
-    user: Option<&str>,
-    group: Option<&str>,
-    groups: Option<&[String]>,
-) -> Result<Option<Identity>, AccountError> {
+/// When the machine has no such user or group, or passwords are spoken of, which nothing here asks for.
+pub fn identity(wanted: Wanted<'_>) -> Result<Option<Identity>, AccountError> {
+    let Wanted { user, password, group, groups } = wanted;
+    if password.is_some() {
+        return Err(AccountError::Unavailable("password"));
+    }
     if user.is_none() && group.is_none() && groups.is_none() {
         return Ok(None);
     }
@@ -147,6 +153,11 @@ fn from_entry(entry: Entry) -> User {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Password;
+
+    fn wanted<'a>(user: Option<&'a str>, group: Option<&'a str>) -> Wanted<'a> {
+        Wanted { user, group, ..Wanted::default() }
+    }
 
     #[test]
     fn root_is_found_by_name_and_by_number() {
@@ -157,15 +168,24 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_an_error_that_names_it() {
-        let error = identity(Some("no-such-user"), None, None).unwrap_err();
+        let error = identity(wanted(Some("no-such-user"), None)).unwrap_err();
         assert_eq!(error, AccountError::NoSuchUser("no-such-user".to_owned()));
-        assert_eq!(identity(Some("4242424"), None, None), Err(AccountError::NoGroup(4_242_424)));
-        let numbers = identity(Some("4242424"), Some("77"), None).unwrap().unwrap();
+        assert_eq!(identity(wanted(Some("4242424"), None)), Err(AccountError::NoGroup(4_242_424)));
+        let numbers = identity(wanted(Some("4242424"), Some("77"))).unwrap().unwrap();
         assert_eq!((numbers.uid, numbers.gid, numbers.groups), (4_242_424, 77, vec![77]));
     }
 
     #[test]
     fn without_any_wish_it_is_the_guards_own_account() {
-        assert_eq!(identity(None, None, None), Ok(None));
+        assert_eq!(identity(Wanted::default()), Ok(None));
+    }
+
+    #[test]
+    fn a_password_is_an_error_that_names_the_option() {
+        let password = Password("correct horse".to_owned());
+        let error =
+            identity(Wanted { user: Some("root"), password: Some(&password), ..Wanted::default() }).unwrap_err();
+        assert_eq!(error, AccountError::Unavailable("password"));
+        assert!(!format!("{password:?}{error}").contains("horse"));
     }
 }

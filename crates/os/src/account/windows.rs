@@ -1,5 +1,15 @@
 //! Users and groups as Windows knows them: by security identifiers (SIDs).
 
+#[path = "windows/identity.rs"]
+mod identity;
+#[path = "windows/rights.rs"]
+mod rights;
+#[path = "windows/session.rs"]
+mod session;
+#[path = "windows/virtual_account.rs"]
+mod virtual_account;
+
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::windows::io::OwnedHandle;
@@ -10,14 +20,20 @@ use windows_sys::Win32::Foundation::LocalFree;
 use windows_sys::Win32::Security::Authorization::{ConvertSidToStringSidW, ConvertStringSidToSidW};
 use windows_sys::Win32::Security::{
     CheckTokenMembership, GetTokenInformation, LookupAccountNameW, LookupAccountSidW, PSID, SID_AND_ATTRIBUTES,
-    SID_NAME_USE, SidTypeUser, SidTypeWellKnownGroup, TOKEN_GROUPS, TOKEN_INFORMATION_CLASS, TOKEN_QUERY, TOKEN_USER,
-    TokenGroups, TokenUser,
+    SID_NAME_USE, SidTypeComputer, SidTypeUser, SidTypeWellKnownGroup, TOKEN_ACCESS_MASK, TOKEN_GROUPS,
+    TOKEN_INFORMATION_CLASS, TOKEN_QUERY, TOKEN_USER, TokenGroups, TokenUser,
 };
+use windows_sys::Win32::System::SystemInformation::{ComputerNameNetBIOS, GetComputerNameExW};
 use windows_sys::Win32::System::SystemServices::SE_GROUP_ENABLED;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
-use super::AccountError;
+use super::{Domain, WindowsName};
 use crate::win32::{checked, narrow, owned, raw, wide};
+
+#[cfg(test)]
+pub(crate) use identity::tests as identity_tests;
+pub use identity::{Identity, identity, logon_of};
+pub(crate) use session::Session;
 
 /// What tells a user from all others: its SID as text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +45,9 @@ pub type GroupId = String;
 const ADMINISTRATORS: &str = "S-1-5-32-544";
 /// The system itself.
 const LOCAL_SYSTEM: &str = "S-1-5-18";
+/// Its services with few rights.
+const LOCAL_SERVICE: &str = "S-1-5-19";
+const NETWORK_SERVICE: &str = "S-1-5-20";
 /// The longest SID, in bytes (`SECURITY_MAX_SID_SIZE`).
 const SID_BYTES_MAX: usize = 68;
 /// The longest name of an account or domain, in characters, with its end.
@@ -69,34 +88,32 @@ impl User {
     }
 }
 
-/// Another account than the guard's own. There is none yet: to run as somebody else, Windows wants a password.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity {}
-
-impl Identity {
-    /// Its user.
-    #[must_use]
-    pub const fn user(&self) -> UserId {
-        match *self {}
-    }
-}
-
 /// The user of a name or SID.
 #[must_use]
 pub fn find(account: &str) -> Option<User> {
-    let (sid, kind) = lookup(account)?;
-    // LocalSystem and its like are groups to the system that one can log on as.
-    let is_user = kind == SidTypeUser || kind == SidTypeWellKnownGroup;
-    is_user.then(|| {
-        let is_master = sid == LOCAL_SYSTEM;
-        user(UserId(sid), is_master)
-    })
+    // What can be nobody may still be a name that the system has for many.
+    let Ok(name) = account.parse() else { return person(account).map(|sid| user(UserId(sid), false)) };
+    let sid = match name {
+        WindowsName::LocalSystem => LOCAL_SYSTEM.to_owned(),
+        WindowsName::LocalService => LOCAL_SERVICE.to_owned(),
+        WindowsName::NetworkService => NETWORK_SERVICE.to_owned(),
+        WindowsName::Virtual(name) => virtual_account::sid(&name)?,
+        WindowsName::User { domain: Some(Domain::Machine), name } => {
+            person(&format!(r"{}\{name}", own_domain().to_string_lossy()))?
+        }
+        WindowsName::User { domain: Some(Domain::Named(_)) | None, .. }
+        | WindowsName::Managed { .. }
+        | WindowsName::Principal(_) => person(account)?,
+        WindowsName::Sid(sid) => person(&sid)?,
+    };
+    let is_master = sid == LOCAL_SYSTEM;
+    Some(user(UserId(sid), is_master))
 }
 
 /// The user the guard runs as.
 #[must_use]
 pub fn current() -> User {
-    let sid = own_token().and_then(|token| Credentials::of(&token)).map(|credentials| credentials.user);
+    let sid = own_token(TOKEN_QUERY).and_then(|token| Credentials::of(&token)).map(|credentials| credentials.user);
     user(sid.unwrap_or_else(|_| UserId(String::new())), is_administrator())
 }
 
@@ -105,23 +122,6 @@ pub fn current() -> User {
 pub fn group_id(group: &str) -> Option<GroupId> {
     let (sid, kind) = lookup(group)?;
     (kind != SidTypeUser).then_some(sid)
-}
-
-/// What the system needs to know to run something as a user and group; `None` for the guard's own account.
-///
-/// # Errors
-/// When another account is asked for.
-pub fn identity(
-    user: Option<&str>,
-    group: Option<&str>,
-    groups: Option<&[String]>,
-) -> Result<Option<Identity>, AccountError> {
-    match (user, group, groups) {
-        (None, None, None) => Ok(None),
-        (Some(_), _, _) => Err(AccountError::Unavailable("user")),
-        (None, Some(_), _) => Err(AccountError::Unavailable("group")),
-        (None, None, Some(_)) => Err(AccountError::Unavailable("groups")),
-    }
 }
 
 /// What a token says of whoever has it.
@@ -177,10 +177,10 @@ fn user(sid: UserId, is_master: bool) -> User {
     }
 }
 
-fn own_token() -> io::Result<OwnedHandle> {
+fn own_token(access: TOKEN_ACCESS_MASK) -> io::Result<OwnedHandle> {
     let mut token = ptr::null_mut();
     // SAFETY: the token is there to be written to.
-    checked(unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) })?;
+    checked(unsafe { OpenProcessToken(GetCurrentProcess(), access, &raw mut token) })?;
     owned(token)
 }
 
@@ -235,12 +235,28 @@ impl Drop for Sid {
     }
 }
 
+/// The SID of somebody one can be.
+fn person(account: &str) -> Option<String> {
+    let (sid, kind) = lookup(account)?;
+    // Managed accounts are computers to some systems. What the system has given a name of its own may be granted something.
+    [SidTypeUser, SidTypeComputer, SidTypeWellKnownGroup].contains(&kind).then_some(sid)
+}
+
+/// The name of the machine, which is the domain of its own users.
+fn own_domain() -> OsString {
+    let mut name = [0_u16; NAME_MAX];
+    let mut length = u32::try_from(name.len()).unwrap_or(0);
+    // SAFETY: there is as much room as is said; a name that does not fit is an error, and the room stays empty.
+    unsafe { GetComputerNameExW(ComputerNameNetBIOS, name.as_mut_ptr(), &raw mut length) };
+    narrow(&name)
+}
+
 /// The SID of an account of this name, or that is written as one, with what it is.
 fn lookup(account: &str) -> Option<(String, SID_NAME_USE)> {
     if account.starts_with("S-1-") {
         let sid = Sid::of_text(account)?;
-        let (_, kind) = account_of(&sid)?;
-        return Some((account.to_owned(), kind));
+        let found = account_of(&sid)?;
+        return Some((account.to_owned(), found.kind));
     }
     let name = wide(account);
     let mut sid = [0_u8; SID_BYTES_MAX];
@@ -264,10 +280,17 @@ fn lookup(account: &str) -> Option<(String, SID_NAME_USE)> {
 }
 
 fn try_name_of(sid: &str) -> Option<String> {
-    account_of(&Sid::of_text(sid)?).map(|(name, _)| name)
+    account_of(&Sid::of_text(sid)?).map(|found| found.name)
 }
 
-fn account_of(sid: &Sid) -> Option<(String, SID_NAME_USE)> {
+/// What the system has under a SID.
+struct Found {
+    domain: String,
+    name: String,
+    kind: SID_NAME_USE,
+}
+
+fn account_of(sid: &Sid) -> Option<Found> {
     let mut name = [0_u16; NAME_MAX];
     let mut domain = [0_u16; NAME_MAX];
     let mut lengths = (u32::try_from(name.len()).ok()?, u32::try_from(domain.len()).ok()?);
@@ -285,7 +308,8 @@ fn account_of(sid: &Sid) -> Option<(String, SID_NAME_USE)> {
         )
     };
     checked(answer).ok()?;
-    Some((narrow(&name).to_string_lossy().into_owned(), kind))
+    let text = |wide: &[u16]| narrow(wide).to_string_lossy().into_owned();
+    Some(Found { domain: text(&domain), name: text(&name), kind })
 }
 
 #[cfg(test)]
@@ -293,15 +317,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_account_is_an_error_that_names_the_option() {
-        assert_eq!(identity(None, None, None), Ok(None));
-        assert_eq!(identity(Some("x"), None, None), Err(AccountError::Unavailable("user")));
-        assert_eq!(identity(None, Some("x"), None), Err(AccountError::Unavailable("group")));
-    }
-
-    #[test]
     fn the_own_user_is_found_by_its_sid() {
         let me = current();
         assert_eq!(find(&me.sid.0).map(|found| found.name), Some(me.name));
+    }
+
+    #[test]
+    fn the_own_user_is_found_however_it_is_written() {
+        let me = current();
+        for written in [me.name.clone(), format!(r".\{}", me.name), me.sid.0.to_ascii_lowercase()] {
+            assert_eq!(find(&written).map(|found| found.sid), Some(me.sid.clone()), "{written}");
+        }
+    }
+
+    #[test]
+    fn the_systems_own_accounts_are_found_without_asking_by_name() {
+        assert_eq!(
+            find("LocalSystem").map(|found| (found.sid.0, found.is_master)),
+            Some((LOCAL_SYSTEM.to_owned(), true))
+        );
+        assert_eq!(find(r"NT AUTHORITY\LocalService").map(|found| found.sid.0), Some(LOCAL_SERVICE.to_owned()));
+        assert_eq!(find("no such user"), None);
+        assert_eq!(find("BUILTIN\\Administrators"), None, "it is a group");
     }
 }

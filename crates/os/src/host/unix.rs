@@ -4,6 +4,11 @@ use std::ffi::OsString;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::Kind;
+
+/// The kind of system this is.
+pub const KIND: Kind = Kind::Unix;
+
 /// The machine's name, for people.
 #[must_use]
 pub fn name() -> String {

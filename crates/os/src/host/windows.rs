@@ -4,7 +4,11 @@ use std::ffi::OsString;
 
 use windows_sys::Win32::System::SystemInformation::{ComputerNamePhysicalDnsHostname, GetComputerNameExW};
 
+use super::Kind;
 use crate::win32::narrow;
+
+/// The kind of system this is.
+pub const KIND: Kind = Kind::Windows;
 
 /// The machine's name, for people.
 #[must_use]

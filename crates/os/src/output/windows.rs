@@ -109,15 +109,13 @@ impl Spooled {
 }
 
 impl Pipe {
-    /// Opens the spool at a path, and creates it first where it is not there. What a guard before this one has moved of it
+    /// Opens the spool at a path, and creates it first where it is not there. Whoever writes into it is handed an open file, and
+    /// needs no right of its own. What a guard before this one has moved of it
     /// without having said so is found out.
     ///
     /// # Errors
     /// When it cannot be created or opened.
-    pub fn open(path: &Path, owner: Option<&Identity>) -> io::Result<Self> {
-        if let Some(owner) = owner {
-            match *owner {}
-        }
+    pub fn open(path: &Path, _owner: Option<&Identity>) -> io::Result<Self> {
         let what = || context(format!("opening the spool {}", path.display()));
         if !path.exists() {
             let made = OpenOptions::new().write(true).create(true).truncate(false).share_mode(SHARE_ALL).open(path);

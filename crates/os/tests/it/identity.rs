@@ -1,6 +1,6 @@
 //! Accounts: a program runs as who it is meant to, with nothing of the guard's own rights.
 
-use menshen_os::account::identity;
+use menshen_os::account::{Wanted, identity};
 use menshen_os::{Exit, Identity, TreeMode};
 
 use crate::bed::{Bed, is_root};
@@ -29,9 +29,9 @@ fn named_accounts_are_found_with_their_groups() {
     let mut bed = Bed::new(TreeMode::Auto);
     let mut program = bed.shell("id -un; id -gn");
     program.directory = "/".into();
-    program.identity = identity(Some("daemon"), None, None).unwrap();
+    program.identity = identity(Wanted { user: Some("daemon"), ..Wanted::default() }).unwrap();
     assert_eq!(bed.run(&program).tail, "daemon\ndaemon\n");
-    program.identity = identity(Some("nobody"), Some("daemon"), Some(&[])).unwrap();
+    program.identity = identity(Wanted { user: Some("nobody"), group: Some("daemon"), groups: Some(&[]), ..Wanted::default() }).unwrap();
     assert_eq!(bed.run(&program).tail, "nobody\ndaemon\n");
 }
 

@@ -117,6 +117,8 @@ rules! {
     UnknownRule         = "M052" "unknown-rule"          Warning Definition "`check.allow` names a rule that cannot be allowed.";
     UnknownService      = "M053" "unknown-service"       Error   Definition "An alert about a service that is not defined.";
     NoSuchLog           = "M054" "no-such-log"           Error   Machine    "A place for logs this machine does not have.";
+    NotOnThisSystem     = "M055" "not-on-this-system"    Error   Machine    "An option that this kind of system does not have.";
+    AccountPassword     = "M056" "account-password"      Error   Machine    "An account without the password it needs, or a password without such an account.";
 }
 
 impl fmt::Display for Code {

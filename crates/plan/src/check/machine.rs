@@ -13,7 +13,6 @@ use crate::source::Span;
 
 pub(crate) fn check(context: &Context<'_>, subject: &Subject<'_>, diagnostics: &mut Vec<Diagnostic>) {
     check_directory(context, subject, diagnostics);
-    check_accounts(context, subject, diagnostics);
     let plan = subject.plan;
     let mut commands: Vec<(&CommandLine, Vec<&str>)> = vec![(&plan.command, vec!["command"])];
     commands.extend(plan.stop.command.iter().map(|command| (command, vec!["stop", "command"])));
@@ -42,31 +41,6 @@ fn check_directory(context: &Context<'_>, subject: &Subject<'_>, diagnostics: &m
             .at(subject.value(&["directory"]))
             .help("create it, or correct `directory`"),
     );
-}
-
-fn check_accounts(context: &Context<'_>, subject: &Subject<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    let plan = subject.plan;
-    if let Some(user) = plan.user.as_ref().filter(|user| !is_number(&user.0) && context.facts.user(&user.0).is_none()) {
-        let message = format!("this machine has no user '{}'", user.0);
-        let help = format!("create it (useradd --system {}), or correct `user`", user.0);
-        diagnostics.push(Diagnostic::new(Code::UnknownUser, message).at(subject.value(&["user"])).help(help));
-    }
-    let groups = plan
-        .group
-        .iter()
-        .map(|group| (group, "group"))
-        .chain(plan.groups.iter().flatten().map(|group| (group, "groups")));
-    for (group, key) in groups {
-        if !is_number(&group.0) && !context.facts.has_group(&group.0) {
-            let message = format!("this machine has no group '{}'", group.0);
-            let help = format!("create it (groupadd --system {}), or correct `{key}`", group.0);
-            diagnostics.push(Diagnostic::new(Code::UnknownGroup, message).at(subject.value(&[key])).help(help));
-        }
-    }
-}
-
-fn is_number(account: &str) -> bool {
-    account.parse::<u32>().is_ok()
 }
 
 fn check_program(

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::build::listened_ports;
 use crate::check::machine::resolve;
 use crate::check::{Code, Context, Subject};
-use crate::definition::{EnvironmentValue, SecretText, StartType};
+use crate::definition::{Credential, EnvironmentValue, SecretText, StartType};
 use crate::diagnostic::Diagnostic;
 use crate::facts::{FileLook, Look};
 use crate::secret::looks_secret;
@@ -110,14 +110,18 @@ fn check_plain_arguments(subject: &Subject<'_>, diagnostics: &mut Vec<Diagnostic
 }
 
 fn check_credentials(context: &Context<'_>, subject: &Subject<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    for (key, EnvironmentValue(value)) in &subject.written.environment {
-        let SecretText::Credential(source) = value else { continue };
+    let variables = subject.written.environment.iter().filter_map(|(key, EnvironmentValue(value))| match value {
+        SecretText::Credential(source) => Some((vec!["environment", key.as_str()], source)),
+        SecretText::Plain(_) => None,
+    });
+    let password = subject.written.password.iter().map(|Credential(source)| (vec!["password"], source));
+    for (key, source) in variables.chain(password) {
         let path = subject.plan.directory.join(source.trim_start_matches("file:"));
         if let Look::File(FileLook { world_readable: true, .. }) = context.facts.look(&path) {
             let message = format!("everybody can read the credential {}", path.display());
             diagnostics.push(
                 Diagnostic::new(Code::ReadableCredential, message)
-                    .at(subject.value(&["environment", key]))
+                    .at(subject.value(&key))
                     .help(format!("chmod 600 {}", path.display())),
             );
         }

@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 
 use super::Code;
 use crate::definition::AlsoLog;
-use crate::facts::{Facts, FileLook, Look, User};
+use crate::facts::{Facts, FileLook, Logon, Look, System, User};
 use crate::load::{Input, Layer, Loaded, load};
 use crate::source::Source;
 
 /// Rules whose wrong example takes more than one TOML text, each with a test of its own below.
 const TESTED_BELOW: [Code; 3] = [Code::WorldWritableDefinition, Code::DefinedTwice, Code::BadSet];
 
+/// Rules that are about Windows.
+const ABOUT_WINDOWS: [Code; 1] = [Code::AccountPassword];
+
 /// The machine the pages speak of: a shop in `/opt/shop`, seen by a guard that runs as root.
-struct Machine;
+struct Machine(System);
 
 impl Facts for Machine {
     fn read(&self, path: &Path) -> Result<String, String> {
@@ -56,16 +59,26 @@ impl Facts for Machine {
             home: home.into(),
             shell: "/bin/sh".into(),
             is_root: account == "root",
+            logon: match account {
+                r".\shop" => Logon::Password,
+                r".\guard" => Logon::Own,
+                _ => Logon::Rights,
+            },
         };
-        match account {
-            "shop" => Some(user("/opt/shop")),
-            "root" => Some(user("/root")),
+        match (account, self.0) {
+            ("shop", System::Unix) => Some(user("/opt/shop")),
+            ("root", System::Unix) => Some(user("/root")),
+            (r".\shop" | r".\guard" | "LocalService", System::Windows) => Some(user("/")),
             _ => None,
         }
     }
 
     fn has_group(&self, account: &str) -> bool {
         matches!(account, "shop" | "www-data")
+    }
+
+    fn system(&self) -> System {
+        self.0
     }
 
     fn is_root(&self) -> bool {
@@ -93,7 +106,16 @@ fn input(files: &[(&str, &str)], settings: &[&str]) -> Input {
 }
 
 fn check(text: &str) -> Loaded {
-    load(&input(&[("menshen.toml", text)], &[]), &Machine)
+    check_on(System::Unix, text)
+}
+
+fn check_on(system: System, text: &str) -> Loaded {
+    load(&input(&[("menshen.toml", text)], &[]), &Machine(system))
+}
+
+/// Where a rule's page is about.
+fn system_of(code: Code) -> System {
+    if ABOUT_WINDOWS.contains(&code) { System::Windows } else { System::Unix }
 }
 
 fn codes(loaded: &Loaded) -> Vec<Code> {
@@ -110,6 +132,7 @@ fn example(page: &str, kind: &str) -> Option<String> {
 fn every_rule_finds_its_wrong_example_and_passes_its_right_one() {
     for code in Code::ALL.iter().copied().filter(|code| !TESTED_BELOW.contains(code)) {
         let page = code.rule().page;
+        let check = |text: &str| check_on(system_of(code), text);
         let wrong = check(&example(page, "wrong").unwrap_or_else(|| panic!("{code} has no wrong example")));
         assert!(codes(&wrong).contains(&code), "{code} is not found in its wrong example: {:#?}", wrong.diagnostics);
         let right = check(&example(page, "right").unwrap_or_else(|| panic!("{code} has no right example")));
@@ -121,7 +144,7 @@ fn every_rule_finds_its_wrong_example_and_passes_its_right_one() {
 #[test]
 fn a_wrong_example_has_no_other_error_than_its_own() {
     for code in Code::ALL.iter().copied().filter(|code| !TESTED_BELOW.contains(code)) {
-        let wrong = check(&example(code.rule().page, "wrong").unwrap());
+        let wrong = check_on(system_of(code), &example(code.rule().page, "wrong").unwrap());
         let others: Vec<_> = wrong.diagnostics.iter().filter(|other| other.refuses() && other.code != code).collect();
         assert!(others.is_empty(), "{code}'s wrong example is also refused for {others:#?}");
     }
@@ -141,7 +164,7 @@ fn every_page_is_headed_by_its_code_and_every_code_reads_back() {
 #[test]
 fn every_finding_says_where() {
     for code in Code::ALL.iter().copied().filter(|code| !TESTED_BELOW.contains(code)) {
-        let wrong = check(&example(code.rule().page, "wrong").unwrap());
+        let wrong = check_on(system_of(code), &example(code.rule().page, "wrong").unwrap());
         for diagnostic in &wrong.diagnostics {
             assert!(diagnostic.span.is_some(), "{diagnostic:?}");
         }
@@ -151,7 +174,7 @@ fn every_finding_says_where() {
 #[test]
 fn a_service_in_two_files_is_found() {
     let files = [("a.toml", "[service.web]\ncommand = \"./shop-web\""), ("b.toml", "[service.web]\nuser = \"shop\"")];
-    let loaded = load(&input(&files, &[]), &Machine);
+    let loaded = load(&input(&files, &[]), &Machine(System::Unix));
     assert!(codes(&loaded).contains(&Code::DefinedTwice));
     assert!(loaded.is_refused());
 }
@@ -159,16 +182,20 @@ fn a_service_in_two_files_is_found() {
 #[test]
 fn a_definition_anybody_can_change_is_found_when_it_is_run_as_root() {
     let text = "[service.web]\ncommand = \"./shop-web\"\n";
-    assert!(codes(&load(&input(&[("open.toml", text)], &[]), &Machine)).contains(&Code::WorldWritableDefinition));
+    assert!(
+        codes(&load(&input(&[("open.toml", text)], &[]), &Machine(System::Unix)))
+            .contains(&Code::WorldWritableDefinition)
+    );
     let unprivileged = format!("{text}user = \"shop\"\n");
     assert!(
-        !codes(&load(&input(&[("open.toml", &unprivileged)], &[]), &Machine)).contains(&Code::WorldWritableDefinition)
+        !codes(&load(&input(&[("open.toml", &unprivileged)], &[]), &Machine(System::Unix)))
+            .contains(&Code::WorldWritableDefinition)
     );
 }
 
 #[test]
 fn a_setting_that_cannot_be_read_is_found() {
-    let loaded = load(&input(&[("menshen.toml", "")], &["service web"]), &Machine);
+    let loaded = load(&input(&[("menshen.toml", "")], &["service web"]), &Machine(System::Unix));
     assert_eq!(codes(&loaded), [Code::BadSet]);
 }
 
@@ -208,7 +235,7 @@ fn what_is_allowed_is_not_reported() {
 #[test]
 fn a_secret_never_shows_in_what_is_printed() {
     let text = "[service.web]\ncommand = [\"./shop-web\", \"--key=${API_TOKEN}\"]\nenvironment = { DB_PASSWORD = { credential = \"file:/run/secrets/db\" }, X_TOKEN = \"plain-secret\" }\n";
-    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine(System::Unix));
     let settings = crate::config::settings(&loaded);
     let shown = crate::config::to_toml(&settings);
     for secret in ["hunter2", "topsecret", "plain-secret"] {
@@ -223,7 +250,7 @@ fn a_secret_never_shows_in_what_is_printed() {
 #[test]
 fn a_secret_does_not_show_where_a_value_is_written_in_its_short_form() {
     let text = "[service.web]\ncommand = \"./shop-web\"\nbreaker.fallback = \"./maintenance-page --key ${API_TOKEN}\"\nenvironment.credential = \"plain-secret\"\nenvironment.X = { credential = \"file:/run/${API_TOKEN}\" }\n";
-    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine(System::Unix));
     let settings = crate::config::settings(&loaded);
     let shown = crate::config::to_toml(&settings);
     assert!(!shown.contains("topsecret") && !shown.contains("plain-secret"), "{shown}");
@@ -236,7 +263,7 @@ fn the_place_of_a_setting_is_in_the_argument() {
     for setting in ["service.web.user=shop", " service.web . user =x", "service.web.command=./a 'b", "service.nope=ä"]
     {
         let text = "[service.web]\ncommand = \"./shop-web\"\n";
-        let loaded = load(&input(&[("menshen.toml", text)], &[setting]), &Machine);
+        let loaded = load(&input(&[("menshen.toml", text)], &[setting]), &Machine(System::Unix));
         let (id, source) = loaded.sources.iter().last().unwrap();
         assert_eq!(source.text, setting);
         let mut nodes = vec![&loaded.tree];
@@ -254,7 +281,7 @@ fn the_place_of_a_setting_is_in_the_argument() {
 #[test]
 fn a_secret_does_not_show_in_a_finding() {
     let text = "[service.web]\ncommand = \"${API_TOKEN}\"\ntype = \"${API_TOKEN}\"\nprobe.liveness.http = \"x ${API_TOKEN}\"\nuser = \"x-${API_TOKEN}\"\nstop.timeout = \"1${API_TOKEN}\"\n";
-    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine(System::Unix));
     assert!(codes(&loaded).len() >= 5, "{:#?}", loaded.diagnostics);
     for diagnostic in &loaded.diagnostics {
         assert!(!format!("{diagnostic:?}").contains("topsecret"), "{diagnostic:#?}");
@@ -264,7 +291,7 @@ fn a_secret_does_not_show_in_a_finding() {
 #[test]
 fn a_secret_of_an_alert_does_not_show_in_the_plan() {
     let text = "[service.web]\ncommand = \"./shop-web\"\n[alert.ops]\nwebhook = \"https://hooks.example/${API_TOKEN}\"\n[alert.night]\nexec = [\"./page\", \"${API_TOKEN}\"]\n";
-    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine(System::Unix));
     let shown = crate::config::masked_plan(&loaded.plan.unwrap()).to_string();
     assert!(shown.contains("./page") && !shown.contains("topsecret"), "{shown}");
 }
@@ -273,7 +300,7 @@ fn a_secret_of_an_alert_does_not_show_in_the_plan() {
 fn a_secret_in_the_path_of_a_file_does_not_show() {
     let text =
         "[service.web]\ncommand = \"./shop-web\"\nreload = { signal = \"HUP\", files = [\"${API_TOKEN}.conf\"] }\n";
-    let load = |token: &str| load(&input(&[("menshen.toml", text)], &[token]), &Machine).plan.unwrap();
+    let load = |token: &str| load(&input(&[("menshen.toml", text)], &[token]), &Machine(System::Unix)).plan.unwrap();
     let (old, new) = (load("API_TOKEN=topsecret"), load("API_TOKEN=nextsecret"));
     let plan = crate::config::masked_plan(&new).to_string();
     let changes = crate::diff::diff(&old, &new);
@@ -284,7 +311,7 @@ fn a_secret_in_the_path_of_a_file_does_not_show() {
 #[test]
 fn a_secret_does_not_show_as_a_name() {
     let text = "[service.web]\ncommand = \"./shop-web\"\ndepends_on = [\"${API_TOKEN}\"]\n";
-    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine(System::Unix));
     let shown = crate::config::to_toml(&crate::config::settings(&loaded));
     assert!(shown.contains("depends_on.\"******\"") && !shown.contains("topsecret"), "{shown}");
 }
@@ -292,7 +319,69 @@ fn a_secret_does_not_show_as_a_name() {
 #[test]
 fn a_secret_does_not_show_behind_an_item_that_cannot_be_read() {
     let text = "[service.web]\ncommand = \"./shop-web\"\ngroups = [\"\", \"--key=${API_TOKEN}\"]\n";
-    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine);
+    let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine(System::Unix));
     let shown = crate::config::to_toml(&crate::config::settings(&loaded));
     assert!(loaded.is_refused() && !shown.contains("topsecret"), "{shown}");
+}
+
+const WINDOWS_WEB: &str = "[service.web]\ncommand = \"./shop-web\"\n";
+const PASSWORD: &str = "password = { credential = \"file:/run/secrets/db\" }\n";
+
+#[test]
+fn on_windows_a_password_is_there_where_one_is_needed_and_nowhere_else() {
+    let found = |lines: &str| {
+        let loaded = check_on(System::Windows, &format!("{WINDOWS_WEB}{lines}"));
+        codes(&loaded).contains(&Code::AccountPassword)
+    };
+    assert!(found("user = '.\\shop'\n"));
+    assert!(!found(&format!("user = '.\\shop'\n{PASSWORD}")));
+    assert!(found(&format!("user = \"LocalService\"\n{PASSWORD}")));
+    assert!(!found("user = \"LocalService\"\n"));
+    assert!(found(PASSWORD));
+    assert!(!found(&format!("user = '.\\guard'\n{PASSWORD}")), "whoever checks need not be the guard");
+    assert!(!found("user = '.\\guard'\n"));
+}
+
+#[test]
+fn on_windows_numbers_are_no_users_and_what_it_has_not_is_found() {
+    let of = |lines: &str| codes(&check_on(System::Windows, &format!("{WINDOWS_WEB}{lines}")));
+    assert!(of("user = 1000\n").contains(&Code::UnknownUser));
+    assert!(!codes(&check("[service.web]\ncommand = \"./shop-web\"\nuser = 1000\n")).contains(&Code::UnknownUser));
+    for line in ["group = \"x\"", "groups = [\"x\"]", "umask = \"027\"", "limits.files = 10"] {
+        assert!(of(line).contains(&Code::NotOnThisSystem), "{line}");
+        assert!(!of(line).contains(&Code::UnknownGroup), "{line}");
+    }
+}
+
+#[test]
+fn a_password_is_never_written_in_a_definition_and_never_shown() {
+    let text = format!("{WINDOWS_WEB}user = '.\\shop'\npassword = \"correct horse\"\n");
+    let loaded = check_on(System::Windows, &text);
+    assert!(loaded.is_refused());
+    assert!(loaded.diagnostics.iter().all(|diagnostic| !diagnostic.message.contains("correct horse")));
+    let loaded = check_on(System::Windows, &format!("{WINDOWS_WEB}user = '.\\shop'\n{PASSWORD}"));
+    let plan = loaded.plan.as_ref().unwrap();
+    let web = &plan.services["web"];
+    assert_eq!(web.password.as_ref().map(|password| password.0.as_str()), Some("hunter2"));
+    let shown = format!("{}{:?}{web:?}", crate::config::masked_plan(plan), crate::config::settings(&loaded));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("file:/run/secrets/db"), "{shown}");
+}
+
+#[test]
+fn on_windows_another_account_has_its_own_folders_and_not_the_guards() {
+    let of = |lines: &str| {
+        let mut input = input(&[("menshen.toml", &format!("{WINDOWS_WEB}{lines}"))], &[]);
+        let windows = [("SYSTEMROOT", r"C:\Windows"), ("APPDATA", r"C:\guard"), ("TEMP", r"C:\t")];
+        input.environment.extend(windows.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        load(&input, &Machine(System::Windows)).plan.unwrap().services["web"].environment.clone()
+    };
+    let own = of("");
+    assert_eq!((own.get("APPDATA").map(String::as_str), own.contains_key("TEMP")), (Some(r"C:\guard"), true));
+    assert_eq!(of("user = '.\\guard'"), own, "it is the same account");
+    let others = of("user = \"LocalService\"\ninherit = [\"TEMP\"]\n");
+    assert_eq!(others.get("APPDATA"), None);
+    assert_eq!(others.get("TEMP").map(String::as_str), Some(r"C:\t"), "it is asked for by name");
+    assert_eq!(others.get("SYSTEMROOT").map(String::as_str), Some(r"C:\Windows"));
+    assert!(!others.contains_key("HOME"));
 }

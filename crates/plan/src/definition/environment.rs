@@ -17,6 +17,10 @@ pub enum SecretText {
     Credential(String),
 }
 
+/// What is never written in a definition, but read from where this says: `{ credential = "file:/run/secrets/shop" }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential(pub String);
+
 /// The value of an environment variable: a text, a number, a boolean, or a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvironmentValue(pub SecretText);
@@ -30,6 +34,18 @@ impl<'de> Deserialize<'de> for SecretText {
 impl<'de> Deserialize<'de> for EnvironmentValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextOrCredential)
+    }
+}
+
+impl<'de> Deserialize<'de> for Credential {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match SecretText::deserialize(deserializer)? {
+            SecretText::Credential(source) => Ok(Self(source)),
+            SecretText::Plain(_) => {
+                let why = "it is not written in a definition; write { credential = \"file:PATH\" }, and keep it there";
+                Err(serde::de::Error::custom(why))
+            }
+        }
     }
 }
 
@@ -104,6 +120,12 @@ impl Serialize for SecretText {
     }
 }
 
+impl Serialize for Credential {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        SecretText::Credential(self.0.clone()).serialize(serializer)
+    }
+}
+
 impl Serialize for EnvironmentValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
@@ -117,6 +139,16 @@ fn credential_schema() -> serde_json::Value {
         "required": ["credential"],
         "additionalProperties": false,
     })
+}
+
+impl JsonSchema for Credential {
+    fn schema_name() -> Cow<'static, str> {
+        "Credential".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [credential_schema()] })
+    }
 }
 
 impl JsonSchema for SecretText {
@@ -166,6 +198,28 @@ pub const INHERITED_BY_DEFAULT_ON_WINDOWS: [&str; 20] = [
     "LOCALAPPDATA",
     "COMPUTERNAME",
     "NUMBER_OF_PROCESSORS",
+];
+
+/// Variables that say on Windows who somebody is and where their files are. A program that runs under another account than the
+/// guard has that account's.
+pub const PERSONAL_ON_WINDOWS: [&str; 17] = [
+    "USERPROFILE",
+    "USERNAME",
+    "USERDOMAIN",
+    "USERDOMAIN_ROAMINGPROFILE",
+    "USERDNSDOMAIN",
+    "LOGONSERVER",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "TEMP",
+    "TMP",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "ONEDRIVE",
 ];
 
 /// The variable that every process has on Windows, and none elsewhere.

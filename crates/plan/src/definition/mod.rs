@@ -22,7 +22,8 @@ pub use alert::{Alert, AlertKind};
 pub use breaker::{Breaker, Fallback, FallbackUntil};
 pub use depends_on::{Condition, Dependencies, Dependency, OnLoss};
 pub use environment::{
-    EnvironmentValue, INHERITED_BY_DEFAULT, INHERITED_BY_DEFAULT_ON_WINDOWS, Inherit, SecretText, WINDOWS,
+    Credential, EnvironmentValue, INHERITED_BY_DEFAULT, INHERITED_BY_DEFAULT_ON_WINDOWS, Inherit, PERSONAL_ON_WINDOWS,
+    SecretText, WINDOWS,
 };
 pub use exit_rule::{ExitAction, ExitMatch};
 pub use guard::{Access, Guard, Journal, Role};

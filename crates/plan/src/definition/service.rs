@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Breaker, Dependencies, EnvironmentValue, Inherit, Limits, Log, Probes, Restart, Stop};
+use super::{Breaker, Credential, Dependencies, EnvironmentValue, Inherit, Limits, Log, Probes, Restart, Stop};
 use crate::command_line::CommandLine;
 use crate::duration::{self, DurationText};
 use crate::signal::Signal;
@@ -26,8 +26,11 @@ pub struct Service {
     pub display_name: Option<String>,
     /// The working directory. Relative paths start at the definition's folder, which is also the default.
     pub directory: Option<String>,
-    /// The account to run as: a name or a number. Without it, the guard's own.
+    /// The account to run as: a name or a number; on Windows also `LocalSystem`, `LocalService`, `NetworkService`,
+    /// `NT SERVICE\NAME`, and `DOMAIN\NAME$` for a group managed service account. Without it, the guard's own.
     pub user: Option<Account>,
+    /// The password of that account, which Windows needs of users. It stands in a file of its own.
+    pub password: Option<Credential>,
     /// The group to run as: a name or a number. Without it, the user's own.
     pub group: Option<Account>,
     /// Supplementary groups. Without it, those of the user.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::nssm::{Data, ServiceKey, ServiceValue};
 use super::{ImportError, Imported, Kind, NoteKind, Place, decode, guess, import, import_service_keys};
 use crate::definition::{AlsoLog, StartType};
-use crate::facts::{Facts, FileLook, Look, User};
+use crate::facts::{Facts, FileLook, Logon, Look, System, User};
 use crate::load::{Input, Layer, Loaded, load};
 use crate::source::Source;
 use crate::{Diagnostic, Plan};
@@ -37,11 +37,21 @@ impl Facts for Machine {
 
     fn user(&self, account: &str) -> Option<User> {
         let home = Path::new("/srv").join(account);
-        Some(User { name: account.to_owned(), home, shell: "/bin/sh".into(), is_root: account == "root" })
+        Some(User {
+            name: account.to_owned(),
+            home,
+            shell: "/bin/sh".into(),
+            is_root: account == "root",
+            logon: Logon::Rights,
+        })
     }
 
     fn has_group(&self, _: &str) -> bool {
         true
+    }
+
+    fn system(&self) -> System {
+        System::Unix
     }
 
     fn is_root(&self) -> bool {

@@ -1,13 +1,14 @@
 //! Starting a program: born into its job, with the handles it is to have and no others, in a console of its own that has no
 //! window, as the first of its process group.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::windows::fs::OpenOptionsExt as _;
 use std::os::windows::io::OwnedHandle;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::Arc;
 
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Storage::FileSystem::{
@@ -17,17 +18,20 @@ use windows_sys::Win32::Storage::FileSystem::{
 use windows_sys::Win32::System::Pipes::CreatePipe;
 use windows_sys::Win32::System::Threading::{
     ABOVE_NORMAL_PRIORITY_CLASS, BELOW_NORMAL_PRIORITY_CLASS, CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW,
-    CREATE_UNICODE_ENVIRONMENT, CreateProcessW, DeleteProcThreadAttributeList, EXTENDED_STARTUPINFO_PRESENT,
-    HIGH_PRIORITY_CLASS, IDLE_PRIORITY_CLASS, InitializeProcThreadAttributeList, LPPROC_THREAD_ATTRIBUTE_LIST,
-    NORMAL_PRIORITY_CLASS, PROC_THREAD_ATTRIBUTE_HANDLE_LIST, PROC_THREAD_ATTRIBUTE_JOB_LIST, PROCESS_INFORMATION,
-    STARTF_USESTDHANDLES, STARTUPINFOEXW, STARTUPINFOW, UpdateProcThreadAttribute,
+    CREATE_UNICODE_ENVIRONMENT, CreateProcessAsUserW, CreateProcessW, DeleteProcThreadAttributeList,
+    EXTENDED_STARTUPINFO_PRESENT, HIGH_PRIORITY_CLASS, IDLE_PRIORITY_CLASS, InitializeProcThreadAttributeList,
+    LPPROC_THREAD_ATTRIBUTE_LIST, NORMAL_PRIORITY_CLASS, PROC_THREAD_ATTRIBUTE_HANDLE_LIST,
+    PROC_THREAD_ATTRIBUTE_JOB_LIST, PROCESS_INFORMATION, STARTF_USESTDHANDLES, STARTUPINFOEXW, STARTUPINFOW,
+    UpdateProcThreadAttribute,
 };
 
 use super::command_line::{environment_block, is_batch, of_batch, of_program, variable};
 use super::job::Job;
+use crate::account::Identity;
+use crate::account::platform::Session;
 use crate::error::context;
 use crate::program::{Input, Output, Program};
-use crate::win32::{checked, heirloom, owned, raw, size_of_u32, wide};
+use crate::win32::{Permissions, checked, heirloom, owned, raw, size_of_u32, wide};
 
 /// A program that runs.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(super) struct Born {
     pub process: OwnedHandle,
     /// Where the last of its output is, if somebody wants it.
     pub tail: Option<File>,
+    /// The logon it runs under, where that is not the guard's own: to be kept as long as anything of its tree lives.
+    pub session: Option<Arc<Session>>,
 }
 
 /// Starts a program in a job.
@@ -50,13 +56,17 @@ pub(super) fn spawn(program: &Program, job: &Job, tail_path: &Path) -> io::Resul
     } else {
         (file.clone(), of_program(&program.command)?)
     };
+    let session = program.identity.as_ref().map(Identity::session).transpose()?;
+    if let Some(session) = &session {
+        session.check_access(&program.directory, &file)?;
+    }
     let (handles, tail) = handles(program, tail_path)?;
     let own_job = heirloom(job.handle(), Some(Job::HEIRS_RIGHTS))?;
     let inherited: Vec<HANDLE> = handles.iter().chain([&own_job]).map(raw).collect();
     let jobs = [raw(job.handle())];
     let attributes = Attributes::new(&inherited, &jobs)?;
-    let born = create(program, (&application, line), &handles, &attributes).map_err(what())?;
-    Ok(Born { pid: born.1, process: born.0, tail })
+    let born = create(program, (&application, line), &handles, &attributes, session.as_deref()).map_err(what())?;
+    Ok(Born { pid: born.1, process: born.0, tail, session })
 }
 
 /// What an option asks for that Windows has not is an error, not something that is passed over.
@@ -200,13 +210,17 @@ impl Drop for Attributes {
 fn create(
     program: &Program,
     (application, mut line): (&Path, Vec<u16>),
-    handles: &[OwnedHandle; 3],
+    [input, output, error]: &[OwnedHandle; 3],
     attributes: &Attributes,
+    session: Option<&Session>,
 ) -> io::Result<(OwnedHandle, u32)> {
-    let [input, output, error] = handles;
+    // Whoever is not the guard may not use the desktop that the guard's window station has. An empty name asks for the
+    // account's own, without which no program could begin that draws or listens to a window.
+    let mut own_desktop = wide("");
     let startup = STARTUPINFOEXW {
         StartupInfo: STARTUPINFOW {
             cb: size_of_u32::<STARTUPINFOEXW>(),
+            lpDesktop: if session.is_some() { own_desktop.as_mut_ptr() } else { ptr::null_mut() },
             dwFlags: STARTF_USESTDHANDLES,
             hStdInput: raw(input),
             hStdOutput: raw(output),
@@ -215,32 +229,38 @@ fn create(
         },
         lpAttributeList: attributes.list(),
     };
-    let environment = environment_block(&program.environment)?;
+    let environment = environment_block(&environment(program, session)?)?;
     let (application, directory) = (wide(application), wide(&program.directory));
+    let permissions = session.map(Session::permissions).transpose()?;
+    let permissions = permissions.as_ref().map_or(ptr::null(), Permissions::attributes);
     let flags = CREATE_UNICODE_ENVIRONMENT
         | EXTENDED_STARTUPINFO_PRESENT
         | CREATE_NEW_PROCESS_GROUP
         | CREATE_NO_WINDOW
         | priority(program.nice);
     let mut made = PROCESS_INFORMATION::default();
+    let (application, line, directory) = (application.as_ptr(), line.as_mut_ptr(), directory.as_ptr());
+    let (block, startup) = (environment.as_ptr().cast(), (&raw const startup).cast());
     // SAFETY: all texts end with a zero and the line may be written to; what the list names lives on, and nothing else that
-    // could be inherited is.
+    // could be inherited is; a session's token is open.
     checked(unsafe {
-        CreateProcessW(
-            application.as_ptr(),
-            line.as_mut_ptr(),
-            ptr::null(),
-            ptr::null(),
-            1,
-            flags,
-            environment.as_ptr().cast(),
-            directory.as_ptr(),
-            (&raw const startup).cast(),
-            &raw mut made,
-        )
+        let (of, made) = (permissions, &raw mut made);
+        match session.map(|session| raw(session.token())) {
+            None => CreateProcessW(application, line, of, of, 1, flags, block, directory, startup, made),
+            Some(token) => {
+                CreateProcessAsUserW(token, application, line, of, of, 1, flags, block, directory, startup, made)
+            }
+        }
     })?;
     drop(owned(made.hThread)?);
     Ok((owned(made.hProcess)?, made.dwProcessId))
+}
+
+/// Its whole environment: what the account has of itself, and over that what the definition says.
+fn environment(program: &Program, session: Option<&Session>) -> io::Result<Vec<(OsString, OsString)>> {
+    let mut environment = session.map(Session::environment).transpose()?.unwrap_or_default();
+    environment.extend(program.environment.iter().cloned());
+    Ok(environment)
 }
 
 /// The class that is nearest to a nice value.
@@ -251,5 +271,59 @@ fn priority(nice: Option<i32>) -> u32 {
         0 => NORMAL_PRIORITY_CLASS,
         1..=10 => BELOW_NORMAL_PRIORITY_CLASS,
         11.. => IDLE_PRIORITY_CLASS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Seek as _;
+
+    use windows_sys::Win32::System::Threading::{INFINITE, WaitForSingleObject};
+
+    use super::*;
+    use crate::account::platform::identity_tests::own_identity;
+    use crate::event::Exit;
+    use crate::system::platform::port::Port;
+    use crate::system::platform::process;
+
+    /// Runs a line of the command interpreter, to its end. How it ended, and what it wrote.
+    fn run(line: &str, environment: &[(&str, &str)], identity: Option<Identity>) -> (Exit, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!(r"Global\menshen-unit-{}", folder.path().file_name().unwrap().display());
+        let job = Job::make(&name, &Port::new().unwrap(), 1).unwrap();
+        let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
+        let root = std::env::var_os("SystemRoot").unwrap();
+        let interpreter = Path::new(&root).join(r"System32\cmd.exe").into_os_string();
+        let program = Program {
+            command: [interpreter].into_iter().chain(["/d", "/c"].map(OsString::from)).chain([line.into()]).collect(),
+            environment: environment.chain([("SystemRoot".into(), root)]).collect(),
+            directory: folder.path().to_owned(),
+            output: Output::Tail,
+            identity,
+            ..Program::default()
+        };
+        let born = spawn(&program, &job, &folder.path().join("tail")).unwrap();
+        assert!(job.contains(born.pid) || process::has_ended(&born.process), "it was born into its job");
+        // SAFETY: the handle is open.
+        unsafe { WaitForSingleObject(raw(&born.process), INFINITE) };
+        let mut tail = born.tail.unwrap();
+        tail.rewind().unwrap();
+        (process::exit_of(&born.process), io::read_to_string(tail).unwrap())
+    }
+
+    #[test]
+    fn a_program_of_another_logon_has_the_accounts_variables_and_over_them_its_own() {
+        let (identity, session) = own_identity();
+        let line = "echo %MINE% %TEMP% %USERPROFILE%& exit 7";
+        let (exit, said) = run(line, &[("MINE", "5"), ("TEMP", r"C:\mine")], Some(identity));
+        let variables = session.environment().unwrap();
+        let profile = variable(&variables, "USERPROFILE").unwrap().to_string_lossy().into_owned();
+        assert_eq!((exit, said.trim()), (Exit::Code(7), format!(r"5 C:\mine {profile}").as_str()));
+    }
+
+    #[test]
+    fn a_program_of_the_guards_own_account_has_its_own_variables_alone() {
+        let (exit, said) = run("echo %MINE% %USERPROFILE%& exit 3", &[("MINE", "5")], None);
+        assert_eq!((exit, said.trim()), (Exit::Code(3), "5 %USERPROFILE%"));
     }
 }

@@ -25,6 +25,7 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
 use windows_sys::Win32::System::SystemServices::{JOB_OBJECT_MSG_ACTIVE_PROCESS_ZERO, JOB_OBJECT_MSG_JOB_MEMORY_LIMIT};
 
 use super::{Adopted, Earlier, SystemConfig, Target, TreeMode};
+use crate::account::platform::Session;
 use crate::error::context;
 use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
@@ -79,6 +80,8 @@ struct Process {
     /// It was refused memory beyond its limit.
     oom: bool,
     tail: Option<File>,
+    /// The logon it runs under, where this guard began one.
+    session: Option<Arc<Session>>,
     cpu_before: Duration,
 }
 
@@ -209,6 +212,7 @@ impl System {
             awaits_empty: false,
             oom: false,
             tail: born.tail,
+            session: born.session,
             cpu_before,
         };
         self.processes.insert(token, process);
@@ -300,6 +304,7 @@ impl System {
             awaits_empty: ended,
             oom: false,
             tail: None,
+            session: None,
             cpu_before: Duration::ZERO,
         };
         if !ended {
@@ -383,6 +388,8 @@ impl System {
         // What is dropped from here on is not to be let go of.
         for process in self.processes.values_mut() {
             process.row.take().into_iter().for_each(Row::keep);
+            // Nor is a profile to be unloaded that is in use.
+            let _ = process.session.take().map(std::mem::ManuallyDrop::new);
         }
         self.unnoted.drain(..).for_each(Row::keep);
         let (holder, watch) = self.holder.take()?;
