@@ -3,7 +3,7 @@
 //! - [`registration`]: what a service manager is told of a service. [`options`]: which parts of it were asked for, so that no
 //!   manager can drop one silently. [`mistake`]: what is wrong whatever the manager. [`name`]: what services may be called.
 //! - [`manager`]: what every service manager can do. [`plan`]: what it would do to install or uninstall a service, step by
-//!   step; `carry_out` does it, whole or not at all.
+//!   step; `carry_out` does it, whole or not at all. [`deadline`]: how long is waited.
 //! - [`managers`]: the service managers, one file each. [`detect`]: which of them a machine has.
 //! - [`runtime`]: being a service, whoever started the program. `log`: where its events go. [`readiness`]: how s6 and dinit
 //!   hear that it is ready.
@@ -12,6 +12,7 @@
 mod carry_out;
 #[cfg(feature = "command")]
 pub mod command;
+pub mod deadline;
 pub mod detect;
 #[cfg(feature = "log")]
 pub mod log;
@@ -31,7 +32,8 @@ pub mod story;
 pub use carry_out::Outcome;
 #[cfg(feature = "command")]
 pub use command::Command;
-pub use manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+pub use deadline::Deadline;
+pub use manager::{ACT_WITHIN, Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 pub use name::ServiceName;
 pub use options::RegistrationOption;
 pub use plan::{Call, Plan, Step};

@@ -74,7 +74,7 @@ fn its_events_are_in_journald_with_their_fields_and_priorities() {
     machine.run(&["greeter", "stop"]).done();
     until("everything is in the journal", || {
         let entries = journal(&machine);
-        entries.iter().any(|entry| entry["MESSAGE"] == "stopping" && entry["F_REASON"] == "Manager")
+        entries.iter().any(|entry| entry["MESSAGE"] == "stopping" && entry["F_REASON"] == "Operator")
     });
     let entries = journal(&machine);
     let of = |message: &str| {
@@ -88,14 +88,91 @@ fn its_events_are_in_journald_with_their_fields_and_priorities() {
     assert_eq!(of("the greeting stays as it was")["PRIORITY"], "4");
 }
 
+/// Adds to what the unit says. What the service logs is kept outside of the machine.
+fn add_to_unit(machine: &Machine, lines: &str) {
+    machine.run(&["mkdir", "-p", "/etc/systemd/system/greeter.service.d"]).done();
+    let text = format!("[Service]\nStandardError=append:/shared/said\n[Unit]\n{lines}\n");
+    fs::write(machine.path("added.conf"), text).unwrap();
+    machine.run(&["cp", "/shared/added.conf", "/etc/systemd/system/greeter.service.d/"]).done();
+    machine.run(&["systemctl", "daemon-reload"]).done();
+}
+
+/// Why the service was stopped, each time.
+fn reasons(machine: &Machine) -> Vec<String> {
+    let said = machine.lines("said");
+    let reasons =
+        said.iter().filter_map(|line| line.split_once("stopping reason=").map(|(_, reason)| reason.to_owned()));
+    reasons.collect()
+}
+
+#[test]
+fn a_service_is_told_why_systemd_stops_it() {
+    let Some(machine) = machine() else { return };
+    machine.install("db.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=exec\nExecStart=sleep 3600\n");
+    machine.run(&["greeter", "install"]).done();
+    let mut expected = Vec::new();
+    let mut expect = |lines: &str, words: &[&str], reason: &'static str| {
+        add_to_unit(&machine, lines);
+        machine.run(&["systemctl", "start", "db", "greeter"]).done();
+        machine.run(words).done();
+        expected.push(reason);
+        until(&format!("{lines}: {words:?}"), || reasons(&machine).len() >= expected.len());
+        assert_eq!(reasons(&machine), expected, "{lines}: {words:?}");
+    };
+    let bound = "BindsTo=db.service\nAfter=db.service";
+    expect("", &["greeter", "stop"], "Operator");
+    expect("", &["systemctl", "stop", "db", "greeter"], "Operator");
+    for needs in ["PartOf=db.service\nAfter=db.service", "Requires=db.service\nAfter=db.service", bound] {
+        expect(needs, &["systemctl", "stop", "greeter"], "Operator");
+        expect(needs, &["systemctl", "restart", "greeter"], "Operator");
+        expect(needs, &["systemctl", "stop", "db"], "Dependency");
+        expect(needs, &["systemctl", "restart", "db"], "Dependency");
+    }
+    // It ends by itself.
+    expect(bound, &["systemctl", "kill", "--signal=KILL", "db"], "Dependency");
+    // Somebody sends the signal past systemd.
+    expect("", &["systemctl", "kill", "--kill-whom=main", "greeter"], "Manager");
+}
+
+#[test]
+fn a_user_has_services_of_their_own_by_the_librarys_subcommands() {
+    let Some(machine) = machine() else { return };
+    machine.run(&["useradd", "--create-home", "ann"]).done();
+    let id = machine.run(&["id", "-u", "ann"]).text().trim().to_owned();
+    machine.run(&["systemd-run", "--quiet", "--wait", "--pipe", "--", "loginctl", "enable-linger", "ann"]).done();
+    let bus = format!("/run/user/{id}/bus");
+    until("the user's systemd is there", || machine.run(&["test", "-S", &bus]).code == 0);
+    let runtime = format!("--setenv=XDG_RUNTIME_DIR=/run/user/{id}");
+    let home = ["--setenv=HOME=/home/ann", "--setenv=USER=ann", "--uid=ann", &runtime];
+    let as_ann = |words: &[&str]| {
+        let run = ["systemd-run", "--quiet", "--wait", "--pipe"];
+        machine.run(&[&run[..], &home, &["--"], words].concat())
+    };
+    let files = "find /home/ann -printf '%y %m %u %p %l\\n' | sort";
+    let before = machine.run(&["sh", "-c", files]).text();
+    as_ann(&["greeter", "install", "--user"]).done();
+    as_ann(&["greeter", "start", "--user"]).done();
+    let status: Value = as_ann(&["greeter", "status", "--user", "--json"]).ended_with(0).json();
+    assert_eq!(status["state"], "running", "{status}");
+    assert_eq!(greeted(&machine), "welcome\n");
+    drop(machine.run(&["greeter", "status"]).ended_with(4));
+    as_ann(&["greeter", "restart", "--user", "--timeout", "40s"]).done();
+    as_ann(&["greeter", "stop", "--user"]).done();
+    until("why it was stopped is in the journal", || {
+        let entries: Vec<Value> = machine.run(&["journalctl", "--output=json", &format!("_UID={id}")]).json_lines();
+        let stops = entries.iter().filter(|entry| entry["MESSAGE"] == "stopping" && entry["F_REASON"] == "Operator");
+        stops.count() == 2
+    });
+    as_ann(&["greeter", "uninstall", "--user"]).done();
+    drop(as_ann(&["greeter", "status", "--user"]).ended_with(4));
+    assert_eq!(machine.run(&["sh", "-c", files]).text(), before);
+}
+
 #[test]
 fn a_service_is_told_that_the_machine_goes_down() {
     let Some(mut machine) = machine() else { return };
-    machine.run(&["mkdir", "/etc/systemd/system/greeter.service.d"]).done();
     // What the machine's own journal has is gone with it.
-    let kept =
-        "printf '[Service]\\nStandardError=append:/shared/said\\n' > /etc/systemd/system/greeter.service.d/kept.conf";
-    machine.run(&["sh", "-c", kept]).done();
+    add_to_unit(&machine, "");
     machine.run(&["greeter", "install"]).done();
     machine.run(&["greeter", "start"]).done();
     assert!(machine.power_off().success());

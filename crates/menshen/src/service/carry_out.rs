@@ -19,25 +19,33 @@ pub enum Outcome {
 
 type Tell<'a> = &'a dyn Fn(&Call) -> Result<(), ManagerError>;
 type Compare<'a> = &'a dyn Fn(&Call) -> Result<Vec<Difference>, ManagerError>;
+type Undo<'a> = &'a dyn Fn(&Call) -> Result<Option<Call>, ManagerError>;
+
+/// How a manager is told what is in a plan.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'a> {
+    /// Tells it something.
+    pub tell: Tell<'a>,
+    /// What of it is not so yet.
+    pub compare: Compare<'a>,
+    /// What takes it back, as far as that depends on how things are before.
+    pub undo: Undo<'a>,
+}
+
+/// Carries a plan out of which every step says itself what takes it back.
+pub(super) fn carry_out(plan: &Plan, tell: Tell<'_>, compare: Compare<'_>) -> Result<Outcome, ManagerError> {
+    carry_out_by(plan, Means { tell, compare, undo: &|_| Ok(None) })
+}
 
 /// Carries a plan out. When a step fails, those before it are taken back in reverse order.
-pub(super) fn carry_out(plan: &Plan, tell: Tell<'_>, compare: Compare<'_>) -> Result<Outcome, ManagerError> {
+pub(super) fn carry_out_by(plan: &Plan, means: Means<'_>) -> Result<Outcome, ManagerError> {
     let mut undo = Vec::new();
     let mut outcome = Outcome::Unchanged;
     for step in &plan.steps {
-        match one(step, tell, compare) {
-            Ok(None) => {}
-            Ok(Some(back)) => {
-                outcome = Outcome::Changed;
-                undo.push(back);
-            }
-            Err(failed) => {
-                // What a manager was told may be done in part.
-                if let Step::Call { call: _, undo: Some(half) } = step {
-                    undo.push(Back::Call(Some(half.clone())));
-                }
-                return Err(take_back(plan, undo, tell, failed));
-            }
+        match one(step, means, &mut undo) {
+            Ok(Outcome::Unchanged) => {}
+            Ok(Outcome::Changed) => outcome = Outcome::Changed,
+            Err(failed) => return Err(take_back(plan, undo, means.tell, failed)),
         }
     }
     for back in undo {
@@ -110,7 +118,7 @@ enum Back {
     /// A folder that was removed, and waits under another name until everything is done.
     Kept { path: PathBuf, aside: PathBuf },
     /// The manager is told otherwise.
-    Call(Option<Call>),
+    Call(Call),
 }
 
 /// What was at a path.
@@ -120,23 +128,31 @@ enum Before {
     Link(PathBuf),
 }
 
-/// Does one step; `None` if it was so already.
-fn one(step: &Step, tell: Tell<'_>, compare: Compare<'_>) -> Result<Option<Back>, ManagerError> {
-    match step {
-        Step::Folder { path, mode } => make_folder(path, *mode),
-        Step::File { path, mode, content, ownership } => write(path, *mode, content, *ownership),
-        Step::Link { path, target } => link(path, target),
-        Step::NoFile { path, ownership } => remove(path, *ownership),
-        Step::NoFolder { path } => set_aside(path),
-        Step::NoEmptyFolder { path } => remove_empty(path),
-        Step::Call { call, undo } => {
-            if compare(call)?.is_empty() {
-                return Ok(None);
-            }
-            tell(call)?;
-            Ok(Some(Back::Call(undo.clone())))
-        }
+/// Tells a manager something that is not so yet. What was told may be done in part when it fails, so what takes it back is noted
+/// before.
+fn call_one(call: &Call, back: Option<&Call>, means: Means<'_>, undo: &mut Vec<Back>) -> Result<Outcome, ManagerError> {
+    if (means.compare)(call)?.is_empty() {
+        return Ok(Outcome::Unchanged);
     }
+    let as_before = (means.undo)(call)?;
+    undo.extend(back.cloned().into_iter().chain(as_before).map(Back::Call));
+    (means.tell)(call).map(|()| Outcome::Changed)
+}
+
+/// Does one step, and notes what takes it back.
+fn one(step: &Step, means: Means<'_>, undo: &mut Vec<Back>) -> Result<Outcome, ManagerError> {
+    let back = match step {
+        Step::Folder { path, mode } => make_folder(path, *mode)?,
+        Step::File { path, mode, content, ownership } => write(path, *mode, content, *ownership)?,
+        Step::Link { path, target } => link(path, target)?,
+        Step::NoFile { path, ownership } => remove(path, *ownership)?,
+        Step::NoFolder { path } => set_aside(path)?,
+        Step::NoEmptyFolder { path } => remove_empty(path)?,
+        Step::Call { call, undo: back } => return call_one(call, back.as_ref(), means, undo),
+    };
+    let outcome = if back.is_some() { Outcome::Changed } else { Outcome::Unchanged };
+    undo.extend(back);
+    Ok(outcome)
 }
 
 fn make_folder(path: &Path, mode: u32) -> Result<Option<Back>, ManagerError> {
@@ -250,7 +266,7 @@ fn put_back(back: Back, tell: Tell<'_>) -> Result<(), String> {
             permissions::link(&target, &beside).and_then(|()| fs::rename(&beside, &path)).map_err(told(&path))
         }
         Back::Kept { path, aside } => fs::rename(&aside, &path).map_err(told(&path)),
-        Back::Call(call) => call.map_or(Ok(()), |call| tell(&call).map_err(|error| error.to_string())),
+        Back::Call(call) => tell(&call).map_err(|error| error.to_string()),
     }
 }
 
@@ -384,6 +400,25 @@ mod tests {
         Told::refusing("last").carry_out(&plan(folder.path())).unwrap_err();
         assert_eq!(fs::read_to_string(folder.path().join("web/run")).unwrap(), before);
         assert_eq!(names(folder.path()), ["web"]);
+    }
+
+    #[test]
+    fn what_ran_before_it_was_told_to_stop_runs_again_when_a_later_step_fails() {
+        let told = RefCell::new(Vec::new());
+        let tell = |call: &Call| {
+            told.borrow_mut().push(call.to_string());
+            let told = "no".to_owned();
+            let is_refused = call.to_string() == "run last";
+            let refused = ManagerError::Call { manager: ManagerKind::Systemd, call: call.to_string(), told };
+            if is_refused { Err(refused) } else { Ok(()) }
+        };
+        let compare = |call: &Call| Ok(vec![Difference::undone(call)]);
+        let undo = |call: &Call| Ok((call.to_string() == "run stop").then(|| Call::command("start", &["what ran"])));
+        let steps = vec![Step::call(Call::command("stop", &[])), Step::call(Call::command("last", &[]))];
+        let plan = Plan { steps, after_undo: vec![Call::command("settle", &[])] };
+        let failed = carry_out_by(&plan, Means { tell: &tell, compare: &compare, undo: &undo }).unwrap_err();
+        assert!(matches!(failed, ManagerError::Call { .. }), "{failed}");
+        assert_eq!(*told.borrow(), ["run stop", "run last", "run start what ran", "run settle"]);
     }
 
     #[test]

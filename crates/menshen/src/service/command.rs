@@ -31,6 +31,10 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::ArgAction;
+use clap::builder::{BoolValueParser, TypedValueParser};
+
+use super::deadline::Deadline;
 use super::manager::{ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use super::name::ServiceName;
 use super::options::RegistrationOption;
@@ -40,17 +44,14 @@ use super::runtime::start::Main;
 use super::status::{State, Status};
 use super::{detect, managers, story};
 
-/// How long a start may take until the command says that it takes too long.
-const START_WITHIN: Duration = Duration::from_secs(90);
-
 /// What somebody can have done with the service.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
     /// Install it as a service of this machine: it is started at boot.
     Install {
         /// For the caller alone.
-        #[arg(long)]
-        user: bool,
+        #[arg(long = "user", action = ArgAction::SetTrue, value_parser = scope())]
+        scope: Scope,
         /// When it is started.
         #[arg(long, value_enum, default_value_t = When::Auto)]
         start: When,
@@ -58,49 +59,105 @@ pub enum Command {
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<String>,
         /// Only show what would be done.
-        #[arg(long)]
-        dry_run: bool,
+        #[arg(long = "dry-run", action = ArgAction::SetTrue, value_parser = flag(Extent::All, Extent::Shown))]
+        extent: Extent,
         /// The arguments the service is started with.
         #[arg(last = true, value_name = "ARGUMENT")]
         arguments: Vec<String>,
     },
     /// Stop it, and leave the machine as it was before it was installed.
-    Uninstall(Whose),
+    Uninstall(Told),
     /// Start it.
-    Start(Whose),
+    Start(Told),
     /// Stop it.
-    Stop(Whose),
+    Stop(Told),
     /// Stop it if it runs, then start it.
-    Restart(Whose),
+    Restart(Told),
     /// Say how it is. Ends with 0 if it runs, 3 if it does not, 4 if it is not installed.
     Status {
         /// The caller's own.
-        #[arg(long)]
-        user: bool,
+        #[arg(long = "user", action = ArgAction::SetTrue, value_parser = scope())]
+        scope: Scope,
         /// Print JSON for programs.
-        #[arg(long)]
-        json: bool,
+        #[arg(long = "json", action = ArgAction::SetTrue, value_parser = flag(Form::Text, Form::Json))]
+        form: Form,
     },
     /// Show what it logged.
     Logs {
         /// The caller's own.
-        #[arg(long)]
-        user: bool,
+        #[arg(long = "user", action = ArgAction::SetTrue, value_parser = scope())]
+        scope: Scope,
         /// Go on with what it logs from now on.
-        #[arg(long, short)]
-        follow: bool,
+        #[arg(long = "follow", short = 'f', action = ArgAction::SetTrue, value_parser = flag(End::Now, End::Never))]
+        end: End,
         /// The last so many lines.
         #[arg(long, short = 'n', value_name = "LINES", default_value_t = 100)]
         lines: u32,
     },
 }
 
-/// Whose service.
+/// Whose service is told something, and how long it has to do it.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Whose {
+pub struct Told {
     /// The caller's own, not the machine's.
-    #[arg(long)]
-    pub user: bool,
+    #[arg(long = "user", action = ArgAction::SetTrue, value_parser = scope())]
+    pub scope: Scope,
+    /// How long it has for it, such as 90s or 5m; after that the command says how it is and ends.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = TIMEOUT)]
+    pub timeout: Duration,
+}
+
+/// What a service has elsewhere, too ([`ACT_WITHIN`](super::manager::ACT_WITHIN)), as people type it.
+const TIMEOUT: &str = "5m";
+
+/// How much of a command is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    All,
+    /// Nothing; it is shown.
+    Shown,
+}
+
+/// How something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// When a log that is shown ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With what is there.
+    Now,
+    /// Not before somebody ends the command.
+    Never,
+}
+
+/// A flag that chooses between two.
+fn flag<T: Copy + Send + Sync + 'static>(unless: T, given: T) -> impl TypedValueParser<Value = T> {
+    BoolValueParser::new().map(move |is_given| if is_given { given } else { unless })
+}
+
+fn scope() -> impl TypedValueParser<Value = Scope> {
+    flag(Scope::System, Scope::User)
+}
+
+/// A time as people type it.
+fn time(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        _ => return Err("a time is a number of seconds, or one with s, m or h behind it".to_owned()),
+    };
+    let number: u32 = number.parse().map_err(|error| format!("{error}"))?;
+    Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
 /// When a service is started.
@@ -169,45 +226,36 @@ impl Command {
         let manager = manager(self.scope())?;
         let name = main.name();
         match self {
-            Self::Install { start, account, dry_run, arguments, .. } => {
+            Self::Install { start, account, extent, arguments, .. } => {
                 let mut registration = main.registration(manager.as_ref()).map_err(CommandError::Program)?;
                 registration.start = StartType::from(*start);
                 registration.arguments.extend(arguments.iter().cloned());
                 if let Some(account) = account {
                     registration.account = Account::named(account, name, manager.kind());
                 }
-                install(&registration, manager.as_ref(), *dry_run)?;
+                install(&registration, manager.as_ref(), *extent)?;
             }
-            Self::Uninstall(_) => {
-                manager.uninstall(name)?;
+            Self::Uninstall(told) => {
+                manager.uninstall_by(name, Deadline::after(told.timeout))?;
                 say(format_args!("{name}: uninstalled"));
             }
-            Self::Start(_) => {
-                manager.act(name, Verb::Start)?;
-                manager.wait_for(name, State::Running, START_WITHIN)?;
-                say(format_args!("{name}: running"));
-            }
-            Self::Stop(_) => {
-                manager.act(name, Verb::Stop)?;
+            Self::Start(told) => run_by(manager.as_ref(), name, Verb::Start, Deadline::after(told.timeout))?,
+            Self::Stop(told) => {
+                manager.act_by(name, Verb::Stop, Deadline::after(told.timeout))?;
                 say(format_args!("{name}: stopped"));
             }
-            Self::Restart(_) => {
-                manager.act(name, Verb::Restart)?;
-                manager.wait_for(name, State::Running, START_WITHIN)?;
-                say(format_args!("{name}: running"));
-            }
-            Self::Status { json, .. } => return Ok(show(name, &manager.status(name)?, *json)),
-            Self::Logs { follow, lines, .. } => return logs(name, manager.as_ref(), *follow, *lines),
+            Self::Restart(told) => run_by(manager.as_ref(), name, Verb::Restart, Deadline::after(told.timeout))?,
+            Self::Status { form, .. } => return Ok(show(name, &manager.status(name)?, *form)),
+            Self::Logs { end, lines, .. } => return logs(name, manager.as_ref(), *end, *lines),
         }
         Ok(ExitCode::SUCCESS)
     }
 
     const fn scope(&self) -> Scope {
-        let user = match self {
-            Self::Install { user, .. } | Self::Status { user, .. } | Self::Logs { user, .. } => *user,
-            Self::Uninstall(whose) | Self::Start(whose) | Self::Stop(whose) | Self::Restart(whose) => whose.user,
-        };
-        if user { Scope::User } else { Scope::System }
+        match self {
+            Self::Install { scope, .. } | Self::Status { scope, .. } | Self::Logs { scope, .. } => *scope,
+            Self::Uninstall(told) | Self::Start(told) | Self::Stop(told) | Self::Restart(told) => told.scope,
+        }
     }
 }
 
@@ -235,8 +283,21 @@ fn manager(scope: Scope) -> Result<Box<dyn ServiceManager>, CommandError> {
     Ok(managers::of(kind, scope)?)
 }
 
-fn install(registration: &Registration, manager: &dyn ServiceManager, dry_run: bool) -> Result<(), CommandError> {
-    if dry_run {
+/// Has it run, and waits until it does.
+fn run_by(
+    manager: &dyn ServiceManager,
+    name: &ServiceName,
+    verb: Verb,
+    deadline: Deadline,
+) -> Result<(), CommandError> {
+    manager.act_by(name, verb, deadline)?;
+    manager.wait_for(name, State::Running, deadline.left())?;
+    say(format_args!("{name}: running"));
+    Ok(())
+}
+
+fn install(registration: &Registration, manager: &dyn ServiceManager, extent: Extent) -> Result<(), CommandError> {
+    if extent == Extent::Shown {
         for step in manager.plan(registration)?.steps {
             say(step);
         }
@@ -251,8 +312,8 @@ fn install(registration: &Registration, manager: &dyn ServiceManager, dry_run: b
 }
 
 /// The exit code is that of the Linux Standard Base.
-fn show(name: &ServiceName, status: &Status, json: bool) -> ExitCode {
-    if json {
+fn show(name: &ServiceName, status: &Status, form: Form) -> ExitCode {
+    if form == Form::Json {
         let Status { state, pid, text, .. } = status;
         say(serde_json::json!({ "name": name.as_str(), "state": state.as_str(), "pid": pid, "text": text }));
     } else {
@@ -266,8 +327,8 @@ fn show(name: &ServiceName, status: &Status, json: bool) -> ExitCode {
     if status.state.is_up() { ExitCode::SUCCESS } else { ExitCode::from(3) }
 }
 
-fn logs(name: &ServiceName, manager: &dyn ServiceManager, follow: bool, lines: u32) -> Result<ExitCode, CommandError> {
-    let (program, arguments) = log_reader(name, manager, follow, lines)
+fn logs(name: &ServiceName, manager: &dyn ServiceManager, end: End, lines: u32) -> Result<ExitCode, CommandError> {
+    let (program, arguments) = log_reader(name, manager, end, lines)
         .ok_or_else(|| CommandError::NoLog { manager: manager.kind(), name: name.clone() })?;
     let status = std::process::Command::new(&program).args(arguments).status();
     let status = status.map_err(|source| CommandError::Log { program, source })?;
@@ -275,18 +336,13 @@ fn logs(name: &ServiceName, manager: &dyn ServiceManager, follow: bool, lines: u
 }
 
 /// The manager's own program that shows a service's log.
-fn log_reader(
-    name: &ServiceName,
-    manager: &dyn ServiceManager,
-    follow: bool,
-    lines: u32,
-) -> Option<(String, Vec<String>)> {
+fn log_reader(name: &ServiceName, manager: &dyn ServiceManager, end: End, lines: u32) -> Option<(String, Vec<String>)> {
     let lines = lines.to_string();
     match manager.kind() {
         ManagerKind::Systemd => {
             let unit = format!("{name}.service");
             let user = (manager.scope() == Scope::User).then_some("--user");
-            let follow = follow.then_some("--follow");
+            let follow = (end == End::Never).then_some("--follow");
             let fixed = ["--no-pager", "--unit", &unit, "--lines", &lines];
             let arguments = fixed.into_iter().chain(user).chain(follow).map(str::to_owned);
             Some(("journalctl".to_owned(), arguments.collect()))
@@ -295,7 +351,7 @@ fn log_reader(
             let query = format!("*[System[Provider[@Name='{name}']]]");
             let arguments = ["qe", "Application", "/f:text", "/rd:true"].map(str::to_owned);
             let arguments = arguments.into_iter().chain([format!("/c:{lines}"), format!("/q:{query}")]);
-            (!follow).then(|| ("wevtutil".to_owned(), arguments.collect()))
+            (end == End::Now).then(|| ("wevtutil".to_owned(), arguments.collect()))
         }
         ManagerKind::Runit
         | ManagerKind::S6
@@ -310,4 +366,55 @@ fn log_reader(
 fn say(text: impl std::fmt::Display) {
     // A reader that has gone away wants no more.
     let _ = writeln!(io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::manager::ACT_WITHIN;
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(subcommand)]
+        service: Command,
+    }
+
+    fn parsed(words: &[&str]) -> Result<Command, clap::Error> {
+        Arguments::try_parse_from([&["web"], words].concat()).map(|arguments| arguments.service)
+    }
+
+    #[test]
+    fn flags_are_choices() {
+        let Ok(Command::Install { scope: Scope::System, extent: Extent::All, .. }) = parsed(&["install"]) else {
+            panic!("{:?}", parsed(&["install"]))
+        };
+        let words = ["install", "--user", "--dry-run"];
+        let Ok(Command::Install { scope: Scope::User, extent: Extent::Shown, .. }) = parsed(&words) else {
+            panic!("{:?}", parsed(&words))
+        };
+        let words = ["logs", "-f", "--user"];
+        let Ok(Command::Logs { scope: Scope::User, end: End::Never, lines: 100 }) = parsed(&words) else {
+            panic!("{:?}", parsed(&words))
+        };
+        let Ok(Command::Status { form: Form::Json, scope: Scope::System }) = parsed(&["status", "--json"]) else {
+            panic!("{:?}", parsed(&["status", "--json"]))
+        };
+    }
+
+    #[test]
+    fn a_time_has_a_unit_or_is_in_seconds() {
+        let timeout = |words: &[&str]| match parsed(&[&["start"], words].concat()) {
+            Ok(Command::Start(told)) => Ok(told.timeout),
+            other => Err(format!("{other:?}")),
+        };
+        assert_eq!(timeout(&[]).unwrap(), ACT_WITHIN);
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("2m", 120), ("1h", 3600)] {
+            assert_eq!(timeout(&["--timeout", text]).unwrap(), Duration::from_secs(seconds), "{text}");
+        }
+        for wrong in ["", "s", "1d", "-1", "1.5s", "99999999999s"] {
+            assert!(timeout(&["--timeout", wrong]).is_err(), "{wrong}");
+        }
+    }
 }

@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
 
-use super::carry_out::{self, Outcome};
+use super::carry_out::{self, Means, Outcome};
+use super::deadline::Deadline;
 use super::mistake::Mistake;
 use super::name::ServiceName;
 use super::options::{RegistrationOption, Unsupported};
-use super::plan::{Call, Plan};
+use super::plan::{Call, Plan, Step};
 use super::registration::{Registration, RestartPolicy};
 use super::status::{State, Status};
 
@@ -190,17 +191,35 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// When it refuses, or cannot be reached.
     fn call(&self, call: &Call) -> Result<(), ManagerError>;
 
+    /// What takes something of a plan's back, as far as that depends on how things are before it is told: what runs and is
+    /// stopped is to run again. Nothing, where a plan's own steps say it all.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    fn undo_of(&self, _call: &Call) -> Result<Option<Call>, ManagerError> {
+        Ok(None)
+    }
+
     /// What would change if it were told something of a plan's. Nothing, where it is so already.
     ///
     /// # Errors
     /// When it cannot be reached.
     fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError>;
 
-    /// Tells a service something. It returns when that is done, or has failed.
+    /// Tells a service something, and waits until that is done or has failed, at most until the deadline.
     ///
     /// # Errors
-    /// When there is no such service, it cannot be told this, or it fails.
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError>;
+    /// When there is no such service, it cannot be told this, or it fails; [`ManagerError::Overdue`] when it is not done in
+    /// time. Then nothing is taken back: what the service was told it may still do.
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError>;
+
+    /// The same, with [`ACT_WITHIN`] for a deadline.
+    ///
+    /// # Errors
+    /// As [`act_by`](Self::act_by).
+    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+        self.act_by(name, verb, Deadline::after(ACT_WITHIN))
+    }
 
     /// How a service is.
     ///
@@ -256,21 +275,45 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// # Errors
     /// When an option cannot be honoured, something of that name is not ours, or a step fails; then everything is as before.
     fn install(&self, registration: &Registration) -> Result<Outcome, ManagerError> {
-        carry_out::carry_out(&self.plan(registration)?, &|call| self.call(call), &|call| self.differences_of(call))
+        self.carry_out(&self.plan(registration)?)
     }
 
-    /// Stops a service and leaves the machine as it was before it was installed.
+    /// Stops a service and leaves the machine as it was before it was installed. Where that fails, what ran runs again.
     ///
     /// # Errors
     /// When there is no such service, it is not ours, or it cannot be stopped.
     fn uninstall(&self, name: &ServiceName) -> Result<(), ManagerError> {
+        self.uninstall_by(name, Deadline::after(ACT_WITHIN))
+    }
+
+    /// The same, and the service has until the deadline to stop.
+    ///
+    /// # Errors
+    /// As [`uninstall`](Self::uninstall).
+    fn uninstall_by(&self, name: &ServiceName, deadline: Deadline) -> Result<(), ManagerError> {
         let state = self.status(name)?.state;
-        if state != State::NotInstalled {
-            self.hold_ours(name)?;
+        if state == State::NotInstalled {
+            return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
         }
+        self.hold_ours(name)?;
+        let plan = self.removal_of(name);
+        if !self.is_to_be_stopped(state) {
+            return self.carry_out(&plan).map(drop);
+        }
+        let again = self.calls_to_run_again(&plan)?;
+        let done = self.act_by(name, Verb::Stop, deadline).and_then(|()| self.carry_out(&plan).map(drop));
+        done.map_err(|failed| match self.run_again(name, state, &again) {
+            Ok(()) => failed,
+            Err(error) => {
+                ManagerError::LeftBehind { failed: Box::new(failed), left: vec![format!("'{name}' ran: {error}")] }
+            }
+        })
+    }
+
+    /// Whether a service in this state has to be told to stop before it is forgotten.
+    fn is_to_be_stopped(&self, state: State) -> bool {
         match state {
-            State::NotInstalled => return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() }),
-            State::Stopped | State::Failed => {}
+            State::NotInstalled | State::Stopped | State::Failed => false,
             State::Starting
             | State::Running
             | State::Reloading
@@ -278,10 +321,52 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
             | State::Paused
             | State::Continuing
             | State::Stopping
-            | State::Backoff => self.act(name, Verb::Stop)?,
+            | State::Backoff => true,
         }
-        let plan = self.removal_of(name);
-        carry_out::carry_out(&plan, &|call| self.call(call), &|call| self.differences_of(call)).map(drop)
+    }
+
+    /// Carries a plan of this manager's out: all of it, or nothing.
+    ///
+    /// # Errors
+    /// When a step fails; then those before it have been taken back.
+    fn carry_out(&self, plan: &Plan) -> Result<Outcome, ManagerError> {
+        let (tell, compare) = (|call: &Call| self.call(call), |call: &Call| self.differences_of(call));
+        carry_out::carry_out_by(plan, Means { tell: &tell, compare: &compare, undo: &|call| self.undo_of(call) })
+    }
+
+    /// What takes back that a plan stops what runs now.
+    ///
+    /// # Errors
+    /// When the manager cannot be reached.
+    fn calls_to_run_again(&self, plan: &Plan) -> Result<Vec<Call>, ManagerError> {
+        let calls = plan.steps.iter().filter_map(|step| match step {
+            Step::Call { call, undo: _ } => self.undo_of(call).transpose(),
+            Step::Folder { .. }
+            | Step::File { .. }
+            | Step::Link { .. }
+            | Step::NoFile { .. }
+            | Step::NoFolder { .. }
+            | Step::NoEmptyFolder { .. } => None,
+        });
+        calls.collect()
+    }
+
+    /// Has a service that was stopped be again as it was.
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn run_again(&self, name: &ServiceName, state: State, calls: &[Call]) -> Result<(), ManagerError> {
+        calls.iter().try_for_each(|call| self.call(call))?;
+        match state {
+            State::NotInstalled | State::Stopped | State::Failed | State::Stopping => Ok(()),
+            State::Starting | State::Running | State::Reloading | State::Continuing | State::Backoff => {
+                self.act(name, Verb::Start)
+            }
+            State::Pausing | State::Paused => {
+                self.act(name, Verb::Start)?;
+                self.act(name, Verb::Pause)
+            }
+        }
     }
 
     /// In what an installed service differs from a registration: what `install` would change.
@@ -297,15 +382,14 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// # Errors
     /// When it is not within the time, or has failed instead.
     fn wait_for(&self, name: &ServiceName, wanted: State, within: Duration) -> Result<Status, ManagerError> {
-        let end = Instant::now() + within;
+        let deadline = Deadline::after(within);
         let mut pause = POLL_FIRST;
         loop {
             let status = self.status(name)?;
             if status.state == wanted {
                 return Ok(status);
             }
-            let is_over = Instant::now() >= end;
-            if is_over || status.state == State::Failed {
+            if deadline.is_over() || status.state == State::Failed {
                 return Err(ManagerError::NotReached { name: name.clone(), wanted, state: status.state, within });
             }
             std::thread::sleep(pause);
@@ -313,6 +397,10 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
         }
     }
 }
+
+/// How long a service has to do what it is told, where nobody says otherwise: more than the managers' own limits for a stop and a
+/// start, one after the other.
+pub const ACT_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// How soon a state is looked at again, at first and in the end.
 const POLL_FIRST: Duration = Duration::from_millis(10);
@@ -398,6 +486,20 @@ pub enum ManagerError {
         /// How long was waited.
         within: Duration,
     },
+    /// A service has not done in time what it was told.
+    #[error("'{name}' did not {verb} within {within:?}, and was left as it is: {}{}", state.as_str(), more(doing.as_ref()))]
+    Overdue {
+        /// Which.
+        name: ServiceName,
+        /// What it was told.
+        verb: Verb,
+        /// How long was waited.
+        within: Duration,
+        /// How it is.
+        state: State,
+        /// What it or its manager is doing, where that is known.
+        doing: Option<String>,
+    },
     /// A step failed, and what had been done before could not be taken back whole.
     #[error("{failed}; and what had been done could not all be taken back: {}", left.join("; "))]
     LeftBehind {
@@ -428,6 +530,10 @@ pub enum ManagerError {
         /// Which.
         manager: ManagerKind,
     },
+}
+
+fn more(doing: Option<&String>) -> String {
+    doing.map(|doing| format!(" ({doing})")).unwrap_or_default()
 }
 
 fn told(options: &[Unsupported]) -> String {

@@ -10,7 +10,7 @@ use menshen::service::registration::{
     Account, Children, Dependency, HardeningLevel, Listen, Registration, Reload, RestartPolicy, Socket, StartType,
 };
 use menshen::service::status::Exit;
-use menshen::service::{ManagerError, Outcome, ServiceName, State, Verb};
+use menshen::service::{Deadline, ManagerError, Outcome, ServiceName, State, Verb};
 
 use crate::program::Way;
 use crate::sample::Noted;
@@ -22,6 +22,7 @@ pub(crate) const STEPS: Steps = &[
     ("one that says that it is well lives on", a_fed_watchdog),
     ("one that does not is killed", a_missed_watchdog),
     ("a start that takes too long has failed", a_start_that_takes_too_long),
+    ("what is not done by a deadline is not waited for", a_deadline),
     ("the wait between restarts grows", growing_waits),
     ("its sockets are opened for it, and stay open while it is restarted", sockets),
     ("what hardening takes away is taken away", hardening),
@@ -34,6 +35,7 @@ pub(crate) const STEPS: Steps = &[
     ("what is disabled is started by nobody", disabled_start),
     ("what somebody else made is left alone", foreign_units),
     ("what is masked is disabled", masked),
+    ("what runs and cannot be removed runs again", a_removal_that_fails),
     ("nothing is left behind", nothing_is_left),
 ];
 
@@ -160,6 +162,80 @@ fn a_start_that_takes_too_long(world: &World<'_>) -> Came {
     held(status.pid.is_none(), || format!("{status:?}"))?;
     world.act(Verb::Stop)?;
     world.expect_state(State::Stopped)?;
+    world.remove()
+}
+
+fn a_deadline(world: &World<'_>) -> Came {
+    let mut asked = world.asked(Way::NeverReady);
+    asked.start_timeout = Some(4 * DEADLINE);
+    world.install(&asked)?;
+    let begin = |verb: Verb| world.manager.act_by(&world.sample.name, verb, Deadline::after(INTERVAL));
+    let expect = |verb: Verb, wanted: State, job: &str| match begin(verb) {
+        Err(ManagerError::Overdue { verb: told, within, state, doing: Some(doing), .. })
+            if (told, within, state) == (verb, INTERVAL, wanted)
+                && doing.contains(&format!("its job {job} is running")) =>
+        {
+            Ok(doing)
+        }
+        other => Err(format!("{verb} takes for ever, and what was said is {other:?}")),
+    };
+    let starting = expect(Verb::Start, State::Starting, "start")?;
+    world.expect_state(State::Starting)?;
+    world.act(Verb::Stop)?;
+    let mut asked = world.asked(Way::Work);
+    asked.stop_timeout = Some(4 * DEADLINE);
+    asked.stop_command = Some(vec!["/bin/sleep".to_owned(), "3600".to_owned()]);
+    world.install_and_start(&asked)?;
+    let stopping = expect(Verb::Stop, State::Stopping, "stop")?;
+    run_ok(&["systemctl", "kill", "--kill-whom=control", &world.unit()])?;
+    // A stop whose command was killed has failed.
+    world.manager.wait_for(&world.sample.name, State::Failed, DEADLINE).map_err(told)?;
+    world.act(Verb::Stop)?;
+    world.remove()?;
+    Ok(Some(format!("{starting}; {stopping}")))
+}
+
+/// A file that something is mounted on can be removed by nobody.
+fn a_removal_that_fails(world: &World<'_>) -> Came {
+    let mut asked = world.asked(Way::Work);
+    let socket = |name: &str, listen| Socket { name: name.to_owned(), listen };
+    asked.sockets = vec![socket("web", Listen::Tcp(PORT)), socket("local", Listen::Local(SOCKET.into()))];
+    let run = world.install_and_start(&asked)?;
+    let held_back = |unit: &str, doing: &dyn Fn() -> Result<(), ManagerError>| {
+        let file = format!("/etc/systemd/system/{unit}");
+        run_ok(&["mount", "--bind", &file, &file])?;
+        let came = doing();
+        run_ok(&["umount", &file])?;
+        came.err().ok_or_else(|| format!("{unit} cannot be removed, and was"))
+    };
+    let unit = format!("{}:local.socket", world.sample.name);
+    let is_as_before = || {
+        let differences = world.manager.diff(&asked).map_err(told)?;
+        held(differences.is_empty(), || format!("{differences:?}"))?;
+        let state = property(&unit, "ActiveState")?;
+        let listens = Path::new(SOCKET).exists() && TcpStream::connect(PORT).is_ok();
+        held(listens && state == "active", || format!("a socket is not open any more; {unit} is {state}"))
+    };
+    let mut fewer = asked.clone();
+    fewer.sockets.truncate(1);
+    let failed = held_back(&unit, &|| world.manager.install(&fewer).map(drop))?;
+    // systemd opens no socket of a service that runs.
+    let is_told = matches!(&failed, ManagerError::LeftBehind { left, .. } if left.len() == 1 && left[0].contains("only when its service is restarted"));
+    held(is_told, || format!("{failed:?}"))?;
+    world.await_running(&run)?;
+    let runs = world.runs()?;
+    world.act(Verb::Restart)?;
+    world.sample.await_run(runs + 1)?;
+    is_as_before()?;
+
+    let runs = world.runs()?;
+    let failed = held_back(&world.unit(), &|| world.manager.uninstall(&world.sample.name))?;
+    held(matches!(failed, ManagerError::File { .. }), || format!("{failed:?}"))?;
+    let again = world.sample.await_run(runs + 1)?;
+    world.await_running(&again)?;
+    is_as_before()?;
+    let start = world.status()?.start;
+    held(start == Some(StartType::Auto), || format!("at boot it is started {start:?}"))?;
     world.remove()
 }
 

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::refused;
-use super::tool::{self, Ran};
+use super::tool::{self, Ran, Told};
 use crate::service::carry_out;
+use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -90,6 +91,10 @@ impl Dinit {
         tool::run("dinitctl", &self.arguments(words))
     }
 
+    fn tell(&self, told: &Told<'_>, words: &[&str]) -> Result<Ran, ManagerError> {
+        told.run("dinitctl", &self.arguments(words))
+    }
+
     /// What dinit says of a service; `None` where it has not read its description.
     fn ask(&self, name: &ServiceName) -> Result<Option<Listed>, ManagerError> {
         let list = self.run(&["list"])?.done()?;
@@ -100,19 +105,21 @@ impl Dinit {
         ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
     }
 
-    fn start(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn start(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         match self.ask(name)?.map(|listed| listed.state) {
             Some(State::Running) => return Ok(()),
             // What it has read may be of an older registration.
             Some(State::Stopped | State::Failed) => drop(self.run(&["reload", name.as_str()])?.done()?),
             _ => {}
         }
-        self.run(&["start", name.as_str()])?.done().map(drop)
+        self.tell(told, &["start", name.as_str()])?.done().map(drop)
     }
 
-    fn stop(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn stop(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         let Some(_) = self.ask(name)? else { return Ok(()) };
-        self.run(&["stop", "--force", name.as_str()])?.done()?;
+        self.tell(told, &["stop", "--force", name.as_str()])?.done()?;
         // It forgets how the service ended, unless others that it knows need the service: then it goes on knowing it.
         self.run(&["unload", name.as_str()]).map(drop)
     }
@@ -217,14 +224,15 @@ impl ServiceManager for Dinit {
         Ok(if is_loaded { vec![Difference::undone(call)] } else { vec![] })
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
+        let told = Told { manager: self, name, verb, deadline };
         if !self.file(name).is_file() {
             return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
         }
         match verb {
-            Verb::Start => self.start(name),
-            Verb::Stop => self.stop(name),
-            Verb::Restart => self.stop(name).and_then(|()| self.start(name)),
+            Verb::Start => self.start(&told),
+            Verb::Stop => self.stop(&told),
+            Verb::Restart => self.stop(&told).and_then(|()| self.start(&told)),
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "dinit cannot pause services")),
             Verb::Reload => self.reload(name),
             Verb::Enable => self.carry_out(vec![Step::folder(&self.places.boot), self.link_step(name)]),

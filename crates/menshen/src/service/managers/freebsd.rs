@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::refused;
-use super::tool;
+use super::tool::{self, Told};
+use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -38,6 +39,10 @@ impl FreeBsdRc {
         tool::run("service", &[name.as_str(), verb])
     }
 
+    fn tell(told: &Told<'_>, verb: &str) -> Result<(), ManagerError> {
+        told.run("service", &[told.name.as_str(), verb])?.done().map(drop)
+    }
+
     fn cannot(&self, name: &ServiceName, verb: Verb, why: &str) -> ManagerError {
         ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
     }
@@ -53,18 +58,20 @@ impl FreeBsdRc {
         })
     }
 
-    fn start(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn start(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         if Self::start_type(name)? == StartType::Disabled {
-            return Err(self.cannot(name, verb, "it is disabled; enable it first"));
+            return Err(self.cannot(name, told.verb, "it is disabled; enable it first"));
         }
-        if self.status(name)?.state == State::Stopped { Self::run(name, "start")?.done().map(drop) } else { Ok(()) }
+        if self.status(name)?.state == State::Stopped { Self::tell(told, "start") } else { Ok(()) }
     }
 
-    fn stop(&self, name: &ServiceName) -> Result<(), ManagerError> {
-        if self.status(name)?.state == State::Stopped { Ok(()) } else { Self::run(name, "onestop")?.done().map(drop) }
+    fn stop(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        if self.status(told.name)?.state == State::Stopped { Ok(()) } else { Self::tell(told, "onestop") }
     }
 
-    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn reload(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         let script = fs::read_to_string(Self::script(name)).unwrap_or_default();
         if !script.contains(script::RELOAD) {
             return Err(self.cannot(
@@ -73,7 +80,7 @@ impl FreeBsdRc {
                 "nothing was registered that has it read its configuration again",
             ));
         }
-        Self::run(name, "onereload")?.done().map(drop)
+        Self::tell(told, "onereload")
     }
 
     fn enable(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -143,16 +150,17 @@ impl ServiceManager for FreeBsdRc {
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
+        let told = Told { manager: self, name, verb, deadline };
         if !Self::script(name).is_file() {
             return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
         }
         match verb {
-            Verb::Start => self.start(name, verb),
-            Verb::Stop => self.stop(name),
-            Verb::Restart => self.stop(name).and_then(|()| self.start(name, verb)),
+            Verb::Start => self.start(&told),
+            Verb::Stop => self.stop(&told),
+            Verb::Restart => self.stop(&told).and_then(|()| self.start(&told)),
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "rc cannot pause services")),
-            Verb::Reload => self.reload(name),
+            Verb::Reload => self.reload(&told),
             Verb::Enable => self.enable(name),
             Verb::Disable => self.call(&Call::command("sysrc", &[&enabling(name, "NO")])),
         }

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 
 use super::refused;
 use super::shell::text;
-use super::tool::{self, Ran};
-use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
+use super::tool::{self, Ran, Told};
+use crate::service::deadline::Deadline;
+use crate::service::manager::{ACT_WITHIN, Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
 use crate::service::plan::{Call, Ownership, Plan, Step};
@@ -98,23 +99,28 @@ impl Launchd {
         Ok(line.is_some_and(|value| matches!(value.trim(), "disabled" | "true")))
     }
 
-    fn start(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn start(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         if self.is_disabled(name)? {
             return Err(self.cannot(name, Verb::Start, "it is disabled; enable it first"));
         }
         if Loaded::ask(name)?.is_none() {
-            launchctl(&["bootstrap", &self.domain.target(), &text(&self.file(name))])?.done()?;
+            told.run("launchctl", &["bootstrap", &self.domain.target(), &text(&self.file(name))])?.done()?;
         }
-        launchctl(&["kickstart", &self.target(name)])?.done().map(drop)
+        told.run("launchctl", &["kickstart", &self.target(name)])?.done().map(drop)
     }
 
-    fn stop(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn stop(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         if Loaded::ask(name)?.is_none() {
             return Ok(());
         }
-        let ran = launchctl(&["bootout", &self.target(name)])?;
+        let ran = told.run("launchctl", &["bootout", &self.target(name)])?;
         // It may take a while after it has answered.
-        if tool::until(STOPPED_WITHIN, || Ok(Loaded::ask(name)?.is_none()))? { Ok(()) } else { Err(ran.failure()) }
+        match told.until(|| Ok(Loaded::ask(name)?.is_none())) {
+            Err(ManagerError::Overdue { .. }) if ran.code != Some(0) => Err(ran.failure()),
+            waited => waited,
+        }
     }
 
     fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -128,8 +134,26 @@ impl Launchd {
     }
 }
 
-/// How long a job has to be unloaded.
-const STOPPED_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+/// What launchd is asked by a plan and may have done already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Enable,
+    Disable,
+    Unload,
+}
+
+/// What a plan asks, and of which job.
+fn asked(call: &Call) -> Option<(Asked, ServiceName)> {
+    let (_, words) = call.as_command()?;
+    let [verb, target] = words else { return None };
+    let asked = match verb.as_str() {
+        "enable" => Asked::Enable,
+        "disable" => Asked::Disable,
+        "bootout" => Asked::Unload,
+        _ => return None,
+    };
+    Some((asked, target.rsplit('/').next()?.parse().ok()?))
+}
 
 fn launchctl(words: &[&str]) -> Result<Ran, ManagerError> {
     tool::run("launchctl", words)
@@ -215,35 +239,43 @@ impl ServiceManager for Launchd {
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
         let file = Step::NoFile { path: self.file(name), ownership: Ownership::Marked };
-        let enable = Step::call(Call::command("launchctl", &["enable", &self.target(name)]));
-        Plan { steps: vec![file, enable], after_undo: Vec::new() }
+        let tell = |words: &[&str]| Call::command("launchctl", words);
+        // A job that does not run, or has failed, may be loaded all the same. What is loaded again is where the file is again.
+        let load = tell(&["bootstrap", &self.domain.target(), &text(&self.file(name))]);
+        let unload = Step::Call { call: tell(&["bootout", &self.target(name)]), undo: Some(load) };
+        let enable = Step::call(tell(&["enable", &self.target(name)]));
+        Plan { steps: vec![unload, file, enable], after_undo: Vec::new() }
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
-        tool::command(call)?.done().map(drop)
+        match asked(call) {
+            Some((Asked::Unload, name)) => {
+                let deadline = Deadline::after(ACT_WITHIN);
+                self.stop(&Told { manager: self, name: &name, verb: Verb::Stop, deadline })
+            }
+            Some((Asked::Enable | Asked::Disable, _)) | None => tool::command(call)?.done().map(drop),
+        }
     }
 
     fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
-        let words: Vec<&str> =
-            call.as_command().map(|(_, words)| words.iter().map(String::as_str).collect()).unwrap_or_default();
-        let name = words.last().and_then(|target| target.rsplit('/').next()?.parse::<ServiceName>().ok());
-        let is_disabled = name.map(|name| self.is_disabled(&name)).transpose()?;
-        let is_so = match words.first() {
-            Some(&"enable") => is_disabled == Some(false),
-            Some(&"disable") => is_disabled == Some(true),
-            _ => false,
+        let is_so = match asked(call) {
+            Some((Asked::Enable, name)) => !self.is_disabled(&name)?,
+            Some((Asked::Disable, name)) => self.is_disabled(&name)?,
+            Some((Asked::Unload, name)) => Loaded::ask(&name)?.is_none(),
+            None => false,
         };
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
+        let told = Told { manager: self, name, verb, deadline };
         if !self.file(name).is_file() {
             return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
         }
         match verb {
-            Verb::Start => self.start(name),
-            Verb::Stop => self.stop(name),
-            Verb::Restart => self.stop(name).and_then(|()| self.start(name)),
+            Verb::Start => self.start(&told),
+            Verb::Stop => self.stop(&told),
+            Verb::Restart => self.stop(&told).and_then(|()| self.start(&told)),
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "launchd cannot pause jobs")),
             Verb::Reload => self.reload(name),
             Verb::Enable | Verb::Disable => launchctl(&[verb.as_str(), &self.target(name)])?.done().map(drop),
@@ -322,6 +354,23 @@ fn honours(option: RegistrationOption) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_is_unloaded_before_it_is_forgotten_whether_it_runs_or_not() {
+        let launchd = Launchd::new(Domain::System);
+        let name: ServiceName = "web".parse().unwrap();
+        let plan = launchd.removal_of(&name);
+        let shown: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
+        let file = "/Library/LaunchDaemons/web.plist";
+        assert_eq!(
+            shown,
+            ["run launchctl bootout system/web", &format!("remove {file}"), "run launchctl enable system/web"]
+        );
+        let Step::Call { call, undo: Some(undo) } = &plan.steps[0] else { panic!("{plan:?}") };
+        assert_eq!(undo.to_string(), format!("run launchctl bootstrap system {file}"));
+        assert_eq!(asked(call), Some((Asked::Unload, name)));
+        assert_eq!(asked(undo), None, "a job that is loaded again is not asked about");
+    }
 
     #[test]
     fn what_launchctl_lists_of_a_job_is_read() {

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::refused;
-use super::tool::{self, Ran};
+use super::tool::{self, Ran, Told};
+use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -49,7 +50,8 @@ impl OpenRc {
         ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
     }
 
-    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn reload(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         let script = fs::read_to_string(Self::script(name)).unwrap_or_default();
         if !script.contains(script::RELOAD) {
             return Err(self.cannot(
@@ -61,8 +63,12 @@ impl OpenRc {
         if self.status(name)?.state != State::Running {
             return Err(self.cannot(name, Verb::Reload, "it does not run"));
         }
-        Self::run(name, "reload")?.done().map(drop)
+        tell(told, "reload")?.done().map(drop)
     }
+}
+
+fn tell(told: &Told<'_>, verb: &str) -> Result<Ran, ManagerError> {
+    told.run("rc-service", &[told.name.as_str(), verb])
 }
 
 /// Whether it is started in some run level.
@@ -136,14 +142,15 @@ impl ServiceManager for OpenRc {
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
+        let told = Told { manager: self, name, verb, deadline };
         if !Self::script(name).is_file() {
             return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
         }
         match verb {
-            Verb::Start | Verb::Stop | Verb::Restart => Self::run(name, verb.as_str())?.done().map(drop),
+            Verb::Start | Verb::Stop | Verb::Restart => tell(&told, verb.as_str())?.done().map(drop),
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "OpenRC cannot pause services")),
-            Verb::Reload => self.reload(name),
+            Verb::Reload => self.reload(&told),
             Verb::Enable if is_enabled(name.as_str()) => Ok(()),
             Verb::Enable => self.call(&update("add", name)),
             Verb::Disable if !is_enabled(name.as_str()) => Ok(()),

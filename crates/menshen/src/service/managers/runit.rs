@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use super::refused;
 use super::shell::text;
-use super::tool::{self, Ran};
+use super::tool::{self, Ran, Told};
+use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -95,7 +96,8 @@ impl Runit {
         ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
     }
 
-    fn start(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn start(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         if !self.link(name).exists() {
             return Err(self.cannot(name, Verb::Start, "it is disabled; enable it first"));
         }
@@ -108,44 +110,40 @@ impl Runit {
         forget_end(&folder)?;
         sv(&["up", &text(&folder)])?.done()?;
         // One that ends at once may never be seen up.
-        if tool::until(DONE_WITHIN, || Ok(is_up() || folder.join(ENDED).exists()))? {
-            return Ok(());
-        }
-        let state = self.status(name)?.state;
-        Err(ManagerError::NotReached { name: name.clone(), wanted: State::Running, state, within: DONE_WITHIN })
+        told.or_after(DONE_WITHIN).until(|| Ok(is_up() || folder.join(ENDED).exists()))
     }
 
     /// Waits until it is down, for as long as the service has for its stop.
-    fn stop(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn stop(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         let folder = self.folder(name);
         if is_supervised(&folder)? {
             sv(&["down", &text(&folder)])?.done()?;
             let seconds = fs::read_to_string(folder.join(STOP_TIMEOUT)).ok().and_then(|text| text.trim().parse().ok());
             let within = seconds.map_or(DONE_WITHIN, |seconds| Duration::from_secs(seconds) + GRACE);
             let is_down = || Ok(Supervised::read(&folder).is_none_or(|seen| seen.run == Run::Down));
-            if !tool::until(within, is_down)? {
-                let state = self.status(name)?.state;
-                return Err(ManagerError::NotReached { name: name.clone(), wanted: State::Stopped, state, within });
-            }
+            told.or_after(within).until(is_down)?;
         }
         // Whoever stops a service that has failed has seen it.
         forget_end(&folder)
     }
 
     /// Sends what changes the state of a running service, and waits until it is in that state.
-    fn tell_running(&self, name: &ServiceName, verb: Verb, command: &str) -> Result<(), ManagerError> {
+    fn tell_running(&self, told: &Told<'_>, command: &str) -> Result<(), ManagerError> {
+        let Told { name, verb, .. } = *told;
         let state = self.status(name)?.state;
         if !matches!(state, State::Running | State::Paused) {
             return Err(self.cannot(name, verb, "it does not run"));
         }
         sv(&[command, &text(&self.folder(name))])?.done()?;
         match tool::reached_by(verb) {
-            Some(wanted) => self.wait_for(name, wanted, DONE_WITHIN).map(drop),
+            Some(wanted) => self.wait_for(name, wanted, told.or_after(DONE_WITHIN).deadline.left()).map(drop),
             None => Ok(()),
         }
     }
 
-    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn reload(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         if !self.folder(name).join("control/h").is_file() {
             return Err(self.cannot(
                 name,
@@ -153,7 +151,7 @@ impl Runit {
                 "nothing was registered that has it read its configuration again",
             ));
         }
-        self.tell_running(name, Verb::Reload, "hup")
+        self.tell_running(told, "hup")
     }
 
     fn enable(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -291,15 +289,16 @@ impl ServiceManager for Runit {
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
+        let told = Told { manager: self, name, verb, deadline };
         self.hold_installed(name)?;
         match verb {
-            Verb::Start => self.start(name),
-            Verb::Stop => self.stop(name),
-            Verb::Restart => self.stop(name).and_then(|()| self.start(name)),
-            Verb::Pause => self.tell_running(name, verb, "pause"),
-            Verb::Continue => self.tell_running(name, verb, "cont"),
-            Verb::Reload => self.reload(name),
+            Verb::Start => self.start(&told),
+            Verb::Stop => self.stop(&told),
+            Verb::Restart => self.stop(&told).and_then(|()| self.start(&told)),
+            Verb::Pause => self.tell_running(&told, "pause"),
+            Verb::Continue => self.tell_running(&told, "cont"),
+            Verb::Reload => self.reload(&told),
             Verb::Enable => self.enable(name),
             Verb::Disable => tool::command(&self.keep_down(name))?.done().map(drop),
         }

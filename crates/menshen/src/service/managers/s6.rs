@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use super::refused;
 use super::shell::text;
-use super::tool;
+use super::tool::{self, Told};
+use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -110,7 +111,8 @@ impl S6 {
     }
 
     /// s6-svc waits by events, so that one that ends at once is seen, too.
-    fn start(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn start(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         let folder = self.folder(name);
         if !self.link(name).exists() {
             return Err(self.cannot(name, Verb::Start, "it is disabled; enable it first"));
@@ -119,46 +121,44 @@ impl S6 {
             return Ok(());
         }
         forget_failure(&folder)?;
-        let within = DONE_WITHIN.as_millis().to_string();
-        tool::run("s6-svc", &["-u", "-wu", "-T", &within, &text(&folder)])?.done()?;
+        let told = told.or_after(DONE_WITHIN);
+        wait_by(&told, &["-u", "-wu"], &folder)?;
         if !folder.join("notification-fd").exists() {
             return Ok(());
         }
         // It says that it is ready, or ends before.
         let mut is_ready = false;
-        tool::until(DONE_WITHIN, || {
+        told.until(|| {
             let seen = Supervised::ask(&folder)?;
             is_ready = seen.is_some_and(|seen| seen.is_ready);
             Ok(is_ready || seen.is_none_or(|seen| !seen.is_up))
         })?;
-        if is_ready {
-            return Ok(());
-        }
-        let state = self.status(name)?.state;
-        Err(ManagerError::NotReached { name: name.clone(), wanted: State::Running, state, within: DONE_WITHIN })
+        if is_ready { Ok(()) } else { Err(self.not_ready(&told)?) }
     }
 
-    fn stop(&self, name: &ServiceName) -> Result<(), ManagerError> {
-        let folder = self.folder(name);
+    /// That it ended before it was ready.
+    fn not_ready(&self, told: &Told<'_>) -> Result<ManagerError, ManagerError> {
+        let (name, wanted, within) = (told.name.clone(), State::Running, told.deadline.within());
+        Ok(ManagerError::NotReached { state: self.status(&name)?.state, name, wanted, within })
+    }
+
+    fn stop(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let folder = self.folder(told.name);
         if Supervised::ask(&folder)?.is_some() {
             let kill = fs::read_to_string(folder.join("timeout-kill")).ok().and_then(|text| text.trim().parse().ok());
             let within = kill.map_or(DONE_WITHIN, |ms| Duration::from_millis(ms) + GRACE);
-            let ran = tool::run("s6-svc", &["-d", "-wD", "-T", &within.as_millis().to_string(), &text(&folder)])?;
-            if ran.code == Some(TIMED_OUT) {
-                let state = self.status(name)?.state;
-                return Err(ManagerError::NotReached { name: name.clone(), wanted: State::Stopped, state, within });
-            }
-            ran.done()?;
+            wait_by(&told.or_after(within), &["-d", "-wD"], &folder)?;
         }
         // Whoever stops a service that has failed has seen it.
         forget_failure(&folder)
     }
 
-    fn tell_running(&self, name: &ServiceName, verb: Verb, option: &str) -> Result<(), ManagerError> {
+    fn tell_running(&self, told: &Told<'_>, option: &str) -> Result<(), ManagerError> {
+        let Told { name, verb, .. } = *told;
         self.hold_running(name, verb)?;
         tool::run("s6-svc", &[option, &text(&self.folder(name))])?.done()?;
         match tool::reached_by(verb) {
-            Some(wanted) => self.wait_for(name, wanted, DONE_WITHIN).map(drop),
+            Some(wanted) => self.wait_for(name, wanted, told.or_after(DONE_WITHIN).deadline.left()).map(drop),
             None => Ok(()),
         }
     }
@@ -168,7 +168,8 @@ impl S6 {
         if is_up { Ok(()) } else { Err(self.cannot(name, verb, "it does not run")) }
     }
 
-    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
+    fn reload(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
         let script = self.folder(name).join("data/reload");
         if !script.is_file() {
             return Err(self.cannot(
@@ -178,7 +179,7 @@ impl S6 {
             ));
         }
         self.hold_running(name, Verb::Reload)?;
-        tool::run::<&str>(&text(&script), &[])?.done().map(drop)
+        told.run::<&str>(&text(&script), &[])?.done().map(drop)
     }
 
     fn enable(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -327,15 +328,16 @@ impl ServiceManager for S6 {
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
+        let told = Told { manager: self, name, verb, deadline };
         self.hold_installed(name)?;
         match verb {
-            Verb::Start => self.start(name),
-            Verb::Stop => self.stop(name),
-            Verb::Restart => self.stop(name).and_then(|()| self.start(name)),
-            Verb::Pause => self.tell_running(name, verb, "-p"),
-            Verb::Continue => self.tell_running(name, verb, "-c"),
-            Verb::Reload => self.reload(name),
+            Verb::Start => self.start(&told),
+            Verb::Stop => self.stop(&told),
+            Verb::Restart => self.stop(&told).and_then(|()| self.start(&told)),
+            Verb::Pause => self.tell_running(&told, "-p"),
+            Verb::Continue => self.tell_running(&told, "-c"),
+            Verb::Reload => self.reload(&told),
             Verb::Enable => self.enable(name),
             Verb::Disable => tool::command(&self.keep_down(name))?.done().map(drop),
         }
@@ -473,4 +475,11 @@ impl Supervised {
             (false, false) => State::Stopped,
         }
     }
+}
+/// Has s6-svc tell a service something and wait for what comes of it by events.
+fn wait_by(told: &Told<'_>, options: &[&str], folder: &Path) -> Result<(), ManagerError> {
+    // Nothing is for ever to s6-svc.
+    let within = told.deadline.left().as_millis().clamp(1, u32::MAX.into()).to_string();
+    let ran = tool::run("s6-svc", &[options, &["-T", &within, &text(folder)]].concat())?;
+    if ran.code == Some(TIMED_OUT) { Err(told.overdue()) } else { ran.done().map(drop) }
 }

@@ -16,6 +16,7 @@ mod platform;
 
 pub use self::request::Request;
 pub use self::wanted::Wanted;
+use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -170,8 +171,8 @@ impl ServiceManager for Scm {
         })
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
-        platform::act(name, verb)
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
+        platform::act(name, verb, deadline)
     }
 
     fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {

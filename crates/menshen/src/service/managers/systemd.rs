@@ -3,13 +3,16 @@
 //! - `unit`, `quote`, `hardening`: what is written for a service, and how.
 //! - `values`: values that units have no way to write.
 //! - [`linger`]: why a user's services do not outlive their session, or cannot be reached at all.
+//! - `cause`: why it stops a service.
 //! - `bus`: systemd is asked over D-Bus, where there is one.
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub use self::cause::StopCause;
 use crate::service::carry_out::carry_out;
+use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -23,6 +26,7 @@ mod bus;
 #[cfg(windows)]
 #[path = "systemd/bus/windows.rs"]
 mod bus;
+mod cause;
 mod hardening;
 pub mod linger;
 mod quote;
@@ -81,6 +85,8 @@ pub enum Request {
     Disable(String),
     /// To stop units, one after the other.
     Stop(Vec<String>),
+    /// To start units, one after the other, as they are written now.
+    Start(Vec<String>),
     /// To forget that a unit has failed.
     Forget(String),
 }
@@ -93,15 +99,17 @@ impl fmt::Display for Request {
             Self::Enable(unit) => write!(formatter, "ask systemd to enable {unit} (EnableUnitFiles)"),
             Self::Disable(unit) => write!(formatter, "ask systemd to disable {unit} (DisableUnitFiles)"),
             Self::Stop(units) => write!(formatter, "ask systemd to stop {} (StopUnit)", units.join(", ")),
+            Self::Start(units) => write!(formatter, "ask systemd to start {} (StartUnit)", units.join(", ")),
             Self::Forget(unit) => write!(formatter, "ask systemd to forget that {unit} has failed (ResetFailedUnit)"),
         }
     }
 }
 
-/// Whether the machine goes down, as its systemd says. One that does not answer says nothing.
+/// Why systemd stops the service whose main process asks, which was started for this scope. One that does not answer says
+/// nothing.
 #[must_use]
-pub fn machine_goes_down() -> bool {
-    bus::system_state().is_ok_and(|state| state == "stopping")
+pub fn stop_cause(scope: Scope) -> StopCause {
+    bus::stop_facts(scope).map_or(StopCause::Unknown, |facts| cause::of(&facts))
 }
 
 impl Systemd {
@@ -188,6 +196,20 @@ impl Systemd {
         }
     }
 
+    /// What takes away units of a service that stays. It comes when everything else is done: a socket that is closed cannot be
+    /// opened again while its service runs.
+    fn forget_units(&self, units: Vec<String>) -> Vec<Step> {
+        if units.is_empty() {
+            return Vec::new();
+        }
+        let mut steps: Vec<Step> = units.iter().map(|unit| disable(unit)).collect();
+        // While they are written down they can be stopped without a trace.
+        steps.push(Step::call(Call::Systemd(Request::Stop(units.clone()))));
+        steps.extend(units.iter().map(|unit| self.remove(unit)));
+        steps.push(Step::call(Call::Systemd(Request::Reload(units))));
+        steps
+    }
+
     fn write(&self, name: &str, content: String) -> Step {
         Step::file(self.units.join(name), 0o644, content)
     }
@@ -199,6 +221,14 @@ impl Systemd {
 
 /// `.config`, `systemd` and `user`.
 const USER_FOLDERS: usize = 3;
+
+/// Something that a service is told, by when it is to be done, and what else of the service is told with it.
+struct Told<'a> {
+    name: &'a ServiceName,
+    verb: Verb,
+    deadline: Deadline,
+    with: &'a Enabled,
+}
 
 /// The units of a service that are started at boot with it.
 struct Enabled {
@@ -261,16 +291,8 @@ impl ServiceManager for Systemd {
         if !is_delayed {
             gone.extend(self.timer_of(name));
         }
-        if !gone.is_empty() {
-            // While they are written down they can be stopped without a trace.
-            steps.push(Step::call(Call::Systemd(Request::Stop(gone.clone()))));
-        }
-        for unit in &gone {
-            steps.push(disable(unit));
-            steps.push(self.remove(unit));
-        }
-        let units: Vec<String> = [service.clone()].into_iter().chain(sockets.iter().cloned()).chain(gone).collect();
-        let read_again = Call::Systemd(Request::Reload(units));
+        let written = [service.clone()].into_iter().chain(sockets.iter().cloned());
+        let read_again = Call::Systemd(Request::Reload(written.collect()));
         steps.push(Step::call(read_again.clone()));
         let written = [&service].into_iter().chain(&sockets);
         steps.extend(written.map(|unit| Step::call(Call::Systemd(Request::Take(unit.clone())))));
@@ -281,6 +303,7 @@ impl ServiceManager for Systemd {
         };
         steps.extend(not_started.iter().map(|unit| disable(unit)));
         steps.extend(started.iter().map(|unit| enable(unit)));
+        steps.extend(self.forget_units(gone));
         Plan { steps, after_undo: vec![read_again] }
     }
 
@@ -305,7 +328,13 @@ impl ServiceManager for Systemd {
         bus::differences(self.scope, request(call)?)
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn undo_of(&self, call: &Call) -> Result<Option<Call>, ManagerError> {
+        let Request::Stop(units) = request(call)? else { return Ok(None) };
+        let running = bus::running(self.scope, units)?;
+        Ok((!running.is_empty()).then_some(Call::Systemd(Request::Start(running))))
+    }
+
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
         let is_disabled = self.is_disabled(name);
         match verb {
             Verb::Start | Verb::Restart if is_disabled => {
@@ -322,7 +351,7 @@ impl ServiceManager for Systemd {
             | Verb::Reload
             | Verb::Disable => {}
         }
-        bus::act(self.scope, name, verb, &self.enabled_with(name))
+        bus::act(self.scope, &Told { name, verb, deadline, with: &self.enabled_with(name) })
     }
 
     fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {

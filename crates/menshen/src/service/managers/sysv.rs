@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::refused;
 use super::shell::text;
-use super::tool::{self, Ran};
+use super::tool::{self, Ran, Told};
+use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
@@ -48,12 +49,17 @@ impl SysV {
         tool::run("env", &[&CLEAN[..], &[&text(&Self::script(name)), verb]].concat())
     }
 
+    fn tell(told: &Told<'_>, verb: &str) -> Result<Ran, ManagerError> {
+        told.run("env", &[&CLEAN[..], &[&text(&Self::script(told.name)), verb]].concat())
+    }
+
     fn cannot(&self, name: &ServiceName, verb: Verb, why: &str) -> ManagerError {
         ManagerError::CannotAct { manager: self.kind(), name: name.clone(), verb, why: why.to_owned() }
     }
 
-    fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
-        let ran = Self::run(name, "reload")?;
+    fn reload(&self, told: &Told<'_>) -> Result<(), ManagerError> {
+        let name = told.name;
+        let ran = Self::tell(told, "reload")?;
         match ran.code {
             Some(script::UNIMPLEMENTED) => {
                 Err(self.cannot(name, Verb::Reload, "nothing was registered that has it read its configuration again"))
@@ -162,14 +168,15 @@ impl ServiceManager for SysV {
         Ok(if is_so { vec![] } else { vec![difference] })
     }
 
-    fn act(&self, name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+    fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
+        let told = Told { manager: self, name, verb, deadline };
         if !Self::script(name).is_file() {
             return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
         }
         match verb {
-            Verb::Start | Verb::Stop | Verb::Restart => Self::run(name, verb.as_str())?.done().map(drop),
+            Verb::Start | Verb::Stop | Verb::Restart => Self::tell(&told, verb.as_str())?.done().map(drop),
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, ONLY_STARTS_AND_STOPS)),
-            Verb::Reload => self.reload(name),
+            Verb::Reload => self.reload(&told),
             Verb::Enable | Verb::Disable => self.call(&update(name, verb.as_str())),
         }
     }

@@ -35,8 +35,12 @@ pub struct Stop {
 /// Why a service is asked to stop, as far as it can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// Somebody, or a rule of the manager's, asked the manager to stop it. No manager says which.
+    /// Its manager stops it, and does not say why: no manager but systemd does.
     Manager,
+    /// Somebody asked the manager to stop or restart it: systemd has a job for that, and none for what the service needs.
+    Operator,
+    /// Something that it needs is stopped or restarted, or has ended, and so it is stopped, too. Only systemd can be asked.
+    Dependency,
     /// Somebody pressed Ctrl-C, or closed its console.
     Interrupt,
     /// Somebody sent SIGTERM to a program that no manager looks after.

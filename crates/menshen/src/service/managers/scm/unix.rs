@@ -3,6 +3,7 @@
 use menshen_scm::settings::Settings;
 
 use super::{Request, Wanted};
+use crate::service::deadline::Deadline;
 use crate::service::manager::{ManagerError, ManagerKind, Verb};
 use crate::service::name::ServiceName;
 use crate::service::status::Status;
@@ -35,7 +36,7 @@ pub(super) const fn messages_of(_name: &ServiceName) -> Result<Option<String>, M
 }
 
 /// Nobody is told.
-pub(super) const fn act(_name: &ServiceName, _verb: Verb) -> Result<(), ManagerError> {
+pub(super) const fn act(_name: &ServiceName, _verb: Verb, _deadline: Deadline) -> Result<(), ManagerError> {
     Err(NOBODY)
 }
 

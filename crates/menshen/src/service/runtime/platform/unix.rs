@@ -19,10 +19,13 @@ use self::facts::Facts;
 use super::door::{Ability, Asked, Door, Ended, Report};
 use super::origin::Origin;
 use super::request::StopReason;
-use crate::service::managers::systemd;
+use crate::service::manager::Scope;
+use crate::service::managers::systemd::{self, StopCause};
 use crate::service::name::ServiceName;
 use crate::service::readiness;
 
+/// Set by systemd for the services of users.
+const OF_USER: &str = "MANAGERPID";
 /// A systemd that does not say so soon why it stops a service is not waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
@@ -109,18 +112,19 @@ impl Door for Unix {
 }
 
 impl Unix {
-    /// The signal says nothing of its reason; systemd knows whether it is that the machine goes down.
+    /// The signal says nothing of its reason; systemd can be asked what else it is doing.
     fn hear_terminate(&self, asked: mpsc::Sender<Asked>) -> io::Result<()> {
         if self.origin != Origin::Systemd {
             let reason = if self.is_managed() { StopReason::Manager } else { StopReason::Terminated };
             return hear(SignalKind::terminate(), Asked::Stop(reason), asked);
         }
         let mut signals = signal(SignalKind::terminate())?;
+        let scope = if std::env::var_os(OF_USER).is_some() { Scope::User } else { Scope::System };
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                let answer = tokio::task::spawn_blocking(systemd::machine_goes_down);
-                let goes_down = matches!(tokio::time::timeout(ANSWER_WITHIN, answer).await, Ok(Ok(true)));
-                let reason = if goes_down { StopReason::Shutdown } else { StopReason::Manager };
+                let answer = tokio::task::spawn_blocking(move || systemd::stop_cause(scope));
+                let cause = tokio::time::timeout(ANSWER_WITHIN, answer).await;
+                let reason = reason_of(cause.ok().and_then(Result::ok).unwrap_or(StopCause::Unknown));
                 if asked.send(Asked::Stop(reason)).await.is_err() {
                     return;
                 }
@@ -134,6 +138,15 @@ impl Unix {
             Origin::Systemd | Origin::Notified | Origin::Launchd | Origin::Scm | Origin::First => true,
             Origin::Interactive => false,
         }
+    }
+}
+
+const fn reason_of(cause: StopCause) -> StopReason {
+    match cause {
+        StopCause::Shutdown => StopReason::Shutdown,
+        StopCause::Dependency => StopReason::Dependency,
+        StopCause::Operator => StopReason::Operator,
+        StopCause::Unknown => StopReason::Manager,
     }
 }
 

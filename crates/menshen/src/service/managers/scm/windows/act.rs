@@ -9,7 +9,8 @@ use menshen_scm::service::{Control, Service, State};
 use menshen_scm::settings::Start;
 
 use super::refusal::{DEPENDENTS_RUN, DISABLED, NOT_ACCEPTED, NOT_ACTIVE, NOT_NOW, RUNS_ALREADY, none, refused};
-use super::state::exit;
+use super::state::{exit, status};
+use crate::service::deadline::Deadline;
 use crate::service::manager::{ManagerError, ManagerKind, Verb};
 use crate::service::name::ServiceName;
 use crate::service::status::Exit;
@@ -21,7 +22,7 @@ const LOOK_LAST: Duration = Duration::from_millis(250);
 const NO_HINT: Duration = Duration::from_secs(30);
 
 /// Tells a service something, and waits until it is done.
-pub(in super::super) fn act(name: &ServiceName, verb: Verb) -> Result<(), ManagerError> {
+pub(in super::super) fn act(name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {
     let rights = match verb {
         Verb::Start | Verb::Stop | Verb::Restart | Verb::Pause | Verb::Continue | Verb::Reload => Rights::Tell,
         Verb::Enable | Verb::Disable => Rights::All,
@@ -29,7 +30,7 @@ pub(in super::super) fn act(name: &ServiceName, verb: Verb) -> Result<(), Manage
     let manager = Manager::connect(Purpose::Use).map_err(refused("OpenSCManagerW"))?;
     let service = manager.open(name.as_str(), rights).map_err(refused(format!("to {verb} {name}")))?;
     let service = service.ok_or_else(|| none(name))?;
-    let told = Told { name, verb, service };
+    let told = Told { name, verb, deadline, service };
     match verb {
         Verb::Start => told.start(),
         Verb::Stop => told.stop(),
@@ -46,6 +47,7 @@ pub(in super::super) fn act(name: &ServiceName, verb: Verb) -> Result<(), Manage
 struct Told<'a> {
     name: &'a ServiceName,
     verb: Verb,
+    deadline: Deadline,
     service: Service,
 }
 
@@ -65,8 +67,12 @@ impl Told<'_> {
         let process = process.and_then(|pid| Some((pid, Process::open(pid).ok()?)));
         self.ask_to_stop()?;
         let Some((pid, process)) = process else { return Ok(()) };
-        match process.wait(NO_HINT).map_err(refused("WaitForSingleObject"))? {
+        let within = self.deadline.or_after(NO_HINT).left();
+        match process.wait(within).map_err(refused("WaitForSingleObject"))? {
             Ended::Yes => Ok(()),
+            Ended::NotYet if self.deadline.is_over() => {
+                Err(self.overdue(format!("it says that it is stopped, and its process {pid} still runs")))
+            }
             Ended::NotYet => {
                 Err(self
                     .cannot(format!("it says that it is stopped, and its process {pid} still runs after {NO_HINT:?}")))
@@ -114,7 +120,8 @@ impl Told<'_> {
         self.service.set_start(start).map_err(refused("ChangeServiceConfigW"))
     }
 
-    /// Waits for a state as long as the service comes further: its checkpoint grows before its wait hint is over.
+    /// Waits for a state as long as the service comes further: its checkpoint grows before its wait hint is over. One that
+    /// comes further for ever is waited for until the deadline.
     fn wait(&self, meanwhile: &[State], wanted: State) -> Result<(), ManagerError> {
         let (mut last, mut since, mut pause) = (None, Instant::now(), LOOK_FIRST);
         loop {
@@ -130,15 +137,30 @@ impl Told<'_> {
                 (last, since, pause) = (Some((now.state, now.checkpoint)), Instant::now(), LOOK_FIRST);
             }
             let hint = if now.wait_hint.is_zero() { NO_HINT } else { now.wait_hint };
+            let process = || now.pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
             if since.elapsed() > hint {
-                let process = now.pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
                 return Err(self.cannot(format!(
-                    "it is {:?} at checkpoint {} and does not come further within {hint:?}{process}",
-                    now.state, now.checkpoint
+                    "it is {:?} at checkpoint {} and does not come further within {hint:?}{}",
+                    now.state,
+                    now.checkpoint,
+                    process()
                 )));
             }
-            std::thread::sleep(pause);
+            if self.deadline.is_over() {
+                return Err(self.overdue(format!("{:?} at checkpoint {}{}", now.state, now.checkpoint, process())));
+            }
+            std::thread::sleep(pause.min(self.deadline.left()));
             pause = (pause * 2).min(LOOK_LAST);
+        }
+    }
+
+    fn overdue(&self, doing: String) -> ManagerError {
+        match status(self.name) {
+            Ok(status) => {
+                let (name, within, state) = (self.name.clone(), self.deadline.within(), status.state);
+                ManagerError::Overdue { name, verb: self.verb, within, state, doing: Some(doing) }
+            }
+            Err(error) => error,
         }
     }
 

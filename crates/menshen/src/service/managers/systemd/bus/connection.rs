@@ -6,8 +6,10 @@ use std::time::Duration;
 use zbus::connection::Builder;
 use zbus::{Connection, DynamicType, Message, OwnedObjectPath, OwnedVariant};
 
-use super::properties::{Properties, Service, Unit};
+use super::job::Doing;
+use super::properties::{Interface, Properties, Service, Unit};
 use crate::service::manager::{ManagerError, ManagerKind, Scope};
+use crate::service::managers::systemd::cause::UnitJob;
 use crate::service::managers::systemd::linger;
 
 const NAME: &str = "org.freedesktop.systemd1";
@@ -35,6 +37,8 @@ const NO_SUCH_FILE: [&str; 2] = ["org.freedesktop.DBus.Error.FileNotFound", NO_S
 pub(super) enum Failure {
     /// Whoever asks may not.
     NotPermitted,
+    /// A job takes longer than somebody waits.
+    Overdue(Doing),
     /// Something else.
     Told(String),
     /// What D-Bus said.
@@ -53,6 +57,7 @@ impl Failure {
         let call = call.to_owned();
         match self {
             Self::NotPermitted => ManagerError::NotPermitted { manager, what: call },
+            Self::Overdue(doing) => ManagerError::Call { manager, call, told: doing.to_string() },
             Self::Told(told) => ManagerError::Call { manager, call, told },
             Self::Bus(error) => ManagerError::Call { manager, call, told: error.to_string() },
         }
@@ -101,9 +106,11 @@ impl Bus {
             Scope::System => Builder::system(),
             Scope::User => Builder::address(&*user_bus()?),
         };
-        match builder.method_timeout(ANSWER_WITHIN).build().await {
-            Ok(connection) => Ok(Self { connection }),
-            Err(error) => Err(Failure::Told(unreachable(scope, &error))),
+        let connected = tokio::time::timeout(ANSWER_WITHIN, builder.method_timeout(ANSWER_WITHIN).build()).await;
+        match connected {
+            Ok(Ok(connection)) => Ok(Self { connection }),
+            Ok(Err(error)) => Err(Failure::Told(unreachable(scope, &error))),
+            Err(_) => Err(Failure::Told(format!("the way to it did not open within {ANSWER_WITHIN:?}"))),
         }
     }
 
@@ -197,17 +204,29 @@ impl Bus {
         }
     }
 
+    /// The unit that a process belongs to.
+    pub(super) async fn unit_of(&self, pid: u32) -> Result<Properties<Unit>, Failure> {
+        let answer = self.manager("GetUnitByPID", &(pid,)).await?;
+        self.all(&answer.body().deserialize()?).await
+    }
+
+    /// Everything that is to be done.
+    pub(super) async fn jobs(&self) -> Result<Vec<UnitJob>, Failure> {
+        type Job = (u32, String, String, String, OwnedObjectPath, OwnedObjectPath);
+        let answer = self.manager("ListJobs", &()).await?;
+        let jobs: Vec<Job> = answer.body().deserialize()?;
+        Ok(jobs.into_iter().map(|(_, unit, kind, ..)| UnitJob { unit, kind }).collect())
+    }
+
     /// What only services have.
     pub(super) async fn service(&self, unit: &str) -> Result<Properties<Service>, Failure> {
         let answer = self.manager("LoadUnit", &(unit,)).await?;
         self.all(&answer.body().deserialize()?).await
     }
 
-    async fn all<Interface: super::properties::Interface>(
-        &self,
-        path: &OwnedObjectPath,
-    ) -> Result<Properties<Interface>, Failure> {
-        let answer = self.call(path.as_str(), PROPERTIES, "GetAll", &(Interface::NAME,)).await?;
+    /// Everything that an object says by an interface.
+    pub(super) async fn all<Of: Interface>(&self, path: &OwnedObjectPath) -> Result<Properties<Of>, Failure> {
+        let answer = self.call(path.as_str(), PROPERTIES, "GetAll", &(Of::NAME,)).await?;
         let values: HashMap<String, OwnedVariant> = answer.body().deserialize()?;
         Ok(Properties::of(values))
     }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use zbus::OwnedVariant;
 
+use crate::service::managers::systemd::cause::Bond;
 use crate::service::status::{Exit, State};
 
 /// How a process ended, as `waitid` has it.
@@ -43,6 +44,14 @@ impl Interface for Service {
     const NAME: &'static str = "org.freedesktop.systemd1.Service";
 }
 
+/// What every job has.
+#[derive(Debug)]
+pub(super) struct Job;
+
+impl Interface for Job {
+    const NAME: &'static str = "org.freedesktop.systemd1.Job";
+}
+
 impl<Interface> Properties<Interface> {
     pub(super) fn of(values: HashMap<String, OwnedVariant>) -> Self {
         Self { values, interface: PhantomData }
@@ -77,6 +86,50 @@ impl Properties<Unit> {
         }
     }
 
+    /// Its state in systemd's own words.
+    pub(super) fn words(&self) -> String {
+        format!("{} ({})", self.text_of("ActiveState"), self.text_of("SubState"))
+    }
+
+    /// Whether it is a timer that has nothing to do any more.
+    pub(super) fn is_elapsed(&self) -> bool {
+        self.text_of("SubState") == "elapsed"
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> String {
+        self.text_of("Id")
+    }
+
+    /// The units whose stop is one of this one, too. Slices and the like, to which every unit belongs, are not among them: they
+    /// stop when the machine does.
+    pub(super) fn needs(&self) -> Vec<(String, Bond)> {
+        let all = [
+            ("BindsTo", Bond::End),
+            ("Requires", Bond::Stop),
+            ("Requisite", Bond::Stop),
+            ("PartOf", Bond::Stop),
+            ("StopPropagatedFrom", Bond::Stop),
+        ];
+        let needed =
+            all.into_iter().flat_map(|(name, bond)| self.units(name).into_iter().map(move |unit| (unit, bond)));
+        needed.collect()
+    }
+
+    /// The units that it cannot run beside.
+    pub(super) fn conflicts(&self) -> Vec<String> {
+        [self.units("Conflicts"), self.units("ConflictedBy")].concat()
+    }
+
+    fn units(&self, name: &str) -> Vec<String> {
+        self.get(name)
+    }
+
+    /// Whether it is up, or on its way.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_active() || self.text_of("ActiveState") == "activating"
+    }
+
     /// Whether it is up.
     pub(super) fn is_active(&self) -> bool {
         matches!(&*self.text_of("ActiveState"), "active" | "reloading" | "refreshing")
@@ -103,6 +156,18 @@ impl Properties<Unit> {
             "masked" => Some("it is masked".to_owned()),
             _ => None,
         }
+    }
+}
+
+impl Properties<Job> {
+    /// What is to be done with the unit, such as `start`.
+    pub(super) fn kind(&self) -> String {
+        self.text_of("JobType")
+    }
+
+    /// `waiting` or `running`.
+    pub(super) fn progress(&self) -> String {
+        self.text_of("State")
     }
 }
 

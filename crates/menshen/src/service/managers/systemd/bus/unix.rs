@@ -4,14 +4,22 @@ mod connection;
 mod job;
 mod properties;
 
+use std::time::Duration;
+
 use connection::{Bus, Failure, ask};
+use job::Doing;
 use properties::{Properties, Unit};
 
-use super::{Enabled, Request, Version, unit};
-use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, Verb};
+use super::cause::{Activity, Needed, StopFacts};
+use super::{Request, Told, Version, unit};
+use crate::service::deadline::Deadline;
+use crate::service::manager::{ACT_WITHIN, Difference, ManagerError, ManagerKind, Scope, Verb};
 use crate::service::name::ServiceName;
 use crate::service::registration::StartType;
 use crate::service::status::{State, Status};
+
+/// Whoever does not want to wait does so for this long all the same, so that systemd is told at all.
+const ANSWER_LEAST: Duration = Duration::from_secs(5);
 
 /// The version that answers.
 pub(super) fn version(scope: Scope) -> Result<Version, ManagerError> {
@@ -21,9 +29,20 @@ pub(super) fn version(scope: Scope) -> Result<Version, ManagerError> {
     })
 }
 
-/// How it says the machine is.
-pub(super) fn system_state() -> Result<String, ManagerError> {
-    ask(Scope::System, "asking for the machine's state", async |bus| bus.system_state().await)
+/// What it says while it stops the service whose process asks.
+pub(super) fn stop_facts(scope: Scope) -> Result<StopFacts, ManagerError> {
+    let machine = ask(Scope::System, "asking for the machine's state", async |bus| bus.system_state().await)?;
+    ask(scope, "asking why this service is stopped", async |bus| {
+        // They are gone once the stop is over, and so come first.
+        let jobs = bus.jobs().await?;
+        let own = bus.unit_of(std::process::id()).await?;
+        let mut needs = Vec::new();
+        for (unit, bond) in own.needs() {
+            let is_up = bus.loaded(&unit).await?.is_some_and(|unit| unit.is_up());
+            needs.push(Needed { unit, bond, activity: if is_up { Activity::Up } else { Activity::Down } });
+        }
+        Ok(StopFacts { machine, unit: own.name(), needs, conflicts: own.conflicts(), jobs })
+    })
 }
 
 /// Does what a plan asks for.
@@ -37,13 +56,35 @@ pub(super) fn call(scope: Scope, request: &Request) -> Result<(), ManagerError> 
         Request::Enable(unit) => bus.enable(unit).await,
         Request::Disable(unit) => bus.disable(unit).await,
         Request::Stop(units) => {
-            for unit in running(bus, units).await? {
-                bus.run_job("StopUnit", unit).await?;
+            let deadline = Deadline::after(ACT_WITHIN);
+            for unit in which_run(bus, units).await? {
+                bus.run_job("StopUnit", unit, deadline).await?;
+            }
+            Ok(())
+        }
+        Request::Start(units) => {
+            // Files that were put back are not known to it yet.
+            bus.reload().await?;
+            let deadline = Deadline::after(ACT_WITHIN);
+            for unit in units {
+                if let Err(failure) = bus.run_job("StartUnit", unit, deadline).await {
+                    return Err(if serves_already(bus, unit).await? { Failure::Told(closed(unit)) } else { failure });
+                }
             }
             Ok(())
         }
         Request::Forget(unit) => bus.forget(unit).await,
     })
+}
+
+/// Whether a unit is a socket whose service runs without it.
+async fn serves_already(bus: &Bus, unit: &str) -> Result<bool, Failure> {
+    let Some(service) = unit::service_of_socket(unit) else { return Ok(false) };
+    Ok(bus.loaded(&service).await?.is_some_and(|unit| unit.is_active()))
+}
+
+fn closed(socket: &str) -> String {
+    format!("{socket} is closed, and systemd opens it only when its service is restarted")
 }
 
 /// What of it is not so yet.
@@ -84,11 +125,16 @@ pub(super) fn differences(scope: Scope, request: &Request) -> Result<Vec<Differe
                 _ => Vec::new(),
             },
             Request::Stop(units) => {
-                let running = running(bus, units).await?;
+                let running = which_run(bus, units).await?;
                 running
                     .iter()
                     .flat_map(|unit| differs((*unit).to_owned(), Some("it runs".to_owned()), "stopped"))
                     .collect()
+            }
+            Request::Start(units) => {
+                let running = which_run(bus, units).await?;
+                let others = units.iter().filter(|unit| !running.contains(&unit.as_str()));
+                others.flat_map(|unit| differs(unit.clone(), Some("it does not run".to_owned()), "started")).collect()
             }
             Request::Forget(unit) => match bus.loaded(unit).await?.map(|unit| unit.state()) {
                 Some(State::Failed) => differs(unit.clone(), Some("failed".to_owned()), "forgotten"),
@@ -98,8 +144,21 @@ pub(super) fn differences(scope: Scope, request: &Request) -> Result<Vec<Differe
     })
 }
 
+/// Which of these do anything, and would do it again. A timer that has elapsed would only start its service once more.
+pub(super) fn running(scope: Scope, units: &[String]) -> Result<Vec<String>, ManagerError> {
+    ask(scope, "asking which units run", async |bus| {
+        let mut running = Vec::new();
+        for unit in which_run(bus, units).await? {
+            if !bus.loaded(unit).await?.is_some_and(|unit| unit.is_elapsed()) {
+                running.push(unit.to_owned());
+            }
+        }
+        Ok(running)
+    })
+}
+
 /// Which of these do anything.
-async fn running<'a>(bus: &Bus, units: &'a [String]) -> Result<Vec<&'a str>, Failure> {
+async fn which_run<'a>(bus: &Bus, units: &'a [String]) -> Result<Vec<&'a str>, Failure> {
     let mut running = Vec::new();
     for unit in units {
         match bus.loaded(unit).await?.map(|unit| unit.state()) {
@@ -144,27 +203,36 @@ async fn start_type(bus: &Bus, service: &str, timer: Option<&str>) -> Result<Sta
 }
 
 /// Tells a service something, and waits until it is done.
-pub(super) fn act(scope: Scope, name: &ServiceName, verb: Verb, with: &Enabled) -> Result<(), ManagerError> {
+pub(super) fn act(scope: Scope, told: &Told<'_>) -> Result<(), ManagerError> {
+    let Told { name, verb, deadline, with } = *told;
     let what = format!("{verb} of {}", with.service);
     let outcome = ask(scope, &what, async |bus| {
         let unit = bus.load(&with.service).await?;
         if unit.state() == State::NotInstalled {
             return Ok(Acted::NotInstalled);
         }
-        match verb {
-            Verb::Start => start(bus, &unit, with).await,
-            Verb::Stop => stop(bus, &unit, with).await,
-            Verb::Restart => restart(bus, &unit, with).await,
-            Verb::Reload => reload(bus, &unit, with).await,
-            Verb::Pause => pause(bus, &unit, with).await,
-            Verb::Continue => go_on(bus, &unit, with).await,
-            Verb::Enable => enable(bus, with).await,
-            Verb::Disable => disable(bus, with).await,
+        let acted = match verb {
+            Verb::Start => start(bus, &unit, told).await,
+            Verb::Stop => stop(bus, &unit, told).await,
+            Verb::Restart => restart(bus, &unit, told).await,
+            Verb::Reload => reload(bus, &unit, told).await,
+            Verb::Pause => pause(bus, &unit, told).await,
+            Verb::Continue => go_on(bus, &unit, told).await,
+            Verb::Enable => enable(bus, told).await,
+            Verb::Disable => disable(bus, told).await,
+        };
+        match acted {
+            Err(Failure::Overdue(doing)) => Ok(Acted::Overdue(doing)),
+            acted => acted,
         }
     })?;
     let manager = ManagerKind::Systemd;
     match outcome {
         Acted::Done => Ok(()),
+        Acted::Overdue(doing) => {
+            let (name, within, state) = (name.clone(), deadline.within(), doing.state);
+            Err(ManagerError::Overdue { name, verb, within, state, doing: Some(doing.to_string()) })
+        }
         Acted::NotInstalled => Err(ManagerError::NotInstalled { name: name.clone(), manager }),
         Acted::Cannot(why) => Err(ManagerError::CannotAct { manager, name: name.clone(), verb, why: why.to_owned() }),
     }
@@ -173,27 +241,29 @@ pub(super) fn act(scope: Scope, name: &ServiceName, verb: Verb, with: &Enabled) 
 /// What came of telling a service something.
 enum Acted {
     Done,
+    Overdue(Doing),
     NotInstalled,
     Cannot(&'static str),
 }
 
-async fn start(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Acted, Failure> {
+async fn start(bus: &Bus, unit: &Properties<Unit>, told: &Told<'_>) -> Result<Acted, Failure> {
     if unit.state() == State::Paused {
         return Ok(Acted::Cannot("it is paused, and goes on when it is continued"));
     }
     if !unit.is_active() {
         // One that cannot be opened is a start that failed; by itself the service would be started without it.
-        for socket in &with.sockets {
-            bus.run_job("StartUnit", socket).await?;
+        for socket in &told.with.sockets {
+            bus.run_job("StartUnit", socket, told.deadline).await?;
         }
     }
-    bus.run_job("StartUnit", &with.service).await.map(|()| Acted::Done)
+    bus.run_job("StartUnit", &told.with.service, told.deadline).await.map(|()| Acted::Done)
 }
 
-async fn stop(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Acted, Failure> {
-    thaw(bus, unit, with).await?;
+async fn stop(bus: &Bus, unit: &Properties<Unit>, told: &Told<'_>) -> Result<Acted, Failure> {
+    let with = told.with;
+    thaw(bus, unit, told).await?;
     for unit in with.in_order_of_stop() {
-        bus.run_job("StopUnit", &unit).await?;
+        bus.run_job("StopUnit", &unit, told.deadline).await?;
     }
     // A service that somebody has stopped has not failed any more.
     if bus.loaded(&with.service).await?.is_some_and(|unit| unit.state() == State::Failed) {
@@ -202,55 +272,67 @@ async fn stop(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Acte
     Ok(Acted::Done)
 }
 
-async fn restart(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Acted, Failure> {
-    thaw(bus, unit, with).await?;
-    bus.run_job("RestartUnit", &with.service).await.map(|()| Acted::Done)
+async fn restart(bus: &Bus, unit: &Properties<Unit>, told: &Told<'_>) -> Result<Acted, Failure> {
+    thaw(bus, unit, told).await?;
+    bus.run_job("RestartUnit", &told.with.service, told.deadline).await.map(|()| Acted::Done)
 }
 
 /// systemd does nothing with a service that is frozen.
-async fn thaw(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<(), Failure> {
-    if unit.state() == State::Paused { bus.manager("ThawUnit", &(&*with.service,)).await.map(drop) } else { Ok(()) }
+async fn thaw(bus: &Bus, unit: &Properties<Unit>, told: &Told<'_>) -> Result<(), Failure> {
+    if unit.state() == State::Paused { answered(bus, "ThawUnit", told).await } else { Ok(()) }
 }
 
-async fn reload(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Acted, Failure> {
+/// Has it freeze or thaw a unit. It answers when the kernel has done it.
+async fn answered(bus: &Bus, method: &'static str, told: &Told<'_>) -> Result<(), Failure> {
+    let service = &*told.with.service;
+    let within = told.deadline.left().max(ANSWER_LEAST);
+    match tokio::time::timeout(within, bus.manager(method, &(service,))).await {
+        Ok(answer) => answer.map(drop),
+        Err(_) => Err(Failure::Overdue(bus.doing_without_job(service).await?)),
+    }
+}
+
+async fn reload(bus: &Bus, unit: &Properties<Unit>, told: &Told<'_>) -> Result<Acted, Failure> {
     if !unit.can_reload() {
         return Ok(Acted::Cannot("it has no way to be told; install it with a reload"));
     }
     if !unit.is_active() {
         return Ok(Acted::Cannot("it does not run"));
     }
-    bus.run_job("ReloadUnit", &with.service).await.map(|()| Acted::Done)
+    bus.run_job("ReloadUnit", &told.with.service, told.deadline).await.map(|()| Acted::Done)
 }
 
 /// Its control group is frozen.
-async fn pause(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Acted, Failure> {
+async fn pause(bus: &Bus, unit: &Properties<Unit>, told: &Told<'_>) -> Result<Acted, Failure> {
     if !unit.can_freeze() {
         return Ok(Acted::Cannot("it takes control groups of version 2 and systemd 246"));
     }
     if !unit.is_active() {
         return Ok(Acted::Cannot("it does not run"));
     }
-    if bus.service(&with.service).await?.has_watchdog() {
+    if bus.service(&told.with.service).await?.has_watchdog() {
         return Ok(Acted::Cannot("while it is paused it could not say that it is well, and would be killed"));
     }
-    bus.manager("FreezeUnit", &(&*with.service,)).await.map(|_| Acted::Done)
+    answered(bus, "FreezeUnit", told).await.map(|()| Acted::Done)
 }
 
-async fn go_on(bus: &Bus, unit: &Properties<Unit>, with: &Enabled) -> Result<Acted, Failure> {
+async fn go_on(bus: &Bus, unit: &Properties<Unit>, told: &Told<'_>) -> Result<Acted, Failure> {
     if unit.state() != State::Paused {
         return Ok(Acted::Cannot("it is not paused"));
     }
-    bus.manager("ThawUnit", &(&*with.service,)).await.map(|_| Acted::Done)
+    answered(bus, "ThawUnit", told).await.map(|()| Acted::Done)
 }
 
-async fn enable(bus: &Bus, with: &Enabled) -> Result<Acted, Failure> {
+async fn enable(bus: &Bus, told: &Told<'_>) -> Result<Acted, Failure> {
+    let with = told.with;
     for unit in with.sockets.iter().chain([with.timer.as_ref().unwrap_or(&with.service)]) {
         bus.enable(unit).await?;
     }
     Ok(Acted::Done)
 }
 
-async fn disable(bus: &Bus, with: &Enabled) -> Result<Acted, Failure> {
+async fn disable(bus: &Bus, told: &Told<'_>) -> Result<Acted, Failure> {
+    let with = told.with;
     for unit in with.sockets.iter().chain(&with.timer).chain([&with.service]) {
         bus.disable(unit).await?;
     }

@@ -1,7 +1,8 @@
 //! There is no systemd on Windows.
 
-use super::{Enabled, Request, Version};
-use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, Verb};
+use super::cause::StopFacts;
+use super::{Request, Told, Version};
+use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope};
 use crate::service::name::ServiceName;
 use crate::service::status::Status;
 
@@ -13,7 +14,7 @@ pub(super) fn version(_scope: Scope) -> Result<Version, ManagerError> {
 }
 
 /// It cannot be asked.
-pub(super) fn system_state() -> Result<String, ManagerError> {
+pub(super) fn stop_facts(_scope: Scope) -> Result<StopFacts, ManagerError> {
     Err(ELSEWHERE)
 }
 
@@ -28,7 +29,13 @@ pub(super) fn differences(_scope: Scope, _request: &Request) -> Result<Vec<Diffe
 }
 
 /// It cannot be asked.
-pub(super) fn act(_scope: Scope, _name: &ServiceName, _verb: Verb, _with: &Enabled) -> Result<(), ManagerError> {
+pub(super) fn running(_scope: Scope, _units: &[String]) -> Result<Vec<String>, ManagerError> {
+    Err(ELSEWHERE)
+}
+
+/// It cannot be asked.
+pub(super) fn act(_scope: Scope, told: &Told<'_>) -> Result<(), ManagerError> {
+    let Told { name: _, verb: _, deadline: _, with: _ } = told;
     Err(ELSEWHERE)
 }
 
