@@ -10,3 +10,5 @@ mod life_cycle;
 mod native;
 #[cfg(test)]
 mod unit;
+#[cfg(test)]
+mod user;

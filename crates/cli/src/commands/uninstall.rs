@@ -12,6 +12,7 @@ use crate::args::{Arguments, Mode, Uninstall};
 use crate::definition::paths;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, dim};
+use crate::registering::folders::remove_empty_above;
 use crate::registering::manager::choose;
 use crate::registering::needed;
 use crate::registering::record::{DefinitionOrigin, Form, Record};
@@ -98,10 +99,7 @@ fn remove(path: &PathBuf) -> Result<(), Failure> {
     match removed {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable("removing", path, &error)),
         Ok(()) | Err(_) => {
-            // A folder that had nothing else in it was made for this.
-            if let Some(folder) = path.parent() {
-                let _ = fs::remove_dir(folder);
-            }
+            remove_empty_above(path);
             Ok(())
         }
     }

@@ -8,6 +8,7 @@ use menshen::service::{ManagerKind, Scope, ServiceName};
 use menshen_os::file::{Durability, create_folder, replace};
 use serde::{Deserialize, Serialize};
 
+use super::folders::remove_empty_above;
 use super::refusal::unusable;
 use crate::args::StartWhen;
 use crate::definition::paths;
@@ -177,8 +178,7 @@ impl Record {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(unusable("removing", &path, &error)),
             Ok(()) | Err(_) => {}
         }
-        // One that is not empty is of use to somebody.
-        let _ = fs::remove_dir(folder()).and_then(|()| fs::remove_dir(paths().state));
+        remove_empty_above(&path);
         Ok(())
     }
 }

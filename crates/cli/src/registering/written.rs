@@ -8,6 +8,7 @@ use menshen::service::{ServiceName, Step};
 use menshen_guard::definition::DefinitionSource;
 use menshen_os::file::{create_folder, replace_shared};
 
+use super::folders::remove_empty_above;
 use super::refusal::unusable;
 use crate::definition::{environment, paths, quoted, quoted_command};
 use crate::failure::{Exit, Failure};
@@ -64,7 +65,10 @@ impl Written {
     /// Writes it. One that somebody else wrote is left alone.
     pub(crate) fn write(&self) -> Result<Before, Failure> {
         let path = &self.path;
-        let failed = |error: std::io::Error| unusable("writing", path, &error);
+        let failed = |error: std::io::Error| {
+            remove_empty_above(path);
+            unusable("writing", path, &error)
+        };
         let before = match fs::read(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             read => Some(read.map_err(|error| unusable("reading", path, &error))?),
@@ -86,10 +90,9 @@ impl Before {
         let path = &self.path;
         match &self.text {
             Some(text) => replace_shared(path, text).map_err(|error| unusable("writing", path, &error)),
-            None => fs::remove_file(path).map_err(|error| unusable("removing", path, &error)).inspect(|()| {
-                // A folder that has nothing else in it was made for this.
-                let _ = path.parent().map(fs::remove_dir);
-            }),
+            None => fs::remove_file(path)
+                .map_err(|error| unusable("removing", path, &error))
+                .inspect(|()| remove_empty_above(path)),
         }
     }
 }
