@@ -6,7 +6,7 @@ use menshen_tests::wait::until;
 use serde_json::Value;
 
 const USER: &str = "ann";
-const HOME: &str = "/home/ann";
+const HOME: &str = "/srv/ann";
 const SHOP: &str = r#"
 [guard]
 name = "shop"
@@ -28,7 +28,7 @@ struct House {
 impl House {
     fn build() -> Option<Self> {
         let machine = Machine::boot(&[("shop.toml", SHOP)])?;
-        machine.run(&["useradd", "--create-home", USER]).done();
+        machine.run(&["useradd", "--create-home", "--home-dir", HOME, USER]).done();
         let id = machine.run(&["id", "-u", USER]).text().trim().to_owned();
         Some(Self { machine, id })
     }

@@ -52,27 +52,27 @@ mod tests {
         );
         assert_eq!(of("/root/shop/menshen.toml", &system, root), Vec::<String>::new());
         let own = Paths {
-            definitions: "/home/ann/.config/menshen".into(),
+            definitions: "/users/ann/.config/menshen".into(),
             run: "/run/user/1000/menshen".into(),
-            state: "/home/ann/.local/state/menshen".into(),
-            logs: "/home/ann/.local/state/menshen/logs".into(),
+            state: "/users/ann/.local/state/menshen".into(),
+            logs: "/users/ann/.local/state/menshen/logs".into(),
         };
-        let ann = Some(Path::new("/home/ann"));
+        let ann = Some(Path::new("/users/ann"));
         assert_eq!(
-            of("/home/ann/.config/menshen/web.toml", &own, ann),
-            ["/home/ann/.config/menshen", "/home/ann/.config"]
+            of("/users/ann/.config/menshen/web.toml", &own, ann),
+            ["/users/ann/.config/menshen", "/users/ann/.config"]
         );
         assert_eq!(
-            of("/home/ann/.local/state/menshen/logs/web", &own, ann),
+            of("/users/ann/.local/state/menshen/logs/web", &own, ann),
             [
-                "/home/ann/.local/state/menshen/logs",
-                "/home/ann/.local/state/menshen",
-                "/home/ann/.local/state",
-                "/home/ann/.local"
+                "/users/ann/.local/state/menshen/logs",
+                "/users/ann/.local/state/menshen",
+                "/users/ann/.local/state",
+                "/users/ann/.local"
             ]
         );
         // Moved below one folder, which is somebody's own.
-        let moved = Paths::below(Path::new("/home/ann/moved"));
-        assert_eq!(of("/home/ann/moved/etc/web.toml", &moved, None), ["/home/ann/moved/etc"]);
+        let moved = Paths::below(Path::new("/users/ann/moved"));
+        assert_eq!(of("/users/ann/moved/etc/web.toml", &moved, None), ["/users/ann/moved/etc"]);
     }
 }
