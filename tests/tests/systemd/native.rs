@@ -1,5 +1,7 @@
 //! Services that `menshen install --native` has systemd run itself, beside those of a guard.
 
+use std::time::{Duration, Instant};
+
 use menshen_tests::command::Ran;
 use menshen_tests::machine::Machine;
 use menshen_tests::wait::until;
@@ -11,7 +13,7 @@ name = "shop"
 [service.web]
 command = ["sleep", "3600"]
 "#;
-/// One that needs the other.
+/// One that needs the other; and one that takes its time to end.
 const PLAIN: &str = r#"
 [guard]
 name = "plain"
@@ -20,6 +22,9 @@ command = ["sleep", "3600"]
 [service.app]
 command = ["sleep", "3600"]
 depends_on = ["db"]
+[service.slow]
+command = ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"]
+stop.timeout = "30s"
 "#;
 const DOCUMENT: &str = "/shared/plain.toml";
 
@@ -111,6 +116,28 @@ fn a_service_that_failed_is_not_well() {
         .done();
     let gone = menshen(&machine, &["status", "db"]).ended_with(4).text();
     assert!(gone.contains("db: not-installed"), "{gone}");
+}
+
+#[test]
+fn nobody_waits_longer_than_they_asked_for() {
+    let Some(machine) = machine() else { return };
+    install_native(&machine, "slow");
+    menshen(&machine, &["start", "slow"]).done();
+    until("it hears of no signal", || machine.journal("slow.service").contains("deaf"));
+    let begun = Instant::now();
+    let overdue = menshen(&machine, &["stop", "slow", "--timeout", "500ms"]).ended_with(7);
+    assert!(begun.elapsed() < Duration::from_secs(20), "it waited for the stop");
+    assert!(overdue.stderr.contains("within 500ms") && overdue.stderr.contains("stopping"), "{}", overdue.stderr);
+    assert_eq!(state(&machine, "slow"), "deactivating", "what it was told it does");
+    machine.run(&["systemctl", "kill", "--signal=KILL", "slow.service"]).done();
+    until("it has ended", || ["inactive", "failed"].contains(&&*state(&machine, "slow")));
+
+    menshen(&machine, &["start", "slow"]).done();
+    until("it hears of no signal", || machine.journal("slow.service").matches("deaf").count() == 2);
+    let told = menshen(&machine, &["stop", "slow", "--no-wait"]).ended_with(0).text();
+    assert!(told.contains("slow: stopping"), "{told}");
+    until("it is stopped", || state(&machine, "slow") == "deactivating");
+    machine.run(&["systemctl", "kill", "--signal=KILL", "slow.service"]).done();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use menshen::service::registration::Account;
-use menshen::service::{ManagerKind, Outcome, Registration, Scope, ServiceManager, ServiceName, State, Verb};
+use menshen::service::{Deadline, ManagerKind, Outcome, Registration, Scope, ServiceManager, ServiceName, State, Verb};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::facts::ThisMachine;
 use menshen_plan::{Plan, ServicePlan, looks_secret};
@@ -269,8 +269,9 @@ fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn
 }
 
 fn start(name: &ServiceName, manager: &dyn ServiceManager) -> Result<(), Failure> {
-    manager.act(name, Verb::Start)?;
-    manager.wait_for(name, State::Running, START_WITHIN)?;
+    let deadline = Deadline::after(START_WITHIN);
+    manager.act_by(name, Verb::Start, deadline)?;
+    manager.wait_for(name, State::Running, deadline.left())?;
     output::note(format_args!("{name}: running"));
     Ok(())
 }

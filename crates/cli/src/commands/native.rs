@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use menshen::service::{ManagerError, Scope, ServiceManager, ServiceName, State, Status, Verb};
+use menshen::service::{Deadline, ManagerError, Scope, ServiceManager, ServiceName, State, Status, Verb};
 use serde::Serialize;
 
 use crate::args::Arguments;
@@ -79,9 +79,14 @@ impl Native {
             Patience::Within(within) => within,
             Patience::None => Duration::ZERO,
         };
-        self.manager.act(&self.name, verb)?;
+        let deadline = Deadline::after(within);
+        match self.manager.act_by(&self.name, verb, deadline) {
+            // It was told, and does it while nobody waits.
+            Err(ManagerError::Overdue { .. }) if patience == Patience::None => return self.told(),
+            acted => acted?,
+        }
         if let (Some(wanted), Patience::Within(_)) = (wanted(verb), patience) {
-            let reached = self.manager.wait_for(&self.name, wanted, within);
+            let reached = self.manager.wait_for(&self.name, wanted, deadline.left());
             reached.map_err(|error| asked_for(error, within))?;
         }
         self.told()

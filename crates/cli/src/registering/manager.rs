@@ -39,7 +39,7 @@ impl From<ManagerError> for Failure {
                 Exit::NotPermitted
             }
             ManagerError::NotPermitted { .. } => Exit::NotPermitted,
-            ManagerError::NotReached { .. } => Exit::NotReady,
+            ManagerError::NotReached { .. } | ManagerError::Overdue { .. } => Exit::NotReady,
             ManagerError::Unsupported { .. } | ManagerError::Mistaken(_) | ManagerError::CannotAct { .. } => {
                 Exit::Usage
             }
