@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "what a failed test needs to be understood")]
 
 mod guard;
+mod secrets;
 
 use menshen_tests::command::built;
 use menshen_tests::init::{Booted, Init};

@@ -39,7 +39,9 @@ impl From<ManagerError> for Failure {
                 Exit::NotPermitted
             }
             ManagerError::NotPermitted { .. } => Exit::NotPermitted,
-            ManagerError::NotReached { .. } | ManagerError::Overdue { .. } => Exit::NotReady,
+            ManagerError::NotReached { .. } | ManagerError::Overdue { .. } | ManagerError::TookTooLong { .. } => {
+                Exit::NotReady
+            }
             ManagerError::Unsupported { .. } | ManagerError::Mistaken(_) | ManagerError::CannotAct { .. } => {
                 Exit::Usage
             }

@@ -274,7 +274,13 @@ fn put_back(back: Back, tell: Tell<'_>) -> Result<(), String> {
 fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let beside = beside(path);
     let written = (|| {
-        let mut file = fs::File::create(&beside)?;
+        // One that is left from a time that was broken off may be somebody else's to read.
+        if let Err(error) = fs::remove_file(&beside)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = permissions::create(&beside)?;
         file.write_all(content)?;
         permissions::set(&beside, mode)?;
         file.sync_all()?;

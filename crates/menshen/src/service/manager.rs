@@ -486,6 +486,16 @@ pub enum ManagerError {
         /// How long was waited.
         within: Duration,
     },
+    /// A program of a manager's did not end in time, and was ended.
+    #[error("`{command}` did not end within {within:?}, and was ended{}", so_far(said))]
+    TookTooLong {
+        /// The program and its arguments.
+        command: String,
+        /// How long was waited.
+        within: Duration,
+        /// What it had said by then.
+        said: String,
+    },
     /// A service has not done in time what it was told.
     #[error("'{name}' did not {verb} within {within:?}, and was left as it is: {}{}", state.as_str(), more(doing.as_ref()))]
     Overdue {
@@ -534,6 +544,10 @@ pub enum ManagerError {
 
 fn more(doing: Option<&String>) -> String {
     doing.map(|doing| format!(" ({doing})")).unwrap_or_default()
+}
+
+fn so_far(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!("; so far it had said: {said}") }
 }
 
 fn told(options: &[Unsupported]) -> String {

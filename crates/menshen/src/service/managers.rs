@@ -18,6 +18,7 @@ mod shell;
 pub mod systemd;
 pub mod sysv;
 mod tool;
+mod variables;
 
 use super::manager::{ManagerError, ManagerKind, Scope, ServiceManager};
 

@@ -7,4 +7,4 @@ mod platform;
 #[path = "permissions/windows.rs"]
 mod platform;
 
-pub(super) use platform::{link, of, same, set};
+pub(super) use platform::{create, link, of, same, set};

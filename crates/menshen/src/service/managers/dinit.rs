@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::refused;
 use super::tool::{self, Ran, Told};
+use super::variables;
 use crate::service::carry_out;
 use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
@@ -18,6 +19,8 @@ use crate::service::plan::{Call, Ownership, Plan, Step};
 use crate::service::registration::{Registration, Reload, StartType};
 use crate::service::status::{Exit, State, Status};
 
+/// The folder of the services' variables, beside the descriptions.
+const VARIABLES: &str = "variables.d";
 /// The signals that dinit has names for.
 const SIGNALS: [&str; 9] =
     ["SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGCONT", "SIGSTOP"];
@@ -137,6 +140,15 @@ impl Dinit {
         self.run(&["signal", signal, name.as_str()])?.done().map(drop)
     }
 
+    fn variables(&self, name: &ServiceName) -> PathBuf {
+        self.places.services.join(VARIABLES).join(name.as_str())
+    }
+
+    fn no_variables(&self, name: &ServiceName) -> [Step; 2] {
+        let file = Step::NoFile { path: self.variables(name), ownership: Ownership::Marked };
+        [file, Step::NoEmptyFolder { path: self.places.services.join(VARIABLES) }]
+    }
+
     fn link_step(&self, name: &ServiceName) -> Step {
         Step::Link { path: self.link(name), target: self.file(name) }
     }
@@ -177,6 +189,18 @@ impl ServiceManager for Dinit {
         ];
         let unknown = signals.into_iter().filter(|(_, name)| name.is_some_and(|name| !is_known(name)));
         refused.extend(unknown.map(|(option, _)| Unsupported { option, why: "dinit has no name for this signal" }));
+        // dinit reads its variables line by line.
+        let is_line = |(name, value): (&String, &String)| {
+            !name.contains(|character: char| character.is_ascii_whitespace() || character == '\x0b')
+                && !name.starts_with(['#', '!'])
+                && !value.contains('\n')
+        };
+        if !registration.environment.iter().all(is_line) {
+            refused.push(Unsupported { option: RegistrationOption::Environment, why: refused::LINE_END });
+        }
+        if description::needs_shell(registration) {
+            refused.extend(variables::refused(registration));
+        }
         let directory = super::shell::directory(registration);
         if directory.contains(['\n', '\r']) {
             refused.push(Unsupported { option: RegistrationOption::Directory, why: refused::LINE_END });
@@ -186,10 +210,16 @@ impl ServiceManager for Dinit {
 
     fn plan_of(&self, registration: &Registration) -> Plan {
         let name = &registration.name;
-        let mut steps = vec![
-            Step::folder(&self.places.services),
-            Step::file(self.file(name), 0o644, description::description(registration)),
-        ];
+        let variables = self.variables(name);
+        let mut steps = vec![Step::folder(&self.places.services)];
+        match description::variables(registration) {
+            Some(content) => {
+                let folder = self.places.services.join(VARIABLES);
+                steps.extend([Step::Folder { path: folder, mode: 0o700 }, Step::file(&variables, 0o600, content)]);
+            }
+            None => steps.extend(self.no_variables(name)),
+        }
+        steps.push(Step::file(self.file(name), 0o644, description::description(registration, &variables)));
         match registration.start {
             StartType::Auto | StartType::Delayed => {
                 steps.extend([Step::folder(&self.places.boot), self.link_step(name)]);
@@ -200,13 +230,14 @@ impl ServiceManager for Dinit {
     }
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
-        let steps = vec![
+        let mut steps = vec![
             Step::NoFile { path: self.file(name), ownership: Ownership::Marked },
             Step::call(Call::command("dinitctl", &self.arguments(&["rm-dep", "waits-for", "boot", name.as_str()]))),
             self.no_link_step(name),
             Step::call(Call::command("dinitctl", &self.arguments(&["unload", name.as_str()]))),
             Step::NoEmptyFolder { path: self.places.boot.clone() },
         ];
+        steps.extend(self.no_variables(name));
         Plan { steps, after_undo: Vec::new() }
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::refused;
 use super::tool::{self, Told};
+use super::variables;
 use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
@@ -111,7 +112,7 @@ impl ServiceManager for FreeBsdRc {
     }
 
     fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
-        refused::values(registration)
+        refused::values(registration).into_iter().chain(variables::refused(registration)).collect()
     }
 
     fn plan_of(&self, registration: &Registration) -> Plan {
@@ -121,18 +122,21 @@ impl ServiceManager for FreeBsdRc {
             StartType::Disabled => ("NO", "YES"),
         };
         let set = |value: &str| Call::command("sysrc", &[&enabling(name, value)]);
-        let steps = vec![
+        let mut steps = variables::steps(&script::variables_file(name), registration);
+        steps.extend([
             Step::folder(SCRIPTS),
             Step::file(Self::script(name), 0o755, script::script(registration)),
             Step::Call { call: set(value), undo: Some(set(other)) },
-        ];
+        ]);
         Plan { steps, after_undo: Vec::new() }
     }
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
         let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
         let forget = Call::command("sysrc", &["-x", &format!("{}_enable", script::variable(name))]);
-        Plan { steps: vec![script, Step::call(forget)], after_undo: Vec::new() }
+        let mut steps = vec![script, Step::call(forget)];
+        steps.extend(variables::no_file(&script::variables_file(name)));
+        Plan { steps, after_undo: Vec::new() }
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {

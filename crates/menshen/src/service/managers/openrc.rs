@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::refused;
 use super::tool::{self, Ran, Told};
+use super::variables;
 use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
@@ -103,7 +104,7 @@ impl ServiceManager for OpenRc {
     }
 
     fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
-        refused::values(registration)
+        refused::values(registration).into_iter().chain(variables::refused(registration)).collect()
     }
 
     fn plan_of(&self, registration: &Registration) -> Plan {
@@ -117,14 +118,18 @@ impl ServiceManager for OpenRc {
                 Step::Call { call: update("del", name), undo: Some(update("add", name)) }
             }
         };
-        Plan { steps: vec![script, started], after_undo: Vec::new() }
+        let mut steps = variables::steps(&script::variables_file(name), registration);
+        steps.extend([script, started]);
+        Plan { steps, after_undo: Vec::new() }
     }
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
         let not_started = Step::Call { call: update("del", name), undo: Some(update("add", name)) };
         let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
         let options = Step::NoFolder { path: Path::new(OPTIONS).join(name.as_str()) };
-        Plan { steps: vec![script, not_started, options], after_undo: Vec::new() }
+        let mut steps = vec![script, not_started, options];
+        steps.extend(variables::no_file(&script::variables_file(name)));
+        Plan { steps, after_undo: Vec::new() }
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {

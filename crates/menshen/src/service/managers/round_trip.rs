@@ -18,8 +18,8 @@ use crate::service::plan::{Plan, Step};
 use crate::service::registration::{Dependency, Registration, Reload, RestartPolicy};
 use crate::service::{ManagerKind, ServiceManager};
 
-/// POSIX has no `ulimit -n`; every shell that is a system's `sh` has it.
-const BUT: &str = "--exclude=SC3045";
+/// POSIX has no `ulimit -n`; every shell that is a system's `sh` has it. What another shell is to expand is no mistake.
+const BUT: &str = "--exclude=SC3045,SC2016";
 /// How many of everything a shell is started for.
 const CASES: u32 = 40;
 
@@ -104,11 +104,23 @@ struct Given {
     description: String,
 }
 
-fn any_given(text: &BoxedStrategy<String>) -> impl Strategy<Value = Given> {
+/// The name of a variable that a shell passes on.
+fn any_name() -> BoxedStrategy<String> {
+    let name = prop_oneof!["[A-Z_][A-Z0-9_]{1,8}", "[a-z][a-z_]{1,8}", Just("NODE_OPTIONS".to_owned())];
+    // The program that notes what it was given is a shell's, and obeys or changes these.
+    name.prop_filter("of the test's own", |name| {
+        !["PATH", "PWD", "IFS", "HOME", "PPID", "UID"].contains(&name.as_str())
+    })
+    .boxed()
+}
+
+/// The name of any variable.
+fn any_variable() -> BoxedStrategy<String> {
+    prop_oneof![any_name(), "[a-z][a-z.-]{1,8}"].boxed()
+}
+
+fn any_given(text: &BoxedStrategy<String>, variable: BoxedStrategy<String>) -> impl Strategy<Value = Given> {
     let name = any_file_name();
-    let variable = prop_oneof!["[A-Z][A-Z0-9_]{0,8}", "[a-z][a-z.-]{1,8}"]
-        // A shell and its tools obey or change these.
-        .prop_filter("of the test's own", |name| !["PATH", "PWD", "IFS", "HOME", "_"].contains(&name.as_str()));
     let environment = prop::collection::btree_map(variable, text.clone(), 0..4);
     let arguments = prop::collection::vec(text.clone(), 0..6);
     (name, any_file_name(), arguments, environment, any_line()).prop_map(
@@ -178,6 +190,19 @@ impl Stage {
         registration
     }
 
+    /// A plan's script that reads the plan's file of variables, if it has one, where this stage has it.
+    fn script(&self, plan: &Plan, name: &str) -> String {
+        let mut script = file(plan, name);
+        for step in &plan.steps {
+            let Step::File { path, mode: mode @ 0o600, content, ownership: _ } = step else { continue };
+            let here = self.folder.path().join("variables");
+            fs::write(&here, content).unwrap();
+            fs::set_permissions(&here, fs::Permissions::from_mode(*mode)).unwrap();
+            script = script.replace(&path.display().to_string(), &here.display().to_string());
+        }
+        script
+    }
+
     /// Runs a script's text with a shell, in a folder, and holds what the program noted against what it was to be given.
     fn run(&self, shell: &[&str], script: &str, folder: &Path) -> TestCaseResult {
         let path = self.folder.path().join("script");
@@ -222,6 +247,7 @@ impl Stage {
             let wanted = format!("{name}={value}");
             prop_assert!(environment.contains(&wanted), "{wanted:?} is not in {environment:?}\n{script}");
         }
+        prop_assert!(!environment.iter().any(|text| text.starts_with("MENSHEN_ENVIRONMENT=")), "{:?}", environment);
         let directory = format!("{}\n.", self.directory().display());
         prop_assert_eq!(&strings("place")[..2], &[self.program().display().to_string(), directory], "{}", script);
         Ok(())
@@ -324,9 +350,9 @@ mod runit {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
         #[test]
-        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text(), any_name())) {
             let stage = Stage::of(given);
-            let script = file(&manager().plan(&stage.registration()).unwrap(), "run");
+            let script = stage.script(&manager().plan(&stage.registration()).unwrap(), "run");
             let folder = stage.folder.path().join("service");
             fs::create_dir_all(folder.join("supervise")).unwrap();
             stage.run(&["sh"], &script, &folder)?;
@@ -351,9 +377,9 @@ mod s6 {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
         #[test]
-        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text(), any_name())) {
             let stage = Stage::of(given);
-            let script = file(&manager().plan(&stage.registration()).unwrap(), "run");
+            let script = stage.script(&manager().plan(&stage.registration()).unwrap(), "run");
             stage.run(&["sh"], &script, stage.folder.path())?;
         }
     }
@@ -372,11 +398,11 @@ mod sysv {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
         #[test]
-        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text(), any_name())) {
             let stage = Stage::of(given);
             let mut registration = stage.registration();
             registration.restart.policy = RestartPolicy::Never;
-            let script = file(&SysV::new().plan(&registration).unwrap(), "web");
+            let script = stage.script(&SysV::new().plan(&registration).unwrap(), "init.d/web");
             // What the script would leave running is waited for, and notes nothing in /run.
             let pid_file = stage.folder.path().join("pid");
             let script = script.replace("/run/web.pid", &pid_file.display().to_string());
@@ -399,6 +425,7 @@ mod openrc {
     /// with its own options is not looked at but for the directory.
     const EVALUATE: &str = r#"
 . "$0"
+! command -v start_pre >/dev/null || start_pre || exit 1
 supervise_daemon() { cd "$2" && shift 2 && program=$1 && shift 2 && exec "$program" "$@"; }
 eval supervise_daemon ${directory:+--chdir} $directory $command -- $command_args
 "#;
@@ -406,11 +433,11 @@ eval supervise_daemon ${directory:+--chdir} $directory $command -- $command_args
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
         #[test]
-        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text(), any_name())) {
             let stage = Stage::of(given);
             let mut registration = stage.registration();
             registration.restart.policy = RestartPolicy::Always;
-            let script = file(&OpenRc::new().plan(&registration).unwrap(), "web");
+            let script = stage.script(&OpenRc::new().plan(&registration).unwrap(), "init.d/web");
             stage.run(&["sh", "-c", EVALUATE], &script, stage.folder.path())?;
         }
     }
@@ -457,17 +484,42 @@ mod dinit {
         words.iter().map(|word| word.replace("$$", "$")).collect()
     }
 
+    /// The variables of a file, as dinit(8) has it: one a line, and nothing has a meaning but a number sign at its beginning.
+    fn variables(file: &str) -> BTreeMap<String, String> {
+        let lines = file.split_terminator('\n').filter(|line| !line.starts_with('#'));
+        let variables = lines.map(|line| line.split_once('=').unwrap());
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
         #[test]
-        fn a_program_is_given_what_was_asked_for(mut given in any_given(&any_text())) {
+        fn a_program_is_given_what_was_asked_for(mut given in any_given(&any_text(), any_variable())) {
             given.directory = given.directory.replace(['\n', '\r'], "_");
+            for value in given.environment.values_mut() {
+                *value = value.replace('\n', "_");
+            }
             let stage = Stage::of(given);
-            let description = file(&manager().plan(&stage.registration()).unwrap(), "web");
+            let registration = stage.registration();
+            let has_line_end = registration.arguments.iter().any(|text| text.contains(['\n', '\r']));
+            let is_odd = registration.environment.keys().any(|name| name.contains(['.', '-']));
+            let planned = manager().plan(&registration);
+            if is_odd && (has_line_end || stage.given.program.contains(['\n', '\r'])) {
+                prop_assert!(planned.is_err(), "a shell would not pass it on");
+                return Ok(());
+            }
+            let plan = planned.unwrap();
+            let description = file(&plan, "dinit.d/web");
             let setting = |name: &str| {
                 description.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = ")).map(words).unwrap()
             };
-            stage.execute(&setting("command"), &setting("working-dir")[0], &BTreeMap::new(), &description)?;
+            let variables = if stage.given.environment.is_empty() {
+                BTreeMap::new()
+            } else {
+                prop_assert_eq!(setting("env-file"), ["/etc/dinit.d/variables.d/web"]);
+                variables(&file(&plan, "variables.d/web"))
+            };
+            stage.execute(&setting("command"), &setting("working-dir")[0], &variables, &description)?;
         }
     }
 
@@ -489,7 +541,7 @@ mod launchd {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
         #[test]
-        fn a_program_is_given_what_was_asked_for(mut given in any_given(&any_text())) {
+        fn a_program_is_given_what_was_asked_for(mut given in any_given(&any_text(), any_variable())) {
             given.directory = given.directory.replace(|c: char| c < ' ', "_");
             let stage = Stage::of(given);
             let file = file(&Launchd::new(Domain::System).plan(&stage.registration()).unwrap(), "web.plist");
@@ -541,11 +593,11 @@ mod freebsd {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(CASES))]
         #[test]
-        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text())) {
+        fn a_program_is_given_what_was_asked_for(given in any_given(&any_text(), any_name())) {
             let stage = Stage::of(given);
             let mut registration = stage.registration();
             registration.restart.policy = RestartPolicy::Always;
-            let script = file(&FreeBsdRc::new().plan(&registration).unwrap(), "web");
+            let script = stage.script(&FreeBsdRc::new().plan(&registration).unwrap(), "rc.d/web");
             let script = script.replace(". /etc/rc.subr\n", SUBR).replace("/usr/sbin/daemon -f", "daemon -f");
             stage.run(&["sh"], &script, stage.folder.path())?;
         }
@@ -555,8 +607,72 @@ mod freebsd {
     fn plans_are_shown() {
         insta::assert_snapshot!(shown(&FreeBsdRc::new()));
         // rc.subr is there on FreeBSD only, and uses what is set here.
-        hold_scripts(&FreeBsdRc::new(), "--exclude=SC1091,SC2034,SC3045");
+        hold_scripts(&FreeBsdRc::new(), "--exclude=SC1091,SC2016,SC2034,SC3045");
     }
+}
+
+/// Everybody can see what is in a file that they can read, and on command lines.
+#[test]
+fn what_may_be_secret_is_where_nobody_else_can_read_it() {
+    const SECRET: &str = "correct horse battery staple";
+    for kind in [
+        ManagerKind::OpenRc,
+        ManagerKind::SysV,
+        ManagerKind::Runit,
+        ManagerKind::S6,
+        ManagerKind::Dinit,
+        ManagerKind::FreeBsdRc,
+    ] {
+        let manager = super::assumed(kind);
+        let mut registration = Registration::new("web".parse().unwrap(), "/usr/bin/web");
+        registration.restart.policy = manager.restarts_failed();
+        registration.environment = BTreeMap::from([("PASSWORD".to_owned(), SECRET.to_owned())]);
+        registration.stop_command = manager
+            .honours(crate::service::RegistrationOption::StopCommand)
+            .is_ok()
+            .then(|| vec!["/usr/bin/web".to_owned(), "stop".to_owned()]);
+        let steps = manager.plan(&registration).unwrap().steps;
+        let has_it = |step: &&Step| step.to_string().contains(SECRET);
+        let holders: Vec<&Step> = steps.iter().filter(has_it).collect();
+        let is_held = matches!(holders[..], [Step::File { mode: 0o600, .. }]);
+        assert!(is_held, "{kind}: {holders:#?}");
+        // And it goes where the variables go.
+        registration.environment.clear();
+        let Step::File { path, .. } = holders[0] else { panic!() };
+        for steps in [manager.plan(&registration).unwrap().steps, manager.removal_of(&registration.name).steps] {
+            let is_gone = steps.iter().any(|step| match step {
+                Step::NoFile { path: gone, .. } => gone == path,
+                Step::NoFolder { path: folder } => path.starts_with(folder),
+                Step::File { .. }
+                | Step::Folder { .. }
+                | Step::Link { .. }
+                | Step::NoEmptyFolder { .. }
+                | Step::Call { .. } => false,
+            });
+            assert!(is_gone, "{kind}: {steps:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_that_cannot_be_passed_on_is_refused() {
+    let plan = |kind: ManagerKind, name: &str, value: &str| {
+        let manager = super::assumed(kind);
+        let mut registration = Registration::new("web".parse().unwrap(), "/usr/bin/web");
+        registration.restart.policy = manager.restarts_failed();
+        registration.environment = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        manager.plan(&registration).map(drop).map_err(|error| error.to_string())
+    };
+    for kind in [ManagerKind::OpenRc, ManagerKind::SysV, ManagerKind::Runit, ManagerKind::S6, ManagerKind::FreeBsdRc] {
+        for name in ["a.b", "a-b", "9A", "PPID", "UID", "_", "BASH_ENV", "A\nB", "A;B"] {
+            assert!(plan(kind, name, "x").unwrap_err().contains("environment"), "{kind}: {name}");
+        }
+        plan(kind, "PATH", "a\nb ").unwrap();
+    }
+    for (name, value) in [("A", "a\nb"), ("#A", "b"), ("!clear", "b"), ("A B", "c"), ("A\x0bB", "c")] {
+        assert!(plan(ManagerKind::Dinit, name, value).unwrap_err().contains("environment"), "{name} = {value:?}");
+    }
+    plan(ManagerKind::Dinit, "a.b", " b\r ").unwrap();
 }
 
 #[test]

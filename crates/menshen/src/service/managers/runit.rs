@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::refused;
 use super::shell::text;
 use super::tool::{self, Ran, Told};
+use super::variables;
 use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
@@ -33,6 +34,8 @@ const DONE_WITHIN: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
 /// A file of ours in the service's folder: how many seconds its stop may take.
 const STOP_TIMEOUT: &str = "stop-timeout";
+/// A file of ours in the service's folder: its variables.
+const VARIABLES: &str = "variables";
 /// What `finish` keeps below `supervise`: the code, the signal, and `failed` where runsv was told to give the service up.
 const ENDED: &str = "supervise/ended";
 
@@ -223,18 +226,21 @@ impl ServiceManager for Runit {
     }
 
     fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
-        refused::values(registration)
+        refused::values(registration).into_iter().chain(variables::refused(registration)).collect()
     }
 
     fn plan_of(&self, registration: &Registration) -> Plan {
         let folder = self.folder(&registration.name);
+        let variables = folder.join(VARIABLES);
+        let service = scripts::executed(registration, &variables);
         let mut steps = vec![Step::Folder { path: folder.clone(), mode: 0o755 }];
-        steps.push(Step::file(folder.join("run"), 0o755, scripts::run(registration, &self.places.scanned)));
+        steps.extend(variables::steps(&variables, registration));
+        steps.push(Step::file(folder.join("run"), 0o755, scripts::run(&service, &self.places.scanned)));
         steps.push(Step::file(folder.join("finish"), 0o755, scripts::finish(registration)));
         steps.push(Step::Folder { path: folder.join("control"), mode: 0o755 });
         let optional = [
-            ("control/t", 0o755, scripts::terminate(registration)),
-            ("control/h", 0o755, scripts::reload(registration)),
+            ("control/t", 0o755, scripts::terminate(&service)),
+            ("control/h", 0o755, scripts::reload(&service)),
             (STOP_TIMEOUT, 0o644, scripts::stop_timeout(registration)),
         ];
         for (name, mode, content) in optional {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::refused;
 use super::shell::text;
 use super::tool::{self, Told};
+use super::variables;
 use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
@@ -32,6 +33,8 @@ const DONE_WITHIN: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(10);
 /// The code of s6-svc where what it waits for was not in time.
 const TIMED_OUT: i32 = 99;
+/// A file of ours in the service's folder: its variables.
+const VARIABLES: &str = "variables";
 /// What `finish` makes below `supervise` where it has the service given up.
 const FAILED: &str = "supervise/failed";
 /// What s6-linux-init makes the scanned folder from at boot.
@@ -265,18 +268,21 @@ impl ServiceManager for S6 {
     }
 
     fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
-        refused::values(registration)
+        refused::values(registration).into_iter().chain(variables::refused(registration)).collect()
     }
 
     fn plan_of(&self, registration: &Registration) -> Plan {
         let (name, folder) = (&registration.name, self.folder(&registration.name));
+        let variables = folder.join(VARIABLES);
+        let service = scripts::executed(registration, &variables);
         let above = self.places.services.parent().map(Step::folder);
         let mut steps: Vec<Step> = above.into_iter().collect();
         steps.extend([Step::folder(&self.places.services), Step::folder(&folder)]);
-        steps.push(Step::file(folder.join("run"), 0o755, scripts::run(registration, &self.places.scanned)));
+        steps.extend(variables::steps(&variables, registration));
+        steps.push(Step::file(folder.join("run"), 0o755, scripts::run(&service, &self.places.scanned)));
         steps.push(Step::file(folder.join("finish"), 0o755, scripts::finish(registration)));
         steps.push(Step::folder(folder.join("data")));
-        for (name, mode, content) in scripts::settings(registration) {
+        for (name, mode, content) in scripts::settings(&service) {
             let (path, ownership) = (folder.join(name), Ownership::ByPlace);
             steps.push(match content {
                 Some(content) => Step::File { path, mode, content, ownership },
@@ -479,7 +485,10 @@ impl Supervised {
 /// Has s6-svc tell a service something and wait for what comes of it by events.
 fn wait_by(told: &Told<'_>, options: &[&str], folder: &Path) -> Result<(), ManagerError> {
     // Nothing is for ever to s6-svc.
-    let within = told.deadline.left().as_millis().clamp(1, u32::MAX.into()).to_string();
-    let ran = tool::run("s6-svc", &[options, &["-T", &within, &text(folder)]].concat())?;
+    let left = told.deadline.left();
+    let within = left.as_millis().clamp(1, u32::MAX.into()).to_string();
+    let path = text(folder);
+    let words = [options, &["-T", &within, &path]].concat();
+    let ran = tool::run_within(left.saturating_add(GRACE), "s6-svc", &words)?;
     if ran.code == Some(TIMED_OUT) { Err(told.overdue()) } else { ran.done().map(drop) }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::variables;
 use crate::service::name::ServiceName;
 use crate::service::plan::MARK;
 use crate::service::registration::{Account, Registration};
@@ -56,8 +57,7 @@ pub(super) fn program(registration: &Registration) -> Vec<String> {
     program.chain(registration.arguments.iter().cloned()).collect()
 }
 
-/// A command that is executed with the environment of a service. It is set by `env` as the last thing before the program: a
-/// shell would keep some names to itself, and its own tools would obey others.
+/// A command that is executed with the environment of a service, by `env`: where everybody can see it.
 pub(super) fn with_environment(registration: &Registration, command: &[String]) -> Vec<String> {
     let variables = registration.environment.iter().map(|(name, value)| format!("{name}={value}"));
     let mut words: Vec<String> = variables.collect();
@@ -88,18 +88,32 @@ fn account(registration: &Registration) -> Option<String> {
     ))
 }
 
-/// Executes a command in a service's directory and environment, as its account. `prefix` is what executes the command as
-/// another user, of what [`account`] says; it is not used where that is nobody.
-pub(super) fn execute(registration: &Registration, command: &[String], before: &str, prefix: &str) -> String {
-    let (account, prefix) = account(registration).map_or_else(Default::default, |account| (account, prefix));
-    let directory = quoted(&directory(registration));
-    let command = command_line(&with_environment(registration, command));
-    format!("cd {directory} || exit 111\n{account}exec {before}{prefix}{command}\n")
+/// A service as its scripts execute something for it.
+pub(super) struct Executed<'a> {
+    /// What was asked for.
+    pub registration: &'a Registration,
+    /// Where its [`variables`] are.
+    pub variables: &'a Path,
+    /// What executes a command as another user, of what [`account`] says; it is not used where that is nobody.
+    pub as_user: &'a str,
 }
 
-/// A command as [`execute`] does it, in a process of its own that nobody waits for.
-pub(super) fn aside(registration: &Registration, command: &[String], prefix: &str) -> String {
-    format!("(\n{}) </dev/null &\n", execute(registration, command, "", prefix))
+impl Executed<'_> {
+    /// Executes a command in the service's directory and environment, as its account. What is written `before` is executed
+    /// before the account is left.
+    pub(super) fn execute(&self, command: &[String], before: &str) -> String {
+        let Self { registration, variables, as_user } = *self;
+        let (account, as_user) = account(registration).map_or_else(Default::default, |account| (account, as_user));
+        let directory = quoted(&directory(registration));
+        let handed_on = variables::hand_on(variables, registration, "exit 111");
+        let command = command_line(&variables::executed(registration, command));
+        format!("cd {directory} || exit 111\n{account}{handed_on}exec {before}{as_user}{command}\n")
+    }
+
+    /// The same, in a process of its own that nobody waits for.
+    pub(super) fn aside(&self, command: &[String]) -> String {
+        format!("(\n{}) </dev/null &\n", self.execute(command, ""))
+    }
 }
 
 /// Words, none of which has a character that a form cannot have: where one has, a shell puts them together.
@@ -114,8 +128,9 @@ pub(super) fn without(words: &[String], is_impossible: fn(char) -> bool) -> Vec<
     for (index, character) in impossible.into_iter().enumerate() {
         let bytes: String = character.to_string().bytes().map(|byte| format!("\\{byte:03o}")).collect();
         // A shell would cut a line end at the end.
-        script += &format!("c{index}=$(printf '{bytes}.'); c{index}=${{c{index}%.}}; ");
-        line = line.replace(character, &format!("'\"$c{index}\"'"));
+        let name = format!("menshen_{index}");
+        script += &format!("{name}=$(printf '{bytes}.'); {name}=${{{name}%.}}; ");
+        line = line.replace(character, &format!("'\"${name}\"'"));
     }
     ["/bin/sh", "-c", &format!("{script}exec {line}")].map(str::to_owned).into()
 }

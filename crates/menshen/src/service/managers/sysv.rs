@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::refused;
 use super::shell::text;
 use super::tool::{self, Ran, Told};
+use super::variables;
 use crate::service::deadline::Deadline;
 use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, ServiceManager, Verb};
 use crate::service::name::ServiceName;
@@ -116,6 +117,7 @@ impl ServiceManager for SysV {
 
     fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
         let mut refused = refused::values(registration);
+        refused.extend(variables::refused(registration));
         // The header is read line by line.
         let texts = [
             (RegistrationOption::DisplayName, &registration.display_name),
@@ -137,12 +139,16 @@ impl ServiceManager for SysV {
         };
         let (links, then) = if is_started { ("defaults", "enable") } else { ("defaults-disabled", "disable") };
         let links = Step::Call { call: update(name, links), undo: remove };
-        Plan { steps: vec![script, links, Step::call(update(name, then))], after_undo: Vec::new() }
+        let mut steps = variables::steps(&script::variables_file(name), registration);
+        steps.extend([script, links, Step::call(update(name, then))]);
+        Plan { steps, after_undo: Vec::new() }
     }
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
         let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
-        Plan { steps: vec![script, Step::call(update(name, "remove"))], after_undo: Vec::new() }
+        let mut steps = vec![script, Step::call(update(name, "remove"))];
+        steps.extend(variables::no_file(&script::variables_file(name)));
+        Plan { steps, after_undo: Vec::new() }
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {

@@ -1,4 +1,11 @@
-//! The programs by which a manager is spoken to.
+//! The programs by which a manager is spoken to. None is waited for without end.
+
+#[cfg(unix)]
+#[path = "tool/unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "tool/windows.rs"]
+mod platform;
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -82,11 +89,22 @@ impl Told<'_> {
     }
 }
 
-/// Runs a program to its end.
+/// Runs a program that answers a question, or changes a setting of a manager's.
 pub(super) fn run<Word: AsRef<str>>(program: &str, arguments: &[Word]) -> Result<Ran, ManagerError> {
+    run_within(ANSWERED_WITHIN, program, arguments)
+}
+
+/// Runs a program to its end. One that takes longer is ended, along with what it has started.
+pub(super) fn run_within<Word: AsRef<str>>(
+    within: Duration,
+    program: &str,
+    arguments: &[Word],
+) -> Result<Ran, ManagerError> {
     let mut running = Running::begin(program, arguments)?;
-    let status = running.child.wait().map_err(|error| running.failed(&error))?;
-    running.said(status)
+    match running.wait(Deadline::after(within))? {
+        Some(status) => running.said(status),
+        None => Err(running.end(within)),
+    }
 }
 
 /// A program that runs.
@@ -108,6 +126,7 @@ impl Running {
             let said = || file.try_clone().map(Stdio::from);
             let mut child = Command::new(program);
             child.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).stdout(said()?).stderr(said()?);
+            platform::lead(&mut child);
             Ok((child.spawn()?, file))
         };
         match begin() {
@@ -132,10 +151,32 @@ impl Running {
     }
 
     fn said(mut self, status: ExitStatus) -> Result<Ran, ManagerError> {
+        let said = self.read().map_err(|error| self.failed(&error))?;
+        Ok(Ran { code: status.code(), said, command: self.command })
+    }
+
+    /// Ends it; as an error with what it said until then. Should the kernel not let go of it, somebody else takes note of its
+    /// end.
+    fn end(mut self, within: Duration) -> ManagerError {
+        if let Err(error) = platform::end(&mut self.child) {
+            return self.failed(&error);
+        }
+        if let Err(error) = self.wait(Deadline::after(ENDED_WITHIN)) {
+            return error;
+        }
+        let said = self.read().unwrap_or_default().trim().to_owned();
+        let command = self.command;
+        if matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::spawn(move || self.child.wait());
+        }
+        ManagerError::TookTooLong { command, within, said }
+    }
+
+    fn read(&mut self) -> io::Result<String> {
         let mut said = Vec::new();
-        let read = self.file.rewind().and_then(|()| self.file.read_to_end(&mut said));
-        read.map_err(|error| self.failed(&error))?;
-        Ok(Ran { code: status.code(), said: String::from_utf8_lossy(&said).into_owned(), command: self.command })
+        self.file.rewind()?;
+        self.file.read_to_end(&mut said)?;
+        Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
     fn failed(&self, error: &io::Error) -> ManagerError {
@@ -182,6 +223,10 @@ pub(super) fn until(
     }
 }
 
+/// How long a program may take for an answer. Some of them wait for their manager themselves, for half of it.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// How long a program may take to be gone once it was ended.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
 /// How soon the end of a program is looked for at first.
 const WAIT_FIRST: Duration = Duration::from_millis(1);
 /// How soon something is looked at again.
@@ -193,6 +238,45 @@ mod tests {
     use super::*;
     use crate::service::manager::ManagerKind;
     use crate::service::managers;
+
+    /// A program that hangs, with a child that hangs, too, and would answer to nothing but being killed.
+    const HANGS: &str = "trap '' TERM INT; echo so far; sleep 600 & echo $! >\"$1\"; wait; wait";
+
+    #[test]
+    fn a_program_that_hangs_is_ended_along_with_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let noted = folder.path().join("child");
+        let arguments = ["-c", HANGS, "sh", noted.to_str().unwrap()];
+        let begun = || std::fs::read_to_string(&noted).ok().filter(|text| text.ends_with('\n'));
+        // It may take as long as the machine needs to get so far.
+        let within = Duration::from_millis(300);
+        let (told, begun) = loop {
+            let told = run_within(within, "sh", &arguments);
+            if let Some(begun) = begun() {
+                break (told, begun);
+            }
+        };
+        match told {
+            Err(error @ ManagerError::TookTooLong { .. }) => {
+                let told = error.to_string();
+                let expected = ["sh -c trap", "300ms", "so far"];
+                assert!(expected.iter().all(|part| told.contains(part)), "{told}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let child: u32 = begun.trim().parse().unwrap();
+        let is_gone = || {
+            let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            Ok(!stat.contains("(sleep) S") && !stat.contains("(sleep) R"))
+        };
+        assert!(until(Duration::from_secs(30), is_gone).unwrap(), "{child} lives");
+    }
+
+    #[test]
+    fn a_program_that_leaves_something_behind_is_not_waited_for() {
+        let ran = run_within(Duration::from_secs(30), "sh", &["-c", "echo said; sleep 2 & exit 0"]).unwrap();
+        assert_eq!((ran.code, ran.said.as_str()), (Some(0), "said\n"));
+    }
 
     #[test]
     fn a_program_that_takes_too_long_is_not_waited_for() {

@@ -1,8 +1,8 @@
 //! Permission bits.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
 /// The permission bits of a file.
@@ -18,6 +18,11 @@ pub(in super::super) const fn same(one: u32, other: u32) -> bool {
 /// Gives a file or folder its permission bits.
 pub(in super::super) fn set(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Makes a file that is not there yet, and that nobody else can read until it is given its permission bits.
+pub(in super::super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Makes a symbolic link.

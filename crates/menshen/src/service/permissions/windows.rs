@@ -1,6 +1,6 @@
 //! Windows has access lists instead: a file gets those of its folder.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::symlink_file;
 use std::path::Path;
@@ -18,6 +18,11 @@ pub(in super::super) const fn same(_one: u32, _other: u32) -> bool {
 /// There are none.
 pub(in super::super) const fn set(_path: &Path, _mode: u32) -> io::Result<()> {
     Ok(())
+}
+
+/// Makes a file that is not there yet.
+pub(in super::super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
 }
 
 /// Makes a symbolic link to a file.

@@ -1,19 +1,31 @@
 //! The description of a service: settings, one a line.
 
-use super::super::shell::{comments, directory, program, signal, with_environment, without};
+use std::path::Path;
+
+use super::super::shell::{comments, directory, mark, program, signal, text, without};
 use crate::service::readiness;
 use crate::service::registration::{Account, Children, Dependency, Protocol, Registration, Reload, RestartPolicy};
 
 /// A comment of ours: the signal that has the program read its configuration again.
 pub(super) const RELOAD: &str = "# reload by ";
 
+/// The file of its variables, which dinit reads before it becomes the service's user: one a line, and nothing is quoted.
+pub(super) fn variables(registration: &Registration) -> Option<String> {
+    let variables = registration.environment.iter();
+    let lines: String = variables.map(|(name, value)| format!("{name}={value}\n")).collect();
+    (!lines.is_empty()).then(|| format!("{}\n{lines}", mark(&registration.name)))
+}
+
 /// All of it.
-pub(super) fn description(registration: &Registration) -> String {
-    let mut text = comments(registration);
-    let mut set = |name: &str, value: &str| text += &format!("{name} = {value}\n");
+pub(super) fn description(registration: &Registration, variables: &Path) -> String {
+    let mut description = comments(registration);
+    let mut set = |name: &str, value: &str| description += &format!("{name} = {value}\n");
     set("type", "process");
-    set("command", &command(&with_environment(registration, &program(registration))));
+    set("command", &command(&program(registration)));
     set("working-dir", &quoted(&directory(registration).replace('$', "$$")));
+    if !registration.environment.is_empty() {
+        set("env-file", &quoted(&text(variables).replace('$', "$$")));
+    }
     if let Account::User { name, group: _, password: _ } = &registration.account {
         set("run-as", &quoted(name));
         set("load-options", "export-passwd-vars");
@@ -26,7 +38,7 @@ pub(super) fn description(registration: &Registration) -> String {
         set("term-signal", signal(name));
     }
     if let Some(command_to_stop) = &registration.stop_command {
-        set("stop-command", &command(&with_environment(registration, command_to_stop)));
+        set("stop-command", &command(command_to_stop));
     }
     let timeouts = [("start-timeout", registration.start_timeout), ("stop-timeout", registration.stop_timeout)];
     for (name, timeout) in timeouts {
@@ -42,13 +54,13 @@ pub(super) fn description(registration: &Registration) -> String {
     }
     for dependency in &registration.depends_on {
         if let Dependency::Service(name) = dependency {
-            text += &format!("depends-ms: {name}\n");
+            description += &format!("depends-ms: {name}\n");
         }
     }
     if let Some(Reload::Signal(name)) = &registration.reload {
-        text += &format!("{RELOAD}{}\n", signal(name));
+        description += &format!("{RELOAD}{}\n", signal(name));
     }
-    text
+    description
 }
 
 fn set_restart(registration: &Registration, set: &mut dyn FnMut(&str, &str)) {
@@ -72,12 +84,19 @@ fn seconds(time: std::time::Duration) -> String {
     format!("{}.{:03}", time.as_secs(), time.subsec_millis())
 }
 
-/// A command of words, none of which dinit substitutes anything in. A setting is one line.
+/// Whether a shell has to put some command together, for a setting is one line.
+pub(super) fn needs_shell(registration: &Registration) -> bool {
+    let program = program(registration);
+    program.iter().chain(registration.stop_command.iter().flatten()).any(|word| word.contains(ends_line))
+}
+
+const fn ends_line(character: char) -> bool {
+    matches!(character, '\n' | '\r')
+}
+
+/// A command of words, none of which dinit substitutes anything in.
 fn command(words: &[String]) -> String {
-    let mut words = without(words, |character| matches!(character, '\n' | '\r'));
-    if let Some(first) = words.first_mut().filter(|first| *first == "env") {
-        *first = "/usr/bin/env".to_owned();
-    }
+    let words = without(words, ends_line);
     words.iter().map(|word| quoted(&word.replace('$', "$$"))).collect::<Vec<_>>().join(" ")
 }
 

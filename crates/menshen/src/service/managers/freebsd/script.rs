@@ -3,7 +3,10 @@
 //! rc.subr would evaluate a command once more, so the program is started by a function of the script's own. What is noted in
 //! the first file is daemon(8), which passes a stop on; in the second, the program.
 
-use super::super::shell::{directory, mark, open_files, program, quoted, signal, whole_seconds, with_environment};
+use std::path::PathBuf;
+
+use super::super::shell::{command_line, directory, mark, open_files, program, quoted, signal, whole_seconds};
+use super::super::variables;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Account, Dependency, Registration, Reload, RestartPolicy, StartType};
 
@@ -21,6 +24,11 @@ pub(super) fn variable(name: &ServiceName) -> String {
 /// Where daemon(8) notes the program's process.
 pub(super) fn child_file(name: &ServiceName) -> String {
     format!("/var/run/{name}.child.pid")
+}
+
+/// Where its variables are. What `NAME_env_file` names rc.subr reads for whoever asks how a service is, too.
+pub(super) fn variables_file(name: &ServiceName) -> PathBuf {
+    variables::file("/usr/local/etc", name)
 }
 
 /// All of it.
@@ -69,17 +77,11 @@ fn start(registration: &Registration) -> String {
     if let Account::User { name, group: _, password: _ } = &registration.account {
         daemon += &format!(" -u {}", quoted(name));
     }
-    let mut words = with_environment(registration, &program(registration));
-    if let Some(first) = words.first_mut().filter(|first| *first == "env") {
-        *first = "/usr/bin/env".to_owned();
-    }
-    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let words = command_line(&variables::executed(registration, &program(registration)));
     let directory = quoted(&directory(registration));
-    format!(
-        "start_program()\n{{\n{}cd {directory} || exit 1\n{daemon} {}\n}}\n",
-        open_files(registration),
-        words.join(" ")
-    )
+    let handed_on = variables::hand_on(&variables_file(&registration.name), registration, "exit 1");
+    let open_files = open_files(registration);
+    format!("start_program()\n{{\n{open_files}cd {directory} || exit 1\n{handed_on}{daemon} {words}\n}}\n")
 }
 
 fn reload(registration: &Registration) -> String {

@@ -1,6 +1,9 @@
 //! The script of a service: variables that OpenRC's own scripts read.
 
-use super::super::shell::{aside, directory, mark, program, quoted, signal, whole_seconds, with_environment};
+use std::path::PathBuf;
+
+use super::super::shell::{Executed, directory, mark, program, quoted, signal, whole_seconds};
+use super::super::variables;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Account, Children, Dependency, Registration, Reload, RestartPolicy};
 
@@ -16,6 +19,11 @@ pub(super) fn pid_file(name: &ServiceName) -> String {
     format!("/run/menshen.{name}.pid")
 }
 
+/// Where its variables are. What is in `/etc/conf.d` OpenRC reads for whoever asks how a service is, too.
+pub(super) fn variables_file(name: &ServiceName) -> PathBuf {
+    variables::file("/etc", name)
+}
+
 /// All of it.
 pub(super) fn script(registration: &Registration) -> String {
     let mut script = format!("#!/sbin/openrc-run\n{}\n", mark(&registration.name));
@@ -27,11 +35,9 @@ pub(super) fn script(registration: &Registration) -> String {
         set("description", description.clone());
     }
     // What OpenRC evaluates once more has been split before at every blank. So it has names only, and they what is meant.
-    let words = with_environment(registration, &program(registration));
+    let words = variables::executed(registration, &program(registration));
     for (index, word) in words.iter().enumerate() {
-        // A command is looked for nowhere.
-        let is_env = index == 0 && word == "env";
-        set(&word_name(index), if is_env { "/usr/bin/env".to_owned() } else { word.clone() });
+        set(&word_name(index), word.clone());
     }
     set("command", format!("\"${}\"", word_name(0)));
     let names: Vec<String> = (1..words.len()).map(|index| format!("\"${}\"", word_name(index))).collect();
@@ -62,7 +68,7 @@ pub(super) fn script(registration: &Registration) -> String {
             set("respawn_max", "0".to_owned());
         }
     }
-    script + &depend(registration) + &stop(registration) + &reload(registration)
+    script + &depend(registration) + &start_pre(registration) + &stop(registration) + &reload(registration)
 }
 
 fn word_name(index: usize) -> String {
@@ -85,8 +91,14 @@ fn depend(registration: &Registration) -> String {
     if needed.is_empty() { String::new() } else { format!("\ndepend() {{\n{needed}}}\n") }
 }
 
+/// What is exported here is passed on to the program, and seen by nobody else.
+fn start_pre(registration: &Registration) -> String {
+    let handed_on = variables::hand_on(&variables_file(&registration.name), registration, "return 1");
+    if handed_on.is_empty() { handed_on } else { format!("\nstart_pre() {{\n{handed_on}}}\n") }
+}
+
 /// The process is a session's leader, and what is left of its group once it has ended is ended, too. OpenRC's own way for a
-/// program in the background would look for one that was executed as `env`.
+/// program in the background would look for one that was executed as what came before the program.
 fn stop(registration: &Registration) -> String {
     let (pid, stop) = match registration.restart.policy {
         RestartPolicy::Never => (
@@ -123,7 +135,10 @@ fn reload(registration: &Registration) -> String {
                 }
             }
         }
-        Some(Reload::Command(command)) => aside(registration, command, AS_USER),
+        Some(Reload::Command(command)) => {
+            let variables = variables_file(&registration.name);
+            Executed { registration, variables: &variables, as_user: AS_USER }.aside(command)
+        }
         Some(Reload::Native) | None => return String::new(),
     };
     format!("\nextra_started_commands=reload\n{RELOAD}\n{told}}}\n")

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::shell::{aside, execute, head, open_files, program, quoted, signal, text, whole_seconds};
+use super::super::shell::{Executed, head, open_files, program, quoted, signal, text, whole_seconds};
 use crate::service::registration::{Children, Dependency, Registration, Reload, RestartPolicy};
 
 /// How many seconds a service waits for one that it depends on.
@@ -10,8 +10,14 @@ const DEPENDENCY_SECONDS: u64 = 30;
 /// Executes as another user, in all their groups.
 const AS_USER: &str = "chpst -u \":$uid:$gid:$(echo \"$groups\" | tr ' ' :)\" ";
 
+/// A service whose variables are in a file.
+pub(super) const fn executed<'a>(registration: &'a Registration, variables: &'a Path) -> Executed<'a> {
+    Executed { registration, variables, as_user: AS_USER }
+}
+
 /// `run`: executes the program in its own place.
-pub(super) fn run(registration: &Registration, scanned: &Path) -> String {
+pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
+    let registration = service.registration;
     let mut script = head("/bin/sh", registration);
     if registration.children == Children::Ended {
         // First of all: what an earlier boot wrote there is some other group's by now.
@@ -25,7 +31,7 @@ pub(super) fn run(registration: &Registration, scanned: &Path) -> String {
     }
     let before = if registration.children == Children::Ended { "chpst -P " } else { "" };
     script += &open_files(registration);
-    script + &execute(registration, &program(registration), before, AS_USER)
+    script + &service.execute(&program(registration), before)
 }
 
 /// `finish`: it is run with the program's code, or -1 and the signal that ended it.
@@ -63,7 +69,8 @@ pub(super) fn finish(registration: &Registration) -> String {
 }
 
 /// `control/t`: it is run instead of sending SIGTERM, where the service is to be stopped otherwise.
-pub(super) fn terminate(registration: &Registration) -> Option<String> {
+pub(super) fn terminate(service: &Executed<'_>) -> Option<String> {
+    let registration = service.registration;
     if registration.stop_signal.is_none() && registration.stop_command.is_none() && registration.stop_timeout.is_none()
     {
         return None;
@@ -82,18 +89,19 @@ pub(super) fn terminate(registration: &Registration) -> Option<String> {
         );
     }
     script += &match &registration.stop_command {
-        Some(command) => aside(registration, command, AS_USER),
+        Some(command) => service.aside(command),
         None => format!("kill -s {} \"$pid\"\n", signal(registration.stop_signal.as_deref().unwrap_or("SIGTERM"))),
     };
     Some(script + "exit 0\n")
 }
 
 /// `control/h`: it is run instead of sending SIGHUP. Without it, nothing was agreed.
-pub(super) fn reload(registration: &Registration) -> Option<String> {
+pub(super) fn reload(service: &Executed<'_>) -> Option<String> {
+    let registration = service.registration;
     let script = head("/bin/sh", registration);
     let told = match registration.reload.as_ref()? {
         Reload::Signal(name) => format!("kill -s {} \"$(cat supervise/pid)\"\n", signal(name)),
-        Reload::Command(command) => aside(registration, command, AS_USER),
+        Reload::Command(command) => service.aside(command),
         Reload::Native => return None,
     };
     Some(script + &told + "exit 0\n")

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::shell::{aside, execute, head, open_files, program, quoted, signal, text, whole_seconds};
+use super::super::shell::{Executed, head, open_files, program, quoted, signal, text, whole_seconds};
 use crate::service::readiness;
 use crate::service::registration::{Children, Dependency, Protocol, Registration, Reload, RestartPolicy};
 
@@ -11,8 +11,14 @@ const DEPENDENCY_MS: u64 = 30_000;
 /// Executes as another user, in all their groups.
 const AS_USER: &str = "s6-applyuidgid -u \"$uid\" -g \"$gid\" -G \"$(echo \"$groups\" | tr ' ' ,)\" ";
 
+/// A service whose variables are in a file.
+pub(super) const fn executed<'a>(registration: &'a Registration, variables: &'a Path) -> Executed<'a> {
+    Executed { registration, variables, as_user: AS_USER }
+}
+
 /// `run`: executes the program in its own place.
-pub(super) fn run(registration: &Registration, scanned: &Path) -> String {
+pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
+    let registration = service.registration;
     let mut script = head("/bin/sh", registration);
     for dependency in &registration.depends_on {
         if let Dependency::Service(name) = dependency {
@@ -21,11 +27,10 @@ pub(super) fn run(registration: &Registration, scanned: &Path) -> String {
         }
     }
     script += &open_files(registration);
-    let mut told = registration.clone();
     if registration.protocol == Protocol::Native {
-        told.environment.insert(readiness::VARIABLE.to_owned(), readiness::DESCRIPTOR.to_string());
+        script += &format!("export {}={}\n", readiness::VARIABLE, readiness::DESCRIPTOR);
     }
-    script + &execute(&told, &program(registration), "", AS_USER)
+    script + &service.execute(&program(registration), "")
 }
 
 /// `finish`: it is run with the program's code, or 256 and the signal that ended it; the service's name; and the group of its
@@ -62,7 +67,8 @@ pub(super) fn finish(registration: &Registration) -> String {
 }
 
 /// Each other file, with its permissions and what is in it; `None`, where it must not be there.
-pub(super) fn settings(registration: &Registration) -> Vec<(&'static str, u32, Option<String>)> {
+pub(super) fn settings(service: &Executed<'_>) -> Vec<(&'static str, u32, Option<String>)> {
+    let registration = service.registration;
     let descriptor = (registration.protocol == Protocol::Native).then(|| format!("{}\n", readiness::DESCRIPTOR));
     let down_signal = registration.stop_signal.as_deref().map(|name| format!("SIG{}\n", signal(name)));
     let kill = registration.stop_timeout.map(|timeout| format!("{}\n", timeout.as_millis().max(1)));
@@ -72,17 +78,18 @@ pub(super) fn settings(registration: &Registration) -> Vec<(&'static str, u32, O
         ("timeout-kill", 0o644, kill),
         // `finish` waits until the program is to be started again, and ends by itself.
         ("timeout-finish", 0o644, Some("0\n".to_owned())),
-        ("data/reload", 0o755, reload(registration)),
+        ("data/reload", 0o755, reload(service)),
     ]
 }
 
-fn reload(registration: &Registration) -> Option<String> {
+fn reload(service: &Executed<'_>) -> Option<String> {
+    let registration = service.registration;
     let script = head("/bin/sh", registration);
     let told = match registration.reload.as_ref()? {
         Reload::Signal(name) => {
             format!("kill -s {} \"$(s6-svstat -o pid \"${{0%/data/reload}}\")\"\n", signal(name))
         }
-        Reload::Command(command) => aside(registration, command, AS_USER),
+        Reload::Command(command) => service.aside(command),
         Reload::Native => return None,
     };
     Some(script + &told)

@@ -3,7 +3,10 @@
 //! The program becomes the leader of a session of its own, and the script notes its process and when that began: a number alone
 //! may be another process's by now.
 
-use super::super::shell::{aside, execute, mark, open_files, program, signal, whole_seconds};
+use std::path::PathBuf;
+
+use super::super::shell::{Executed, mark, open_files, program, signal, whole_seconds};
+use super::super::variables;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Children, Dependency, Registration, Reload};
 
@@ -26,16 +29,23 @@ pub(super) fn pid_file(name: &ServiceName) -> String {
     format!("/run/menshen.{name}.pid")
 }
 
+/// Where its variables are.
+pub(super) fn variables_file(name: &ServiceName) -> PathBuf {
+    variables::file("/etc", name)
+}
+
 /// All of it.
 pub(super) fn script(registration: &Registration) -> String {
+    let variables = variables_file(&registration.name);
+    let service = Executed { registration, variables: &variables, as_user: AS_USER };
     let parts = [
         header(registration),
         format!("pidfile={}\n\n", pid_file(&registration.name)),
         RUNNING.to_owned(),
         end_group(registration),
-        start(registration),
-        stop(registration),
-        reload(registration),
+        start(&service),
+        stop(&service),
+        reload(&service),
         VERBS.to_owned(),
     ];
     parts.concat()
@@ -98,8 +108,9 @@ fn end_group(registration: &Registration) -> String {
     }
 }
 
-fn start(registration: &Registration) -> String {
-    let execute = open_files(registration) + &execute(registration, &program(registration), LEADER, AS_USER);
+fn start(service: &Executed<'_>) -> String {
+    let registration = service.registration;
+    let execute = open_files(registration) + &service.execute(&program(registration), LEADER);
     format!(
         "start() {{\n    \
              if running; then return 0; fi\n    \
@@ -111,10 +122,11 @@ fn start(registration: &Registration) -> String {
     )
 }
 
-fn stop(registration: &Registration) -> String {
+fn stop(service: &Executed<'_>) -> String {
+    let registration = service.registration;
     let seconds = registration.stop_timeout.map_or(STOP_SECONDS, whole_seconds);
     let ask = match &registration.stop_command {
-        Some(command) => aside(registration, command, AS_USER),
+        Some(command) => service.aside(command),
         None => {
             format!("        kill -s {} \"$pid\"\n", signal(registration.stop_signal.as_deref().unwrap_or("SIGTERM")))
         }
@@ -148,10 +160,10 @@ fn stop(registration: &Registration) -> String {
     )
 }
 
-fn reload(registration: &Registration) -> String {
-    let told = match &registration.reload {
+fn reload(service: &Executed<'_>) -> String {
+    let told = match &service.registration.reload {
         Some(Reload::Signal(name)) => format!("    kill -s {} \"$pid\"\n", signal(name)),
-        Some(Reload::Command(command)) => aside(registration, command, AS_USER),
+        Some(Reload::Command(command)) => service.aside(command),
         Some(Reload::Native) | None => return format!("reload() {{ return {UNIMPLEMENTED}; }}\n\n"),
     };
     format!("reload() {{\n    running || return {NOT_RUNNING}\n{told}}}\n\n")
