@@ -12,7 +12,7 @@ use menshen_os::output::LogFile;
 /// The shortest time between two pairs.
 const PAIR_EVERY_MS: i64 = 100;
 /// The most bytes between two pairs.
-const PAIR_EVERY_BYTES: u64 = 256 * 1024;
+const PAIR_EVERY_BYTES: u64 = 1024 * 1024;
 const PAIR_BYTES: u64 = 16;
 /// Bytes further behind a pair than this are not covered by it: the next pair is missing. One write may come in between.
 const COVERED_BYTES: u64 = 2 * PAIR_EVERY_BYTES;
@@ -233,14 +233,16 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_noted_every_100_ms_or_256_kib() {
+    fn a_time_is_noted_every_100_ms_or_mebibyte() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.idx");
         let mut index = IndexWriter::open(&path, 0);
-        for (offset, now_ms) in [(0, 1000), (10, 1099), (20, 1100), (262_163, 1101), (262_164, 1101), (300_000, 900)] {
+        for (offset, now_ms) in
+            [(0, 1000), (10, 1099), (20, 1100), (1_048_595, 1101), (1_048_596, 1101), (1_100_000, 900)]
+        {
             index.note(offset, now_ms);
         }
-        assert_eq!(pairs(&path), [(0, 1000), (20, 1100), (262_164, 1101), (300_000, 900)]);
+        assert_eq!(pairs(&path), [(0, 1000), (20, 1100), (1_048_596, 1101), (1_100_000, 900)]);
         assert_eq!(index.started_ms(), Some(1000));
     }
 
