@@ -1,7 +1,9 @@
 //! The service control manager of Windows.
 //!
-//! - [`settings`]: what it keeps of a service, and what differs between two. [`command_line`]: how a program and its arguments
-//!   are written into it. [`triggers`]: what else starts a service. These are data, and the same on every operating system.
+//! - [`settings`]: what it keeps of a service. [`changes`]: what differs between two, in the order in which it is changed.
+//!   [`account`]: the names of whom a service runs as. [`command_line`]: how a program and its arguments are written into it.
+//!   [`triggers`]: what else starts a service. [`event`]: events of the log. These are data, and the same on every operating
+//!   system.
 //! - `manager`, `service`: asking it. `registry`: what it keeps of services, as they and others read it. `logon`: the right to
 //!   be logged on as a service. `process`: waiting for a service's process. `event_log`: the log of events.
 //! - `dispatch`: being a service.
@@ -9,7 +11,10 @@
 //!
 //! This and `menshen-os` are the only crates with `unsafe` in them.
 
+pub mod account;
+pub mod changes;
 pub mod command_line;
+pub mod event;
 pub mod settings;
 pub mod triggers;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::account::LOCAL_SYSTEM;
 use crate::triggers::Trigger;
 
 /// Everything of a service that can be set and looked at again. A password can only be set, and is not here.
@@ -116,6 +117,3 @@ impl Settings {
         }
     }
 }
-
-/// The account that services run as when nothing else is said.
-pub const LOCAL_SYSTEM: &str = "LocalSystem";

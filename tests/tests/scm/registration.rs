@@ -1,5 +1,10 @@
 //! What is installed, as the registry has it.
 
+use std::fs;
+use std::process::Stdio;
+
+use menshen_tests::wait::{until, until_some};
+
 use super::{SERVICE, key_of, sample, sample_with, source_of, windows};
 
 #[test]
@@ -121,4 +126,79 @@ fn a_service_that_somebody_else_made_is_left_alone() {
     }
     assert_eq!(wine.below(&key_of(SERVICE)), before);
     assert_eq!(wine.below(&source_of(SERVICE)), "");
+}
+
+#[test]
+fn an_account_by_another_of_its_names_is_the_same() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "full", "steady").done();
+    let other = r"nt authority\NETWORK SERVICE";
+    wine.run(&["reg", "add", &key_of(SERVICE), "/v", "ObjectName", "/d", other, "/f"]).done();
+    wine.cut_off();
+    wine.boot();
+    assert_eq!(wine.registry(&key_of(SERVICE), "ObjectName").as_deref(), Some(other));
+    assert_eq!(sample_with(&wine, "diff", "full", "steady").ended_with(0).text(), "");
+    let differences = sample_with(&wine, "diff", "other", "steady").ended_with(0).text();
+    assert!(differences.contains("account: Some("), "{differences}");
+}
+
+#[test]
+fn a_service_that_is_to_be_forgotten_is_not_taken_for_an_installed_one() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "plain", "asking").done();
+    sample(&wine, &["act", "start"]).done();
+    // Whoever waits has it open.
+    let mut waiting = wine.command(&["scm-sample.exe", "act", "stop"]);
+    let mut waiting = waiting.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let is_stopping = || sample(&wine, &["status"]).text().contains("stopping");
+    until("it is being stopped", is_stopping);
+    wine.run(&["sc", "delete", SERVICE]).done();
+    let refused = sample_with(&wine, "install", "manual", "asking").ended_with(1);
+    assert!(refused.stderr.contains("it is marked for deletion"), "{}", refused.stderr);
+    // Windows notes it so; Wine does not.
+    wine.run(&["reg", "add", &key_of(SERVICE), "/v", "DeleteFlag", "/t", "REG_DWORD", "/d", "1", "/f"]).done();
+    let refused = sample_with(&wine, "install", "plain", "asking").ended_with(1);
+    assert!(refused.stderr.contains("it is marked for deletion"), "{}", refused.stderr);
+    fs::write(wine.path("end"), "").unwrap();
+    assert!(until_some("nobody has it open", || waiting.try_wait().unwrap()).success());
+    until("it is gone", || wine.below(&key_of(SERVICE)).is_empty());
+    sample_with(&wine, "install", "plain", "asking").done();
+}
+
+#[test]
+fn a_password_is_set_each_time_it_is_given() {
+    let Some(wine) = windows() else { return };
+    for _ in 0..2 {
+        assert_eq!(sample_with(&wine, "install", "asker", "steady").ended_with(0).text().trim(), "Changed");
+    }
+    let only_the_password = r#"password: None -> Some("set (cannot be compared, and is not shown)")"#;
+    let diff = || sample_with(&wine, "diff", "asker", "steady").ended_with(0).text();
+    assert_eq!(diff().trim(), only_the_password);
+    // The same account by its other name.
+    let machine = wine.run(&["cmd", "/c", "echo %COMPUTERNAME%"]).ended_with(0).text();
+    let account = wine.registry(&key_of(SERVICE), "ObjectName").unwrap();
+    let user = account.strip_prefix(r".\").unwrap_or_else(|| panic!("{account}"));
+    let other = format!(r"{}\{user}", machine.trim());
+    wine.run(&["reg", "add", &key_of(SERVICE), "/v", "ObjectName", "/d", &other, "/f"]).done();
+    wine.cut_off();
+    wine.boot();
+    assert_eq!(wine.registry(&key_of(SERVICE), "ObjectName").as_deref(), Some(&*other));
+    assert_eq!(diff().trim(), only_the_password);
+}
+
+#[test]
+fn an_account_with_a_password_is_not_lost_by_a_change_that_fails() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "asker", "steady").done();
+    let noted = || wine.registry(&format!(r"{}\Parameters", key_of(SERVICE)), "LogonRightGiven");
+    let before = wine.below(&key_of(SERVICE));
+    assert_eq!(noted(), wine.registry(&key_of(SERVICE), "ObjectName"));
+    // The account, too, would be another one.
+    for options in ["sid", "triggers", "user"] {
+        sample_with(&wine, "install", options, "steady").ended_with(1);
+        assert_eq!(wine.below(&key_of(SERVICE)), before, "{options}");
+    }
+    sample_with(&wine, "install", "plain", "steady").done();
+    assert_eq!(wine.registry(&key_of(SERVICE), "ObjectName").as_deref(), Some("LocalSystem"));
+    assert_eq!(noted(), None, "the right was taken from the account again");
 }

@@ -101,6 +101,21 @@ fn checkpoints_advance_for_as_long_as_a_start_and_a_stop_take() {
 }
 
 #[test]
+fn a_service_that_comes_further_for_ever_is_waited_for_until_the_deadline() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "plain", "slow").done();
+    for (verb, way, state) in [("start", "ready", "starting"), ("stop", "end", "stopping")] {
+        let overdue = sample(&wine, &["act", verb, "3"]).ended_with(1);
+        let left = format!("did not {verb} within 3s, and was left as it is: {state} (");
+        let is_told = overdue.stderr.contains(&left) && overdue.stderr.contains(" at checkpoint ");
+        assert!(is_told, "{verb}: {}", overdue.stderr);
+        // What it was told it does, though nobody waits for it.
+        let_go_on(&wine, way);
+        until("it is done", || status(&wine)["state"] == if verb == "start" { "running" } else { "stopped" });
+    }
+}
+
+#[test]
 fn more_time_is_what_the_manager_is_told_to_wait() {
     let Some(wine) = windows() else { return };
     sample_with(&wine, "install", "plain", "asking").done();
@@ -155,6 +170,23 @@ fn it_is_started_when_the_machine_is_if_it_is_to_be() {
     until("it is started at boot", is_up);
     let by_hand: Value = sample(&wine, &["--name", "by-hand", "status"]).ended_with(0).json();
     assert_eq!(by_hand["state"], "stopped");
+}
+
+#[test]
+fn a_delayed_start_comes_after_the_others() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "full", "steady").done();
+    sample(&wine, &["--name", "at-once", "install", "plain", r"C:\t\other", "steady"]).done();
+    fs::create_dir(wine.path("other")).unwrap();
+    // In milliseconds; else it is two minutes.
+    let control = r"HKLM\System\CurrentControlSet\Control";
+    wine.run(&["reg", "add", control, "/v", "AutoStartDelay", "/t", "REG_DWORD", "/d", "8000", "/f"]).done();
+    wine.cut_off();
+    wine.boot();
+    until("the other is started", || wine.lines(r"other/notes").iter().any(|line| line.starts_with("started by Scm")));
+    assert_eq!(wine.lines("notes"), Vec::<String>::new(), "the delayed one is not started yet");
+    await_note(&wine, "started by Scm with []");
+    until("it runs", || state(&wine) == "RUNNING");
 }
 
 #[test]

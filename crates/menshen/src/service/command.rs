@@ -305,6 +305,9 @@ fn install(registration: &Registration, manager: &dyn ServiceManager, extent: Ex
     }
     manager.install(registration)?;
     say(format_args!("{}: installed with {}", registration.name, manager.kind()));
+    for missing in manager.missing_dependencies(registration)? {
+        say(format_args!("it needs {missing}, which {} does not know", manager.kind()));
+    }
     if let Some(hint) = manager.hint() {
         say(hint);
     }

@@ -12,7 +12,7 @@ use super::mistake::Mistake;
 use super::name::ServiceName;
 use super::options::{RegistrationOption, Unsupported};
 use super::plan::{Call, Plan, Step};
-use super::registration::{Registration, RestartPolicy};
+use super::registration::{Dependency, Registration, RestartPolicy};
 use super::status::{State, Status};
 
 /// Which service manager.
@@ -369,6 +369,24 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
         }
     }
 
+    /// The services that a registration depends on and the manager does not know. Until they are there, most managers do not
+    /// start the service, and do not say so before.
+    ///
+    /// # Errors
+    /// When the manager cannot be reached.
+    fn missing_dependencies(&self, registration: &Registration) -> Result<Vec<String>, ManagerError> {
+        let mut missing = Vec::new();
+        for dependency in &registration.depends_on {
+            let Dependency::Service(service) = dependency else { continue };
+            // What is no name of a service was refused before.
+            let Ok(name) = service.parse::<ServiceName>() else { continue };
+            if self.status(&name)?.state == State::NotInstalled {
+                missing.push(service.clone());
+            }
+        }
+        Ok(missing)
+    }
+
     /// In what an installed service differs from a registration: what `install` would change.
     ///
     /// # Errors
@@ -553,4 +571,18 @@ fn so_far(said: &str) -> String {
 fn told(options: &[Unsupported]) -> String {
     let each = options.iter().map(|unsupported| format!("{} ({})", unsupported.option.name(), unsupported.why));
     each.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::managers;
+
+    #[test]
+    fn a_service_that_the_manager_does_not_know_is_missed_by_whoever_needs_it() {
+        let manager = managers::assumed(ManagerKind::SysV);
+        let mut registration = Registration::new("web".parse().unwrap(), "/opt/web");
+        registration.depends_on = vec![Dependency::Service("menshen-has-no-such".to_owned()), Dependency::Network];
+        assert_eq!(manager.missing_dependencies(&registration).unwrap(), ["menshen-has-no-such"]);
+    }
 }

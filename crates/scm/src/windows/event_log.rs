@@ -7,43 +7,15 @@ use std::ptr;
 
 use windows_registry::LOCAL_MACHINE;
 use windows_sys::Win32::Foundation::HANDLE;
-use windows_sys::Win32::System::EventLog::{
-    DeregisterEventSource, EVENTLOG_ERROR_TYPE, EVENTLOG_INFORMATION_TYPE, EVENTLOG_WARNING_TYPE, RegisterEventSourceW,
-    ReportEventW,
-};
+use windows_sys::Win32::System::EventLog::{DeregisterEventSource, RegisterEventSourceW, ReportEventW};
 
+use crate::event::{self, Id, Level};
 use crate::registry::{found, opened};
 use crate::text::wide;
 
 const SOURCES: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Application";
 const MESSAGE_FILE_VALUE: &str = "EventMessageFile";
 const TYPES_VALUE: &str = "TypesSupported";
-/// The longest text an event may have, in UTF-16 units.
-const TEXT_MAX: usize = 31_839;
-
-/// How grave an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Something failed.
-    Error,
-    /// Something may fail.
-    Warning,
-    /// Something is so.
-    Information,
-}
-
-/// What an event is, for whoever filters by it: one of the numbers that Windows' own message file for events made by hand
-/// (`EventCreate.exe`) knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Id(u16);
-
-impl Id {
-    /// A number from 1 to 1000.
-    #[must_use]
-    pub const fn new(number: u16) -> Option<Self> {
-        if number >= 1 && number <= 1000 { Some(Self(number)) } else { None }
-    }
-}
 
 /// The key of a source.
 #[must_use]
@@ -66,7 +38,7 @@ pub fn message_file(source: &str) -> io::Result<Option<String>> {
 /// When whoever asks may not do this.
 pub fn register(source: &str, message_file: &str) -> io::Result<()> {
     let key = opened(&path_of(source))?;
-    let all = EVENTLOG_ERROR_TYPE | EVENTLOG_WARNING_TYPE | EVENTLOG_INFORMATION_TYPE;
+    let all = [Level::Error, Level::Warning, Level::Information].map(Level::number).into_iter().sum::<u16>();
     key.set_expand_string(MESSAGE_FILE_VALUE, message_file).map_err(crate::registry::told)?;
     key.set_u32(TYPES_VALUE, all.into()).map_err(crate::registry::told)
 }
@@ -101,25 +73,15 @@ impl Source {
         if handle.is_null() { Err(io::Error::last_os_error()) } else { Ok(Self(handle)) }
     }
 
-    /// Writes an event. A text that is too long is cut.
+    /// Writes an event, with its text as [`event::text`] has it.
     ///
     /// # Errors
     /// When the log does not take it.
     pub fn report(&self, level: Level, id: Id, text: &str) -> io::Result<()> {
-        let kind = match level {
-            Level::Error => EVENTLOG_ERROR_TYPE,
-            Level::Warning => EVENTLOG_WARNING_TYPE,
-            Level::Information => EVENTLOG_INFORMATION_TYPE,
-        };
-        let mut text = wide(&text.replace('\0', "\u{fffd}"))?;
-        if text.len() > TEXT_MAX {
-            text.truncate(TEXT_MAX - 1);
-            text.push(0);
-        }
+        let (kind, id, text) = (level.number(), id.number().into(), event::text(text));
         let texts = [text.as_ptr()];
         // SAFETY: the source is open, and there is one text, which ends with a zero.
-        let done =
-            unsafe { ReportEventW(self.0, kind, 0, id.0.into(), ptr::null_mut(), 1, 0, texts.as_ptr(), ptr::null()) };
+        let done = unsafe { ReportEventW(self.0, kind, 0, id, ptr::null_mut(), 1, 0, texts.as_ptr(), ptr::null()) };
         crate::service::succeeded(done)
     }
 }

@@ -11,6 +11,7 @@ use windows_sys::Win32::Security::Authentication::Identity::{
 };
 use windows_sys::Win32::Security::{LookupAccountNameW, PSID, SID_NAME_USE};
 
+use crate::account;
 use crate::manager::is;
 use crate::text::wide;
 
@@ -55,6 +56,14 @@ pub fn revoke(account: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         revoked => revoked,
     }
+}
+
+/// Whether two names are of one account: by what Windows knows them as, or, where it does not know one of them, by the names.
+#[must_use]
+pub fn is_same(one: &str, other: &str) -> bool {
+    let machine = std::env::var("COMPUTERNAME").unwrap_or_default();
+    let [one, other] = [one, other].map(|name| account::normal(name, &machine));
+    one == other || matches!((Sid::of(&one), Sid::of(&other)), (Ok(one), Ok(other)) if one.0 == other.0)
 }
 
 fn check(status: NTSTATUS) -> io::Result<()> {

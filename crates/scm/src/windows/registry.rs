@@ -4,6 +4,7 @@ use std::io;
 
 use windows_registry::{Key, LOCAL_MACHINE};
 
+use crate::logon;
 use crate::settings::Parameter;
 
 const SERVICES: &str = r"SYSTEM\CurrentControlSet\Services";
@@ -12,6 +13,8 @@ const DEPENDENCIES: &str = "DependOnService";
 const GROUPS: &str = "DependOnGroup";
 const PARAMETERS: &str = "Parameters";
 const ACCOUNT: &str = "ObjectName";
+/// Set by the service control manager.
+const DELETE_FLAG: &str = "DeleteFlag";
 
 /// The key of a service.
 #[must_use]
@@ -26,6 +29,16 @@ pub fn path_of(service: &str) -> String {
 pub fn parameter(service: &str, name: &str) -> io::Result<Option<String>> {
     let key = found(LOCAL_MACHINE.open(format!(r"{}\{PARAMETERS}", path_of(service))))?;
     key.map_or(Ok(None), |key| found(key.get_string(name)))
+}
+
+/// Whether Windows is to forget a service once nobody has it open any more.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_marked_for_deletion(service: &str) -> io::Result<bool> {
+    let key = found(LOCAL_MACHINE.open(path_of(service)))?;
+    let flag = key.map_or(Ok(None), |key| found(key.get_u32(DELETE_FLAG)))?;
+    Ok(flag.is_some_and(|flag| flag != 0))
 }
 
 /// Variables of a service's environment, as `NAME=value`.
@@ -91,7 +104,7 @@ pub fn services_of(account: &str) -> io::Result<Vec<String>> {
     let names = services.keys().map_err(told)?;
     let runs_as_it = |name: &String| {
         let key = services.open(name).ok();
-        key.and_then(|key| key.get_string(ACCOUNT).ok()).is_some_and(|found| found.eq_ignore_ascii_case(account))
+        key.and_then(|key| key.get_string(ACCOUNT).ok()).is_some_and(|found| logon::is_same(&found, account))
     };
     Ok(names.filter(runs_as_it).collect())
 }

@@ -15,6 +15,7 @@ use windows_sys::Win32::System::Services::{
     SERVICE_STATUS_PROCESS, SERVICE_STOP_PENDING, SERVICE_STOPPED, SetServiceObjectSecurity, StartServiceW,
 };
 
+use crate::changes::Change;
 use crate::levels;
 use crate::manager::{Handle, is};
 use crate::registry;
@@ -113,27 +114,22 @@ impl Service {
         Ok(settings)
     }
 
-    /// Changes what differs between how it is and how it should be.
+    /// Makes one of the [`changes`](crate::changes) between how it is and how it should be.
     ///
     /// # Errors
-    /// When Windows refuses something. What was changed before stays changed.
-    pub fn change(&self, from: &Settings, to: &Settings, password: Option<&str>) -> io::Result<()> {
-        if base_of(from) != base_of(to) {
-            self.change_base(from, to, password)?;
+    /// When Windows refuses it.
+    pub fn change(&self, change: Change, from: &Settings, to: &Settings, password: Option<&str>) -> io::Result<()> {
+        match change {
+            Change::Base => self.change_base(to),
+            Change::Levels => levels::change(&self.handle, from, to),
+            Change::Security => to.security.as_ref().map_or(Ok(()), |sddl| self.set_security(sddl)),
+            Change::Environment => registry::set_environment(&self.name, &to.environment),
+            Change::Parameters => {
+                let mut changed = to.parameters.iter().filter(|parameter| !from.parameters.contains(parameter));
+                changed.try_for_each(|parameter| registry::set_parameter(&self.name, parameter))
+            }
+            Change::Account => self.change_account(to, password),
         }
-        levels::change(&self.handle, from, to)?;
-        if let Some(sddl) = &to.security
-            && from.security != to.security
-        {
-            self.set_security(sddl)?;
-        }
-        if from.environment != to.environment {
-            registry::set_environment(&self.name, &to.environment)?;
-        }
-        for parameter in to.parameters.iter().filter(|parameter| !from.parameters.contains(parameter)) {
-            registry::set_parameter(&self.name, parameter)?;
-        }
-        Ok(())
     }
 
     /// When it is started, and nothing else of it.
@@ -288,15 +284,11 @@ impl Service {
         Ok(())
     }
 
-    fn change_base(&self, from: &Settings, to: &Settings, password: Option<&str>) -> io::Result<()> {
+    fn change_base(&self, to: &Settings) -> io::Result<()> {
         let display_name = wide(&to.display_name)?;
         let command_line = wide(&to.command_line)?;
         let group = wide(&to.load_order_group)?;
         let dependencies = wide_list(&to.dependencies)?;
-        let account = (from.account != to.account).then(|| wide(&to.account)).transpose()?;
-        // An account of Windows' own has an empty one, which has to be said when it takes the place of a user.
-        let password = password.or(account.as_ref().map(|_| "")).map(wide).transpose()?;
-        let or_null = |text: &Option<Vec<u16>>| text.as_ref().map_or(ptr::null(), Vec::as_ptr);
         // SAFETY: every text ends with a zero and the list with two; null changes nothing.
         let done = unsafe {
             ChangeServiceConfigW(
@@ -308,9 +300,34 @@ impl Service {
                 group.as_ptr(),
                 ptr::null_mut(),
                 dependencies.as_ptr(),
-                or_null(&account),
-                or_null(&password),
+                ptr::null(),
+                ptr::null(),
                 display_name.as_ptr(),
+            )
+        };
+        succeeded(done)
+    }
+
+    /// An account of Windows' own has an empty password, which has to be said when it takes the place of a user. What the
+    /// service depends on is said again, for Wine would forget it.
+    fn change_account(&self, to: &Settings, password: Option<&str>) -> io::Result<()> {
+        let (account, password) = (wide(&to.account)?, wide(password.unwrap_or_default())?);
+        let dependencies = wide_list(&to.dependencies)?;
+        let same = ptr::null();
+        // SAFETY: the handle is open, both texts end with a zero and the list with two, and null changes nothing.
+        let done = unsafe {
+            ChangeServiceConfigW(
+                self.handle.raw(),
+                SERVICE_NO_CHANGE,
+                SERVICE_NO_CHANGE,
+                SERVICE_NO_CHANGE,
+                same,
+                same,
+                ptr::null_mut(),
+                dependencies.as_ptr(),
+                account.as_ptr(),
+                password.as_ptr(),
+                same,
             )
         };
         succeeded(done)
@@ -341,12 +358,6 @@ impl Service {
 /// When it is no security descriptor.
 pub fn canonical_security(sddl: &str) -> io::Result<String> {
     Descriptor::parse(sddl)?.text()
-}
-
-/// What `CreateServiceW` and `ChangeServiceConfigW` are told.
-fn base_of(settings: &Settings) -> (&str, &str, &str, &[String], &str, u32) {
-    let Settings { command_line, display_name, load_order_group, dependencies, account, start, .. } = settings;
-    (command_line, display_name, load_order_group, dependencies, account, start_number(*start))
 }
 
 /// The number of Windows. That a start is delayed is said apart.

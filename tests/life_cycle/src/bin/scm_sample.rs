@@ -15,7 +15,8 @@ use menshen::service::registration::{
 };
 use menshen::service::status::Exit;
 use menshen::service::{
-    Context, Failure, Main, ManagerKind, Request, Scope, Service, ServiceManager, ServiceName, Status, Verb, managers,
+    ACT_WITHIN, Context, Deadline, Failure, Main, ManagerKind, Request, Scope, Service, ServiceManager, ServiceName,
+    Status, Verb, managers,
 };
 use serde_json::json;
 
@@ -60,6 +61,9 @@ enum Manage {
         /// What
         #[arg(value_parser = verb)]
         verb: Verb,
+        /// How many seconds it has for it
+        #[arg(default_value_t = ACT_WITHIN.as_secs())]
+        within: u64,
     },
     /// Say how the service is
     Status,
@@ -92,6 +96,8 @@ enum Options {
     Triggers,
     /// A user who is not there
     User,
+    /// Whoever asks, and a password
+    Asker,
     /// Started by hand
     Manual,
     /// Not started at all
@@ -150,7 +156,7 @@ fn carry_out(name: &ServiceName, manager: &dyn ServiceManager, manage: Manage) -
             }
         }
         Manage::Uninstall => manager.uninstall(name)?,
-        Manage::Act { verb } => manager.act(name, verb)?,
+        Manage::Act { verb, within } => manager.act_by(name, verb, Deadline::after(Duration::from_secs(within)))?,
         Manage::Status => writeln!(out, "{}", told(&manager.status(name)?))?,
     }
     Ok(())
@@ -209,6 +215,10 @@ fn registration(name: &ServiceName, what: &What) -> Result<Registration, Failure
         Options::User => {
             let password = Some(Secret("p".to_owned()));
             registration.account = Account::User { name: "nobody-there".to_owned(), group: None, password };
+        }
+        Options::Asker => {
+            let password = Some(Secret("p".to_owned()));
+            registration.account = Account::User { name: std::env::var("USERNAME")?, group: None, password };
         }
         Options::Manual => registration.start = StartType::Manual,
         Options::Disabled => registration.start = StartType::Disabled,

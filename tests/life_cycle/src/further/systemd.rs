@@ -372,12 +372,15 @@ fn dependencies(world: &World<'_>) -> Came {
     world.manager.install(&other).map_err(told)?;
     let mut asked = world.asked(Way::Work);
     asked.depends_on = vec![Dependency::Service(database.name.to_string()), Dependency::Network];
+    let missing = || world.manager.missing_dependencies(&asked).map_err(told);
+    held(missing()?.is_empty(), || "what it depends on is there, and is missed".to_owned())?;
     world.install_and_start(&asked)?;
     let status = world.manager.status(&database.name).map_err(told)?;
     let is_up = status.state == State::Running && status.start == Some(StartType::Manual);
     held(is_up, || format!("what it depends on is {status:?}"))?;
     world.manager.uninstall(&world.sample.name).map_err(told)?;
     world.manager.uninstall(&database.name).map_err(told)?;
+    held(missing()? == [database.name.to_string()], || format!("it is gone, and what is missed is {:?}", missing()))?;
     fs::remove_dir_all(folder).map_err(|error| error.to_string())?;
     nothing_is_left(world)
 }

@@ -13,7 +13,8 @@
 use std::fmt::{self, Write as _};
 use std::io;
 
-use menshen_scm::event_log::{self, Id, Source};
+use menshen_scm::event::{self, Id};
+use menshen_scm::event_log::Source;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -39,10 +40,10 @@ struct EventLog(Source);
 impl<S: Subscriber> Layer<S> for EventLog {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let (level, number) = match *event.metadata().level() {
-            Level::ERROR => (event_log::Level::Error, 1),
-            Level::WARN => (event_log::Level::Warning, 2),
-            Level::INFO => (event_log::Level::Information, 3),
-            Level::DEBUG | Level::TRACE => (event_log::Level::Information, 4),
+            Level::ERROR => (event::Level::Error, 1),
+            Level::WARN => (event::Level::Warning, 2),
+            Level::INFO => (event::Level::Information, 3),
+            Level::DEBUG | Level::TRACE => (event::Level::Information, 4),
         };
         let mut text = Text::default();
         event.record(&mut text);

@@ -3,7 +3,7 @@
 //! - `unit`, `quote`, `hardening`: what is written for a service, and how.
 //! - `values`: values that units have no way to write.
 //! - [`linger`]: why a user's services do not outlive their session, or cannot be reached at all.
-//! - `cause`: why it stops a service.
+//! - [`cause`]: why it stops a service.
 //! - `bus`: systemd is asked over D-Bus, where there is one.
 
 use std::fmt;
@@ -26,7 +26,7 @@ mod bus;
 #[cfg(windows)]
 #[path = "systemd/bus/windows.rs"]
 mod bus;
-mod cause;
+pub mod cause;
 mod hardening;
 pub mod linger;
 mod quote;
@@ -222,14 +222,6 @@ impl Systemd {
 /// `.config`, `systemd` and `user`.
 const USER_FOLDERS: usize = 3;
 
-/// Something that a service is told, by when it is to be done, and what else of the service is told with it.
-struct Told<'a> {
-    name: &'a ServiceName,
-    verb: Verb,
-    deadline: Deadline,
-    with: &'a Enabled,
-}
-
 /// The units of a service that are started at boot with it.
 struct Enabled {
     service: String,
@@ -351,7 +343,7 @@ impl ServiceManager for Systemd {
             | Verb::Reload
             | Verb::Disable => {}
         }
-        bus::act(self.scope, &Told { name, verb, deadline, with: &self.enabled_with(name) })
+        bus::act(self.scope, name, verb, deadline, &self.enabled_with(name))
     }
 
     fn status(&self, name: &ServiceName) -> Result<Status, ManagerError> {

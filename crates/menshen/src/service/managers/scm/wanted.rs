@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use menshen_scm::account::LOCAL_SYSTEM;
 use menshen_scm::command_line;
-use menshen_scm::settings::{FailureKinds, Failures, LOCAL_SYSTEM, Parameter, Settings, Sid, Start};
+use menshen_scm::settings::{FailureKinds, Failures, Parameter, Settings, Sid, Start};
 use menshen_scm::triggers::{Guid, Trigger};
 
 use super::parameter::{DIRECTORY, MADE_BY, STOP_TIMEOUT, US};
@@ -53,7 +54,10 @@ impl Wanted {
         };
         let both = fields(installed).into_iter().zip(fields(&self.settings));
         let other = both.filter(|((_, installed), (_, wanted))| installed != wanted);
-        other.map(|((what, installed), (_, wanted))| difference(what, some(installed), some(wanted))).collect()
+        let other = other.map(|((what, installed), (_, wanted))| difference(what, some(installed), some(wanted)));
+        // It may be another one than is there, and nobody can read that.
+        let password = self.password.as_ref().map(|_| difference("password", None, Some(SET.to_owned())));
+        other.chain(password).collect()
     }
 
     /// What was asked for, for people to read: what the service is called by each field, and the field.
@@ -67,11 +71,14 @@ impl Wanted {
             shown.push(("right of the account", format!("SeServiceLogonRight for {account} (LsaAddAccountRights)")));
         }
         if self.password.is_some() {
-            shown.push(("password", "(not shown)".to_owned()));
+            shown.push(("password", SET.to_owned()));
         }
         shown
     }
 }
+
+/// What is said of a password that is given.
+const SET: &str = "set (cannot be compared, and is not shown)";
 
 fn difference(what: &str, installed: Option<String>, wanted: Option<String>) -> Difference {
     Difference { what: what.to_owned(), installed, wanted }
@@ -301,6 +308,15 @@ mod tests {
             assert_eq!(wanted.settings.account, name);
             assert_eq!(wanted.logon.as_deref(), needs_right.then_some(name));
         }
+    }
+
+    #[test]
+    fn a_password_that_is_given_is_set_each_time() {
+        let password = Some(Secret("hush".to_owned()));
+        let account = Account::User { name: "me".to_owned(), group: None, password };
+        let wanted = Wanted::of(&Registration { account, ..registration() });
+        let set = difference("password", None, Some("set (cannot be compared, and is not shown)".to_owned()));
+        assert_eq!(wanted.differences(Some(&wanted.settings)), [set]);
     }
 
     #[test]

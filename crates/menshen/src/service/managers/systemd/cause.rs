@@ -18,7 +18,7 @@ pub enum StopCause {
 
 /// What systemd says while it stops a service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct StopFacts {
+pub struct StopFacts {
     /// How the machine is.
     pub machine: String,
     /// The service's own unit.
@@ -33,7 +33,7 @@ pub(super) struct StopFacts {
 
 /// A unit that is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Needed {
+pub struct Needed {
     /// What it is called.
     pub unit: String,
     /// Whether its end alone is one of the service.
@@ -44,7 +44,7 @@ pub(super) struct Needed {
 
 /// What has a service stopped with a unit that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bond {
+pub enum Bond {
     /// That somebody stops or restarts it (`Requires=`, `Requisite=`, `PartOf=`, `StopPropagatedFrom=`).
     Stop,
     /// That, and its end (`BindsTo=`).
@@ -53,7 +53,7 @@ pub(super) enum Bond {
 
 /// How a unit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Activity {
+pub enum Activity {
     /// It is up, or on its way.
     Up,
     /// It is not.
@@ -62,15 +62,16 @@ pub(super) enum Activity {
 
 /// Something that is to be done with a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct UnitJob {
+pub struct UnitJob {
     /// What it is called.
     pub unit: String,
     /// What is to be done, such as `stop`.
     pub kind: String,
 }
 
-/// See the module.
-pub(super) fn of(facts: &StopFacts) -> StopCause {
+/// Why a service is stopped, by what systemd says meanwhile.
+#[must_use]
+pub fn of(facts: &StopFacts) -> StopCause {
     let has_job = |unit: &str, kinds: &[&str]| {
         facts.jobs.iter().any(|job| job.unit == unit && kinds.contains(&job.kind.as_str()))
     };

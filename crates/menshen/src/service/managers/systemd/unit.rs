@@ -41,12 +41,6 @@ pub(super) fn sockets_prefix(name: &ServiceName) -> String {
     format!("{name}:")
 }
 
-/// The service of a socket.
-pub(super) fn service_of_socket(socket: &str) -> Option<String> {
-    let (service, _) = socket.strip_suffix(".socket")?.split_once(':')?;
-    Some(format!("{service}.service"))
-}
-
 /// The folder and the file by which a service is never started. systemd knows nothing between started at boot and not.
 pub(super) fn disabled_names(name: &ServiceName) -> (String, String) {
     let folder = format!("{name}.service.d");

@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use menshen_scm::dispatch::{self, Started};
-use menshen_scm::event_log::{Id, Level, Source};
+use menshen_scm::event::{Id, Level};
+use menshen_scm::event_log::Source;
 
 use self::console::Console;
 use super::door::{Door, Ended};

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use menshen_scm::changes::{self, Change, Password};
 use menshen_scm::event_log;
 use menshen_scm::logon::{self, Granted};
 use menshen_scm::manager::{Manager, Purpose, Rights};
@@ -40,7 +41,11 @@ pub(in super::super) fn tell(request: &Request) -> Result<(), ManagerError> {
 pub(in super::super) fn installed(wanted: &Wanted) -> Result<Option<Settings>, ManagerError> {
     let manager = Manager::connect(Purpose::Use).map_err(refused("OpenSCManagerW"))?;
     let service = manager.open(wanted.name.as_str(), Rights::Look).map_err(refused("OpenServiceW"))?;
-    service.map(|service| settings(&service, wanted)).transpose()
+    let Some(service) = service else { return Ok(None) };
+    if registry::is_marked_for_deletion(wanted.name.as_str()).map_err(refused("reading the registry"))? {
+        return Err(failed(format!("installing {}", wanted.name), MARKED));
+    }
+    settings(&service, wanted).map(Some)
 }
 
 /// The file that the messages of a source of events are in; `None` if there is no such source.
@@ -51,7 +56,7 @@ pub(in super::super) fn messages_of(name: &ServiceName) -> Result<Option<String>
 /// What Windows writes otherwise and means the same is the same.
 fn settings(service: &Service, wanted: &Wanted) -> Result<Settings, ManagerError> {
     let mut settings = service.settings(&wanted.settings).map_err(refused("QueryServiceConfig2W"))?;
-    if settings.account.eq_ignore_ascii_case(&wanted.settings.account) {
+    if logon::is_same(&settings.account, &wanted.settings.account) {
         settings.account.clone_from(&wanted.settings.account);
     }
     if let Some(sddl) = &wanted.settings.security {
@@ -79,7 +84,11 @@ fn make(manager: &Manager, wanted: &Wanted, granted: Granted) -> Result<(), Mana
     let settings = &wanted.settings;
     let password = wanted.password.as_ref().map(|password| password.0.as_str());
     let service = manager.create(wanted.name.as_str(), settings, password).map_err(refused("CreateServiceW"))?;
-    let finished = service.change(&as_created(settings), settings, password).and_then(|()| note(wanted, granted));
+    let created = as_created(settings);
+    // Its account and the password it has already.
+    let changes = changes::of(&created, settings, Password::None);
+    let finished = changes.into_iter().try_for_each(|change| service.change(change, &created, settings, None));
+    let finished = finished.and_then(|()| note(wanted, granted));
     finished.map_err(refused("ChangeServiceConfig2W")).map_err(|failed| {
         let undone = service.delete().map_err(|error| format!("the service is still there: {error}"));
         take_back(failed, vec![undone])
@@ -104,16 +113,34 @@ fn edit(service: &Service, wanted: &Wanted) -> Result<(), ManagerError> {
     let password = wanted.password.as_ref().map(|password| password.0.as_str());
     let granted = grant(wanted)?;
     let given = registry::parameter(wanted.name.as_str(), LOGON).map_err(refused("reading the registry"))?;
-    let changed = service.change(&before, &wanted.settings, password).and_then(|()| note(wanted, granted));
-    if let Err(error) = changed {
-        let undone = service.change(&wanted.settings, &before, None);
-        let undone = undone.map_err(|error| format!("the service's settings: {error}"));
-        return Err(take_back(refused("ChangeServiceConfigW")(error), vec![undone, undo_grant(wanted, granted)]));
+    let is_given = if password.is_some() { Password::Given } else { Password::None };
+    let mut changes = changes::of(&before, &wanted.settings, is_given);
+    // What is noted has to be noted before the account changes, after which nothing may fail.
+    let account = changes.pop_if(|change| *change == Change::Account);
+    let change = |change: Change| service.change(change, &before, &wanted.settings, password);
+    let changed = changes.into_iter().try_for_each(change).and_then(|()| note(wanted, granted));
+    if let Err(error) = changed.and_then(|()| account.map_or(Ok(()), change)) {
+        let mut undone = undo_edit(service, &before, wanted);
+        undone.extend([restore_note(wanted, given.as_deref(), granted), undo_grant(wanted, granted)]);
+        return Err(take_back(refused("ChangeServiceConfigW")(error), undone));
     }
     match given {
-        Some(account) if !account.eq_ignore_ascii_case(&wanted.settings.account) => revoke(&account),
+        Some(account) if !logon::is_same(&account, &wanted.settings.account) => {
+            revoke(&account)?;
+            forget_note(wanted, granted)
+        }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Takes back everything but the account, which is as it was.
+fn undo_edit(service: &Service, before: &Settings, wanted: &Wanted) -> Vec<Result<(), String>> {
+    let changes = changes::without_account(before, &wanted.settings);
+    let undo = |change: Change| {
+        let undone = service.change(change, &wanted.settings, before, None);
+        undone.map_err(|error| format!("the service's settings ({change:?}): {error}"))
+    };
+    changes.into_iter().map(undo).collect()
 }
 
 /// It is gone when this returns: a name that is still taken would make the next installation fail.
@@ -169,6 +196,30 @@ fn note(wanted: &Wanted, granted: Granted) -> io::Result<()> {
         Granted::Now => {
             let given = Parameter { name: LOGON, value: wanted.logon.clone() };
             registry::set_parameter(wanted.name.as_str(), &given)
+        }
+        Granted::Before => Ok(()),
+    }
+}
+
+/// The right of the account before is not this service's to take any more.
+fn forget_note(wanted: &Wanted, granted: Granted) -> Result<(), ManagerError> {
+    match granted {
+        // What is noted is the account's that it runs as now.
+        Granted::Now => Ok(()),
+        Granted::Before => {
+            let none = Parameter { name: LOGON, value: None };
+            registry::set_parameter(wanted.name.as_str(), &none).map_err(refused("writing the registry"))
+        }
+    }
+}
+
+/// Notes again whose right was given for this service before.
+fn restore_note(wanted: &Wanted, given: Option<&str>, granted: Granted) -> Result<(), String> {
+    match granted {
+        Granted::Now => {
+            let before = Parameter { name: LOGON, value: given.map(str::to_owned) };
+            let restored = registry::set_parameter(wanted.name.as_str(), &before);
+            restored.map_err(|error| format!("the note of whose right was given: {error}"))
         }
         Granted::Before => Ok(()),
     }

@@ -11,7 +11,7 @@ use job::Doing;
 use properties::{Properties, Unit};
 
 use super::cause::{Activity, Needed, StopFacts};
-use super::{Request, Told, Version, unit};
+use super::{Enabled, Request, Version, unit};
 use crate::service::deadline::Deadline;
 use crate::service::manager::{ACT_WITHIN, Difference, ManagerError, ManagerKind, Scope, Verb};
 use crate::service::name::ServiceName;
@@ -79,8 +79,10 @@ pub(super) fn call(scope: Scope, request: &Request) -> Result<(), ManagerError> 
 
 /// Whether a unit is a socket whose service runs without it.
 async fn serves_already(bus: &Bus, unit: &str) -> Result<bool, Failure> {
-    let Some(service) = unit::service_of_socket(unit) else { return Ok(false) };
-    Ok(bus.loaded(&service).await?.is_some_and(|unit| unit.is_active()))
+    let Some((service, _)) = unit.strip_suffix(".socket").and_then(|socket| socket.split_once(':')) else {
+        return Ok(false);
+    };
+    Ok(bus.loaded(&format!("{service}.service")).await?.is_some_and(|unit| unit.is_active()))
 }
 
 fn closed(socket: &str) -> String {
@@ -202,9 +204,21 @@ async fn start_type(bus: &Bus, service: &str, timer: Option<&str>) -> Result<Sta
     })
 }
 
+/// Something that a service is told, by when it is to be done, and what else of the service is told with it.
+struct Told<'a> {
+    deadline: Deadline,
+    with: &'a Enabled,
+}
+
 /// Tells a service something, and waits until it is done.
-pub(super) fn act(scope: Scope, told: &Told<'_>) -> Result<(), ManagerError> {
-    let Told { name, verb, deadline, with } = *told;
+pub(super) fn act(
+    scope: Scope,
+    name: &ServiceName,
+    verb: Verb,
+    deadline: Deadline,
+    with: &Enabled,
+) -> Result<(), ManagerError> {
+    let told = &Told { deadline, with };
     let what = format!("{verb} of {}", with.service);
     let outcome = ask(scope, &what, async |bus| {
         let unit = bus.load(&with.service).await?;

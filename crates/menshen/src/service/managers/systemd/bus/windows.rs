@@ -1,8 +1,9 @@
 //! There is no systemd on Windows.
 
 use super::cause::StopFacts;
-use super::{Request, Told, Version};
-use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope};
+use super::{Enabled, Request, Version};
+use crate::service::deadline::Deadline;
+use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, Verb};
 use crate::service::name::ServiceName;
 use crate::service::status::Status;
 
@@ -34,8 +35,13 @@ pub(super) fn running(_scope: Scope, _units: &[String]) -> Result<Vec<String>, M
 }
 
 /// It cannot be asked.
-pub(super) fn act(_scope: Scope, told: &Told<'_>) -> Result<(), ManagerError> {
-    let Told { name: _, verb: _, deadline: _, with: _ } = told;
+pub(super) fn act(
+    _scope: Scope,
+    _name: &ServiceName,
+    _verb: Verb,
+    _deadline: Deadline,
+    _with: &Enabled,
+) -> Result<(), ManagerError> {
     Err(ELSEWHERE)
 }
 
