@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails")]
 #![expect(clippy::print_stdout, reason = "what a failed test needs to be understood")]
 
+mod disabled;
 mod guard;
+mod remains;
+mod sample;
 mod secrets;
 
 use menshen_tests::command::built;

@@ -1,9 +1,9 @@
 //! What may be secret: the variables of a service's environment are seen by those alone who run it.
 
-use menshen_tests::command::built;
 use menshen_tests::init::{Booted, Init};
 use menshen_tests::wait::until;
 
+use super::sample::Stage;
 use super::{OPENRC, RUNIT, S6, SYSV};
 
 /// A part of the sample's variable that no quoting changes, and none of its arguments has.
@@ -11,19 +11,10 @@ const PART: &str = "%n %PATH% $HOME ${HOME}";
 /// Somebody without any rights.
 const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 
-fn are_seen_by_nobody_else(init: &Init, manager: &str) {
-    let files = ["life-cycle", "life-cycle-sample"].map(built);
-    let Some(machine) = init.boot(&[&files[0], &files[1]]) else { return };
-    let program = Booted::path("life-cycle");
-    let (sample, folder) = (Booted::path("life-cycle-sample"), Booted::path("notes"));
-    let options = [
-        format!("--manager={manager}"),
-        format!("--program={}", sample.display()),
-        format!("--folder={}", folder.display()),
-        "--install".to_owned(),
-    ];
-    let words: Vec<&str> = [program.to_str().unwrap()].into_iter().chain(options.iter().map(String::as_str)).collect();
-    machine.run(&words).done();
+fn are_seen_by_nobody_else(init: &Init, manager: &'static str) {
+    let Some(stage) = Stage::boot(init, manager) else { return };
+    stage.ask(&["--install"]).done();
+    let (machine, folder) = (&stage.machine, Booted::path("notes"));
     let runs = folder.join("runs");
     let has_arrived = || machine.run(&["grep", "-qF", PART, runs.to_str().unwrap()]).code == 0;
     until("the program has noted what it was given", has_arrived);
@@ -35,7 +26,7 @@ fn are_seen_by_nobody_else(init: &Init, manager: &str) {
     assert!(seen.text().is_empty(), "others can read it in {}", seen.text());
     let seen = machine.run(&[&NOBODY[..], &["sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null"]].concat());
     assert!(!seen.text().contains(PART), "others can see it in a process");
-    let lines = machine.run(&["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).text();
+    let lines = stage.command_lines();
     assert!(lines.contains("life-cycle-sample") && !lines.contains(PART), "{lines}");
 }
 

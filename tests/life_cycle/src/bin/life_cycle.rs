@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use menshen::service::managers;
-use menshen::service::registration::Protocol;
-use menshen::service::{ManagerKind, Scope, ServiceName, Verb};
+use menshen::service::registration::{Protocol, StartType};
+use menshen::service::{ManagerKind, Scope, ServiceName, Status, Verb};
 use menshen_life_cycle::abilities::{self, Restart};
 use menshen_life_cycle::report::StepReport;
 use menshen_life_cycle::sample::Sample;
@@ -36,9 +36,18 @@ struct Arguments {
     /// What only this manager has, instead of what all have
     #[arg(long)]
     further: bool,
-    /// Installs the service and starts it, and nothing more
+    /// Installs the service, starts it unless `--start` says otherwise, and nothing more
     #[arg(long, conflicts_with = "further")]
     install: bool,
+    /// When the service is started that `--install` installs: `auto`, `manual` or `disabled`
+    #[arg(long, value_parser = start, default_value = "auto", requires = "install")]
+    start: StartType,
+    /// Uninstalls the service, and nothing more
+    #[arg(long, conflicts_with_all = ["install", "further"])]
+    uninstall: bool,
+    /// Says how the service is, and nothing more: its state, when it is started, and its process
+    #[arg(long, conflicts_with_all = ["install", "uninstall", "further"])]
+    show: bool,
     /// Tells the service something, and nothing more
     #[arg(long, value_parser = verb, conflicts_with_all = ["install", "further"])]
     tell: Option<Verb>,
@@ -73,9 +82,23 @@ fn run(arguments: Arguments) -> Result<ExitCode, String> {
         let _ = writeln!(std::io::stdout(), "{}", step.json());
     };
     if arguments.install {
-        let asked = sample.registration(&*manager, &row, Sample::way(&row));
-        let installed = manager.install(&asked).and_then(|_| manager.act(&sample.name, Verb::Start));
+        let mut asked = sample.registration(&*manager, &row, Sample::way(&row));
+        asked.start = arguments.start;
+        let installed = manager.install(&asked).and_then(|_| match arguments.start {
+            StartType::Auto | StartType::Delayed => manager.act(&sample.name, Verb::Start),
+            StartType::Manual | StartType::Disabled => Ok(()),
+        });
         return installed.map(|()| ExitCode::SUCCESS).map_err(|error| format!("{error:?}"));
+    }
+    if arguments.uninstall {
+        return manager.uninstall(&sample.name).map(|()| ExitCode::SUCCESS).map_err(|error| format!("{error:?}"));
+    }
+    if arguments.show {
+        let Status { state, start, pid, .. } = manager.status(&sample.name).map_err(|error| error.to_string())?;
+        let pid = pid.map(|pid| format!(" {pid}")).unwrap_or_default();
+        let start = start.map(|start| format!(" {start:?}").to_lowercase()).unwrap_or_default();
+        let _ = writeln!(std::io::stdout(), "{}{start}{pid}", state.as_str());
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(verb) = arguments.tell {
         let told = manager.act(&sample.name, verb);
@@ -112,6 +135,15 @@ fn verb(text: &str) -> Result<Verb, String> {
     ];
     let found = ALL.into_iter().find(|verb| verb.as_str() == text);
     found.ok_or_else(|| format!("one of {}", ALL.map(Verb::as_str).join(", ")))
+}
+
+fn start(text: &str) -> Result<StartType, String> {
+    match text {
+        "auto" => Ok(StartType::Auto),
+        "manual" => Ok(StartType::Manual),
+        "disabled" => Ok(StartType::Disabled),
+        other => Err(format!("auto, manual or disabled, not {other}")),
+    }
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {

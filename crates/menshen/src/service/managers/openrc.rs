@@ -132,6 +132,11 @@ impl ServiceManager for OpenRc {
         Plan { steps, after_undo: Vec::new() }
     }
 
+    /// One that has failed has left notes of its process and of how it was started.
+    fn is_to_be_stopped(&self, state: State) -> bool {
+        !matches!(state, State::NotInstalled | State::Stopped)
+    }
+
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
         tool::command(call)?.done().map(drop)
     }

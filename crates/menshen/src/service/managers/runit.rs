@@ -3,7 +3,8 @@
 //! - `run` executes the program. `finish` is run when it has ended: it ends what is left of its processes, notes how the
 //!   program ended, and waits or has runsv give it up.
 //! - `control/t` and `control/h` are run instead of sending SIGTERM and SIGHUP, where another way was agreed.
-//! - `down` keeps runsv from starting it by itself. Without a link in the scanned folder there is no runsv.
+//! - `down` keeps runsv from starting it by itself; `disabled`, which is ours, keeps us from starting it. Without a link in the
+//!   scanned folder there is no runsv, and what runs is stopped: so a service has its link for as long as it is installed.
 //!
 //! The state is read from `supervise/status`, which runsv keeps for programs (runsv(8)).
 
@@ -36,6 +37,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: &str = "stop-timeout";
 /// A file of ours in the service's folder: its variables.
 const VARIABLES: &str = "variables";
+/// A file of ours in the service's folder: it is not to be started until it is enabled.
+const DISABLED: &str = "disabled";
 /// What `finish` keeps below `supervise`: the code, the signal, and `failed` where runsv was told to give the service up.
 const ENDED: &str = "supervise/ended";
 
@@ -101,7 +104,7 @@ impl Runit {
 
     fn start(&self, told: &Told<'_>) -> Result<(), ManagerError> {
         let name = told.name;
-        if !self.link(name).exists() {
+        if self.start_type(name) == StartType::Disabled {
             return Err(self.cannot(name, Verb::Start, "it is disabled; enable it first"));
         }
         self.await_supervised(name)?;
@@ -157,17 +160,19 @@ impl Runit {
         self.tell_running(told, "hup")
     }
 
+    /// It is not started before the next boot.
     fn enable(&self, name: &ServiceName) -> Result<(), ManagerError> {
-        let start = self.status(name)?.start;
-        if start == Some(StartType::Disabled) {
-            // It must not be started before the next boot.
-            self.call(&self.keep_down(name))?;
-            let path = self.link(name);
-            let plan = Plan { steps: vec![Step::Link { path, target: self.folder(name) }], after_undo: vec![] };
-            crate::service::carry_out::carry_out(&plan, &|call| self.call(call), &|call| self.differences_of(call))?;
-            self.await_supervised(name)?;
+        let plan = Plan { steps: self.steps_of_start(name, StartType::Auto), after_undo: Vec::new() };
+        self.carry_out(&plan).map(drop)
+    }
+
+    fn start_type(&self, name: &ServiceName) -> StartType {
+        let folder = self.folder(name);
+        match (self.link(name).exists() && !folder.join(DISABLED).exists(), folder.join("down").exists()) {
+            (false, _) => StartType::Disabled,
+            (true, true) => StartType::Manual,
+            (true, false) => StartType::Auto,
         }
-        self.call(&self.let_up(name))
     }
 
     fn keep_down(&self, name: &ServiceName) -> Call {
@@ -189,25 +194,25 @@ impl Runit {
     }
 
     /// The steps by which a service is there and supervised, and does not run before somebody wants it to.
-    fn steps_of_start(&self, registration: &Registration) -> Vec<Step> {
-        let name = &registration.name;
+    fn steps_of_start(&self, name: &ServiceName, start: StartType) -> Vec<Step> {
         let (folder, link) = (self.folder(name), self.link(name));
-        let linked = Step::Link { path: link.clone(), target: folder.clone() };
+        let linked = Step::Link { path: link, target: folder.clone() };
         let supervised = Step::call(Call::command("sv", &["status", &text(&folder)]));
-        let down = Step::File {
-            path: folder.join("down"),
+        let empty = |name: &str| Step::File {
+            path: folder.join(name),
             mode: 0o644,
             content: String::new(),
             ownership: Ownership::ByPlace,
         };
-        match registration.start {
+        let not_disabled = Step::NoFile { path: folder.join(DISABLED), ownership: Ownership::ByPlace };
+        match start {
             // Only a service that is new is kept down, and only until it is supervised.
             StartType::Auto | StartType::Delayed => {
                 let down = Step::Call { call: self.keep_down(name), undo: Some(self.let_up(name)) };
-                vec![down, linked, supervised, Step::call(self.let_up(name))]
+                vec![down, linked, supervised, not_disabled, Step::call(self.let_up(name))]
             }
-            StartType::Manual => vec![down, linked, supervised],
-            StartType::Disabled => vec![down, Step::NoFile { path: link, ownership: Ownership::ByPlace }],
+            StartType::Manual => vec![empty("down"), linked, supervised, not_disabled],
+            StartType::Disabled => vec![empty(DISABLED), empty("down"), linked, supervised],
         }
     }
 }
@@ -250,7 +255,7 @@ impl ServiceManager for Runit {
                 None => Step::NoFile { path, ownership },
             });
         }
-        steps.extend(self.steps_of_start(registration));
+        steps.extend(self.steps_of_start(&registration.name, registration.start));
         Plan { steps, after_undo: Vec::new() }
     }
 
@@ -315,11 +320,7 @@ impl ServiceManager for Runit {
         if self.hold_installed(name).is_err() {
             return Ok(Status::NOT_INSTALLED);
         }
-        let start = match (self.link(name).exists(), folder.join("down").exists()) {
-            (false, _) => StartType::Disabled,
-            (true, true) => StartType::Manual,
-            (true, false) => StartType::Auto,
-        };
+        let start = self.start_type(name);
         let seen = if is_supervised(&folder)? { Supervised::read(&folder) } else { None };
         let ended = Ended::read(&folder);
         let state = seen.as_ref().map_or(State::Stopped, |seen| seen.state(ended.as_ref()));

@@ -3,7 +3,9 @@
 //! - `run` executes the program. `finish` is run when it has ended: it ends what is left of its processes, and waits or, by
 //!   ending with 125, has s6-supervise give it up.
 //! - `notification-fd`, `down-signal`, `timeout-kill` and `timeout-finish` are s6's own settings.
-//! - `down` keeps s6-supervise from starting it by itself. Without a link in the scanned folder there is no s6-supervise.
+//! - `down` keeps s6-supervise from starting it by itself; `disabled`, which is ours, keeps us from starting it. Without a link
+//!   in the scanned folder there is no s6-supervise, and what runs is stopped: so a service has its link for as long as it is
+//!   installed.
 //! - `data/reload` is ours: it has the program read its configuration again.
 
 mod scripts;
@@ -35,6 +37,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const TIMED_OUT: i32 = 99;
 /// A file of ours in the service's folder: its variables.
 const VARIABLES: &str = "variables";
+/// A file of ours in the service's folder: it is not to be started until it is enabled.
+const DISABLED: &str = "disabled";
 /// What `finish` makes below `supervise` where it has the service given up.
 const FAILED: &str = "supervise/failed";
 /// What s6-linux-init makes the scanned folder from at boot.
@@ -117,7 +121,7 @@ impl S6 {
     fn start(&self, told: &Told<'_>) -> Result<(), ManagerError> {
         let name = told.name;
         let folder = self.folder(name);
-        if !self.link(name).exists() {
+        if self.start_type(name) == StartType::Disabled || !self.link(name).exists() {
             return Err(self.cannot(name, Verb::Start, "it is disabled; enable it first"));
         }
         if Supervised::ask(&folder)?.is_some_and(|seen| seen.is_up && seen.is_wanted) {
@@ -185,11 +189,44 @@ impl S6 {
         told.run::<&str>(&text(&script), &[])?.done().map(drop)
     }
 
+    /// It is not started before the next boot.
     fn enable(&self, name: &ServiceName) -> Result<(), ManagerError> {
-        let steps = self.links(name, LinkedAs::Down).into_iter().chain([Step::call(self.let_up(name))]).collect();
-        let plan = Plan { steps, after_undo: Vec::new() };
-        crate::service::carry_out::carry_out(&plan, &|call| self.call(call), &|call| self.differences_of(call))
-            .map(drop)
+        let plan = Plan { steps: self.steps_of_start(name, StartType::Auto), after_undo: Vec::new() };
+        self.carry_out(&plan).map(drop)
+    }
+
+    fn start_type(&self, name: &ServiceName) -> StartType {
+        let folder = self.folder(name);
+        let is_linked = self.boot_link(name).unwrap_or_else(|| self.link(name)).exists();
+        match (is_linked && !folder.join(DISABLED).exists(), folder.join("down").exists()) {
+            (false, _) => StartType::Disabled,
+            (true, true) => StartType::Manual,
+            (true, false) => StartType::Auto,
+        }
+    }
+
+    /// The steps by which it is supervised, and does not run before somebody wants it to.
+    fn steps_of_start(&self, name: &ServiceName, start: StartType) -> Vec<Step> {
+        let folder = self.folder(name);
+        let empty = |name: &str| Step::File {
+            path: folder.join(name),
+            mode: 0o644,
+            content: String::new(),
+            ownership: Ownership::ByPlace,
+        };
+        let not_disabled = Step::NoFile { path: folder.join(DISABLED), ownership: Ownership::ByPlace };
+        match start {
+            StartType::Auto | StartType::Delayed => {
+                let up = [not_disabled, Step::call(self.let_up(name))];
+                self.links(name, LinkedAs::Down).into_iter().chain(up).collect()
+            }
+            StartType::Manual => {
+                [empty("down"), not_disabled].into_iter().chain(self.links(name, LinkedAs::ItIs)).collect()
+            }
+            StartType::Disabled => {
+                [empty(DISABLED), empty("down")].into_iter().chain(self.links(name, LinkedAs::ItIs)).collect()
+            }
+        }
     }
 
     fn keep_down(&self, name: &ServiceName) -> Call {
@@ -289,20 +326,7 @@ impl ServiceManager for S6 {
                 None => Step::NoFile { path, ownership },
             });
         }
-        let down = Step::File {
-            path: folder.join("down"),
-            mode: 0o644,
-            content: String::new(),
-            ownership: Ownership::ByPlace,
-        };
-        match registration.start {
-            StartType::Auto | StartType::Delayed => {
-                steps.extend(self.links(name, LinkedAs::Down));
-                steps.push(Step::call(self.let_up(name)));
-            }
-            StartType::Manual => steps.extend([down].into_iter().chain(self.links(name, LinkedAs::ItIs))),
-            StartType::Disabled => steps.extend([down].into_iter().chain(self.no_links(name))),
-        }
+        steps.extend(self.steps_of_start(name, registration.start));
         Plan { steps, after_undo: Vec::new() }
     }
 
@@ -354,12 +378,7 @@ impl ServiceManager for S6 {
         if self.hold_installed(name).is_err() {
             return Ok(Status::NOT_INSTALLED);
         }
-        let is_linked = self.boot_link(name).unwrap_or_else(|| self.link(name)).exists();
-        let start = match (is_linked, folder.join("down").exists()) {
-            (false, _) => StartType::Disabled,
-            (true, true) => StartType::Manual,
-            (true, false) => StartType::Auto,
-        };
+        let start = self.start_type(name);
         let seen = Supervised::ask(&folder)?;
         let state = seen.as_ref().map_or(State::Stopped, |seen| seen.state(&folder));
         let (pid, exit) = seen.map_or((None, None), |seen| (seen.pid, seen.exit));

@@ -151,6 +151,11 @@ impl ServiceManager for SysV {
         Plan { steps, after_undo: Vec::new() }
     }
 
+    /// One that has failed has left a note of its process, and perhaps others of its group.
+    fn is_to_be_stopped(&self, state: State) -> bool {
+        !matches!(state, State::NotInstalled | State::Stopped)
+    }
+
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
         tool::command(call)?.done().map(drop)
     }

@@ -7,6 +7,8 @@ use crate::service::registration::{Children, Dependency, Registration, Reload, R
 
 /// How many seconds a service waits for one that it depends on.
 const DEPENDENCY_SECONDS: u64 = 30;
+/// How many seconds runsv has to hear that it is to give a service up.
+const HEARD_SECONDS: u64 = 30;
 /// Executes as another user, in all their groups.
 const AS_USER: &str = "chpst -u \":$uid:$gid:$(echo \"$groups\" | tr ' ' :)\" ";
 
@@ -53,8 +55,9 @@ pub(super) fn finish(registration: &Registration) -> String {
             "if {condition}; then\n    \
                  [ \"$1\" = 0 ] || echo \"$1 $2 failed\" >supervise/ended\n    \
                  sv down .\n    \
-                 # runsv has to have heard it before this ends.\n    \
-                 until is_unwanted; do sleep 1; done\n    \
+                 # runsv has to have heard it before this ends; it does so once a second.\n    \
+                 seconds={HEARD_SECONDS}\n    \
+                 until is_unwanted || [ \"$seconds\" = 0 ]; do\n        sleep 1\n        seconds=$((seconds - 1))\n    done\n    \
                  exit 0\n\
              fi\n"
         );

@@ -18,6 +18,8 @@ pub(super) const UNIMPLEMENTED: i32 = 3;
 pub(super) const NOT_RUNNING: i32 = 7;
 /// How many seconds a stop takes at most where nothing was asked for.
 const STOP_SECONDS: u64 = 30;
+/// How many tenths of a second the kernel has to let go of a process that was killed.
+const GONE_TENTHS: u64 = 100;
 /// Executes as the leader of a session. What a shell puts in the background it lets ignore two signals, which a program would
 /// inherit.
 const LEADER: &str = "env --default-signal=INT,QUIT setsid ";
@@ -145,13 +147,16 @@ fn stop(service: &Executed<'_>) -> String {
                      tenths=$((tenths - 1))\n        \
                  done\n        \
                  if running; then {last}; fi\n        \
-                 while [ -d \"/proc/$pid\" ] && running; do sleep 0.1; done\n        \
                  # init has to have seen it end, too.\n        \
-                 tenths=50\n        \
+                 tenths={GONE_TENTHS}\n        \
                  while [ -d \"/proc/$pid\" ] && [ \"$tenths\" -gt 0 ]; do\n            \
                      sleep 0.1\n            \
                      tenths=$((tenths - 1))\n        \
-                 done\n    \
+                 done\n        \
+                 if running; then\n            \
+                     echo 'it does not end, although it was killed' >&2\n            \
+                     return 1\n        \
+                 fi\n    \
              fi\n    \
              end_group\n    \
              rm -f \"$pidfile\"\n\

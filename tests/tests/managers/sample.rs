@@ -1,0 +1,61 @@
+//! The suite's program, installed by itself on a machine of its own.
+
+use menshen_tests::command::{Ran, built};
+use menshen_tests::init::{Booted, Init};
+use menshen_tests::wait::until;
+
+/// A machine, and the manager that is asked there.
+pub(super) struct Stage {
+    pub machine: Booted,
+    manager: &'static str,
+}
+
+impl Stage {
+    /// Boots it; `None` where that cannot be.
+    pub(super) fn boot(init: &Init, manager: &'static str) -> Option<Self> {
+        let files = ["life-cycle", "life-cycle-sample"].map(built);
+        let machine = init.boot(&[&files[0], &files[1]])?;
+        Some(Self { machine, manager })
+    }
+
+    /// Has the suite's program do one thing.
+    pub(super) fn ask(&self, more: &[&str]) -> Ran {
+        let program = Booted::path("life-cycle");
+        let options = [
+            format!("--manager={}", self.manager),
+            format!("--program={}", Booted::path("life-cycle-sample").display()),
+            format!("--folder={}", Booted::path("notes").display()),
+        ];
+        let options = options.iter().map(String::as_str);
+        let words: Vec<&str> = program.to_str().into_iter().chain(options).chain(more.iter().copied()).collect();
+        self.machine.run(&words)
+    }
+
+    /// Its state, when it is started, and its process, in words.
+    pub(super) fn shown(&self) -> String {
+        self.ask(&["--show"]).ended_with(0).text().trim().to_owned()
+    }
+
+    /// Waits until what is shown begins so; all of it.
+    pub(super) fn await_shown(&self, begins: &str) -> String {
+        let mut shown = String::new();
+        until(&format!("it is {begins}"), || {
+            shown = self.shown();
+            shown.starts_with(begins)
+        });
+        shown
+    }
+
+    /// What there is of files, links and folders, with their permissions.
+    pub(super) fn files(&self) -> Vec<String> {
+        const FIND: &str = "find /etc /run /var /tmp /root /usr/local -path /run/openrc/rc.log -prune -o -path /run/utmp \
+                            -prune -o -path '/run/openrc/deptree' -prune -o -path '/run/openrc/*.lock' -prune -o -path \
+                            /run/menshen -prune -o -printf '%y %m %p %l\\n' | sort";
+        self.machine.run(&["sh", "-c", FIND]).text().lines().map(str::to_owned).collect()
+    }
+
+    /// The command lines of everything that runs.
+    pub(super) fn command_lines(&self) -> String {
+        self.machine.run(&["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).text()
+    }
+}
