@@ -43,8 +43,12 @@ fn overlay_at(base: &mut Node, over: Node, path: &mut Vec<String>) {
                 path.push(key.clone());
                 match table.entry(key) {
                     Slot::Occupied(mut slot) => {
-                        slot.get_mut().key = entry.key;
-                        overlay_at(&mut slot.get_mut().node, entry.node, path);
+                        let below = slot.get_mut();
+                        // A table is where it began, whatever is laid over some of it.
+                        if below.node.as_table().is_none() || entry.node.as_table().is_none() {
+                            below.key = entry.key;
+                        }
+                        overlay_at(&mut below.node, entry.node, path);
                     }
                     Slot::Vacant(slot) => {
                         slot.insert(entry);
@@ -52,7 +56,6 @@ fn overlay_at(base: &mut Node, over: Node, path: &mut Vec<String>) {
                 }
                 path.pop();
             }
-            base.span = span;
         }
         (_, value) => *base = Node { value, span, expansions },
     }
@@ -70,7 +73,7 @@ fn drop_replaced_methods(base: &mut Table, over: &Table, path: &[String]) {
     }
 }
 
-/// Puts the files of one folder together; each service and alert may be in one of them only.
+/// Puts the files of one folder together; each service and alert may be in one of them only, and they name one guard.
 pub(crate) fn join_files(files: Vec<Node>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
     files.into_iter().reduce(|mut base, over| {
         report_duplicates(&base, &over, diagnostics);
@@ -91,6 +94,19 @@ fn report_duplicates(base: &Node, over: &Node, diagnostics: &mut Vec<Diagnostic>
                 diagnostics.push(diagnostic.related(Some(earlier.key), "first defined here").help(help));
             }
         }
+    }
+    report_two_names(base, over, diagnostics);
+}
+
+/// Files that name different guards are definitions of their own: put together, each guard would run what is the other's.
+fn report_two_names(base: &Node, over: &Node, diagnostics: &mut Vec<Diagnostic>) {
+    let (Some(first), Some(second)) = (base.at(["guard", "name"]), over.at(["guard", "name"])) else { return };
+    let (Value::String(name), Value::String(other)) = (&first.value, &second.value) else { return };
+    if name != other {
+        let message = format!("files of one folder name two guards, '{name}' and '{other}'");
+        let diagnostic = Diagnostic::new(Code::DefinedTwice, message).at(second.span).label("named otherwise here");
+        let help = "name one file with --file: each is a definition of its own; or have one of them name the guard";
+        diagnostics.push(diagnostic.related(Some(first.span), "first named here").help(help));
     }
 }
 

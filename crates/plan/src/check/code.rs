@@ -100,7 +100,7 @@ rules! {
     UnreachableRule     = "M035" "unreachable-rule"      Warning Definition "A restart rule that can never apply.";
     Credential          = "M036" "credential"            Error   Definition "A credential that cannot be read.";
     BadName             = "M037" "bad-name"              Error   Definition "A name that cannot be one.";
-    DefinedTwice        = "M038" "defined-twice"         Error   Definition "A service or alert defined in two files of one folder.";
+    DefinedTwice        = "M038" "defined-twice"         Error   Definition "A service, an alert or the guard's name defined in two files of one folder.";
     OneshotDaemonRule   = "M039" "oneshot-daemon-rule"   Error   Definition "A one-shot with a setting for programs that run on.";
     DependsOnDisabled   = "M040" "depends-on-disabled"   Error   Definition "A dependency on a service that never starts.";
     BadSet              = "M041" "bad-set"               Error   Definition "A --set argument that cannot be read.";

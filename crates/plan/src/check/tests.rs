@@ -180,6 +180,30 @@ fn a_service_in_two_files_is_found() {
 }
 
 #[test]
+fn files_of_one_folder_that_name_two_guards_are_refused_with_both_places() {
+    let named = |guard: &str, service: &str| {
+        format!("[guard]\nname = \"{guard}\"\n[service.{service}]\ncommand = \"./shop-web\"")
+    };
+    let (one, two) = (named("one", "web"), named("two", "worker"));
+    let loaded = load(&input(&[("a.toml", &one), ("b.toml", &two)], &[]), &Machine(System::Unix));
+    let found = loaded.diagnostics.iter().find(|diagnostic| diagnostic.code == Code::DefinedTwice).unwrap();
+    assert!(found.span.is_some() && found.related.len() == 1 && loaded.is_refused(), "{found:?}");
+    assert!(found.message.contains("'one' and 'two'"), "{found:?}");
+    let same = named("one", "worker");
+    let loaded = load(&input(&[("a.toml", &one), ("b.toml", &same)], &[]), &Machine(System::Unix));
+    assert!(!codes(&loaded).contains(&Code::DefinedTwice));
+}
+
+#[test]
+fn what_is_wrong_with_a_service_is_shown_where_it_is_defined_whatever_is_set_besides() {
+    let files = [("menshen.toml", "[service.web]\ncommand = \"./shop-web\"")];
+    let loaded = load(&input(&files, &["service.web.nice=5"]), &Machine(System::Unix));
+    let found = loaded.diagnostics.iter().find(|diagnostic| diagnostic.code == Code::RunsAsRoot).unwrap();
+    let name = loaded.sources.get(found.span.unwrap().source).unwrap().name.clone();
+    assert_eq!(name, "menshen.toml");
+}
+
+#[test]
 fn a_definition_anybody_can_change_is_found_when_it_is_run_as_root() {
     let text = "[service.web]\ncommand = \"./shop-web\"\n";
     assert!(
