@@ -4,6 +4,8 @@
 
 mod description;
 
+pub(super) use self::description::reload_signal;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -16,7 +18,7 @@ use crate::service::manager::{Difference, ManagerError, ManagerKind, Scope, Serv
 use crate::service::name::ServiceName;
 use crate::service::options::{RegistrationOption, Unsupported};
 use crate::service::plan::{Call, Ownership, Plan, Step};
-use crate::service::registration::{Registration, Reload, StartType};
+use crate::service::registration::{Account, Registration, Reload, StartType};
 use crate::service::status::{Exit, State, Status};
 
 /// The folder of the services' variables, beside the descriptions.
@@ -129,8 +131,7 @@ impl Dinit {
 
     fn reload(&self, name: &ServiceName) -> Result<(), ManagerError> {
         let description = fs::read_to_string(self.file(name)).unwrap_or_default();
-        let signal = description.lines().find_map(|line| line.strip_prefix(description::RELOAD));
-        let Some(signal) = signal else {
+        let Some(signal) = reload_signal(&description) else {
             return Err(self.cannot(
                 name,
                 Verb::Reload,
@@ -200,6 +201,11 @@ impl ServiceManager for Dinit {
         }
         if description::needs_shell(registration) {
             refused.extend(variables::refused(registration));
+        }
+        let has_variable = matches!(&registration.account, Account::User { name, .. } if name.contains('$'));
+        if has_variable {
+            let why = "dinit would put a variable in the place of '$' in a user's name";
+            refused.push(Unsupported { option: RegistrationOption::AccountUser, why });
         }
         let directory = super::shell::directory(registration);
         if directory.contains(['\n', '\r']) {

@@ -2,6 +2,8 @@
 
 mod script;
 
+pub(super) use self::script::{is_by_hand, is_reloaded};
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,7 +54,7 @@ impl FreeBsdRc {
     fn start_type(name: &ServiceName) -> Result<StartType, ManagerError> {
         let is_enabled = tool::run("sysrc", &["-c", &enabling(name, "YES")])?.code == Some(0);
         let script = fs::read_to_string(Self::script(name)).unwrap_or_default();
-        Ok(match (is_enabled, script.contains(script::BY_HAND)) {
+        Ok(match (is_enabled, is_by_hand(&script)) {
             (false, _) => StartType::Disabled,
             (true, true) => StartType::Manual,
             (true, false) => StartType::Auto,
@@ -74,7 +76,7 @@ impl FreeBsdRc {
     fn reload(&self, told: &Told<'_>) -> Result<(), ManagerError> {
         let name = told.name;
         let script = fs::read_to_string(Self::script(name)).unwrap_or_default();
-        if !script.contains(script::RELOAD) {
+        if !is_reloaded(&script) {
             return Err(self.cannot(
                 name,
                 Verb::Reload,

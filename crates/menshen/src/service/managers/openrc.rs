@@ -5,6 +5,8 @@
 
 mod script;
 
+pub(super) use self::script::is_reloaded;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +56,7 @@ impl OpenRc {
     fn reload(&self, told: &Told<'_>) -> Result<(), ManagerError> {
         let name = told.name;
         let script = fs::read_to_string(Self::script(name)).unwrap_or_default();
-        if !script.contains(script::RELOAD) {
+        if !is_reloaded(&script) {
             return Err(self.cannot(
                 name,
                 Verb::Reload,

@@ -37,6 +37,9 @@ pub(super) const DISABLED: &str = "what is not started at boot can still be star
 const NUL: &str = "a text with NUL in it cannot be passed to a program";
 const VARIABLE: &str = "a variable's name cannot be empty, begin with '-' or have '=' in it";
 const SIGNAL: &str = "a signal is named like SIGHUP";
+const DIRECTORY: &str = "a directory is an absolute path";
+const ACCOUNT: &str =
+    "the name of a user or group cannot be empty, begin with '-', or have ':' or a control character in it";
 /// What is read line by line.
 pub(super) const LINE_END: &str = "a line end in it cannot be written down for this manager";
 const NO_COMMAND: &str = "a command begins with the absolute path of a program";
@@ -58,10 +61,6 @@ pub(super) fn values(registration: &Registration) -> Vec<Unsupported> {
         hold(O::Environment, value);
     }
     hold(O::Directory, &registration.directory.as_deref().map(|path| path.to_string_lossy()).unwrap_or_default());
-    if let Account::User { name, group, password: _ } = &registration.account {
-        hold(O::AccountUser, name);
-        hold(O::AccountGroup, group.as_deref().unwrap_or_default());
-    }
     refused.extend(forms(registration));
     refused
 }
@@ -69,10 +68,22 @@ pub(super) fn values(registration: &Registration) -> Vec<Unsupported> {
 /// What must have a form.
 fn forms(registration: &Registration) -> Vec<Unsupported> {
     use RegistrationOption as O;
-    let is_signal =
-        |text: &str| text.strip_prefix("SIG").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let is_signal = |text: &str| {
+        text.strip_prefix("SIG")
+            .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !rest.is_empty())
+    };
     let is_command = |words: &[String]| words.first().is_some_and(|program| program.starts_with('/'));
     let is_variable = |name: &str| !name.is_empty() && !name.starts_with('-') && !name.contains('=');
+    let is_account =
+        |name: &str| !name.is_empty() && !name.starts_with('-') && !name.contains(|c: char| c == ':' || c.is_control());
+    let (user, group) = match &registration.account {
+        Account::User { name, group, password: _ } => (Some(name), group.as_ref()),
+        Account::Manager
+        | Account::LocalService
+        | Account::NetworkService
+        | Account::Virtual
+        | Account::GroupManaged(_) => (None, None),
+    };
     let is_service = |dependency: &Dependency| match dependency {
         Dependency::Service(name) => name.parse::<crate::service::name::ServiceName>().is_ok(),
         Dependency::Group(_) | Dependency::Network => true,
@@ -80,6 +91,9 @@ fn forms(registration: &Registration) -> Vec<Unsupported> {
     let reload = registration.reload.as_ref();
     let found = [
         (O::Environment, registration.environment.keys().all(|name| is_variable(name)), VARIABLE),
+        (O::Directory, registration.directory.as_ref().is_none_or(|path| path.has_root()), DIRECTORY),
+        (O::AccountUser, user.is_none_or(|name| is_account(name)), ACCOUNT),
+        (O::AccountGroup, group.is_none_or(|name| is_account(name)), ACCOUNT),
         (O::StopSignal, registration.stop_signal.as_deref().is_none_or(is_signal), SIGNAL),
         (O::StopCommand, registration.stop_command.as_deref().is_none_or(is_command), NO_COMMAND),
         (O::ReloadSignal, !matches!(reload, Some(Reload::Signal(name)) if !is_signal(name)), SIGNAL),

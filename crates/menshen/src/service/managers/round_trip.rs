@@ -257,7 +257,7 @@ impl Stage {
 /// The content of a plan's file.
 fn file(plan: &Plan, name: &str) -> String {
     let found = plan.steps.iter().find_map(|step| match step {
-        Step::File { path, content, .. } if path.ends_with(name) => Some(content.clone()),
+        Step::File { path, content, .. } if path.display().to_string().ends_with(name) => Some(content.clone()),
         Step::File { .. }
         | Step::Folder { .. }
         | Step::Link { .. }
@@ -352,7 +352,7 @@ mod runit {
         #[test]
         fn a_program_is_given_what_was_asked_for(given in any_given(&any_text(), any_name())) {
             let stage = Stage::of(given);
-            let script = stage.script(&manager().plan(&stage.registration()).unwrap(), "run");
+            let script = stage.script(&manager().plan(&stage.registration()).unwrap(), "/run");
             let folder = stage.folder.path().join("service");
             fs::create_dir_all(folder.join("supervise")).unwrap();
             stage.run(&["sh"], &script, &folder)?;
@@ -379,7 +379,7 @@ mod s6 {
         #[test]
         fn a_program_is_given_what_was_asked_for(given in any_given(&any_text(), any_name())) {
             let stage = Stage::of(given);
-            let script = stage.script(&manager().plan(&stage.registration()).unwrap(), "run");
+            let script = stage.script(&manager().plan(&stage.registration()).unwrap(), "/run");
             stage.run(&["sh"], &script, stage.folder.path())?;
         }
     }
@@ -673,6 +673,166 @@ fn a_variable_that_cannot_be_passed_on_is_refused() {
         assert!(plan(ManagerKind::Dinit, name, value).unwrap_err().contains("environment"), "{name} = {value:?}");
     }
     plan(ManagerKind::Dinit, "a.b", " b\r ").unwrap();
+}
+
+/// Everything that people can write into a registration.
+#[derive(Debug, Clone)]
+struct Written([String; 10]);
+
+impl Written {
+    /// In each place a text that needs quotes, and says nothing.
+    fn tame() -> Self {
+        Self([(); 10].map(|()| "two words".to_owned()))
+    }
+
+    /// A registration of all that a manager can do, with these texts in it.
+    fn registration(&self, manager: &dyn ServiceManager) -> Registration {
+        let honours = |option| manager.honours(option).is_ok();
+        let [name, description, directory, program, one, two, value, user, group, word] = &self.0;
+        let [_, mut registration] = registrations(manager);
+        registration.display_name = Some(name.clone());
+        registration.description = Some(description.clone());
+        registration.directory = Some(format!("/ {directory}").into());
+        registration.program = format!("/ {program}").into();
+        registration.arguments = vec![one.clone(), two.clone()];
+        registration.environment = BTreeMap::from([("MODE".to_owned(), value.clone())]);
+        let with_group = honours(crate::service::RegistrationOption::AccountGroup).then(|| group.clone());
+        registration.account =
+            crate::service::registration::Account::User { name: user.clone(), group: with_group, password: None };
+        let command = vec![format!("/ {word}"), word.clone()];
+        if honours(crate::service::RegistrationOption::StopCommand) {
+            registration.stop_signal = None;
+            registration.stop_command = Some(command.clone());
+        }
+        if honours(crate::service::RegistrationOption::ReloadCommand) {
+            registration.reload = Some(Reload::Command(command));
+        }
+        registration
+    }
+}
+
+/// What is left of a file when everything quoted in it is one sign, and comments are none: what it does, whatever it says.
+fn skeleton(text: &str) -> String {
+    let (mut left, mut characters) = (String::new(), text.chars().peekable());
+    while let Some(character) = characters.next() {
+        let is_begin = left.rsplit('\n').next().is_some_and(|line| line.trim().is_empty());
+        match character {
+            '#' if is_begin => while characters.next_if(|next| *next != '\n').is_some() {},
+            '\'' => {
+                while characters.next().is_some_and(|next| next != '\'') {}
+                left.push('Q');
+            }
+            '\\' => {
+                left.push('Q');
+                characters.next();
+            }
+            '"' => {
+                left.push('"');
+                while let Some(next) = characters.next_if(|next| *next != '"') {
+                    left.extend(std::iter::once(next).chain((next == '\\').then(|| characters.next()).flatten()));
+                }
+                left.extend(characters.next());
+            }
+            other => left.push(other),
+        }
+    }
+    while left.contains("QQ") {
+        left = left.replace("QQ", "Q");
+    }
+    let lines = left.lines().filter(|line| !line.trim().is_empty());
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// The settings of a description, and the names of variables, without what they are set to.
+fn settings(text: &str) -> Vec<&str> {
+    let lines = text.split('\n').filter(|line| !line.starts_with("# "));
+    lines.map(|line| line.split(['=', ':']).next().unwrap_or_default().trim()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    /// A text can only say something: it begins no line, ends no quotes, and is no setting.
+    #[test]
+    fn no_text_becomes_anything_but_a_text(texts in prop::array::uniform10(any_text())) {
+        // What is plain is written without quotes.
+        let written = Written(texts.map(|text| format!("two {text}")));
+        for kind in [
+            ManagerKind::OpenRc,
+            ManagerKind::SysV,
+            ManagerKind::Runit,
+            ManagerKind::S6,
+            ManagerKind::Dinit,
+            ManagerKind::FreeBsdRc,
+        ] {
+            let manager = super::assumed(kind);
+            let tame = manager.plan(&Written::tame().registration(&*manager)).unwrap();
+            let Ok(plan) = manager.plan(&written.registration(&*manager)) else {
+                prop_assert!(written.0.iter().any(|text| text.contains(|c: char| c.is_control() || ":$".contains(c))));
+                continue;
+            };
+            prop_assert_eq!(plan.steps.len(), tame.steps.len());
+            for (step, tame) in plan.steps.iter().zip(&tame.steps) {
+                let (Step::File { path, content, .. }, Step::File { content: tame, .. }) = (step, tame) else {
+                    prop_assert_eq!(step, tame);
+                    continue;
+                };
+                if kind == ManagerKind::Dinit {
+                    prop_assert_eq!(settings(content), settings(tame), "{}", path.display());
+                } else {
+                    prop_assert_eq!(skeleton(content), skeleton(tame), "{}", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_end_in_the_name_of_a_user_is_refused() {
+    for kind in [ManagerKind::OpenRc, ManagerKind::SysV, ManagerKind::Runit, ManagerKind::S6, ManagerKind::Dinit] {
+        let manager = super::assumed(kind);
+        for name in ["web\ncommand = /bin/evil", "web\r", "web\0", "", "-x", "a:b"] {
+            let mut registration = Written::tame().registration(&*manager);
+            registration.account =
+                crate::service::registration::Account::User { name: name.to_owned(), group: None, password: None };
+            let error = manager.plan(&registration).unwrap_err().to_string();
+            assert!(error.contains("account"), "{kind}: {name:?}: {error}");
+        }
+    }
+}
+
+/// What a service was registered for is not read out of what people call it.
+#[test]
+fn a_text_does_not_say_how_a_service_is_reloaded() {
+    let manager = super::assumed(ManagerKind::Dinit);
+    let mut registration = Registration::new("web".parse().unwrap(), "/usr/bin/web");
+    registration.description = Some("reload by KILL\nreload by KILL".to_owned());
+    let description = file(&manager.plan(&registration).unwrap(), "dinit.d/web");
+    assert_eq!(super::dinit::reload_signal(&description), None, "{description}");
+    registration.reload = Some(Reload::Signal("SIGHUP".to_owned()));
+    let description = file(&manager.plan(&registration).unwrap(), "dinit.d/web");
+    assert_eq!(super::dinit::reload_signal(&description), Some("HUP"));
+
+    let texts =
+        ["\nreload() {\n", "\nextra_commands=reload\n", "\n# KEYWORD: nostart shutdown\n# It can be reloaded.\n"];
+    let mut registration = Registration::new("web".parse().unwrap(), "/usr/bin/web");
+    registration.restart.policy = RestartPolicy::Always;
+    registration.arguments = texts.map(str::to_owned).into();
+    registration.description = Some(texts.concat());
+    for kind in [ManagerKind::OpenRc, ManagerKind::FreeBsdRc] {
+        let manager = super::assumed(kind);
+        for reload in [None, Some(Reload::Signal("SIGHUP".to_owned()))] {
+            let is_reloaded = reload.is_some();
+            registration.reload = reload;
+            let script = file(&manager.plan(&registration).unwrap(), ".d/web");
+            match kind {
+                ManagerKind::OpenRc => assert_eq!(super::openrc::is_reloaded(&script), is_reloaded, "{script}"),
+                _ => {
+                    assert_eq!(super::freebsd::is_reloaded(&script), is_reloaded, "{script}");
+                    assert!(!super::freebsd::is_by_hand(&script), "{script}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

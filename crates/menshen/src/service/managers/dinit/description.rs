@@ -6,8 +6,13 @@ use super::super::shell::{comments, directory, mark, program, signal, text, with
 use crate::service::readiness;
 use crate::service::registration::{Account, Children, Dependency, Protocol, Registration, Reload, RestartPolicy};
 
-/// A comment of ours: the signal that has the program read its configuration again.
-pub(super) const RELOAD: &str = "# reload by ";
+/// A comment of ours: the signal that has the program read its configuration again. What people wrote has a blank behind `#`.
+const RELOAD: &str = "#reload by ";
+
+/// The signal that has the program of a description read its configuration again.
+pub(in super::super) fn reload_signal(description: &str) -> Option<&str> {
+    description.lines().find_map(|line| line.strip_prefix(RELOAD))
+}
 
 /// The file of its variables, which dinit reads before it becomes the service's user: one a line, and nothing is quoted.
 pub(super) fn variables(registration: &Registration) -> Option<String> {

@@ -10,10 +10,21 @@ use super::super::variables;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Account, Dependency, Registration, Reload, RestartPolicy, StartType};
 
-/// How a script says that its service is not started at boot.
-pub(super) const BY_HAND: &str = "\n# KEYWORD: nostart shutdown\n";
-/// How a script says that it has something for a reload.
-pub(super) const RELOAD: &str = "\nextra_commands=reload\n";
+/// How a script says that its service is not started at boot, and how that it is.
+const BY_HAND: &str = "# KEYWORD: nostart shutdown";
+const AT_BOOT: &str = "# KEYWORD: shutdown";
+/// The third line of a script that has something for a reload. Further down it might be in a text.
+const RELOADED: &str = "# It can be reloaded.";
+
+/// Whether a script has something for a reload.
+pub(in super::super) fn is_reloaded(script: &str) -> bool {
+    script.lines().nth(2) == Some(RELOADED)
+}
+
+/// Whether the service of a script is not started at boot. Texts come after the lines for rcorder(8).
+pub(in super::super) fn is_by_hand(script: &str) -> bool {
+    script.lines().find(|line| line.starts_with("# KEYWORD:")) == Some(BY_HAND)
+}
 
 /// A service's name as rc.conf has it, where names are those of a shell's variables.
 pub(super) fn variable(name: &ServiceName) -> String {
@@ -42,14 +53,16 @@ pub(super) fn script(registration: &Registration) -> String {
     let needed: String = needed.collect();
     let keyword = match registration.start {
         StartType::Manual => BY_HAND,
-        StartType::Auto | StartType::Delayed | StartType::Disabled => "\n# KEYWORD: shutdown\n",
+        StartType::Auto | StartType::Delayed | StartType::Disabled => AT_BOOT,
     };
+    let reloaded = if registration.reload.is_some() { format!("{RELOADED}\n") } else { String::new() };
     let description = registration.description.as_ref().or(registration.display_name.as_ref());
     let description = quoted(description.map_or(name.as_str(), String::as_str));
     format!(
-        "#!/bin/sh\n{}\n\
+        "#!/bin/sh\n{}\n{reloaded}\
          # PROVIDE: {name}\n\
-         # REQUIRE: LOGIN{needed}{keyword}\n\
+         # REQUIRE: LOGIN{needed}\n\
+         {keyword}\n\n\
          . /etc/rc.subr\n\n\
          name={variable}\n\
          desc={description}\n\
@@ -89,7 +102,7 @@ fn reload(registration: &Registration) -> String {
         Some(Reload::Signal(name)) => {
             let signal = signal(name);
             format!(
-                "reload_cmd=reload_program{RELOAD}\nreload_program()\n{{\nkill -s {signal} \"$(cat \"$childfile\")\"\n}}\n"
+                "reload_cmd=reload_program\nextra_commands=reload\n\nreload_program()\n{{\nkill -s {signal} \"$(cat \"$childfile\")\"\n}}\n"
             )
         }
         Some(Reload::Command(_) | Reload::Native) | None => String::new(),

@@ -7,8 +7,8 @@ use super::super::variables;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Account, Children, Dependency, Registration, Reload, RestartPolicy};
 
-/// How a script begins that has something for a reload.
-pub(super) const RELOAD: &str = "\nreload() {";
+/// The third line of a script that has something for a reload. Further down it might be in a text.
+const RELOADED: &str = "# It can be reloaded.";
 /// How many seconds a stop takes at most where only the signal was asked for.
 const STOP_SECONDS: u64 = 60;
 /// How many seconds a program has to end once it was killed.
@@ -24,9 +24,17 @@ pub(super) fn variables_file(name: &ServiceName) -> PathBuf {
     variables::file("/etc", name)
 }
 
+/// Whether a script has something for a reload.
+pub(in super::super) fn is_reloaded(script: &str) -> bool {
+    script.lines().nth(2) == Some(RELOADED)
+}
+
 /// All of it.
 pub(super) fn script(registration: &Registration) -> String {
     let mut script = format!("#!/sbin/openrc-run\n{}\n", mark(&registration.name));
+    if registration.reload.is_some() {
+        script += &format!("{RELOADED}\n");
+    }
     let mut set = |name: &str, value: String| script += &format!("{name}={}\n", quoted(&value));
     if let Some(name) = &registration.display_name {
         set("name", name.clone());
@@ -141,7 +149,7 @@ fn reload(registration: &Registration) -> String {
         }
         Some(Reload::Native) | None => return String::new(),
     };
-    format!("\nextra_started_commands=reload\n{RELOAD}\n{told}}}\n")
+    format!("\nextra_started_commands=reload\n\nreload() {{\n{told}}}\n")
 }
 
 /// Executes as another user, in all their groups.
