@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use menshen_guard::definition::{DefinitionSource, FILE_NAME};
 use menshen_os::paths::Paths;
-use menshen_plan::{Diagnostic, Loaded, Plan, Severity};
+use menshen_plan::{Code, Diagnostic, Loaded, Plan, Severity};
 
 use crate::args::Definition;
 use crate::diagnostics;
@@ -114,6 +114,13 @@ pub(crate) fn load_plan(source: &DefinitionSource, machine_errors: MachineErrors
     let lacking = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
     let refused = machine_errors == MachineErrors::Refuse && loaded.diagnostics.iter().any(lacking);
     let plan = loaded.plan.take().filter(|_| !refused);
+    // What has yet to be written is written into a folder that is made for it.
+    let folder = Some(source.folder()).filter(|folder| source.text.is_some() && !folder.exists());
+    let is_made = |diagnostic: &Diagnostic| {
+        let is_named = |folder: &PathBuf| diagnostic.message.contains(&*folder.to_string_lossy());
+        diagnostic.code == Code::MissingDirectory && folder.as_ref().is_some_and(is_named)
+    };
+    loaded.diagnostics.retain(|diagnostic| !is_made(diagnostic));
     // Advice is for `menshen check`; who starts something wants to know what is wrong.
     loaded.diagnostics.retain(|diagnostic| {
         if plan.is_some() {

@@ -20,7 +20,7 @@ const FILES_MAX: usize = 1000;
 /// Where a definition is and how it is to be read; it can be read again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinitionSource {
-    /// A file, or a folder of `*.toml` files; with `text`, the folder relative paths start at.
+    /// A file, or a folder of `*.toml` files; with `text`, the file it is for, or the folder relative paths start at.
     pub path: PathBuf,
     /// The definition itself, where it is in no file: that of `menshen run`.
     pub text: Option<String>,
@@ -103,7 +103,7 @@ impl DefinitionSource {
     /// When a file cannot be read at all; what is wrong *in* the files is in the result.
     pub fn load(&self) -> Result<Loaded, DefinitionError> {
         let layers = match &self.text {
-            Some(text) => vec![Layer { files: vec![Source { name: "menshen run".to_owned(), text: text.clone() }] }],
+            Some(text) => vec![Layer { files: vec![Source { name: self.name_of_text(), text: text.clone() }] }],
             None => self.files()?.iter().map(|files| read_layer(files)).collect::<Result<Vec<Layer>, _>>()?,
         };
         let input = Input {
@@ -119,6 +119,11 @@ impl DefinitionSource {
             plan.keep_only(&self.only)?;
         }
         Ok(loaded)
+    }
+
+    /// What a definition that is in no file is called.
+    fn name_of_text(&self) -> String {
+        if self.path.is_dir() { "menshen run".to_owned() } else { self.path.display().to_string() }
     }
 
     fn single_file(&self) -> Result<Vec<Vec<PathBuf>>, DefinitionError> {

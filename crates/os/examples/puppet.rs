@@ -21,6 +21,11 @@ fn main() -> io::Result<ExitCode> {
             say("ready")?;
             sleep()
         }
+        // The same, once it has said every word it was given after this one.
+        ["words", ref words @ ..] => {
+            words.iter().try_for_each(|word| say(&format!("<{word}>")))?;
+            sleep()
+        }
         // And cannot be asked to: it hears nothing, and has left the console where it would be asked.
         ["stubborn"] => {
             menshen_os::system::hold_signals();

@@ -358,6 +358,12 @@ impl ServicePlan {
         self.kind == ServiceType::Notify || self.fd_store > 0 || ProbeKind::ALL.into_iter().any(asks)
     }
 
+    /// Whether nobody said how long a start may take.
+    #[must_use]
+    pub fn has_usual_start_timeout(&self) -> bool {
+        self.start_timeout.is_none_or(|timeout| timeout == crate::build::NOTIFY_START_TIMEOUT)
+    }
+
     /// Whether this service waits for `other` to be in `condition`.
     #[must_use]
     pub fn needs(&self, other: &str, condition: Condition) -> bool {

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod guarding;
+mod install;
 mod output;
 mod pipe;
 mod service;

@@ -67,8 +67,7 @@ fn edit_definition(record: &Record) -> Result<(), Failure> {
     copy.write_all(text.as_bytes()).map_err(|error| unusable("writing", copy.path(), &error))?;
     let edited = run_editor(copy.path()).and_then(|()| {
         let edited = fs::read_to_string(copy.path()).map_err(|error| unusable("reading", copy.path(), &error))?;
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let source = DefinitionSource { path: folder, text: Some(edited.clone()), ..source_of(record) };
+        let source = DefinitionSource { text: Some(edited.clone()), ..source_of(record) };
         load_plan(&source, MachineErrors::Shown)?;
         fs::write(path, edited).map_err(|error| unusable("writing", path, &error))
     });

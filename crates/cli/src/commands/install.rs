@@ -1,5 +1,6 @@
 //! `menshen install`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use menshen::service::registration::Account;
@@ -126,7 +127,7 @@ pub(super) fn registration(
     if let Account::User { password, .. } = &mut registration.account
         && manager.kind() == ManagerKind::Scm
     {
-        *password = crate::registering::password::of_environment();
+        *password = crate::registering::password::of_environment().or_else(|| password.take());
     }
     Ok(registration)
 }
@@ -137,7 +138,11 @@ fn native_registration(
     source: &DefinitionSource,
     manager: &dyn ServiceManager,
 ) -> Result<Registration, Failure> {
-    let plan = load_plan(source, MachineErrors::Shown)?;
+    // What is to be said of the definition has been said by whoever read it before; what refuses it is.
+    let plan = match definition::load(source)?.plan {
+        Some(plan) => Arc::new(plan),
+        None => load_plan(source, MachineErrors::Shown)?,
+    };
     let service = match (record.only.as_slice(), plan.services.len()) {
         ([only], _) => plan.services.get(only.as_str()),
         (_, 1) => plan.services.first().map(|(_, service)| service),

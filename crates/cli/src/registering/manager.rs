@@ -1,8 +1,9 @@
 //! Which manager is asked, and what its errors mean to whoever typed a command.
 
 use menshen::service::name::NameError;
-use menshen::service::{ManagerError, ManagerKind, Scope, ServiceManager, detect, managers, story};
+use menshen::service::{ManagerError, ManagerKind, RegistrationOption, Scope, ServiceManager, detect, managers, story};
 
+use super::password;
 use super::refusal::denied;
 use crate::failure::{Exit, Failure};
 
@@ -54,8 +55,19 @@ impl From<ManagerError> for Failure {
             | ManagerError::Elsewhere { .. } => Exit::Failed,
         };
         let message = story::whole(&error);
-        if exit == Exit::NotPermitted { denied(message) } else { Self::new(exit, message) }
+        let failure = if exit == Exit::NotPermitted { denied(message) } else { Self::new(exit, message) };
+        if lacks_password(&error) {
+            failure.help(format!("put it into the variable {}", password::VARIABLE))
+        } else {
+            failure
+        }
     }
+}
+
+/// Whether what is missing is the password of an account.
+fn lacks_password(error: &ManagerError) -> bool {
+    let ManagerError::Unsupported { options, .. } = error else { return false };
+    options.iter().any(|unsupported| unsupported.option == RegistrationOption::AccountPassword)
 }
 
 /// A name that no service can have.

@@ -83,7 +83,8 @@ pub(crate) fn registration(
     };
     if service.uses_notify() {
         registration.protocol = Protocol::Native;
-        registration.start_timeout = service.start_timeout;
+        let is_told = manager.honours(RegistrationOption::StartTimeout).is_ok() || !service.has_usual_start_timeout();
+        registration.start_timeout = service.start_timeout.filter(|_| is_told);
     }
     registration.watchdog = service.probes.liveness.as_ref().map(menshen_plan::plan::ProbePlan::window);
     registration.stop_timeout = Some(service.stop.timeout);
@@ -265,6 +266,17 @@ mod tests {
         let registration = native(keys).unwrap();
         assert_eq!(registration.protocol, Protocol::Native);
         assert_eq!(registration.watchdog, Some(Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn windows_takes_a_program_that_answers_it() {
+        let scm = menshen::service::managers::assumed(menshen::service::ManagerKind::Scm);
+        let answers = "type = \"notify\"\nrestart.policy = \"on-failure\"\n";
+        let usual = native_with(answers, scm.as_ref()).unwrap();
+        assert_eq!((usual.protocol, usual.start_timeout), (Protocol::Native, None));
+        let asked = native_with(&format!("{answers}start_timeout = \"7s\""), scm.as_ref()).unwrap();
+        let refused = scm.plan(&asked).unwrap_err().to_string();
+        assert!(refused.contains("start_timeout"), "{refused}");
     }
 
     #[test]

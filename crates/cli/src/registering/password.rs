@@ -3,7 +3,7 @@
 use menshen::service::registration::Secret;
 
 /// The variable it is taken from.
-const VARIABLE: &str = "MENSHEN_ACCOUNT_PASSWORD";
+pub(super) const VARIABLE: &str = "MENSHEN_ACCOUNT_PASSWORD";
 
 /// What the environment says it is.
 pub(crate) fn of_environment() -> Option<Secret> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use menshen::service::{ServiceName, Step};
 use menshen_guard::definition::DefinitionSource;
@@ -48,7 +48,7 @@ impl Written {
     /// As a definition that can be read before it is written.
     pub(crate) fn source(&self, settings: &[String]) -> DefinitionSource {
         DefinitionSource {
-            path: self.path.parent().map(Path::to_owned).unwrap_or_default(),
+            path: self.path.clone(),
             text: Some(self.text.clone()),
             profile: None,
             settings: settings.to_vec(),
