@@ -6,6 +6,7 @@
 mod disabled;
 mod guard;
 mod remains;
+mod restarted;
 mod sample;
 mod secrets;
 

@@ -5,6 +5,9 @@ use std::path::Path;
 use super::super::shell::{Executed, head, open_files, program, quoted, signal, text, whole_seconds};
 use crate::service::registration::{Children, Dependency, Registration, Reload, RestartPolicy};
 
+/// Made below `supervise` before a program is told to end, and gone before the next one is executed. Who was told to end has
+/// not ended by itself: whatever its exit code, it is run again where runsv wants it, as after `sv restart`.
+const TOLD: &str = "supervise/told";
 /// How many seconds a service waits for one that it depends on.
 const DEPENDENCY_SECONDS: u64 = 30;
 /// How many seconds runsv has to hear that it is to give a service up.
@@ -21,6 +24,9 @@ pub(super) const fn executed<'a>(registration: &'a Registration, variables: &'a 
 pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
     let registration = service.registration;
     let mut script = head("/bin/sh", registration);
+    if may_be_given_up(registration) {
+        script += &format!("rm -f {TOLD}\n");
+    }
     if registration.children == Children::Ended {
         // First of all: what an earlier boot wrote there is some other group's by now.
         script += "# The process stays this one, and leads a group that `finish` ends.\necho $$ >supervise/leader\n";
@@ -36,6 +42,11 @@ pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
     script + &service.execute(&program(registration), before)
 }
 
+/// Whether there is an end after which the program is not run again.
+fn may_be_given_up(registration: &Registration) -> bool {
+    registration.restart.policy != RestartPolicy::Always
+}
+
 /// `finish`: it is run with the program's code, or -1 and the signal that ended it.
 pub(super) fn finish(registration: &Registration) -> String {
     let mut script = head("/bin/sh", registration);
@@ -45,6 +56,9 @@ pub(super) fn finish(registration: &Registration) -> String {
     script += "echo \"$1 $2\" >supervise/ended\n\
         is_unwanted() { case $(cat supervise/stat) in *want*) true ;; *) false ;; esac; }\n\
         if is_unwanted; then exit 0; fi\n";
+    if may_be_given_up(registration) {
+        script += &format!("if [ -e {TOLD} ]; then exit 0; fi\n");
+    }
     let given_up = match registration.restart.policy {
         RestartPolicy::Always => None,
         RestartPolicy::OnFailure => Some("[ \"$1\" = 0 ]"),
@@ -71,14 +85,18 @@ pub(super) fn finish(registration: &Registration) -> String {
     script
 }
 
-/// `control/t`: it is run instead of sending SIGTERM, where the service is to be stopped otherwise.
+/// `control/t`: it is run instead of sending SIGTERM, where the service is to be stopped otherwise, or `finish` has to know.
 pub(super) fn terminate(service: &Executed<'_>) -> Option<String> {
     let registration = service.registration;
-    if registration.stop_signal.is_none() && registration.stop_command.is_none() && registration.stop_timeout.is_none()
-    {
+    let is_usual =
+        registration.stop_signal.is_none() && registration.stop_command.is_none() && registration.stop_timeout.is_none();
+    if is_usual && !may_be_given_up(registration) {
         return None;
     }
     let mut script = head("/bin/sh", registration);
+    if may_be_given_up(registration) {
+        script += &format!(": >{TOLD}\n");
+    }
     script += "# runsv waits for this script, so what takes time is left to others.\npid=$(cat supervise/pid)\n";
     if let Some(timeout) = registration.stop_timeout {
         let seconds = whole_seconds(timeout);
