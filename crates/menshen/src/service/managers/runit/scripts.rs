@@ -88,8 +88,9 @@ pub(super) fn finish(registration: &Registration) -> String {
 /// `control/t`: it is run instead of sending SIGTERM, where the service is to be stopped otherwise, or `finish` has to know.
 pub(super) fn terminate(service: &Executed<'_>) -> Option<String> {
     let registration = service.registration;
-    let is_usual =
-        registration.stop_signal.is_none() && registration.stop_command.is_none() && registration.stop_timeout.is_none();
+    let is_usual = registration.stop_signal.is_none()
+        && registration.stop_command.is_none()
+        && registration.stop_timeout.is_none();
     if is_usual && !may_be_given_up(registration) {
         return None;
     }
