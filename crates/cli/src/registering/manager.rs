@@ -48,6 +48,7 @@ impl From<ManagerError> for Failure {
             }
             ManagerError::File { .. }
             | ManagerError::Foreign { .. }
+            | ManagerError::Namesake { .. }
             | ManagerError::Command { .. }
             | ManagerError::Call { .. }
             | ManagerError::LeftBehind { .. }
@@ -64,7 +65,7 @@ impl From<ManagerError> for Failure {
     }
 }
 
-/// Whether what is missing is the password of an account.
+/// Whether all that is missing is the password of an account.
 fn lacks_password(error: &ManagerError) -> bool {
     let ManagerError::Unsupported { options, .. } = error else { return false };
     options.iter().any(|unsupported| unsupported.option == RegistrationOption::AccountPassword)

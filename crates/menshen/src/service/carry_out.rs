@@ -79,6 +79,19 @@ pub(super) fn hold_all_ours(plan: &Plan) -> Result<(), ManagerError> {
     Ok(())
 }
 
+/// That a path, or the folder of a service there, is not that of somebody else's. A link that leads nowhere is nobody's.
+pub(super) fn hold_no_stranger(path: &Path) -> Result<(), ManagerError> {
+    let metadata = match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(failed("reading", path))?,
+    };
+    let file = if metadata.is_dir() { path.join("run") } else { path.to_owned() };
+    // Nothing else can be read to its end.
+    let is_file = fs::metadata(&file).is_ok_and(|metadata| metadata.is_file());
+    let content = if is_file { fs::read(&file).map_err(failed("reading", &file))? } else { Vec::new() };
+    if is_marked(&content) { Ok(()) } else { Err(ManagerError::Namesake { path: path.to_owned() }) }
+}
+
 /// What carrying a plan out would change.
 pub(super) fn differences(plan: &Plan, compare: Compare<'_>) -> Result<Vec<Difference>, ManagerError> {
     let mut differences = Vec::new();
@@ -227,12 +240,14 @@ fn remove_empty(path: &Path) -> Result<Option<Back>, ManagerError> {
 fn hold_ours(path: &Path, before: &Before, ownership: Ownership) -> Result<(), ManagerError> {
     let is_ours = match (before, ownership) {
         (Before::Nothing, _) | (_, Ownership::ByPlace) => true,
-        (Before::File { content, .. }, Ownership::Marked) => {
-            content.windows(MARK.len()).any(|window| window == MARK.as_bytes())
-        }
+        (Before::File { content, .. }, Ownership::Marked) => is_marked(content),
         (Before::Link(_), Ownership::Marked) => false,
     };
     if is_ours { Ok(()) } else { Err(ManagerError::Foreign { path: path.to_owned() }) }
+}
+
+fn is_marked(content: &[u8]) -> bool {
+    content.windows(MARK.len()).any(|window| window == MARK.as_bytes())
 }
 
 fn take_back(plan: &Plan, undo: Vec<Back>, tell: Tell<'_>, failed: ManagerError) -> ManagerError {

@@ -241,6 +241,20 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
         carry_out::hold_all_ours(&self.removal_of(name))
     }
 
+    /// Where another service of a registration's name would be that this manager finds as well: one that came with the system,
+    /// say, and that would be hidden.
+    fn namesakes(&self, _registration: &Registration) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// That no service has a registration's name that was not made by us, wherever the manager finds its services.
+    ///
+    /// # Errors
+    /// When one has, or that cannot be seen.
+    fn hold_name_free(&self, registration: &Registration) -> Result<(), ManagerError> {
+        self.namesakes(registration).iter().try_for_each(|path| carry_out::hold_no_stranger(path))
+    }
+
     /// When a service that failed is started again, as far as it can tell a failure, and as far as it starts anything again.
     fn restarts_failed(&self) -> RestartPolicy {
         let policies = [
@@ -275,7 +289,9 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// # Errors
     /// When an option cannot be honoured, something of that name is not ours, or a step fails; then everything is as before.
     fn install(&self, registration: &Registration) -> Result<Outcome, ManagerError> {
-        self.carry_out(&self.plan(registration)?)
+        let plan = self.plan(registration)?;
+        self.hold_name_free(registration)?;
+        self.carry_out(&plan)
     }
 
     /// Stops a service and leaves the machine as it was before it was installed. Where that fails, what ran runs again.
@@ -450,6 +466,12 @@ pub enum ManagerError {
     #[error("{} was not made by menshen; remove it first, or choose another name", path.display())]
     Foreign {
         /// What.
+        path: PathBuf,
+    },
+    /// A service that was not made by us has the name, where it would be hidden by one of ours.
+    #[error("{} is another service of that name, which was not made by menshen; choose another name", path.display())]
+    Namesake {
+        /// What it is made of.
         path: PathBuf,
     },
     /// A service cannot be told this.

@@ -7,7 +7,7 @@ mod description;
 pub(super) use self::description::reload_signal;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::refused;
 use super::tool::{self, Ran, Told};
@@ -212,6 +212,15 @@ impl ServiceManager for Dinit {
             refused.push(Unsupported { option: RegistrationOption::Directory, why: refused::LINE_END });
         }
         refused
+    }
+
+    fn namesakes(&self, registration: &Registration) -> Vec<PathBuf> {
+        let folders: &[&str] = match self.scope {
+            Scope::System => &["/etc/dinit.d", "/run/dinit.d", "/usr/local/lib/dinit.d", "/lib/dinit.d"],
+            Scope::User => &["/etc/dinit.d/user", "/usr/lib/dinit.d/user", "/usr/local/lib/dinit.d/user"],
+        };
+        let others = folders.iter().map(Path::new).filter(|folder| *folder != self.places.services);
+        others.map(|folder| folder.join(registration.name.as_str())).collect()
     }
 
     fn plan_of(&self, registration: &Registration) -> Plan {

@@ -20,6 +20,8 @@ use crate::service::status::{State, Status};
 
 /// Where scripts are that are not FreeBSD's own.
 const SCRIPTS: &str = "/usr/local/etc/rc.d";
+/// Where the scripts of the system itself are, which are found before ours.
+const SYSTEM_SCRIPTS: &str = "/etc/rc.d";
 
 /// See the module.
 #[derive(Debug, Clone, Default)]
@@ -115,6 +117,10 @@ impl ServiceManager for FreeBsdRc {
 
     fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
         refused::values(registration).into_iter().chain(variables::refused(registration)).collect()
+    }
+
+    fn namesakes(&self, registration: &Registration) -> Vec<PathBuf> {
+        vec![Path::new(SYSTEM_SCRIPTS).join(registration.name.as_str())]
     }
 
     fn plan_of(&self, registration: &Registration) -> Plan {

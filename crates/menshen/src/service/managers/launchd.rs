@@ -6,7 +6,7 @@
 mod job;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::refused;
 use super::shell::text;
@@ -63,6 +63,14 @@ impl Domain {
         match self {
             Self::System => "/Library/LaunchDaemons".into(),
             Self::User { uid: _, home } => home.join("Library/LaunchAgents"),
+        }
+    }
+
+    /// Where others put theirs, which are loaded as well (launchd(8)).
+    const fn other_folders(&self) -> &'static [&'static str] {
+        match self {
+            Self::System => &["/System/Library/LaunchDaemons"],
+            Self::User { .. } => &["/Library/LaunchAgents", "/System/Library/LaunchAgents"],
         }
     }
 }
@@ -220,6 +228,11 @@ impl ServiceManager for Launchd {
             refused.push(Unsupported { option: RegistrationOption::Directory, why });
         }
         refused
+    }
+
+    fn namesakes(&self, registration: &Registration) -> Vec<PathBuf> {
+        let file = format!("{}.plist", registration.name);
+        self.domain.other_folders().iter().map(|folder| Path::new(folder).join(&file)).collect()
     }
 
     fn plan_of(&self, registration: &Registration) -> Plan {

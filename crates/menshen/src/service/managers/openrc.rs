@@ -23,6 +23,8 @@ use crate::service::status::{State, Status};
 
 /// Where the scripts are.
 const SCRIPTS: &str = "/etc/init.d";
+/// Where else it looks for scripts, and finds them only where there is none of that name among the others.
+const LOCAL_SCRIPTS: &str = "/usr/local/etc/init.d";
 /// Where the links are, in a folder for each run level.
 const RUN_LEVELS: &str = "/etc/runlevels";
 /// Where OpenRC keeps what it knows of services until the next boot.
@@ -107,6 +109,10 @@ impl ServiceManager for OpenRc {
 
     fn refused_values(&self, registration: &Registration) -> Vec<Unsupported> {
         refused::values(registration).into_iter().chain(variables::refused(registration)).collect()
+    }
+
+    fn namesakes(&self, registration: &Registration) -> Vec<PathBuf> {
+        vec![Path::new(LOCAL_SCRIPTS).join(registration.name.as_str())]
     }
 
     fn plan_of(&self, registration: &Registration) -> Plan {

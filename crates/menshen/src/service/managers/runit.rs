@@ -234,6 +234,10 @@ impl ServiceManager for Runit {
         refused::values(registration).into_iter().chain(variables::refused(registration)).collect()
     }
 
+    fn namesakes(&self, registration: &Registration) -> Vec<PathBuf> {
+        vec![self.link(&registration.name)]
+    }
+
     fn plan_of(&self, registration: &Registration) -> Plan {
         let folder = self.folder(&registration.name);
         let variables = folder.join(VARIABLES);

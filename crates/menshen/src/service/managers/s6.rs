@@ -308,6 +308,10 @@ impl ServiceManager for S6 {
         refused::values(registration).into_iter().chain(variables::refused(registration)).collect()
     }
 
+    fn namesakes(&self, registration: &Registration) -> Vec<PathBuf> {
+        [Some(self.link(&registration.name)), self.boot_link(&registration.name)].into_iter().flatten().collect()
+    }
+
     fn plan_of(&self, registration: &Registration) -> Plan {
         let (name, folder) = (&registration.name, self.folder(&registration.name));
         let variables = folder.join(VARIABLES);

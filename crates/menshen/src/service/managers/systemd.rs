@@ -260,6 +260,19 @@ impl ServiceManager for Systemd {
         values::refused(registration)
     }
 
+    fn namesakes(&self, registration: &Registration) -> Vec<PathBuf> {
+        let folders = bus::unit_folders(self.scope).unwrap_or_else(|_| usual_folders(self.scope));
+        let name = &registration.name;
+        let mut units = vec![unit::service_name(name)];
+        if registration.start == StartType::Delayed {
+            units.push(unit::timer_name(name));
+        }
+        units.extend(registration.sockets.iter().map(|socket| unit::socket_name(name, &socket.name)));
+        // What is among our own units is looked at when they are written.
+        let others = folders.iter().filter(|folder| **folder != self.units);
+        others.flat_map(|folder| units.iter().map(|unit| folder.join(unit))).collect()
+    }
+
     fn plan_of(&self, registration: &Registration) -> Plan {
         let name = &registration.name;
         let (service, timer) = (unit::service_name(name), unit::timer_name(name));
@@ -373,6 +386,16 @@ fn request(call: &Call) -> Result<&Request, ManagerError> {
             told: "it belongs to another manager".to_owned(),
         }),
     }
+}
+
+/// Where it looks for units if nobody told it otherwise, for when it cannot be asked (systemd.unit(5)).
+fn usual_folders(scope: Scope) -> Vec<PathBuf> {
+    let who = match scope {
+        Scope::System => "system",
+        Scope::User => "user",
+    };
+    let folders = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"];
+    folders.iter().map(|folder| Path::new(folder).join("systemd").join(who)).collect()
 }
 
 /// Where the configuration of the user who asks is.

@@ -151,11 +151,16 @@ impl Bus {
         self.own("SystemState").await
     }
 
-    /// A text among its own properties.
-    async fn own(&self, property: &str) -> Result<String, Failure> {
+    /// The folders it looks for units in.
+    pub(super) async fn unit_path(&self) -> Result<Vec<String>, Failure> {
+        self.own("UnitPath").await
+    }
+
+    /// One of its own properties.
+    async fn own<T: TryFrom<OwnedVariant, Error: std::fmt::Display>>(&self, property: &str) -> Result<T, Failure> {
         let answer = self.call(PATH, PROPERTIES, "Get", &(MANAGER, property)).await?;
         let value: OwnedVariant = answer.body().deserialize()?;
-        String::try_from(value).map_err(|error| Failure::Told(error.to_string()))
+        T::try_from(value).map_err(|error| Failure::Told(error.to_string()))
     }
 
     /// Has it read its units again.

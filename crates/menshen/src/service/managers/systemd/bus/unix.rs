@@ -4,6 +4,7 @@ mod connection;
 mod job;
 mod properties;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use connection::{Bus, Failure, ask};
@@ -27,6 +28,11 @@ pub(super) fn version(scope: Scope) -> Result<Version, ManagerError> {
         let text = bus.version().await?;
         Version::of(&text).ok_or_else(|| Failure::Told(format!("'{text}' is no version")))
     })
+}
+
+/// Where it looks for units.
+pub(super) fn unit_folders(scope: Scope) -> Result<Vec<PathBuf>, ManagerError> {
+    ask(scope, "asking where units are", async |bus| Ok(bus.unit_path().await?.into_iter().map(PathBuf::from).collect()))
 }
 
 /// What it says while it stops the service whose process asks.

@@ -1,5 +1,7 @@
 //! There is no systemd on Windows.
 
+use std::path::PathBuf;
+
 use super::cause::StopFacts;
 use super::{Enabled, Request, Version};
 use crate::service::deadline::Deadline;
@@ -11,6 +13,11 @@ const ELSEWHERE: ManagerError = ManagerError::Elsewhere { manager: ManagerKind::
 
 /// It cannot be asked.
 pub(super) fn version(_scope: Scope) -> Result<Version, ManagerError> {
+    Err(ELSEWHERE)
+}
+
+/// It cannot be asked.
+pub(super) fn unit_folders(_scope: Scope) -> Result<Vec<PathBuf>, ManagerError> {
     Err(ELSEWHERE)
 }
 
