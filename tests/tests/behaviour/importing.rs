@@ -51,6 +51,22 @@ ProtectSystem=strict
 }
 
 #[test]
+fn drop_ins_that_cannot_be_looked_into_are_not_taken_for_none() {
+    let bed = bed();
+    bed.write("web.service", "[Service]\nExecStart=/bin/sleep 1000\n");
+    // What leads to itself can be read by nobody, whoever runs the tests.
+    std::os::unix::fs::symlink("web.service.d", bed.path("web.service.d")).unwrap();
+    let refused = bed.menshen(["import", "web.service", "--output", "menshen.toml"]).ended_with(1);
+    for part in ["web.service.d", "changes the unit"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert!(!bed.path("menshen.toml").exists(), "nothing was written");
+    std::fs::remove_file(bed.path("web.service.d")).unwrap();
+    bed.write("web.service.d", "no folder, which systemd does not mind");
+    bed.menshen(["import", "web.service"]).done();
+}
+
+#[test]
 fn programs_of_supervisord_are_imported_checked_and_run() {
     let bed = bed();
     let conf = r#"

@@ -76,7 +76,7 @@ fn read(path: &Path, folder: &Path) -> Result<Vec<Source>, Failure> {
     let file = template.as_ref().filter(|template| !path.exists() && template.exists());
     let mut sources = vec![read_file(file.map_or(path, PathBuf::as_path), &name)?];
     for unit in template.iter().map(PathBuf::as_path).chain([path]) {
-        for drop_in in drop_ins(unit) {
+        for drop_in in drop_ins(unit)? {
             let file = drop_in.file_name().unwrap_or_default().to_string_lossy();
             sources.push(read_file(&drop_in, &format!("{}.d/{file}", name_of(unit, folder)))?);
         }
@@ -127,18 +127,31 @@ fn template_of(path: &Path) -> Option<PathBuf> {
     (!instance.is_empty()).then(|| path.with_file_name(format!("{prefix}@.service")))
 }
 
-/// `web.service.d/*.conf` beside `web.service`.
-fn drop_ins(path: &Path) -> Vec<PathBuf> {
+/// `web.service.d/*.conf` beside `web.service`. What cannot be looked into is not taken for nothing: it changes the unit.
+fn drop_ins(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     if path.extension().is_none_or(|extension| extension != "service") {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut folder = path.as_os_str().to_owned();
     folder.push(".d");
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let mut files: Vec<PathBuf> =
-        entries.filter(|path| path.extension().is_some_and(|extension| extension == "conf")).collect();
+    let folder = PathBuf::from(folder);
+    let unusable = |error: io::Error| {
+        unreadable(&folder, &error).help(format!(
+            "what is in it changes the unit; import it as somebody who may read it, or move a copy of {} elsewhere without it",
+            path.display()
+        ))
+    };
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        entries => entries.map_err(unusable)?,
+    };
+    let files: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut files = files.map_err(unusable)?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
     files.sort();
-    files
+    Ok(files)
 }
 
 /// The kind of all sources together.
