@@ -152,7 +152,12 @@ pub const ALL: &[Abilities] = &[
         restart: Restart::Manager,
         failure: Failure::UntilStop,
         failed_as: &[State::Backoff, State::Failed],
-        places: &[Place::System("/etc/sv"), Place::System("/etc/service"), Place::System("/etc/runit")],
+        places: &[
+            Place::System("/etc/sv"),
+            Place::System("/etc/service"),
+            Place::System("/etc/runit"),
+            Place::System("/var/log/runit"),
+        ],
     },
     Abilities {
         kind: ManagerKind::S6,
@@ -162,7 +167,7 @@ pub const ALL: &[Abilities] = &[
         restart: Restart::Manager,
         failure: Failure::UntilStop,
         failed_as: &[State::Backoff, State::Failed],
-        places: &[Place::System("/etc/s6"), Place::System("/run/service")],
+        places: &[Place::System("/etc/s6"), Place::System("/run/service"), Place::System("/var/log/s6")],
     },
     Abilities {
         kind: ManagerKind::Dinit,

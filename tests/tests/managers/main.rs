@@ -5,6 +5,7 @@
 
 mod disabled;
 mod guard;
+mod logs;
 mod remains;
 mod restarted;
 mod sample;

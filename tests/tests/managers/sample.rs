@@ -8,6 +8,7 @@ use menshen_tests::wait::until;
 pub(super) struct Stage {
     pub machine: Booted,
     manager: &'static str,
+    program: &'static str,
 }
 
 impl Stage {
@@ -15,7 +16,15 @@ impl Stage {
     pub(super) fn boot(init: &Init, manager: &'static str) -> Option<Self> {
         let files = ["life-cycle", "life-cycle-sample"].map(built);
         let machine = init.boot(&[&files[0], &files[1]])?;
-        Some(Self { machine, manager })
+        Some(Self { machine, manager, program: "life-cycle-sample" })
+    }
+
+    /// The same with a program of the test's own: a script.
+    pub(super) fn with_script(self, script: &str) -> Self {
+        let program = "script";
+        let write = format!("cat >/shared/{program} <<'END'\n{script}\nEND\nchmod +x /shared/{program}");
+        self.machine.run(&["sh", "-c", &write]).done();
+        Self { program, ..self }
     }
 
     /// Has the suite's program do one thing.
@@ -23,7 +32,7 @@ impl Stage {
         let program = Booted::path("life-cycle");
         let options = [
             format!("--manager={}", self.manager),
-            format!("--program={}", Booted::path("life-cycle-sample").display()),
+            format!("--program={}", Booted::path(self.program).display()),
             format!("--folder={}", Booted::path("notes").display()),
         ];
         let options = options.iter().map(String::as_str);

@@ -66,33 +66,42 @@ fn note(kind: ManagerKind) -> &'static str {
         }
         ManagerKind::OpenRc => {
             "A script in `/etc/init.d` and a link in the run level `default`. A service that is restarted is given to \
-             `supervise-daemon`, another to `start-stop-daemon`; what it writes goes to syslog (`logger`). When it is stopped, what \
+             `supervise-daemon`, another to `start-stop-daemon`; what it writes goes to syslog (`logger`). Its variables are in \
+             `/etc/menshen/environment/NAME`, which only root can read. When it is stopped, what \
              is left of its process group is ended; when it crashes, that is left. One that is not restarted is *failed* when it ended \
              by itself, whatever its code was. The life cycle is tested against OpenRC 0.56."
         }
         ManagerKind::SysV => {
             "A script in `/etc/init.d`, with links by Debian's `update-rc.d`. It notes the process and when that began in \
-             `/run/NAME.pid`, so that no other is ever taken for it. A service that ended by itself is *failed*, whatever its \
-             code was, until it is stopped or started. The life cycle is tested against Debian's sysvinit 3.14. What a program writes goes nowhere."
+             `/run/menshen.NAME.pid`, so that no other is ever taken for it. Its variables are in `/etc/menshen/environment/NAME`, \
+             which only root can read. A service that ended by itself is *failed*, whatever its \
+             code was, until it is stopped or started: nobody waits for it, so nobody hears the code. The life cycle is tested against \
+             Debian's sysvinit 3.14. What a program writes goes nowhere."
         }
         ManagerKind::Runit => {
             "A folder in `/etc/sv` with a link in `/etc/service` (or `/var/service`, `/service`). `finish` ends what is left of the \
-             process group, waits, and has runsv give up what is not to be restarted. With `start = disabled` the link goes, and \
-             runsvdir stops what runs. What a program writes goes where \
-             runsvdir's own output goes. The life cycle is tested against runit 2.2."
+             process group, waits, and has runsv give up what is not to be restarted. The link stays for as long as the service is \
+             installed, so that what runs goes on when it is disabled: `start = disabled` is kept in a file of ours, and `sv` would start \
+             it all the same. Its variables are in `variables`, which only root can read. What a program writes svlogd keeps in \
+             `/var/log/runit/NAME`, ten old files of a megabyte; uninstalling removes them. The life cycle is tested against runit 2.2."
         }
         ManagerKind::S6 => {
             "A folder in `/etc/s6/sv` with a link in the folder that s6-svscan scans and, where s6-linux-init makes that at boot, \
-             in its image: elsewhere it has to survive a boot itself. With `start = disabled` the link goes, and what runs is stopped. With `protocol = native` the descriptor for readiness is in \
+             in its image: elsewhere it has to survive a boot itself. The link stays for as long as the service is installed, so that what \
+             runs goes on when it is disabled: `start = disabled` is kept in a file of ours, and `s6-svc` would start it all the same. \
+             Its variables are in `variables`, which only root can read. What a program writes s6-log keeps in `/var/log/s6/NAME`, ten \
+             old files of a megabyte; uninstalling removes them. With `protocol = native` the descriptor for readiness is in \
              `MENSHEN_READY_FD`. The life cycle is tested against s6 2.13, with and without readiness."
         }
         ManagerKind::Dinit => {
-            "A description in `/etc/dinit.d`, or the user's `dinit.d`, with a link in the folder that `boot` waits for. With \
+            "A description in `/etc/dinit.d`, or the user's `dinit.d`, with a link in the folder that `boot` waits for. Its variables \
+             are in `variables.d/NAME` beside it, which only dinit's user can read; a line end cannot be in them. With \
              `protocol = native` the pipe for readiness is in `MENSHEN_READY_FD`. No package of Debian has dinit, so the tests \
              only read descriptions back by its documented rules."
         }
         ManagerKind::FreeBsdRc => {
-            "A script in `/usr/local/etc/rc.d` that gives the program to daemon(8), and a variable in `rc.conf`. What a program \
+            "A script in `/usr/local/etc/rc.d` that gives the program to daemon(8), and a variable in `rc.conf`. The service's own \
+             variables are in `/usr/local/etc/menshen/environment/NAME`, which only root can read. What a program \
              writes goes to syslog. The script is tested with a shell; FreeBSD itself has not been seen to run it."
         }
     }

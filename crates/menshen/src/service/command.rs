@@ -362,7 +362,13 @@ fn log_reader(name: &ServiceName, manager: &dyn ServiceManager, end: End, lines:
         | ManagerKind::OpenRc
         | ManagerKind::SysV
         | ManagerKind::Dinit
-        | ManagerKind::FreeBsdRc => None,
+        | ManagerKind::FreeBsdRc => {
+            let file = manager.log_of(name)?.to_string_lossy().into_owned();
+            // By its name: the file is another after each rotation.
+            let follow = (end == End::Never).then_some("-F");
+            let words = ["-n", &lines].into_iter().chain(follow).chain(["--", &file]).map(str::to_owned);
+            Some(("tail".to_owned(), words.collect()))
+        }
     }
 }
 
@@ -386,6 +392,24 @@ mod tests {
 
     fn parsed(words: &[&str]) -> Result<Command, clap::Error> {
         Arguments::try_parse_from([&["web"], words].concat()).map(|arguments| arguments.service)
+    }
+
+    #[test]
+    fn a_log_that_a_manager_keeps_in_files_is_shown_as_it_grows() {
+        let name: ServiceName = "web".parse().unwrap();
+        for (kind, file) in [
+            (ManagerKind::Runit, Some("/var/log/runit/web/current")),
+            (ManagerKind::S6, Some("/var/log/s6/web/current")),
+            (ManagerKind::SysV, None),
+        ] {
+            let manager = managers::assumed(kind);
+            let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+            for (end, before) in [(End::Now, vec!["-n", "7", "--"]), (End::Never, vec!["-n", "7", "-F", "--"])] {
+                let read = log_reader(&name, manager.as_ref(), end, 7);
+                let wanted = file.and_then(|file| words(&[before, vec![file]].concat()));
+                assert_eq!(read, wanted.map(|words| ("tail".to_owned(), words)));
+            }
+        }
     }
 
     #[test]

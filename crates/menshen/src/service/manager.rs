@@ -227,6 +227,11 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     /// When the manager cannot be reached. A service it does not know is no error but [`State::NotInstalled`].
     fn status(&self, name: &ServiceName) -> Result<Status, ManagerError>;
 
+    /// The file that grows with what a service writes, where the manager keeps it in files.
+    fn log_of(&self, _name: &ServiceName) -> Option<PathBuf> {
+        None
+    }
+
     /// What somebody who installs a service should know of this machine, if anything: that a user's services end with the last
     /// session, say.
     fn hint(&self) -> Option<String> {

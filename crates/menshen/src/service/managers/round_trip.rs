@@ -824,12 +824,11 @@ fn a_text_does_not_say_how_a_service_is_reloaded() {
             let is_reloaded = reload.is_some();
             registration.reload = reload;
             let script = file(&manager.plan(&registration).unwrap(), ".d/web");
-            match kind {
-                ManagerKind::OpenRc => assert_eq!(super::openrc::is_reloaded(&script), is_reloaded, "{script}"),
-                _ => {
-                    assert_eq!(super::freebsd::is_reloaded(&script), is_reloaded, "{script}");
-                    assert!(!super::freebsd::is_by_hand(&script), "{script}");
-                }
+            if kind == ManagerKind::OpenRc {
+                assert_eq!(super::openrc::is_reloaded(&script), is_reloaded, "{script}");
+            } else {
+                assert_eq!(super::freebsd::is_reloaded(&script), is_reloaded, "{script}");
+                assert!(!super::freebsd::is_by_hand(&script), "{script}");
             }
         }
     }

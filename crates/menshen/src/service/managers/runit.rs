@@ -2,6 +2,7 @@
 //!
 //! - `run` executes the program. `finish` is run when it has ended: it ends what is left of its processes, notes how the
 //!   program ended, and waits or has runsv give it up.
+//! - `log/run` writes what the program writes into files, of which it keeps some.
 //! - `control/t` and `control/h` are run instead of sending SIGTERM and SIGHUP, where another way was agreed.
 //! - `down` keeps runsv from starting it by itself; `disabled`, which is ours, keeps us from starting it. Without a link in the
 //!   scanned folder there is no runsv, and what runs is stopped: so a service has its link for as long as it is installed.
@@ -27,6 +28,8 @@ use crate::service::plan::{Call, Ownership, Plan, Step};
 use crate::service::registration::{Registration, StartType};
 use crate::service::status::{Exit, State, Status};
 
+/// Where what services write is kept.
+const LOGS: &str = "/var/log/runit";
 /// How long runsvdir may take to see a change; it looks every five seconds.
 const SEEN_WITHIN: Duration = Duration::from_secs(15);
 /// How long a start or a stop is waited for where the service says nothing else.
@@ -49,13 +52,15 @@ pub struct Places {
     pub services: PathBuf,
     /// The folder that `runsvdir` scans for links to them.
     pub scanned: PathBuf,
+    /// The folder of the folders of what they write.
+    pub logs: PathBuf,
 }
 
 impl Places {
     /// As most machines have them.
     #[must_use]
     pub fn usual() -> Self {
-        Self { services: "/etc/sv".into(), scanned: "/etc/service".into() }
+        Self { services: "/etc/sv".into(), scanned: "/etc/service".into(), logs: LOGS.into() }
     }
 
     /// As this machine has them: the first of the known folders that there is.
@@ -65,7 +70,8 @@ impl Places {
             let there = folders.iter().find(|folder| Path::new(folder).is_dir());
             there.or_else(|| folders.first()).map(PathBuf::from).unwrap_or_default()
         };
-        Self { services: first(&["/etc/sv"]), scanned: first(&["/etc/service", "/var/service", "/service"]) }
+        let scanned = first(&["/etc/service", "/var/service", "/service"]);
+        Self { services: first(&["/etc/sv"]), scanned, logs: LOGS.into() }
     }
 }
 
@@ -88,6 +94,11 @@ impl Runit {
 
     fn link(&self, name: &ServiceName) -> PathBuf {
         self.places.scanned.join(name.as_str())
+    }
+
+    /// The folder of what it writes.
+    fn logs(&self, name: &ServiceName) -> PathBuf {
+        self.places.logs.join(name.as_str())
     }
 
     fn hold_installed(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -246,6 +257,10 @@ impl ServiceManager for Runit {
         steps.extend(variables::steps(&variables, registration));
         steps.push(Step::file(folder.join("run"), 0o755, scripts::run(&service, &self.places.scanned)));
         steps.push(Step::file(folder.join("finish"), 0o755, scripts::finish(registration)));
+        let logs = self.logs(&registration.name);
+        steps.extend([Step::folder(&self.places.logs), Step::Folder { path: logs.clone(), mode: 0o750 }]);
+        steps.push(Step::folder(folder.join("log")));
+        steps.push(Step::file(folder.join("log/run"), 0o755, scripts::log(registration, &logs)));
         steps.push(Step::Folder { path: folder.join("control"), mode: 0o755 });
         let optional = [
             ("control/t", 0o755, scripts::terminate(&service)),
@@ -272,8 +287,14 @@ impl ServiceManager for Runit {
             Step::NoFile { path: self.link(name), ownership: Ownership::ByPlace },
             Step::call(shutdown),
             Step::NoFolder { path: folder },
+            Step::NoFolder { path: self.logs(name) },
+            Step::NoEmptyFolder { path: self.places.logs.clone() },
         ];
         Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn log_of(&self, name: &ServiceName) -> Option<PathBuf> {
+        Some(self.logs(name).join("current"))
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {

@@ -2,6 +2,7 @@
 //!
 //! - `run` executes the program. `finish` is run when it has ended: it ends what is left of its processes, and waits or, by
 //!   ending with 125, has s6-supervise give it up.
+//! - `log/run` writes what the program writes into files, of which it keeps some.
 //! - `notification-fd`, `down-signal`, `timeout-kill` and `timeout-finish` are s6's own settings.
 //! - `down` keeps s6-supervise from starting it by itself; `disabled`, which is ours, keeps us from starting it. Without a link
 //!   in the scanned folder there is no s6-supervise, and what runs is stopped: so a service has its link for as long as it is
@@ -27,6 +28,8 @@ use crate::service::plan::{Call, Ownership, Plan, Step};
 use crate::service::registration::{Registration, StartType};
 use crate::service::status::{Exit, State, Status};
 
+/// Where what services write is kept.
+const LOGS: &str = "/var/log/s6";
 /// How long s6-svscan may take to begin or end supervising, in milliseconds.
 const SEEN_WITHIN_MS: &str = "15000";
 /// How long a start or a stop is waited for where the service says nothing else.
@@ -55,6 +58,8 @@ pub struct Places {
     pub scanned: PathBuf,
     /// What the scanned folder is made from at boot, where it does not survive that.
     pub boot: Option<PathBuf>,
+    /// The folder of the folders of what they write.
+    pub logs: PathBuf,
 }
 
 impl Places {
@@ -62,7 +67,7 @@ impl Places {
     #[must_use]
     pub fn usual() -> Self {
         let (services, scanned) = ("/etc/s6/sv".into(), "/run/service".into());
-        Self { services, scanned, boot: Some(IMAGE.into()) }
+        Self { services, scanned, boot: Some(IMAGE.into()), logs: LOGS.into() }
     }
 
     /// As this machine has them: the folder that an s6-svscan has marked as its own, and s6-linux-init's image of it.
@@ -75,6 +80,7 @@ impl Places {
             services: "/etc/s6/sv".into(),
             scanned: there.unwrap_or(&scanned[0]).into(),
             boot: Some(image).filter(|image| image.is_dir()),
+            logs: LOGS.into(),
         }
     }
 }
@@ -103,6 +109,11 @@ impl S6 {
     /// The link by which it is supervised after the next boot.
     fn boot_link(&self, name: &ServiceName) -> Option<PathBuf> {
         self.places.boot.as_ref().map(|boot| boot.join(name.as_str()))
+    }
+
+    /// The folder of what it writes.
+    fn logs(&self, name: &ServiceName) -> PathBuf {
+        self.places.logs.join(name.as_str())
     }
 
     fn hold_installed(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -216,16 +227,15 @@ impl S6 {
         };
         let not_disabled = Step::NoFile { path: folder.join(DISABLED), ownership: Ownership::ByPlace };
         match start {
+            // Only a service that is new is kept down, and only until it is supervised. s6-svlink could see to that, and would
+            // keep down what writes its log as well.
             StartType::Auto | StartType::Delayed => {
+                let down = Step::Call { call: self.keep_down(name), undo: Some(self.let_up(name)) };
                 let up = [not_disabled, Step::call(self.let_up(name))];
-                self.links(name, LinkedAs::Down).into_iter().chain(up).collect()
+                [down].into_iter().chain(self.links(name)).chain(up).collect()
             }
-            StartType::Manual => {
-                [empty("down"), not_disabled].into_iter().chain(self.links(name, LinkedAs::ItIs)).collect()
-            }
-            StartType::Disabled => {
-                [empty(DISABLED), empty("down")].into_iter().chain(self.links(name, LinkedAs::ItIs)).collect()
-            }
+            StartType::Manual => [empty("down"), not_disabled].into_iter().chain(self.links(name)).collect(),
+            StartType::Disabled => [empty(DISABLED), empty("down")].into_iter().chain(self.links(name)).collect(),
         }
     }
 
@@ -237,17 +247,12 @@ impl S6 {
         Call::command("rm", &["-f", &text(&self.folder(name).join("down"))])
     }
 
-    /// The steps by which it is supervised, now and after the next boot. It does not run before somebody wants it to.
-    fn links(&self, name: &ServiceName, linked: LinkedAs) -> Vec<Step> {
+    /// The steps by which it is supervised, now and after the next boot.
+    fn links(&self, name: &ServiceName) -> Vec<Step> {
         let folder = self.folder(name);
         let (scanned, path) = (text(&self.places.scanned), text(&folder));
-        let option: &[&str] = match linked {
-            LinkedAs::Down => &["-d"],
-            LinkedAs::ItIs => &[],
-        };
-        let arguments = [option, &["-t", SEEN_WITHIN_MS, &scanned, &path, name.as_str()]].concat();
         let supervise = Step::Call {
-            call: Call::command("s6-svlink", &arguments),
+            call: Call::command("s6-svlink", &["-t", SEEN_WITHIN_MS, &scanned, &path, name.as_str()]),
             undo: Some(Call::command("s6-svunlink", &["-t", SEEN_WITHIN_MS, &scanned, name.as_str()])),
         };
         let boot = self.boot_link(name).map(|path| Step::Link { path, target: folder });
@@ -267,20 +272,17 @@ impl S6 {
         let asked = match program {
             "s6-svlink" => Asked::Supervised,
             "s6-svunlink" => Asked::NotSupervised,
+            "touch" => Asked::KeptDown,
             "rm" => Asked::LetUp,
             _ => return None,
         };
         let last = Path::new(arguments.last()?);
-        let name = if asked == Asked::LetUp { last.parent()?.file_name()? } else { last.file_name()? };
+        let name = match asked {
+            Asked::KeptDown | Asked::LetUp => last.parent()?.file_name()?,
+            Asked::Supervised | Asked::NotSupervised => last.file_name()?,
+        };
         Some((asked, name.to_str()?.parse().ok()?))
     }
-}
-
-/// Whether a service is kept down when it is linked, or does what its folder says.
-#[derive(Clone, Copy)]
-enum LinkedAs {
-    Down,
-    ItIs,
 }
 
 /// The calls of our own plans, which are known by their form.
@@ -288,6 +290,7 @@ enum LinkedAs {
 enum Asked {
     Supervised,
     NotSupervised,
+    KeptDown,
     LetUp,
 }
 
@@ -322,6 +325,10 @@ impl ServiceManager for S6 {
         steps.extend(variables::steps(&variables, registration));
         steps.push(Step::file(folder.join("run"), 0o755, scripts::run(&service, &self.places.scanned)));
         steps.push(Step::file(folder.join("finish"), 0o755, scripts::finish(registration)));
+        let logs = self.logs(name);
+        steps.extend([Step::folder(&self.places.logs), Step::Folder { path: logs.clone(), mode: 0o750 }]);
+        steps.push(Step::folder(folder.join("log")));
+        steps.push(Step::file(folder.join("log/run"), 0o755, scripts::log(registration, &logs)));
         steps.push(Step::folder(folder.join("data")));
         for (name, mode, content) in scripts::settings(&service) {
             let (path, ownership) = (folder.join(name), Ownership::ByPlace);
@@ -339,10 +346,15 @@ impl ServiceManager for S6 {
         // Whether it is ours is seen first.
         let mut steps = vec![Step::NoFile { path: folder.join("run"), ownership: Ownership::Marked }];
         steps.extend(self.no_links(name));
-        steps.push(Step::NoFolder { path: folder });
+        steps.extend([Step::NoFolder { path: folder }, Step::NoFolder { path: self.logs(name) }]);
+        steps.push(Step::NoEmptyFolder { path: self.places.logs.clone() });
         steps.push(Step::NoEmptyFolder { path: self.places.services.clone() });
         steps.extend(self.places.services.parent().map(|above| Step::NoEmptyFolder { path: above.to_owned() }));
         Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn log_of(&self, name: &ServiceName) -> Option<PathBuf> {
+        Some(self.logs(name).join("current"))
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
@@ -356,6 +368,7 @@ impl ServiceManager for S6 {
             Some((Asked::NotSupervised, name)) => {
                 self.link(&name).symlink_metadata().is_err() && !is_supervised(&self.folder(&name))?
             }
+            Some((Asked::KeptDown, name)) => self.link(&name).exists(),
             Some((Asked::LetUp, name)) => !self.folder(&name).join("down").exists(),
             None => false,
         };

@@ -23,7 +23,7 @@ pub(super) const fn executed<'a>(registration: &'a Registration, variables: &'a 
 /// `run`: executes the program in its own place.
 pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
     let registration = service.registration;
-    let mut script = head("/bin/sh", registration);
+    let mut script = head("/bin/sh", registration) + "exec 2>&1\n";
     if may_be_given_up(registration) {
         script += &format!("rm -f {TOLD}\n");
     }
@@ -45,6 +45,12 @@ pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
 /// Whether there is an end after which the program is not run again.
 fn may_be_given_up(registration: &Registration) -> bool {
     registration.restart.policy != RestartPolicy::Always
+}
+
+/// `log/run`: svlogd writes into files of a megabyte, keeps ten of them, and begins each line with the time. A file `config`
+/// in that folder would tell it otherwise.
+pub(super) fn log(registration: &Registration, folder: &Path) -> String {
+    format!("{}exec svlogd -tt {}\n", head("/bin/sh", registration), quoted(&text(folder)))
 }
 
 /// `finish`: it is run with the program's code, or -1 and the signal that ended it.

@@ -19,7 +19,7 @@ pub(super) const fn executed<'a>(registration: &'a Registration, variables: &'a 
 /// `run`: executes the program in its own place.
 pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
     let registration = service.registration;
-    let mut script = head("/bin/sh", registration);
+    let mut script = head("/bin/sh", registration) + "exec 2>&1\n";
     for dependency in &registration.depends_on {
         if let Dependency::Service(name) = dependency {
             let folder = quoted(&text(&scanned.join(name)));
@@ -31,6 +31,11 @@ pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
         script += &format!("export {}={}\n", readiness::VARIABLE, readiness::DESCRIPTOR);
     }
     script + &service.execute(&program(registration), "")
+}
+
+/// `log/run`: s6-log writes into files of a megabyte, keeps ten of them, and begins each line with the time.
+pub(super) fn log(registration: &Registration, folder: &Path) -> String {
+    format!("{}exec s6-log -b n10 s1000000 T {}\n", head("/bin/sh", registration), quoted(&text(folder)))
 }
 
 /// `finish`: it is run with the program's code, or 256 and the signal that ended it; the service's name; and the group of its
