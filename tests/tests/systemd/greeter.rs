@@ -143,13 +143,14 @@ fn a_user_has_services_of_their_own_by_the_librarys_subcommands() {
     let bus = format!("/run/user/{id}/bus");
     until("the user's systemd is there", || machine.run(&["test", "-S", &bus]).code == 0);
     let runtime = format!("--setenv=XDG_RUNTIME_DIR=/run/user/{id}");
-    let home = ["--setenv=HOME=/home/ann", "--setenv=USER=ann", "--uid=ann", &runtime];
+    let home = machine.run(&["sh", "-c", "echo ~ann"]).text().trim().to_owned();
+    let of_ann = [&format!("--setenv=HOME={home}"), "--setenv=USER=ann", "--uid=ann", &runtime];
     let as_ann = |words: &[&str]| {
         let run = ["systemd-run", "--quiet", "--wait", "--pipe"];
-        machine.run(&[&run[..], &home, &["--"], words].concat())
+        machine.run(&[&run[..], &of_ann, &["--"], words].concat())
     };
-    let files = "find /home/ann -printf '%y %m %u %p %l\\n' | sort";
-    let before = machine.run(&["sh", "-c", files]).text();
+    let files = format!("find {home} -printf '%y %m %u %p %l\\n' | sort");
+    let before = machine.run(&["sh", "-c", &files]).text();
     as_ann(&["greeter", "install", "--user"]).done();
     as_ann(&["greeter", "start", "--user"]).done();
     let status: Value = as_ann(&["greeter", "status", "--user", "--json"]).ended_with(0).json();
@@ -165,7 +166,7 @@ fn a_user_has_services_of_their_own_by_the_librarys_subcommands() {
     });
     as_ann(&["greeter", "uninstall", "--user"]).done();
     drop(as_ann(&["greeter", "status", "--user"]).ended_with(4));
-    assert_eq!(machine.run(&["sh", "-c", files]).text(), before);
+    assert_eq!(machine.run(&["sh", "-c", &files]).text(), before);
 }
 
 #[test]

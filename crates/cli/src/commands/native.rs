@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use menshen::service::{Deadline, ManagerError, Scope, ServiceManager, ServiceName, State, Status, Verb};
+use menshen::service::{ACT_WITHIN, Deadline, ManagerError, Scope, ServiceManager, ServiceName, State, Status, Verb};
 use serde::Serialize;
 
 use crate::args::Arguments;
@@ -75,9 +75,11 @@ impl Native {
 
     /// Tells it something; how it is after that.
     pub(super) fn act(&self, verb: Verb, patience: Patience) -> Result<Told, Failure> {
-        let within = match patience {
-            Patience::Within(within) => within,
-            Patience::None => Duration::ZERO,
+        let within = match (patience, verb) {
+            (Patience::Within(within), _) => within,
+            // With most managers it is a stop and a start, and nobody would be there for the second.
+            (Patience::None, Verb::Restart) => ACT_WITHIN,
+            (Patience::None, _) => Duration::ZERO,
         };
         let deadline = Deadline::after(within);
         match self.manager.act_by(&self.name, verb, deadline) {
