@@ -1,5 +1,6 @@
 //! The guard on Windows, under Wine: what is built of the same sources guards programs there.
 
+mod accounts;
 mod adoption;
 mod guarding;
 mod install;

@@ -153,7 +153,8 @@ fn translate_texts(subject: &mut Subject<'_, '_>, name: &str) {
     subject.draft.service.user = Some(Account(Template::literal(&account).into_text()));
     if !is_service {
         let note = Note::advice(&setting(&value), "the account's password is not copied");
-        subject.note(note.help("it is asked for when the service is installed"));
+        subject
+            .note(note.help("keep it in a file that only the guard can read: password = { credential = \"file:…\" }"));
     }
 }
 

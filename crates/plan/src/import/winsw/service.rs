@@ -128,8 +128,10 @@ fn translate_account(subject: &mut Subject<'_, '_>) {
     let domain = element.get("domain").unwrap_or_default().trim().to_owned();
     if element.get("password").is_some_and(|password| !password.is_empty()) {
         let message = "the account's password is not copied";
-        subject
-            .note(note_of(NoteKind::Advice, &element, message).help("it is asked for when the service is installed"));
+        subject.note(
+            note_of(NoteKind::Advice, &element, message)
+                .help("keep it in a file that only the guard can read: password = { credential = \"file:…\" }"),
+        );
     }
     let built_in = user.rsplit('\\').next().unwrap_or_default();
     if user.is_empty() || built_in.eq_ignore_ascii_case("LocalSystem") || built_in.eq_ignore_ascii_case("SYSTEM") {
