@@ -1,7 +1,8 @@
 //! One run of `menshen`.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use serde::de::DeserializeOwned;
 
@@ -28,27 +29,29 @@ impl Ran {
     /// When it cannot be run, or does not end.
     #[must_use]
     pub fn of(command: &Command) -> Self {
-        let mut bounded = Command::new("timeout");
-        bounded.args(["--kill-after=5", SECONDS_MAX]).arg(command.get_program()).args(command.get_args());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => bounded.env(name, value),
-                None => bounded.env_remove(name),
-            };
-        }
-        if let Some(folder) = command.get_current_dir() {
-            bounded.current_dir(folder);
-        }
-        let Output { status, stdout, stderr } = bounded.output().unwrap();
-        let what = format!("{command:?}");
-        let code = status.code().unwrap_or_else(|| panic!("{what}: {status}"));
-        assert_ne!(code, 124, "{what} did not end within {SECONDS_MAX} s");
-        Self { what, code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
+        Self::ended(command, bounded(command).output().unwrap())
+    }
+
+    /// The same with files, beside this path, for what it says: what it starts may keep them open.
+    pub(crate) fn into_files(command: &Command, beside: &Path) -> Self {
+        let paths = ["out", "err"].map(|kind| beside.with_extension(kind));
+        let [out, err] = [&paths[0], &paths[1]].map(|path| File::create(path).unwrap());
+        let status = bounded(command).stdin(Stdio::null()).stdout(out).stderr(err).status().unwrap();
+        let [stdout, stderr] = paths.map(|path| fs::read(path).unwrap());
+        Self::ended(command, Output { status, stdout, stderr })
     }
 
     /// A run of which somebody else tells.
     pub(crate) fn told(what: &str, code: i32, stdout: Vec<u8>) -> Self {
         Self { what: what.to_owned(), code, stdout, stderr: String::new() }
+    }
+
+    fn ended(command: &Command, output: Output) -> Self {
+        let Output { status, stdout, stderr } = output;
+        let what = format!("{command:?}");
+        let code = status.code().unwrap_or_else(|| panic!("{what}: {status}"));
+        assert_ne!(code, 124, "{what} did not end within {SECONDS_MAX} s");
+        Self { what, code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
     }
 
     /// What it wrote to standard output, as text.
@@ -93,6 +96,22 @@ impl Ran {
     pub fn done(self) {
         drop(self.ended_with(0));
     }
+}
+
+/// The same command, which is killed when it takes too long.
+fn bounded(command: &Command) -> Command {
+    let mut bounded = Command::new("timeout");
+    bounded.args(["--kill-after=5", SECONDS_MAX]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bounded.env(name, value),
+            None => bounded.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        bounded.current_dir(folder);
+    }
+    bounded
 }
 
 /// The `menshen` that was built together with the tests.

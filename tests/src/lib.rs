@@ -11,8 +11,7 @@
 //! - [`stuck`]: a file system that hangs.
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`machine`]: a machine of its own, with a real systemd.
-//! - [`windows`]: a Windows of its own, which is Wine's.
-//! - [`wine`]: a Windows of its own, with a real service control manager.
+//! - [`windows`]: a Windows of its own, which is Wine's, with a real service control manager; and one with a guard.
 //! - [`init`]: a machine of its own, with another init.
 //! - [`computer`]: a computer of its own, which can be suspended.
 //! - [`torture`]: a guard that is killed again and again.
@@ -39,7 +38,6 @@ pub mod torture;
 pub mod trees;
 pub mod wait;
 pub mod windows;
-pub mod wine;
 pub mod worker;
 
 pub use bed::Bed;
@@ -51,5 +49,5 @@ pub use process::Process;
 pub use rustix::process::Signal;
 pub use stuck::Stuck;
 pub use trees::Trees;
-pub use windows::Windows;
+pub use windows::{GuardedWindows, Windows};
 pub use worker::{WORKER, Worker};

@@ -1,13 +1,13 @@
 //! The life-cycle suite, and a program that installs itself.
 
-use menshen_tests::wine::{FOLDER, Wine};
+use menshen_tests::windows::{FOLDER, Windows};
 use serde_json::Value;
 
 use super::{key_of, source_of};
 
 #[test]
 fn a_service_of_windows_lives_as_it_must() {
-    let Some(wine) = Wine::start(&["life-cycle", "life-cycle-sample"]) else { return };
+    let Some(wine) = Windows::start(&["life-cycle", "life-cycle-sample"]) else { return };
     let services = r"HKLM\System\CurrentControlSet\Services";
     let before = wine.below(services);
     let (program, folder) = (format!(r"--program={FOLDER}\life-cycle-sample.exe"), format!(r"--folder={FOLDER}\notes"));
@@ -24,7 +24,7 @@ fn a_service_of_windows_lives_as_it_must() {
 
 #[test]
 fn a_program_with_the_librarys_subcommands_installs_itself() {
-    let Some(wine) = Wine::start(&["greeter"]) else { return };
+    let Some(wine) = Windows::start(&["greeter"]) else { return };
     let greeter = |words: &[&str]| wine.run(&[&["greeter.exe"][..], words].concat());
     greeter(&["status"]).ended_with(4);
     greeter(&["install", "--start", "delayed"]).done();

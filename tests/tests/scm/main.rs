@@ -8,7 +8,7 @@ mod registration;
 mod running;
 
 use menshen_tests::command::Ran;
-use menshen_tests::wine::{FOLDER, Wine};
+use menshen_tests::windows::{FOLDER, Windows};
 
 /// The program with which services are installed, and which they are.
 const SAMPLE: &str = "scm-sample";
@@ -16,17 +16,17 @@ const SAMPLE: &str = "scm-sample";
 const SERVICE: &str = SAMPLE;
 
 /// A Windows with that program.
-fn windows() -> Option<Wine> {
-    Wine::start(&[SAMPLE])
+fn windows() -> Option<Windows> {
+    Windows::start(&[SAMPLE])
 }
 
 /// Has it do something with the service.
-fn sample(wine: &Wine, words: &[&str]) -> Ran {
+fn sample(wine: &Windows, words: &[&str]) -> Ran {
     wine.run(&[&["scm-sample.exe"][..], words].concat())
 }
 
 /// Has it do something with the service as it is installed with these options.
-fn sample_with(wine: &Wine, task: &str, options: &str, way: &str) -> Ran {
+fn sample_with(wine: &Windows, task: &str, options: &str, way: &str) -> Ran {
     sample(wine, &[task, options, FOLDER, way])
 }
 

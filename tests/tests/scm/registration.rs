@@ -14,7 +14,7 @@ fn every_option_is_in_the_registry_and_nothing_is_left_of_it() {
     let key = key_of(SERVICE);
     let value = |name: &str| wine.registry(&key, name).unwrap_or_default();
     let wanted = [
-        ("ImagePath", r#""C:\t\scm-sample.exe" --name scm-sample serve C:\t steady"#),
+        ("ImagePath", r#""C:\test\scm-sample.exe" --name scm-sample serve C:\test steady"#),
         ("Start", "0x2"),
         ("DelayedAutoStart", "0x1"),
         ("DisplayName", "Scm \"Sample\" & Co"),

@@ -5,24 +5,24 @@ use std::process::{Child, Stdio};
 
 use menshen_tests::command::Ran;
 use menshen_tests::wait::{until, until_some};
-use menshen_tests::wine::Wine;
+use menshen_tests::windows::Windows;
 use serde_json::Value;
 
 use super::{SERVICE, sample, sample_with, windows};
 
 /// How the service is, as the manager's own program says.
-fn state(wine: &Wine) -> String {
+fn state(wine: &Windows) -> String {
     let text = wine.run(&["sc", "query", SERVICE]).ended_with(0).text();
     let line = text.lines().find(|line| line.contains("STATE")).unwrap_or_else(|| panic!("{text}"));
     line.rsplit(' ').next().unwrap().to_owned()
 }
 
-fn status(wine: &Wine) -> Value {
+fn status(wine: &Windows) -> Value {
     sample(wine, &["status"]).ended_with(0).json()
 }
 
 /// Something that is done while the test goes on.
-fn begin(wine: &Wine, words: &[&str]) -> Child {
+fn begin(wine: &Windows, words: &[&str]) -> Child {
     let mut command = wine.command(&[&["scm-sample.exe"][..], words].concat());
     command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
 }
@@ -33,7 +33,7 @@ fn end(mut child: Child) {
 }
 
 /// Waits until three steps of a change of state were seen; every one comes after the one before.
-fn await_steps(wine: &Wine, state: &str) {
+fn await_steps(wine: &Windows, state: &str) {
     let mut steps: Vec<u64> = Vec::new();
     until(&format!("three steps of {state}"), || {
         let now = status(wine);
@@ -47,12 +47,12 @@ fn await_steps(wine: &Wine, state: &str) {
     assert!(steps.is_sorted_by(|one, next| one < next), "{steps:?}");
 }
 
-fn await_note(wine: &Wine, note: &str) {
+fn await_note(wine: &Windows, note: &str) {
     until(&format!("it noted: {note}"), || wine.lines("notes").iter().any(|line| line == note));
 }
 
 /// Lets the service go on that waits for a file.
-fn let_go_on(wine: &Wine, name: &str) {
+fn let_go_on(wine: &Windows, name: &str) {
     fs::write(wine.path(name), "").unwrap();
 }
 
@@ -121,7 +121,7 @@ fn more_time_is_what_the_manager_is_told_to_wait() {
     sample_with(&wine, "install", "plain", "asking").done();
     sample(&wine, &["act", "start"]).done();
     let stopped = begin(&wine, &["act", "stop"]);
-    let hint = |wine: &Wine| status(wine)["wait_hint_ms"].as_u64();
+    let hint = |wine: &Windows| status(wine)["wait_hint_ms"].as_u64();
     until("an hour is waited for", || hint(&wine).is_some_and(|hint| (3_500_000..=3_600_000).contains(&hint)));
     let_go_on(&wine, "end");
     end(stopped);
@@ -159,7 +159,7 @@ fn a_service_that_crashes_is_shown_as_failed_and_can_be_started_again() {
 fn it_is_started_when_the_machine_is_if_it_is_to_be() {
     let Some(wine) = windows() else { return };
     sample_with(&wine, "install", "plain", "steady").done();
-    sample(&wine, &["--name", "by-hand", "install", "manual", r"C:\t", "steady"]).done();
+    sample(&wine, &["--name", "by-hand", "install", "manual", r"C:\test", "steady"]).done();
     sample(&wine, &["act", "start"]).done();
     wine.cut_off();
     wine.boot();
@@ -176,7 +176,7 @@ fn it_is_started_when_the_machine_is_if_it_is_to_be() {
 fn a_delayed_start_comes_after_the_others() {
     let Some(wine) = windows() else { return };
     sample_with(&wine, "install", "full", "steady").done();
-    sample(&wine, &["--name", "at-once", "install", "plain", r"C:\t\other", "steady"]).done();
+    sample(&wine, &["--name", "at-once", "install", "plain", r"C:\test\other", "steady"]).done();
     fs::create_dir(wine.path("other")).unwrap();
     // In milliseconds; else it is two minutes.
     let control = r"HKLM\System\CurrentControlSet\Control";
@@ -192,9 +192,9 @@ fn a_delayed_start_comes_after_the_others() {
 #[test]
 fn a_program_that_somebody_starts_by_hand_is_no_service() {
     let Some(wine) = windows() else { return };
-    let mut child = begin(&wine, &["serve", r"C:\t", "steady"]);
+    let mut child = begin(&wine, &["serve", r"C:\test", "steady"]);
     await_note(&wine, "started by Interactive with []");
-    await_note(&wine, r"in C:\t");
+    await_note(&wine, r"in C:\test");
     assert!(child.try_wait().unwrap().is_none(), "it goes on until somebody ends it");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -4,7 +4,7 @@
 
 use menshen_tests::command::Ran;
 use menshen_tests::wait::until;
-use menshen_tests::{State, Windows};
+use menshen_tests::{GuardedWindows, State};
 
 const WEB: &str = r#"
 [service.web]
@@ -16,14 +16,14 @@ fn web(lines: &str) -> String {
     format!("{WEB}{lines}\n")
 }
 
-fn check(windows: &Windows, lines: &str) -> Ran {
+fn check(windows: &GuardedWindows, lines: &str) -> Ran {
     windows.define(&web(lines));
     windows.menshen(&["check", "--json", "--file", r"C:\test\menshen.toml"])
 }
 
 #[test]
 fn a_service_runs_as_the_guards_own_account_however_that_is_written() {
-    let Some(windows) = Windows::start(&web(r"user = '.\root'")) else { return };
+    let Some(windows) = GuardedWindows::start(&web(r"user = '.\root'")) else { return };
     windows.up();
     until("it runs", || windows.service("web").state == State::Running);
     assert_eq!(windows.detail("web").user.as_deref(), Some(r".\root"));
@@ -44,7 +44,7 @@ fn a_service_runs_as_the_guards_own_account_however_that_is_written() {
 #[test]
 fn what_it_takes_to_run_something_as_somebody_else_is_named() {
     for user in ["LocalService", r"NT AUTHORITY\NetworkService", r"NT SERVICE\web"] {
-        let Some(windows) = Windows::start(&web(&format!("user = '{user}'"))) else { return };
+        let Some(windows) = GuardedWindows::start(&web(&format!("user = '{user}'"))) else { return };
         let found = check(&windows, &format!("user = '{user}'")).ended_with(0).text();
         assert!(!found.contains("\"M020\""), "{found}");
         let _ = windows.menshen(&["up", "--detach", "--file", r"C:\test\menshen.toml"]);
@@ -58,7 +58,7 @@ fn what_it_takes_to_run_something_as_somebody_else_is_named() {
 
 #[test]
 fn what_an_account_cannot_be_or_has_not_is_a_finding() {
-    let Some(windows) = Windows::start(WEB) else { return };
+    let Some(windows) = GuardedWindows::start(WEB) else { return };
     std::fs::write(windows.path("password"), "correct horse\r\n").unwrap();
     let expected = [
         ("user = \"nobody-there\"".to_owned(), "M020"),
@@ -77,7 +77,7 @@ fn what_an_account_cannot_be_or_has_not_is_a_finding() {
 
 #[test]
 fn a_password_is_shown_nowhere() {
-    let Some(windows) = Windows::start(&web(&format!("user = '.\\root'\n{PASSWORD}"))) else { return };
+    let Some(windows) = GuardedWindows::start(&web(&format!("user = '.\\root'\n{PASSWORD}"))) else { return };
     std::fs::write(windows.path("password"), "correct horse\r\n").unwrap();
     windows.up();
     let config = windows.menshen(&["config", "--file", r"C:\test\menshen.toml"]).ended_with(0).text();

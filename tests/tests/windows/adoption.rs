@@ -1,7 +1,7 @@
 //! The guard is killed, and what it guarded runs on.
 
 use menshen_tests::wait::until;
-use menshen_tests::{State, Windows};
+use menshen_tests::{GuardedWindows, State};
 
 const TWO: &str = r#"
 [service.web]
@@ -13,7 +13,7 @@ stop.timeout = "1s"
 
 #[test]
 fn what_runs_on_is_looked_after_by_the_next_guard_until_nothing_is_left() {
-    let Some(windows) = Windows::start(TWO) else { return };
+    let Some(windows) = GuardedWindows::start(TWO) else { return };
     windows.up();
     until("all run", || windows.processes_of("puppet.exe").len() == 4);
     let (before, web) = (windows.processes_of("puppet.exe"), windows.service("web").pid);
@@ -30,7 +30,7 @@ fn what_runs_on_is_looked_after_by_the_next_guard_until_nothing_is_left() {
 
 #[test]
 fn how_a_program_ended_while_no_guard_was_there_is_known() {
-    let Some(windows) = Windows::start(
+    let Some(windows) = GuardedWindows::start(
         r#"
 [service.drip]
 command = ['C:\test\puppet.exe', "drip", "1500", "20"]
@@ -54,7 +54,7 @@ restart.policy = "never"
 
 #[test]
 fn a_guard_that_leaves_leaves_everything() {
-    let Some(windows) = Windows::start(TWO) else { return };
+    let Some(windows) = GuardedWindows::start(TWO) else { return };
     windows.up();
     until("all run", || windows.processes_of("puppet.exe").len() == 4);
     let web = windows.service("web").pid;

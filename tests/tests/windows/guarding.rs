@@ -1,7 +1,7 @@
 //! A service from its start to its end.
 
 use menshen_tests::wait::until;
-use menshen_tests::{State, Windows};
+use menshen_tests::{GuardedWindows, State};
 
 const WEB: &str = r#"
 [service.web]
@@ -11,7 +11,7 @@ probe.readiness.log = "ready"
 
 #[test]
 fn a_service_starts_becomes_ready_and_is_stopped() {
-    let Some(windows) = Windows::start(WEB) else { return };
+    let Some(windows) = GuardedWindows::start(WEB) else { return };
     windows.up();
     until("it is ready", || windows.service("web").ready);
     let web = windows.service("web");
@@ -29,7 +29,7 @@ fn a_service_starts_becomes_ready_and_is_stopped() {
 
 #[test]
 fn what_crashes_is_restarted_ever_later_until_the_breaker_opens() {
-    let Some(windows) = Windows::start(
+    let Some(windows) = GuardedWindows::start(
         r#"
 [service.crash]
 command = ['C:\test\puppet.exe', "exit", "3"]
@@ -49,7 +49,7 @@ breaker.failures = 3
 
 #[test]
 fn every_argument_reaches_the_program_as_it_was_written() {
-    let Some(windows) = Windows::start(
+    let Some(windows) = GuardedWindows::start(
         r#"
 [service.echo]
 command = ['C:\test\puppet.exe', "echo", "a b", '"q"', 'back\', 'c\" d\\', "%PATH%", "$${x}", "", "ä"]
@@ -68,7 +68,9 @@ fn what_windows_has_not_is_an_error_that_names_it() {
     for (line, named) in
         [("umask = \"027\"", "umask"), ("limits.files = 100", "limits.files"), ("group = \"x\"", "group")]
     {
-        let Some(windows) = Windows::start(&format!("{WEB}restart.policy = \"never\"\n{line}\n")) else { return };
+        let Some(windows) = GuardedWindows::start(&format!("{WEB}restart.policy = \"never\"\n{line}\n")) else {
+            return;
+        };
         let ran = windows.menshen(&["up", "--detach", "--file", r"C:\test\menshen.toml"]);
         if ran.code == 0 {
             until(&format!("{named} is named"), || windows.service("web").reason.contains(named));
@@ -79,7 +81,7 @@ fn what_windows_has_not_is_an_error_that_names_it() {
 
 #[test]
 fn a_paused_service_does_nothing_until_it_is_continued() {
-    let Some(windows) = Windows::start(
+    let Some(windows) = GuardedWindows::start(
         r#"
 [service.tick]
 command = ['C:\test\puppet.exe', "tick", 'C:\test\ticks']
@@ -103,7 +105,7 @@ command = ['C:\test\puppet.exe', "tick", 'C:\test\ticks']
 
 #[test]
 fn a_changed_definition_is_followed() {
-    let Some(windows) = Windows::start(WEB) else { return };
+    let Some(windows) = GuardedWindows::start(WEB) else { return };
     windows.up();
     let before = windows.service("web").pid;
     windows.define(&format!("{WEB}[service.more]\ncommand = ['C:\\test\\puppet.exe', \"wait\"]\n"));

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use menshen_tests::Windows;
+use menshen_tests::GuardedWindows;
 use menshen_tests::command::Ran;
 use menshen_tests::require;
 use menshen_tests::wait::until;
@@ -46,20 +46,20 @@ fn key(service: &str) -> String {
 }
 
 /// What of a service the registry has.
-fn registered(windows: &Windows, service: &str, value: &str) -> String {
+fn registered(windows: &GuardedWindows, service: &str, value: &str) -> String {
     let text = windows.run(&["reg", "query", &key(service), "/v", value]).text();
     let line = text.lines().find(|line| line.trim_start().starts_with(value)).unwrap_or_default();
     line.trim().splitn(3, "    ").nth(2).unwrap_or_default().trim().to_owned()
 }
 
-fn hold(windows: &Windows, service: &str, wanted: &[(&str, &str)]) {
+fn hold(windows: &GuardedWindows, service: &str, wanted: &[(&str, &str)]) {
     for (value, wanted) in wanted {
         assert_eq!(registered(windows, service, value), *wanted, "{service}: {value}");
     }
 }
 
 /// That the registry has no key of these services, nor of their events.
-fn hold_gone(windows: &Windows, services: &[&str]) {
+fn hold_gone(windows: &GuardedWindows, services: &[&str]) {
     for service in services {
         for key in [key(service), key(&format!(r"EventLog\Application\{service}"))] {
             let query = windows.run(&["reg", "query", &key]);
@@ -75,7 +75,7 @@ fn complained(ran: &Ran) -> String {
 
 #[test]
 fn every_option_is_in_the_registry_is_changed_in_place_and_leaves_no_key() {
-    let Some(windows) = Windows::start(SHOP) else { return };
+    let Some(windows) = GuardedWindows::start(SHOP) else { return };
     let options = [
         "--start",
         "delayed",
@@ -132,7 +132,7 @@ fn every_option_is_in_the_registry_is_changed_in_place_and_leaves_no_key() {
 
 #[test]
 fn one_service_is_installed_with_what_it_needs() {
-    let Some(windows) = Windows::start(SHOP) else { return };
+    let Some(windows) = GuardedWindows::start(SHOP) else { return };
     windows.menshen(&["install", "web", "--file", FILE, "--start", "disabled"]).done();
     hold(&windows, "web", &[("Start", "0x4"), ("DisplayName", "Menshen guards web")]);
     let path = registered(&windows, "web", "ImagePath");
@@ -150,7 +150,7 @@ fn one_service_is_installed_with_what_it_needs() {
 
 #[test]
 fn a_command_arrives_as_it_was_typed() {
-    let Some(windows) = Windows::start(SHOP) else { return };
+    let Some(windows) = GuardedWindows::start(SHOP) else { return };
     let program = r"C:\test\puppet.exe";
     let install = [&["install", "worker", "--now", "--", program, "words"][..], &WORDS].concat();
     windows.menshen(&install).done();
@@ -174,7 +174,7 @@ fn a_command_arrives_as_it_was_typed() {
 
 #[test]
 fn a_program_that_answers_the_manager_is_its_own() {
-    let Some(windows) = Windows::start(NATIVE) else { return };
+    let Some(windows) = GuardedWindows::start(NATIVE) else { return };
     let Some(greeter) = require::for_windows("greeter") else { return };
     fs::copy(greeter, windows.path("greeter.exe")).unwrap();
     let refused = windows.menshen(&["install", "second", "--native", "--file", FILE]).ended_with(3);
@@ -224,7 +224,7 @@ fn a_program_that_answers_the_manager_is_its_own() {
 
 #[test]
 fn a_command_that_answers_the_manager_is_its_own_with_every_word() {
-    let Some(windows) = Windows::start(NATIVE) else { return };
+    let Some(windows) = GuardedWindows::start(NATIVE) else { return };
     let command = [&["--", r"C:\test\puppet.exe"][..], &WORDS].concat();
     // It is not said that it does.
     let refused = windows.menshen(&[&["install", "worker", "--native"][..], &command].concat()).ended_with(2);
@@ -243,7 +243,7 @@ fn a_command_that_answers_the_manager_is_its_own_with_every_word() {
 
 #[test]
 fn an_account_that_needs_a_password_is_refused_without_one() {
-    let Some(windows) = Windows::start(SHOP) else { return };
+    let Some(windows) = GuardedWindows::start(SHOP) else { return };
     let refused = windows.menshen(&["install", "--file", FILE, "--account", r".\ann"]).ended_with(2);
     assert!(complained(&refused).contains("MENSHEN_ACCOUNT_PASSWORD"), "{refused:?}");
     hold_gone(&windows, &["shop"]);

@@ -1,6 +1,6 @@
 //! What services write is in their logs, byte for byte.
 
-use menshen_tests::Windows;
+use menshen_tests::GuardedWindows;
 use menshen_tests::wait::until;
 
 const LINES: usize = 120_000;
@@ -19,7 +19,7 @@ fn assert_same(found: &[u8], expected: &[u8]) {
 
 #[test]
 fn rotation_under_load_loses_nothing_and_splits_no_line() {
-    let Some(windows) = Windows::start(&format!(
+    let Some(windows) = GuardedWindows::start(&format!(
         r#"
 [service.count]
 command = ['C:\test\puppet.exe', "count", "{LINES}", "{LINE_BYTES}"]
@@ -42,7 +42,7 @@ log.rotate = {{ size = "1MiB", keep = 0, compress = "none" }}
 
 #[test]
 fn a_guard_that_is_killed_while_it_copies_loses_nothing_and_writes_nothing_twice() {
-    let Some(windows) = Windows::start(&format!(
+    let Some(windows) = GuardedWindows::start(&format!(
         r#"
 [service.count]
 command = ['C:\test\puppet.exe', "count", "{LINES}", "{LINE_BYTES}"]
@@ -65,7 +65,7 @@ log.rotate = {{ size = "1MiB", keep = 0, compress = "none" }}
 
 #[test]
 fn lines_get_their_time_once_each_whenever_the_guard_is_killed() {
-    let Some(windows) = Windows::start(
+    let Some(windows) = GuardedWindows::start(
         r#"
 [service.drip]
 command = ['C:\test\puppet.exe', "drip", "3000", "30"]

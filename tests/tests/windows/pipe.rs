@@ -2,7 +2,7 @@
 //!
 //! Wine has one user and lends every caller's token alike: that others are refused cannot be shown with it.
 
-use menshen_tests::Windows;
+use menshen_tests::GuardedWindows;
 
 const WEB: &str = r#"
 [service.web]
@@ -11,7 +11,7 @@ command = ['C:\test\puppet.exe', "wait"]
 
 #[test]
 fn who_asked_is_named_in_the_journal() {
-    let Some(windows) = Windows::start(WEB) else { return };
+    let Some(windows) = GuardedWindows::start(WEB) else { return };
     windows.up();
     windows.menshen(&["restart", "web"]).done();
     let events = windows.events();
@@ -21,7 +21,7 @@ fn who_asked_is_named_in_the_journal() {
 
 #[test]
 fn a_second_guard_of_the_name_is_refused() {
-    let Some(windows) = Windows::start(WEB) else { return };
+    let Some(windows) = GuardedWindows::start(WEB) else { return };
     windows.up();
     let second = windows.menshen(&["up", "--file", r"C:\test\menshen.toml"]).ended_with(1);
     assert!(second.text().is_empty(), "{}", second.text());
@@ -31,7 +31,7 @@ fn a_second_guard_of_the_name_is_refused() {
 
 #[test]
 fn many_callers_at_once_are_all_answered() {
-    let Some(windows) = Windows::start(WEB) else { return };
+    let Some(windows) = GuardedWindows::start(WEB) else { return };
     windows.up();
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..8).map(|_| scope.spawn(|| windows.menshen(&["status"]).code)).collect();

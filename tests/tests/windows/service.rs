@@ -1,7 +1,7 @@
 //! A guard as a service of Windows: installed, run and stopped by the service control manager.
 
 use menshen_tests::wait::until;
-use menshen_tests::{State, Windows};
+use menshen_tests::{GuardedWindows, State};
 
 const SHOP: &str = r#"
 [service.web]
@@ -10,30 +10,25 @@ probe.readiness.log = "ready"
 "#;
 
 /// What `sc` says.
-fn asked(windows: &Windows) -> String {
+fn asked(windows: &GuardedWindows) -> String {
     windows.run(&["sc", "query", "shop"]).text()
 }
 
 /// What of a service the registry has.
-fn registered(windows: &Windows, value: &str) -> String {
-    let key = r"HKLM\System\CurrentControlSet\Services\shop";
-    let text = windows.run(&["reg", "query", key, "/v", value]).text();
-    let line = text.lines().find(|line| line.trim_start().starts_with(value)).unwrap_or_default();
-    line.trim().splitn(3, "    ").nth(2).unwrap_or_default().trim().to_owned()
+fn registered(windows: &GuardedWindows, value: &str) -> Option<String> {
+    windows.registry(r"HKLM\System\CurrentControlSet\Services\shop", value)
 }
 
 #[test]
 fn a_definition_is_a_service_of_windows_until_it_is_uninstalled_without_a_trace() {
-    let Some(windows) = Windows::start(SHOP) else { return };
+    let Some(windows) = GuardedWindows::start(SHOP) else { return };
     let install = ["install", "--file", r"C:\test\menshen.toml", "--description", "The shop"];
     windows.menshen(&[&install[..], &["--now"]].concat()).done();
     assert!(asked(&windows).contains("RUNNING"), "{}", asked(&windows));
-    assert_eq!(
-        registered(&windows, "ImagePath"),
-        r#""C:\test\menshen.exe" up --file C:\test\menshen.toml --as-service shop"#
-    );
-    assert_eq!(registered(&windows, "Start"), "0x2");
-    assert_eq!(registered(&windows, "DisplayName"), "Menshen guards shop");
+    let line = r#""C:\test\menshen.exe" up --file C:\test\menshen.toml --as-service shop"#;
+    assert_eq!(registered(&windows, "ImagePath").as_deref(), Some(line));
+    assert_eq!(registered(&windows, "Start").as_deref(), Some("0x2"));
+    assert_eq!(registered(&windows, "DisplayName").as_deref(), Some("Menshen guards shop"));
     until("its service is ready", || windows.service("web").ready);
     assert!(windows.menshen(&install).ended_with(0).text().contains("shop: unchanged"));
     assert!(windows.menshen(&["diff", "shop"]).ended_with(0).text().contains("as it should be"));
@@ -49,14 +44,14 @@ fn a_definition_is_a_service_of_windows_until_it_is_uninstalled_without_a_trace(
 
     windows.menshen(&["uninstall", "shop", "--purge"]).done();
     assert!(!asked(&windows).contains("SERVICE_NAME"), "{}", asked(&windows));
-    assert_eq!(registered(&windows, "ImagePath"), "");
+    assert_eq!(registered(&windows, "ImagePath"), None);
     assert!(windows.processes_of("puppet.exe").is_empty());
     windows.menshen(&["uninstall", "shop"]).ended_with(4);
 }
 
 #[test]
 fn a_killed_guard_leaves_its_programs_to_the_next_one() {
-    let Some(windows) = Windows::start(SHOP) else { return };
+    let Some(windows) = GuardedWindows::start(SHOP) else { return };
     windows.menshen(&["install", "--file", r"C:\test\menshen.toml", "--now"]).done();
     until("its service is ready", || windows.service("web").ready);
     let before = windows.service("web");

@@ -4,11 +4,11 @@
 //! end is what has left it.
 
 use menshen_tests::wait::until;
-use menshen_tests::{State, Windows};
+use menshen_tests::{GuardedWindows, State};
 
 #[test]
 fn a_tree_that_hears_nothing_is_killed_at_the_time_out() {
-    let Some(windows) = Windows::start(
+    let Some(windows) = GuardedWindows::start(
         r#"
 [service.tree]
 command = ['C:\test\puppet.exe', "tree"]
@@ -29,7 +29,7 @@ stop.timeout = "1s"
 
 #[test]
 fn what_a_crashed_program_leaves_is_ended_before_the_next_run() {
-    let Some(windows) = Windows::start(
+    let Some(windows) = GuardedWindows::start(
         r#"
 [service.tree]
 command = ['C:\test\puppet.exe', "tree"]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use menshen_tests::wait::until;
-use menshen_tests::{Bed, Event, Service, State, Trees, Windows, require};
+use menshen_tests::{Bed, Event, GuardedWindows, Service, State, Trees, require};
 
 /// With the path of the puppet in the place of `PUPPET`.
 const DEFINITION: &str = r#"
@@ -66,7 +66,7 @@ fn stories(events: Vec<Event>) -> BTreeMap<String, Vec<String>> {
 #[test]
 fn the_same_is_told_of_a_program_as_on_linux() {
     let Some(puppet) = require::example("puppet") else { return };
-    let Some(windows) = Windows::start(&DEFINITION.replace("PUPPET", r"C:\test\puppet.exe")) else { return };
+    let Some(windows) = GuardedWindows::start(&DEFINITION.replace("PUPPET", r"C:\test\puppet.exe")) else { return };
     windows.up();
     Teller {
         menshen: &|words| windows.menshen(words).done(),
