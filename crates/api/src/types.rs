@@ -472,6 +472,11 @@ pub struct GuardInfo {
     pub shutting_down: bool,
     /// The upgrade this guard came from; null for one that was started.
     pub upgraded: Option<Upgraded>,
+    /// The path of the binary it was started from.
+    pub binary: String,
+    /// The service it is to a manager that calls it within its process, as that of Windows; null for any other guard. Such a
+    /// guard ends when it is upgraded, and whoever asked for that has the manager start the other binary.
+    pub service: Option<String>,
     /// What the caller may do.
     pub role: crate::endpoint::Role,
 }
@@ -509,7 +514,7 @@ pub struct Upgraded {
     pub by: String,
     /// How many programs were running and run on.
     pub adopted: u32,
-    /// Why the binary could not be executed; the guard went on as it was then.
+    /// Why the binary could not take over; the guard went on as it was then.
     pub failure: Option<String>,
 }
 

@@ -17,17 +17,20 @@ mod setup;
 mod sleeps;
 pub(crate) mod status;
 mod store;
+mod successor;
 mod troubles;
 mod upgrade;
 mod wait;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_api::types::Event as JournalEvent;
 use menshen_core::{Core, Event, Instant, ServiceId};
+use menshen_os::handover::{Way, way};
 use menshen_os::paths::Paths;
 use menshen_os::{OsEvent, System, Target, TreeMode};
 use menshen_plan::Plan;
@@ -165,22 +168,36 @@ impl From<crate::journal::JournalError> for GuardError {
     }
 }
 
-/// Guards until asked to end. The exit code is 0, or 7 if an essential service failed or, with [`EndWhen::AtRest`], any.
+/// How guarding ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// With this exit code: 0, or 7 if an essential service failed or, with [`EndWhen::AtRest`], any.
+    Code(u8),
+    /// Another version guards, as this process.
+    Succeeded(Child),
+    /// Another version should have, and could not: to guard again takes this.
+    Returned(Box<Handover>),
+}
+
+/// Guards until asked to end.
 ///
 /// # Errors
 /// When the guard cannot begin. Once it guards, nothing ends it but being asked.
-pub fn run(options: Options) -> Result<u8, GuardError> {
+pub fn run(options: Options) -> Result<Ending, GuardError> {
     let mut guard = setup::begin(options)?;
     match guard.serve() {
         Served::Ended(code) => {
             guard.finish();
-            Ok(code)
+            Ok(Ending::Code(code))
         }
         Served::Left => {
             guard.finish_alone();
-            Ok(0)
+            Ok(Ending::Code(0))
         }
-        Served::MadeRoom(upgrade) => Err(guard.leave(*upgrade)),
+        Served::MadeRoom(upgrade) => match way() {
+            Way::SameProcess => Err(guard.leave(*upgrade)),
+            Way::NextProcess => Ok(guard.hand_on(upgrade.handover())),
+        },
     }
 }
 

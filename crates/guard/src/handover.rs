@@ -1,13 +1,17 @@
-//! From one version of the guard to the next, in the same process: what the next one is asked before, and what it is given.
+//! From one version of the guard to the next: what the next one is asked before, and what it is given.
 //!
 //! The guard starts the next version with its own command line and asks it, by a variable of its environment, whether it could
-//! go on from here. Then it executes it in its own place, and the variable names the descriptor of a [`Handover`]. Both belong
-//! to a format that versions share: it grows by fields that may be left out, and anything else is another format.
+//! go on from here. Then it executes it in its own place, and the variable names the descriptor of a [`Handover`]; where the next
+//! version is another process, that is in a note, which stays there until it guards. All of it belongs to a format that versions
+//! share: it grows by fields that may be left out, and anything else is another format.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
+use menshen_os::file::{Durability, replace};
 use menshen_os::handover::{Kept, take, take_bytes};
 use menshen_os::output::Descriptor;
 use menshen_os::paths::Paths;
@@ -51,7 +55,7 @@ pub struct Handover {
     pub(crate) from: String,
     pub(crate) binary: String,
     pub(crate) by: String,
-    /// The binary could not be executed, for this reason; this is the version before.
+    /// The binary could not take over, for this reason; this is the version before.
     pub(crate) failure: Option<String>,
     pub(crate) lock: Option<i32>,
     pub(crate) control: Option<i32>,
@@ -59,6 +63,14 @@ pub struct Handover {
     #[serde(default)]
     pub(crate) holder: Option<i32>,
     pub(crate) services: BTreeMap<String, OfService>,
+}
+
+/// A handover to another process.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    /// The boot during which it was written; later it means nothing.
+    boot: String,
+    handover: Handover,
 }
 
 /// What is handed over of a service.
@@ -170,6 +182,18 @@ impl Handover {
         }
     }
 
+    /// Notes it for the next version, where that is another process.
+    pub(crate) fn leave(&self, note: &Path) -> io::Result<()> {
+        let left = Note { boot: menshen_os::clock::boot_id(), handover: self.clone() };
+        replace(note, &serde_json::to_vec(&left)?, Durability::Guard)
+    }
+
+    /// What the version before noted for this one. Anything else that is there is nothing to go by.
+    pub(crate) fn left(note: &Path) -> Option<Self> {
+        let Note { boot, handover } = serde_json::from_slice(&std::fs::read(note).ok()?).ok()?;
+        (boot == menshen_os::clock::boot_id() && known(handover.format).is_ok()).then_some(handover)
+    }
+
     /// Opens what was handed over. What is not there is made anew, as after a guard that was killed.
     pub(crate) fn open(&self) -> Inherited {
         let opened = |number: Option<i32>| number.and_then(|number| take(number).ok());
@@ -186,6 +210,18 @@ impl Handover {
             holder: opened(self.holder),
             services: self.services.iter().map(of_service).collect(),
         }
+    }
+}
+
+/// Has the version before, which is to guard again, say of the one that should have followed it why it could not.
+///
+/// # Errors
+/// When that cannot be noted.
+pub fn note_failure(paths: &Paths, instance: &str, why: String) -> io::Result<()> {
+    let note = paths.handover(instance);
+    match Handover::left(&note) {
+        Some(handover) => Handover { failure: Some(why), ..handover }.leave(&note),
+        None => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
@@ -220,6 +256,22 @@ mod tests {
         let handover: Handover = serde_json::from_str(given).unwrap();
         assert_eq!((handover.id, handover.lock, handover.services["web"].notify), (7, Some(5), Some(7)));
         assert_eq!(handover.services["web"].descriptors, [("listen".to_owned(), 8)]);
+    }
+
+    #[test]
+    fn what_is_noted_is_found_until_the_next_boot() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::below(folder.path());
+        std::fs::create_dir_all(paths.pipes("shop")).unwrap();
+        let note = paths.handover("shop");
+        assert!(Handover::left(&note).is_none() && note_failure(&paths, "shop", String::new()).is_err());
+        Handover::new(7, "next".to_owned(), "root".to_owned()).leave(&note).unwrap();
+        note_failure(&paths, "shop", "it fell".to_owned()).unwrap();
+        let left = Handover::left(&note).unwrap();
+        assert_eq!((left.id, left.failure.as_deref()), (7, Some("it fell")));
+        let of_yesterday = Note { boot: "yesterday".to_owned(), handover: left };
+        std::fs::write(&note, serde_json::to_vec(&of_yesterday).unwrap()).unwrap();
+        assert!(Handover::left(&note).is_none());
     }
 
     #[test]

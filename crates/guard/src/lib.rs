@@ -23,4 +23,4 @@ mod probe;
 mod program;
 mod since;
 
-pub use guard::{EndWhen, GuardError, Options, Overseer, Told, Watcher, ended_in_order, left_running, run};
+pub use guard::{EndWhen, Ending, GuardError, Options, Overseer, Told, Watcher, ended_in_order, left_running, run};

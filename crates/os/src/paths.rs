@@ -75,6 +75,12 @@ impl Paths {
         self.pipes(instance).join("holder")
     }
 
+    /// What a guard leaves for the next version where that is another process.
+    #[must_use]
+    pub fn handover(&self, instance: &str) -> PathBuf {
+        self.pipes(instance).join("handover.json")
+    }
+
     /// What a guard's trees and processes are marked with. It is the guard's name where the system's guards are; elsewhere a
     /// number of the folder of what it remembers comes with it, for guards of the same name that have other such folders are
     /// others. The folder must be there: whichever way leads to it, the mark is the same.

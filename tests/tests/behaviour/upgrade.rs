@@ -228,7 +228,7 @@ with_both_trees! {
         let (guard, web) = (bed.guard(), bed.main_process("web"));
         let actor = actor(&bed, &format!("rm \"$0\"; {WILLING}"), "exit 1");
         let ran = bed.menshen(["upgrade", "--binary", actor.to_str().unwrap()]).ended_with(1);
-        assert!(ran.stderr.contains("could not be executed") && ran.stderr.contains("runs on"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("could not take over") && ran.stderr.contains("runs on"), "{}", ran.stderr);
         assert_eq!((bed.guard(), bed.main_process("web")), (guard, web));
         assert!(executes(guard, &menshen_tests::command::menshen()));
         bed.await_event(Mark::BEGIN, "it is told", |event| event.kind == "trouble" && event.reason.contains("goes on"));

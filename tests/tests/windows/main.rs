@@ -10,3 +10,4 @@ mod service;
 mod stop;
 mod story;
 mod units;
+mod upgrade;

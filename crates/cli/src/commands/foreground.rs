@@ -1,6 +1,7 @@
 //! A guard in this very process, with somebody watching: `menshen up` and `menshen run`.
 
 use std::collections::HashMap;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -8,14 +9,14 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use menshen_api::types::{Event, Stream};
 use menshen_guard::definition::DefinitionSource;
-use menshen_guard::handover::{Takeover, TakeoverError, WILLING};
+use menshen_guard::handover::{Question, Takeover, TakeoverError, WILLING};
 use menshen_guard::logs::{TapLine, TapReceiver, TapScope};
-use menshen_guard::{EndWhen, GuardError, Options, Overseer, Watcher};
+use menshen_guard::{EndWhen, Ending, GuardError, Options, Overseer, Watcher};
 use menshen_os::TreeMode;
 use menshen_plan::Plan;
 
 use super::events::sentence;
-use crate::definition::paths;
+use crate::definition::{MachineErrors, load_plan, paths};
 use crate::failure::{Exit, Failure};
 use crate::guards::{holder, runs_already};
 use crate::output::{self, dim, styled};
@@ -39,25 +40,67 @@ enum Shown {
 /// Guards until it ends, and shows what happens and what services write, as far as the scope goes. Asked by an earlier
 /// version whether this one could go on in its place, only says so.
 pub(super) fn guard(
-    source: DefinitionSource,
-    plan: Arc<Plan>,
+    source: &DefinitionSource,
+    mut plan: Arc<Plan>,
     end: EndWhen,
     scope: TapScope,
-    overseer: Option<Overseer>,
+    mut overseer: Option<Overseer>,
 ) -> Result<Exit, Failure> {
     menshen_os::system::hold_signals();
     let trees = trees()?;
-    let unable = |error: TakeoverError| Failure::new(Exit::Failed, error.to_string());
-    let takeover = match Takeover::from_environment().map_err(unable)? {
-        Some(Takeover::Question(question)) => {
-            question.answer(&plan, &paths()).map_err(unable)?;
-            output::line(WILLING);
-            return Ok(Exit::Done);
-        }
+    let mut takeover = match Takeover::from_environment().map_err(|error| unable(&error))? {
+        Some(Takeover::Question(question)) => return answer(&question, &plan),
         Some(Takeover::Begin(handover)) => Some(handover),
         None => None,
     };
-    menshen_os::system::make_room(plan.services.len());
+    loop {
+        menshen_os::system::make_room(plan.services.len());
+        let options = Options {
+            source: source.clone(),
+            plan: Arc::clone(&plan),
+            paths: paths(),
+            trees,
+            end,
+            watcher: Some(screen(&plan, scope)?),
+            takeover: takeover.take(),
+            overseer: overseer.take(),
+        };
+        match menshen_guard::run(options).map_err(|error| failure(&error))? {
+            Ending::Code(code) => return Ok(Exit::Guard(code)),
+            Ending::Succeeded(next) => return attend(next, scope),
+            Ending::Returned(handover) => {
+                takeover = Some(handover);
+                plan = load_plan(source, MachineErrors::Shown)?;
+            }
+        }
+    }
+}
+
+/// What an earlier version is told that asks whether this one could go on in its place.
+pub(super) fn answer(question: &Question, plan: &Plan) -> Result<Exit, Failure> {
+    question.answer(plan, &paths()).map_err(|error| unable(&error))?;
+    output::line(WILLING);
+    Ok(Exit::Done)
+}
+
+pub(super) fn unable(error: &TakeoverError) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
+}
+
+/// What becomes of a process whose guard is another one by now. Somebody at a terminal, or whoever waits for this process, waits
+/// for that one; in the background nobody does.
+fn attend(mut next: Child, scope: TapScope) -> Result<Exit, Failure> {
+    match scope {
+        TapScope::AlsoStdout => Ok(Exit::Done),
+        TapScope::All => {
+            let ended = next.wait().map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
+            Ok(Exit::Guard(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+        }
+    }
+}
+
+/// Where it is shown what a guard of this plan does.
+fn screen(plan: &Plan, scope: TapScope) -> Result<Watcher, Failure> {
     let width = plan.services.keys().map(|name| name.as_str().len()).chain([GUARD.len()]).max().unwrap_or(0);
     let (sender, receiver) = sync_channel(LINES_MAX);
     let (shows, shown) = sync_channel::<()>(0);
@@ -67,9 +110,7 @@ pub(super) fn guard(
     };
     let screen = std::thread::Builder::new().name("screen".to_owned()).spawn(show);
     screen.map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
-    let watcher = Some(watcher(sender, scope, shown));
-    let options = Options { source, plan, paths: paths(), trees, end, watcher, takeover, overseer };
-    menshen_guard::run(options).map(Exit::Guard).map_err(|error| failure(&error))
+    Ok(watcher(sender, scope, shown))
 }
 
 /// `MENSHEN_TREES` decides how process trees are told apart; `auto` without it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use menshen::service::{Context, ExitCode, Failure as ServiceFailure, Handle, Main, Request, Service, ServiceName};
 use menshen_guard::definition::DefinitionSource;
+use menshen_guard::handover::Takeover;
 use menshen_guard::logs::TapScope;
 use menshen_guard::{EndWhen, Overseer, Told};
 use menshen_os::event::Ask;
@@ -23,11 +24,17 @@ const STOPS_WITHIN: Duration = Duration::from_secs(30);
 /// How the guard ended, once it has.
 type Ended = Arc<Mutex<Option<Result<Exit, Failure>>>>;
 
-/// Guards as the service of this name until it ends.
+/// Guards as the service of this name until it ends. Asked by an earlier version whether this one could go on in its place, only
+/// says so.
 pub(super) fn guard(name: &str, source: DefinitionSource, plan: Arc<Plan>) -> Result<Exit, Failure> {
+    if let Some(Takeover::Question(question)) =
+        Takeover::from_environment().map_err(|error| foreground::unable(&error))?
+    {
+        return foreground::answer(&question, &plan);
+    }
     let name: ServiceName = name.parse()?;
     let ended = Ended::default();
-    let service = Overseen { source, plan, ended: Arc::clone(&ended) };
+    let service = Overseen { name: name.to_string(), source, plan, ended: Arc::clone(&ended) };
     // What its exit code says the guard's own end says better.
     let _ = Main::new(name).reloads().stops_within(STOPS_WITHIN).run(service);
     let ended = ended.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -35,6 +42,7 @@ pub(super) fn guard(name: &str, source: DefinitionSource, plan: Arc<Plan>) -> Re
 }
 
 struct Overseen {
+    name: String,
     source: DefinitionSource,
     plan: Arc<Plan>,
     ended: Ended,
@@ -42,13 +50,13 @@ struct Overseen {
 
 impl Service for Overseen {
     async fn run(self, mut context: Context) -> Result<(), ServiceFailure> {
-        let Self { source, plan, ended } = self;
+        let Self { name, source, plan, ended } = self;
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let handle = context.handle();
-        let overseer = Overseer { told: Box::new(move |told| pass_on(&handle, told)), asks };
+        let overseer = Overseer { service: name, told: Box::new(move |told| pass_on(&handle, told)), asks };
         // The guard's loop is a thread's; this task only speaks for it.
         let mut guard = tokio::task::spawn_blocking(move || {
-            foreground::guard(source, plan, EndWhen::Asked, TapScope::AlsoStdout, Some(overseer))
+            foreground::guard(&source, plan, EndWhen::Asked, TapScope::AlsoStdout, Some(overseer))
         });
         loop {
             tokio::select! {

@@ -24,7 +24,7 @@ pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
         only: Vec::new(),
     };
     let plan = load_plan(&source, MachineErrors::Refuse)?;
-    foreground::guard(source, plan, EndWhen::AtRest, TapScope::All, None)
+    foreground::guard(&source, plan, EndWhen::AtRest, TapScope::All, None)
 }
 
 /// The program's file name, with what no name may have left out.

@@ -44,7 +44,7 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     }
     // In the background nobody reads along: what services write is in their logs.
     let scope = if up.in_background { TapScope::AlsoStdout } else { TapScope::All };
-    foreground::guard(source, plan, EndWhen::Asked, scope, None)
+    foreground::guard(&source, plan, EndWhen::Asked, scope, None)
 }
 
 /// Starts this very command in the background and waits until it guards.

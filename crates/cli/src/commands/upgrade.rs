@@ -1,17 +1,21 @@
 //! `menshen upgrade`.
 
+mod service;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, Service, UpgradeRequest, Upgraded, Upgrading};
 use menshen_api::{ClientError, Endpoint};
+use menshen_os::handover::{Way, way};
 
 use crate::args::{Arguments, Upgrade};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, is_held, wait_for};
 use crate::output::{self, bold, dim};
+use service::Registered;
 
 /// How often the guard is asked whether it is another version by now.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -27,21 +31,19 @@ pub(super) fn upgrade(arguments: &Arguments, upgrade: &Upgrade) -> Result<Exit, 
         let guard = guards.one()?;
         let before = guard.info().await?;
         let services_before = guard.services().await?;
-        let request = UpgradeRequest { binary: binary.display().to_string() };
-        let asked: Result<Upgrading, ClientError> =
-            guard.client.call(&Call::new(Endpoint::Upgrade).body(&request)?).await;
-        match asked {
-            Ok(_) => {}
-            // The answer may have been lost on its way; whether it was done is seen all the same.
-            Err(ClientError::Broken(_) | ClientError::Unreadable(_)) => {}
-            Err(error @ (ClientError::Unreachable(_) | ClientError::Problem(_))) => {
-                return Err(Failure::from(error).help("nothing was changed"));
-            }
-            Err(error @ ClientError::Silent { .. }) => return Err(error.into()),
+        let service = before.service.as_ref().map(|name| Registered::find(name, Path::new(&before.binary), &binary));
+        let service = service.transpose()?;
+        if service.is_some() {
+            // From here to the end nothing is to be left half done.
+            menshen_os::system::hold_signals();
+        }
+        ask(guard, &binary).await?;
+        if let Some(service) = service {
+            service.start_next(&before, timeout).await?;
         }
         let (now, upgraded) = await_next(guard, &before, timeout).await?;
         if let Some(why) = &upgraded.failure {
-            let message = format!("{} could not be executed: {why}", upgraded.binary);
+            let message = format!("{} could not take over: {why}", upgraded.binary);
             return Err(Failure::new(Exit::Failed, message)
                 .help(format!("version {} goes on, and every service runs on", now.version)));
         }
@@ -62,6 +64,21 @@ fn binary(upgrade: &Upgrade) -> Result<PathBuf, Failure> {
     })
 }
 
+/// Has the guard ask the binary whether it can, and make room for it.
+async fn ask(guard: &Guard, binary: &Path) -> Result<(), Failure> {
+    let request = UpgradeRequest { binary: binary.display().to_string() };
+    let asked: Result<Upgrading, ClientError> = guard.client.call(&Call::new(Endpoint::Upgrade).body(&request)?).await;
+    match asked {
+        Ok(_) => Ok(()),
+        // The answer may have been lost on its way; whether it was done is seen all the same.
+        Err(ClientError::Broken(_) | ClientError::Unreadable(_)) => Ok(()),
+        Err(error @ (ClientError::Unreachable(_) | ClientError::Problem(_))) => {
+            Err(Failure::from(error).help("nothing was changed"))
+        }
+        Err(error @ ClientError::Silent { .. }) => Err(error.into()),
+    }
+}
+
 /// Waits until a guard answers that came from a later upgrade than this one.
 async fn await_next(guard: &Guard, before: &GuardInfo, timeout: Duration) -> Result<(GuardInfo, Upgraded), Failure> {
     let begun = Instant::now();
@@ -76,7 +93,8 @@ async fn await_next(guard: &Guard, before: &GuardInfo, timeout: Duration) -> Res
                 return Err(Failure::new(Exit::Failed, "the guard was asked to end before it was upgraded"));
             }
         }
-        if !is_held(&guard.instance) {
+        // In this order: the lock is somebody's again before the process that let it go ends.
+        if !is_between(before) && !is_held(&guard.instance) {
             return Err(Failure::new(
                 Exit::NoGuard,
                 format!("the guard '{}' has ended; what it guarded runs on", guard.instance),
@@ -93,6 +111,14 @@ async fn await_next(guard: &Guard, before: &GuardInfo, timeout: Duration) -> Res
                 .help("every service runs on; `menshen events` says how far it came"));
         }
         tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// Whether there may be another guard soon though none holds the lock: where that is another process, the one before sees to it.
+fn is_between(before: &GuardInfo) -> bool {
+    match way() {
+        Way::SameProcess => false,
+        Way::NextProcess => menshen_os::system::exists(before.pid),
     }
 }
 

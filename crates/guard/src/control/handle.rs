@@ -197,6 +197,8 @@ impl Call {
             services: u32::try_from(info.services).unwrap_or(u32::MAX),
             shutting_down: info.shutting_down,
             upgraded: info.upgraded,
+            binary: std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default(),
+            service: info.service,
             role: self.role,
         }))
     }

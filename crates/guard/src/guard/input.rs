@@ -113,6 +113,7 @@ pub(crate) struct Info {
     pub services: usize,
     pub shutting_down: bool,
     pub upgraded: Option<Upgraded>,
+    pub service: Option<String>,
 }
 
 /// A service with what it uses.

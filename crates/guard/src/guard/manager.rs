@@ -35,6 +35,8 @@ pub enum Told {
 
 /// A service manager that calls the guard within its process, as that of Windows does. What it asks comes by a channel.
 pub struct Overseer {
+    /// What the manager calls the guard.
+    pub service: String,
     /// Is told by the loop, and must not make it wait.
     pub told: Box<dyn Fn(Told) + Send>,
     /// What it asks.
@@ -46,13 +48,18 @@ pub(super) enum Manager {
     /// One that listens on a socket.
     Socket(std::io::Result<Option<ServiceManager>>),
     /// One in this very process.
-    Overseer(Box<dyn Fn(Told) + Send>),
+    Overseer {
+        /// What it calls the guard.
+        service: String,
+        /// How it is told.
+        told: Box<dyn Fn(Told) + Send>,
+    },
 }
 
 impl Manager {
     /// The one that oversees this process, or that of the environment.
     pub(super) fn find(overseer: Option<Overseer>, tasks: &Handle, inputs: &Inputs) -> Self {
-        let Some(Overseer { told, mut asks }) = overseer else {
+        let Some(Overseer { service, told, mut asks }) = overseer else {
             return Self::Socket(ServiceManager::of_environment());
         };
         let inputs = inputs.clone();
@@ -61,14 +68,22 @@ impl Manager {
                 inputs.send(Input::Asked(ask)).await;
             }
         });
-        Self::Overseer(told)
+        Self::Overseer { service, told }
     }
 
     /// Why there is one that cannot be told anything.
     pub(super) fn deaf(&self) -> Option<String> {
         match self {
             Self::Socket(socket) => socket.as_ref().err().map(menshen_os::error::describe),
-            Self::Overseer(_) => None,
+            Self::Overseer { .. } => None,
+        }
+    }
+
+    /// What a manager that calls the guard within this process calls it.
+    pub(super) fn service(&self) -> Option<&str> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Overseer { service, .. } => Some(service),
         }
     }
 
@@ -104,7 +119,7 @@ impl Manager {
     }
 
     const fn listens(&self) -> bool {
-        matches!(self, Self::Overseer(_) | Self::Socket(Ok(Some(_))))
+        matches!(self, Self::Overseer { .. } | Self::Socket(Ok(Some(_))))
     }
 
     fn tell(&self, told: Told) {
@@ -114,7 +129,7 @@ impl Manager {
                 let _ = manager.tell(&message(&told));
             }
             Self::Socket(_) => {}
-            Self::Overseer(overseer) => overseer(told),
+            Self::Overseer { told: tell, .. } => tell(told),
         }
     }
 }

@@ -165,6 +165,7 @@ impl Guard {
             services: self.services.len(),
             shutting_down: self.shutting_down,
             upgraded: self.succession.upgraded.clone(),
+            service: self.manager.service().map(str::to_owned),
         }
     }
 

@@ -8,7 +8,7 @@ use menshen_api::types::Upgraded;
 use menshen_core::{Core, Record, RecordKind};
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Lock, create_folder};
-use menshen_os::handover::Kept;
+use menshen_os::handover::{Kept, Way, way};
 use menshen_os::paths::{Paths, RUN_FOLDER_MODE};
 use menshen_os::system::SystemConfig;
 use menshen_os::{System, TreeMode};
@@ -32,7 +32,7 @@ use super::wait::Waiters;
 use super::{Guard, GuardError, Options, now, store};
 use crate::control::{Control, Shared};
 use crate::disk::Disk;
-use crate::handover::Handover;
+use crate::handover::{Handover, Inherited};
 use crate::hub::Hub;
 use crate::journal::{Bounds, Journal, Opened};
 use crate::logs::Logs;
@@ -53,7 +53,7 @@ const HELPERS_STAY: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let Options { source, plan, paths, trees, end, mut watcher, takeover, overseer } = options;
     let instance = plan.name.to_string();
-    let mut inherited = takeover.as_ref().map(|takeover| takeover.open()).unwrap_or_default();
+    let (takeover, mut inherited) = inherit(takeover, &paths, &instance);
     let before = before(&paths, &instance);
     let lock = claim(&paths, &instance, inherited.lock.take())?;
     let remembered = recall(&paths.memory(&instance))?;
@@ -135,6 +135,17 @@ impl Guard {
             }
         }
     }
+}
+
+/// What the version before gave to this one, or left for it where that was another process; with what is opened of it.
+fn inherit(given: Option<Box<Handover>>, paths: &Paths, instance: &str) -> (Option<Box<Handover>>, Inherited) {
+    let left = || match way() {
+        Way::SameProcess => None,
+        Way::NextProcess => Handover::left(&paths.handover(instance)).map(Box::new),
+    };
+    let takeover = given.or_else(left);
+    let inherited = takeover.as_ref().map(|takeover| takeover.open()).unwrap_or_default();
+    (takeover, inherited)
 }
 
 /// Whether a guard of this name was here since the machine was started: the folder of its pipes is gone after that.
@@ -241,7 +252,7 @@ impl Guard {
         if let Some(why) = self.manager.deaf() {
             self.note(format!("the service manager hears nothing of the guard: {why}"));
         }
-        if takeover.is_none() {
+        if takeover.is_none() || way() == Way::NextProcess {
             self.take_held();
         }
         self.take_over(remembered, before);
@@ -260,12 +271,16 @@ impl Guard {
         let Handover { id, from, binary, by, failure, .. } = takeover;
         let adopted = self.succession.adopted;
         if let Some(why) = &failure {
-            self.note(format!("{binary} could not be executed: {why}; version {from} goes on"));
+            self.note(format!("{binary} could not take over: {why}; version {from} goes on"));
         }
         let to = env!("CARGO_PKG_VERSION");
         let reason = format!("{from} → {to}; {adopted} programs run on");
         self.write_record(Record { service: None, kind: RecordKind::Upgraded, reason, by: Some(by.clone()) });
         self.succession.upgraded = Some(Upgraded { id, from, binary, by, adopted, failure });
+        if way() == Way::NextProcess {
+            // Whoever waits for this guard sees by it that it guards; one that stays would tell of the upgrade once more.
+            let _ = std::fs::remove_file(self.paths.handover(&self.instance));
+        }
     }
 
     /// After the loop: what was asked for is remembered, what services wrote last is on disk, and the sockets are gone.

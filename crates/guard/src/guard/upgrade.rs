@@ -1,7 +1,8 @@
 //! Another version goes on in the guard's place. It is asked whether it can; whoever wanted it is told; what is under way comes
 //! to an end; and then this process goes on as that version, with its number, its children and what is handed over.
 //!
-//! Until the very last step everything can be undone, and that step cannot be half done.
+//! Until the very last step everything can be undone, and that step cannot be half done. Where no process can go on as another
+//! program, `successor` has what takes its place.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,10 @@ use std::time::Duration;
 use menshen_api::types::{Upgraded, Upgrading};
 use menshen_api::{Problem, ProblemCode};
 use menshen_core::{Record, RecordKind};
+use menshen_os::error::describe;
 use menshen_os::event::Ask;
 use menshen_os::file::{Look, look};
-use menshen_os::handover::{Keep, myself};
+use menshen_os::handover::{Keep, Way, myself, way};
 use menshen_os::{OsEvent, Output, Place, Program, Target, Token};
 use tokio::sync::oneshot;
 
@@ -67,6 +69,13 @@ pub(super) struct Asker {
     pub answered: oneshot::Receiver<()>,
 }
 
+impl Upgrade {
+    /// What the next version is told of it.
+    pub(super) fn handover(&self) -> Handover {
+        Handover::new(self.id, self.binary.display().to_string(), self.by.clone())
+    }
+}
+
 /// Asking whether it can.
 impl Guard {
     pub(super) fn upgrade(&mut self, binary: PathBuf, by: String, asker: Asker) {
@@ -75,7 +84,7 @@ impl Guard {
         } else if self.succession.under_way.is_some() {
             Some(Problem::new(ProblemCode::Busy, "another upgrade is under way"))
         } else {
-            menshen_os::handover::why_not().map(str::to_owned).or_else(|| why_not(&binary)).map(refused)
+            why_not(&binary).map(refused)
         };
         if let Some(problem) = refusal {
             return drop(asker.reply.send(Err(problem)));
@@ -100,7 +109,7 @@ impl Guard {
         let place = Place { service: format!(".upgrade-{}", token.0), role: "check".to_owned() };
         if let Err(error) = self.system.spawn(token, &place, 0, &program) {
             self.system.forget(&place.service);
-            return self.checked(Err(menshen_os::error::describe(&error)), "");
+            return self.checked(Err(describe(&error)), "");
         }
         let inputs = self.inputs.clone();
         let task = self.tasks.spawn(async move {
@@ -175,6 +184,13 @@ impl Guard {
             return;
         };
         upgrade.id = self.next_sequence;
+        if way() == Way::NextProcess
+            && let Err(error) = upgrade.handover().leave(&self.paths.handover(&self.instance))
+        {
+            let problem = refused(format!("nothing can be left for the next version: {}", describe(&error)));
+            self.succession.under_way = None;
+            return drop(reply.send(Err(problem)));
+        }
         let from = env!("CARGO_PKG_VERSION").to_owned();
         let to = upgrade.version.clone().unwrap_or_default();
         let (reason, by) = (format!("{from} → {to} ({})", upgrade.binary.display()), upgrade.by.clone());
@@ -245,6 +261,8 @@ impl Guard {
         asked.into_iter().filter(|ask| *ask != Ask::Reload).for_each(|ask| self.asked(ask));
         let upgrade = self.succession.under_way.take()?;
         if self.shutting_down || self.ended.is_some() {
+            // Where there is none, nothing was left.
+            let _ = std::fs::remove_file(self.paths.handover(&self.instance));
             self.note(format!("the upgrade to {} was given up: the guard is to end", upgrade.binary.display()));
             return None;
         }
@@ -266,10 +284,10 @@ impl Guard {
 
     /// Goes on as the next version. Returns only when neither that nor this very version can be executed.
     pub(super) fn leave(mut self, upgrade: Upgrade) -> GuardError {
-        let Upgrade { binary, by, id, .. } = upgrade;
         let holder = self.system.leave_to_holder();
         let mut keep = Keep::default();
-        let mut handover = Handover::new(id, binary.display().to_string(), by);
+        let mut handover = upgrade.handover();
+        let binary = upgrade.binary;
         handover.holder = holder.and_then(|holder| keep.add(&holder).ok());
         self.hand_over(&mut handover, &mut keep);
         self.logs.stop();
@@ -286,7 +304,7 @@ impl Guard {
         });
         handover.lock = lock.as_ref().and_then(|lock| keep.add(lock).ok());
         let error = self.go_on_as(&binary, &handover, &mut keep);
-        handover.failure = Some(menshen_os::error::describe(&error));
+        handover.failure = Some(describe(&error));
         let source = self.go_on_as(&myself(), &handover, &mut keep);
         GuardError::NobodyGoesOn { binary, source }
     }

@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::process::Command;
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+
+use super::Way;
 
 /// Standard input, output and error are everybody's.
 const FIRST_OWN: i32 = 3;
@@ -13,11 +16,14 @@ const FIRST_OWN: i32 = 3;
 /// Something that was kept, in the hands of the next program.
 pub type Kept = OwnedFd;
 
-/// Why no process can go on as another program here; `None` where it can.
+/// A process can execute another program.
 #[must_use]
-pub const fn why_not() -> Option<&'static str> {
-    None
+pub const fn way() -> Way {
+    Way::SameProcess
 }
+
+/// A terminal is its children's, too.
+pub(super) const fn keep_console(_command: &mut Command) {}
 
 /// The program that this process is.
 #[must_use]

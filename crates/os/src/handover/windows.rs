@@ -2,18 +2,30 @@
 
 use std::io;
 use std::os::windows::io::OwnedHandle;
+use std::os::windows::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Command;
+
+use windows_sys::Win32::System::Console::GetConsoleCP;
+use windows_sys::Win32::System::Threading::DETACHED_PROCESS;
+
+use super::Way;
 
 /// Something that was kept, in the hands of the next program.
 pub type Kept = OwnedHandle;
 
-/// Why no process can go on as another program here; `None` where it can.
+/// No process can execute another program.
 #[must_use]
-pub const fn why_not() -> Option<&'static str> {
-    Some(
-        "on Windows a guard cannot go on as another program: `menshen down --leave` ends it alone, and the other version, \
-         started with `menshen up`, takes over what runs",
-    )
+pub const fn way() -> Way {
+    Way::NextProcess
+}
+
+/// What is started without a console would be given one of its own, with a window.
+pub(super) fn keep_console(command: &mut Command) {
+    // SAFETY: the call takes nothing; it knows no code page where there is no console.
+    if unsafe { GetConsoleCP() } == 0 {
+        command.creation_flags(DETACHED_PROCESS);
+    }
 }
 
 /// The program that this process is.
@@ -61,5 +73,5 @@ pub fn take_bytes(_number: i32) -> io::Result<Vec<u8>> {
 }
 
 pub(crate) fn nobody() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, why_not().unwrap_or_default())
+    io::Error::new(io::ErrorKind::Unsupported, "no process can go on as another program on Windows")
 }
