@@ -262,7 +262,7 @@ pub(crate) struct Config {
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// What to import: files, or `-` for standard input.
+    /// What to import: files, or `-` for standard input. On Windows also the names of services, with `--from nssm`.
     #[arg(value_name = "SOURCE", required = true, value_hint = ValueHint::FilePath)]
     pub sources: Vec<PathBuf>,
 
@@ -284,7 +284,7 @@ pub(crate) enum ImportKind {
     Supervisord,
     /// WinSW's XML.
     Winsw,
-    /// A service of nssm, exported or dumped.
+    /// A service of nssm or any other of Windows: by its name on Windows, exported, or dumped.
     Nssm,
     /// A pm2 ecosystem file.
     Pm2,

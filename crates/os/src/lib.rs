@@ -6,6 +6,7 @@
 //! - [`local_socket`]: the control socket, with the caller's credentials from the kernel.
 //! - [`service_manager`]: what the guard says to the service manager it runs under.
 //! - [`holder`]: what is held for the next guard while none is there.
+//! - [`registry`]: what Windows keeps of a service.
 //! - [`handover`]: going on as another program, with what is kept for it.
 //! - [`account`], [`clock`], [`file`], [`host`], [`memory`], [`paths`], [`signal`]: the small differences.
 //! - [`fail_point`]: where tests have the guard die.
@@ -28,6 +29,7 @@ pub mod notify_socket;
 pub mod output;
 pub mod paths;
 pub mod program;
+pub mod registry;
 pub mod service_manager;
 pub mod signal;
 pub mod system;

@@ -163,6 +163,7 @@ fn what_it_is_has_to_be_clear() {
     bed.write("code.js", "module.exports = { apps: [{ script: process.env.SCRIPT }] }\n");
     for (arguments, code, says) in [
         (&["import", "both"][..], 2, "both might be a systemd unit or a supervisord.conf"),
+        (&["import", "--from", "nssm", "web"], 1, "nssm dump web"),
         (&["import", "neither"], 2, "the kinds are systemd, supervisord, winsw, nssm, pm2, procfile"),
         (&["import", "both", "Procfile"], 2, "both might be"),
         (&["import", "Procfile", "code.js"], 2, "import one kind at a time"),

@@ -3,6 +3,7 @@
 mod accounts;
 mod adoption;
 mod guarding;
+mod importing;
 mod install;
 mod output;
 mod pipe;

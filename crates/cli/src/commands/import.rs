@@ -1,5 +1,7 @@
 //! `menshen import`.
 
+mod registry;
+
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,10 +9,12 @@ use std::path::{Path, PathBuf};
 use anstyle::{AnsiColor, Style};
 use menshen_guard::facts::ThisMachine;
 use menshen_plan::Source;
-use menshen_plan::import::{ImportError, Imported, Kind, Note, NoteKind, decode, guess, import as translate};
+use menshen_plan::import::{
+    ImportError, Imported, Kind, Note, NoteKind, decode, guess, import as translate, import_service_keys,
+};
 use menshen_plan::parse::SOURCE_BYTES_MAX;
 
-use crate::args::{Arguments, Import};
+use crate::args::{Arguments, Import, ImportKind};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, printable, styled};
 
@@ -20,15 +24,22 @@ const STDIN: &str = "-";
 /// Makes a definition of what another supervisor reads: on stdout, with what has no equivalent on stderr, or in a file.
 pub(super) fn import(arguments: &Arguments, import: &Import) -> Result<Exit, Failure> {
     let folder = target_folder(import)?;
-    let mut sources = Vec::new();
-    for path in &import.sources {
-        sources.extend(read(path, &folder)?);
-    }
-    let kind = match import.from {
-        Some(kind) => kind.into(),
-        None => kind_of(&sources)?,
+    let is_nssm = import.from == Some(ImportKind::Nssm);
+    let (kind, imported) = if is_nssm && import.sources.iter().all(|source| registry::is_name(source)) {
+        let keys: Vec<_> = import.sources.iter().map(|name| registry::read(name)).collect::<Result<_, _>>()?;
+        (Kind::Nssm, import_service_keys(&keys, &ThisMachine::default()))
+    } else {
+        let mut sources = Vec::new();
+        for path in &import.sources {
+            sources.extend(read(path, &folder)?);
+        }
+        let kind = match import.from {
+            Some(kind) => kind.into(),
+            None => kind_of(&sources)?,
+        };
+        (kind, translate(kind, &sources, &ThisMachine::default()))
     };
-    let imported = translate(kind, &sources, &ThisMachine::default()).map_err(|error| failure(&error))?;
+    let imported = imported.map_err(|error| failure(&error))?;
     if let Some(path) = &import.output {
         write_new(path, &imported.definition)?;
     }

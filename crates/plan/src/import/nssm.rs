@@ -1,9 +1,10 @@
 //! Services of nssm: what it keeps in the registry, as `reg export` or `nssm dump` writes it.
 //!
 //! Both become a [`ServiceKey`], and so can what is read from a live registry ([`super::import_service_keys`]): [`registry`] reads exports, [`dump`] the
-//! commands of `nssm dump`, [`service`] translates.
+//! commands of `nssm dump`, [`service`] translates; [`plain`] has what is otherwise of services that are not nssm's.
 
 mod dump;
+mod plain;
 mod registry;
 mod service;
 

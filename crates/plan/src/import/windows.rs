@@ -43,7 +43,7 @@ enum Quoted {
 }
 
 /// Puts what is known in the place of `%NAME%`, a placeholder where it is not. Windows leaves a name that is not set as it
-/// is written, and so does the placeholder's default.
+/// is written, and so does the placeholder's default. The case of names means nothing to it; a guard has them upper-case.
 pub(crate) fn expand(text: &str, known: &dyn Fn(&str) -> Option<Template>) -> Template {
     let mut template = Template::default();
     let mut rest = text;
@@ -56,7 +56,7 @@ pub(crate) fn expand(text: &str, known: &dyn Fn(&str) -> Option<Template>) -> Te
         };
         match known(name) {
             Some(value) => template.push(&value),
-            None => template.push_placeholder(name, &format!("%{name}%")),
+            None => template.push_placeholder(&name.to_ascii_uppercase(), &format!("%{name}%")),
         }
         rest = beyond;
     }

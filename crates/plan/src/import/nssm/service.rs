@@ -9,7 +9,7 @@ use super::super::draft::{Draft, Drafts, Need, command};
 use super::super::settings::Setting;
 use super::super::template::Template;
 use super::super::{Note, windows};
-use super::{Data, ServiceKey, ServiceValue};
+use super::{Data, ServiceKey, ServiceValue, plain};
 
 /// Values that mean nothing to a guard, or are about nssm itself.
 const WITHOUT_MEANING: [&str; 22] = [
@@ -44,15 +44,21 @@ const STOP_METHODS: [(&str, u64); 3] =
     [("AppStopMethodConsole", 1), ("AppStopMethodWindow", 2), ("AppStopMethodThreads", 4)];
 
 /// One service on its way.
-struct Subject<'a, 'f> {
+pub(super) struct Subject<'a, 'f> {
     values: Vec<ServiceValue>,
-    draft: Draft,
+    pub(super) draft: Draft,
     drafts: &'a mut Drafts<'f>,
 }
 
 impl Subject<'_, '_> {
+    /// Whether nssm runs its program: it has one of its own, or only nssm's settings.
+    fn is_of_nssm(&self) -> bool {
+        let has = |name: &str| self.values.iter().any(|value| value.name.eq_ignore_ascii_case(name));
+        has("Application") || !has("ImagePath")
+    }
+
     /// Takes a value of the service's own key or of its parameters.
-    fn take(&mut self, name: &str) -> Option<ServiceValue> {
+    pub(super) fn take(&mut self, name: &str) -> Option<ServiceValue> {
         let is_it = |value: &mut ServiceValue| {
             value.name.eq_ignore_ascii_case(name)
                 && (value.subkey.is_empty() || value.subkey.eq_ignore_ascii_case("Parameters"))
@@ -60,13 +66,13 @@ impl Subject<'_, '_> {
         self.values.extract_if(.., is_it).last()
     }
 
-    fn take_text(&mut self, name: &str) -> Option<(ServiceValue, String)> {
+    pub(super) fn take_text(&mut self, name: &str) -> Option<(ServiceValue, String)> {
         let value = self.take(name)?;
         let text = text(&value.data).trim().to_owned();
         (!text.is_empty()).then_some((value, text))
     }
 
-    fn take_number(&mut self, name: &str) -> Option<(ServiceValue, u64)> {
+    pub(super) fn take_number(&mut self, name: &str) -> Option<(ServiceValue, u64)> {
         let value = self.take(name)?;
         let number = match &value.data {
             Data::Number(number) => Some(*number),
@@ -83,7 +89,7 @@ impl Subject<'_, '_> {
         }
     }
 
-    fn note(&mut self, note: Note) {
+    pub(super) fn note(&mut self, note: Note) {
         let service = Some(self.draft.id.clone());
         self.drafts.note(Note { service, ..note });
     }
@@ -103,7 +109,7 @@ fn text(data: &Data) -> String {
     }
 }
 
-fn setting(value: &ServiceValue) -> Setting {
+pub(super) fn setting(value: &ServiceValue) -> Setting {
     let subkey = if value.subkey.is_empty() { String::new() } else { format!("{}\\", value.subkey) };
     let name = if value.name.is_empty() { "(default)" } else { &value.name };
     Setting {
@@ -115,7 +121,7 @@ fn setting(value: &ServiceValue) -> Setting {
 }
 
 /// What `%NAME%` stands for is known when the definition is loaded.
-fn expanded(text: &str) -> Template {
+pub(super) fn expanded(text: &str) -> Template {
     windows::expand(text, &|_| None)
 }
 
@@ -124,13 +130,17 @@ pub(super) fn translate(key: &ServiceKey, drafts: &mut Drafts<'_>) {
     let mut subject = Subject { values: key.values.clone(), draft, drafts };
     subject.draft.service.inherit = Inherit::All;
     translate_texts(&mut subject, &key.name);
-    translate_command(&mut subject);
-    translate_environment(&mut subject);
     translate_start(&mut subject);
-    translate_exits(&mut subject);
-    translate_restarts(&mut subject);
-    translate_stop(&mut subject);
-    translate_output(&mut subject);
+    if subject.is_of_nssm() {
+        translate_command(&mut subject);
+        translate_environment(&mut subject);
+        translate_exits(&mut subject);
+        translate_restarts(&mut subject);
+        translate_stop(&mut subject);
+        translate_output(&mut subject);
+    } else {
+        plain::translate(&mut subject);
+    }
     note_rest(&mut subject);
     subject.drafts.services.push(subject.draft);
 }
