@@ -8,6 +8,7 @@ mod install;
 mod output;
 mod pipe;
 mod service;
+mod shutdown;
 mod stop;
 mod story;
 mod units;
