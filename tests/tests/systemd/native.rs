@@ -165,6 +165,30 @@ fn what_a_service_needs_systemd_runs_itself_or_it_is_refused() {
 }
 
 #[test]
+fn what_is_edited_is_kept_and_nothing_else_is_left_of_it() {
+    let Some(machine) = machine() else { return };
+    install_native(&machine, "db");
+    let edit = |editor: &str| machine.run(&["env", &format!("EDITOR={editor}"), "menshen", "edit", "db"]);
+    let copies = || machine.run(&["sh", "-c", "ls /tmp | grep menshen-db"]).text();
+    let none = menshen(&machine, &["edit", "db"]).ended_with(2);
+    assert!(none.stderr.contains("neither VISUAL nor EDITOR") && none.stderr.contains("set one"), "{}", none.stderr);
+    assert!(edit("false").ended_with(1).stderr.contains("'false' ended with"));
+    assert_eq!(copies(), "", "nobody wrote anything");
+
+    let refused = edit("sed -i s/command/comand/").ended_with(3).stderr;
+    for part in ["/shared/plain.toml:", "did you mean 'command'", "what you wrote is in /tmp/menshen-db"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    assert_eq!(copies().lines().count(), 1);
+    assert!(!machine.lines("plain.toml").join("\n").contains("comand"));
+
+    let edited = edit("sed -i s/3600/3601/").ended_with(0).stderr;
+    assert_eq!(edited.matches("'db' runs as root").count(), 1, "it is said once: {edited}");
+    assert!(machine.property("db.service", "ExecStart").contains("sleep 3601"));
+    assert_eq!(copies().lines().count(), 1);
+}
+
+#[test]
 fn every_dry_run_is_told_to_programs_in_the_same_shape() {
     let Some(machine) = machine() else { return };
     install_native(&machine, "db");

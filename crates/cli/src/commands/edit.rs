@@ -23,18 +23,20 @@ pub(super) fn edit(arguments: &Arguments, edit: &Edit) -> Result<Exit, Failure> 
     let mut record = installed(&name)?;
     let (changes, mode) = (asked(&edit.asked), edit.dry_run.mode());
     hold_settings(&edit.set)?;
-    if changes == Asked::default() && edit.set.is_empty() {
-        if mode == Mode::Show {
-            let message = "there is nothing to show: an editor's changes are made at once";
-            return Err(Failure::new(Exit::Usage, message).help("say what to change: `menshen edit --help`"));
-        }
-        edit_definition(&record)?;
+    let is_definition_meant = changes == Asked::default() && edit.set.is_empty();
+    if is_definition_meant && mode == Mode::Show {
+        let message = "there is nothing to show: an editor's changes are made at once";
+        return Err(Failure::new(Exit::Usage, message).help("say what to change: `menshen edit --help`"));
     }
     record.asked = changes.over(record.asked);
     record.settings.retain(|setting| edit.set.iter().all(|new| key(new) != key(setting)));
     record.settings.extend(edit.set.iter().cloned());
     let source = source_of(&record);
-    load_plan(&source, MachineErrors::Shown)?;
+    if is_definition_meant {
+        edit_definition(&record)?;
+    } else {
+        load_plan(&source, MachineErrors::Shown)?;
+    }
     let manager = choose(Some(record.kind()?), Scope::from(record.scope))?;
     let task = Task { record: &record, source: &source, manager: manager.as_ref(), written: None };
     task.carry_out(arguments, mode)?;
@@ -59,31 +61,46 @@ fn edit_definition(record: &Record) -> Result<(), Failure> {
         let message = format!("the definition is the folder {}", path.display());
         return Err(Failure::new(Exit::Usage, message).help("edit its files, then `menshen reload`"));
     }
+    let editor = editor()?;
     let text = fs::read_to_string(path).map_err(|error| unusable("reading", path, &error))?;
     let name = format!("menshen-{}-", record.name);
     let mut copy = tempfile::Builder::new().prefix(&name).suffix(".toml").tempfile().map_err(|error| {
         Failure::new(Exit::Failed, format!("making a copy to edit: {}", menshen_os::error::describe(&error)))
     })?;
     copy.write_all(text.as_bytes()).map_err(|error| unusable("writing", copy.path(), &error))?;
-    let edited = run_editor(copy.path()).and_then(|()| {
-        let edited = fs::read_to_string(copy.path()).map_err(|error| unusable("reading", copy.path(), &error))?;
-        let source = DefinitionSource { text: Some(edited.clone()), ..source_of(record) };
-        load_plan(&source, MachineErrors::Shown)?;
-        fs::write(path, edited).map_err(|error| unusable("writing", path, &error))
-    });
-    edited.map_err(|failure| match copy.keep() {
-        Ok((_, kept)) => failure.help(format!("what you wrote is in {}", kept.display())),
-        Err(_) => failure,
+    let placed = run_editor(&editor, copy.path()).and_then(|()| place(record, copy.path(), &text));
+    placed.map_err(|failure| {
+        let is_changed = fs::read_to_string(copy.path()).is_ok_and(|written| written != text);
+        match is_changed.then(|| copy.keep()) {
+            Some(Ok((_, kept))) => failure.help(format!("what you wrote is in {}", kept.display())),
+            Some(Err(_)) | None => failure,
+        }
     })
 }
 
-fn run_editor(path: &Path) -> Result<(), Failure> {
+/// Puts what was written into the definition's place, if it is right and something else than before.
+fn place(record: &Record, written: &Path, before: &str) -> Result<(), Failure> {
+    let text = fs::read_to_string(written).map_err(|error| unusable("reading", written, &error))?;
+    let source = DefinitionSource { text: Some(text.clone()), ..source_of(record) };
+    load_plan(&source, MachineErrors::Shown)?;
+    if text == before {
+        return Ok(());
+    }
+    let path = &record.definition;
+    fs::write(path, text).map_err(|error| unusable("writing", path, &error))
+}
+
+/// Which editor somebody wants.
+fn editor() -> Result<String, Failure> {
     let named = ["VISUAL", "EDITOR"].into_iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
-    let editor = named.ok_or_else(|| {
+    named.ok_or_else(|| {
         Failure::new(Exit::Usage, "neither VISUAL nor EDITOR says which editor to open")
             .help("set one, or say what to change: `menshen edit --help`")
-    })?;
-    let words = shlex::split(&editor).unwrap_or_else(|| vec![editor.clone()]);
+    })
+}
+
+fn run_editor(editor: &str, path: &Path) -> Result<(), Failure> {
+    let words = shlex::split(editor).unwrap_or_else(|| vec![editor.to_owned()]);
     let (program, arguments) = words.split_first().ok_or_else(|| {
         Failure::new(Exit::Usage, format!("'{editor}' is no editor")).help("VISUAL or EDITOR says which to open")
     })?;
