@@ -321,9 +321,9 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
         if !self.is_to_be_stopped(state) {
             return self.carry_out(&plan).map(drop);
         }
-        let again = self.calls_to_run_again(&plan)?;
+        let again = calls_to_run_again(self, &plan)?;
         let done = self.act_by(name, Verb::Stop, deadline).and_then(|()| self.carry_out(&plan).map(drop));
-        done.map_err(|failed| match self.run_again(name, state, &again) {
+        done.map_err(|failed| match run_again(self, name, state, &again) {
             Ok(()) => failed,
             Err(error) => {
                 ManagerError::LeftBehind { failed: Box::new(failed), left: vec![format!("'{name}' ran: {error}")] }
@@ -353,41 +353,6 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
     fn carry_out(&self, plan: &Plan) -> Result<Outcome, ManagerError> {
         let (tell, compare) = (|call: &Call| self.call(call), |call: &Call| self.differences_of(call));
         carry_out::carry_out_by(plan, Means { tell: &tell, compare: &compare, undo: &|call| self.undo_of(call) })
-    }
-
-    /// What takes back that a plan stops what runs now.
-    ///
-    /// # Errors
-    /// When the manager cannot be reached.
-    fn calls_to_run_again(&self, plan: &Plan) -> Result<Vec<Call>, ManagerError> {
-        let calls = plan.steps.iter().filter_map(|step| match step {
-            Step::Call { call, undo: _ } => self.undo_of(call).transpose(),
-            Step::Folder { .. }
-            | Step::File { .. }
-            | Step::Link { .. }
-            | Step::NoFile { .. }
-            | Step::NoFolder { .. }
-            | Step::NoEmptyFolder { .. } => None,
-        });
-        calls.collect()
-    }
-
-    /// Has a service that was stopped be again as it was.
-    ///
-    /// # Errors
-    /// When it cannot.
-    fn run_again(&self, name: &ServiceName, state: State, calls: &[Call]) -> Result<(), ManagerError> {
-        calls.iter().try_for_each(|call| self.call(call))?;
-        match state {
-            State::NotInstalled | State::Stopped | State::Failed | State::Stopping => Ok(()),
-            State::Starting | State::Running | State::Reloading | State::Continuing | State::Backoff => {
-                self.act(name, Verb::Start)
-            }
-            State::Pausing | State::Paused => {
-                self.act(name, Verb::Start)?;
-                self.act(name, Verb::Pause)
-            }
-        }
     }
 
     /// The services that a registration depends on and the manager does not know. Until they are there, most managers do not
@@ -433,6 +398,40 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(POLL_LAST);
+        }
+    }
+}
+
+/// What takes back that a plan stops what runs now.
+fn calls_to_run_again<M: ServiceManager + ?Sized>(manager: &M, plan: &Plan) -> Result<Vec<Call>, ManagerError> {
+    let calls = plan.steps.iter().filter_map(|step| match step {
+        Step::Call { call, undo: _ } => manager.undo_of(call).transpose(),
+        Step::Folder { .. }
+        | Step::File { .. }
+        | Step::Link { .. }
+        | Step::NoFile { .. }
+        | Step::NoFolder { .. }
+        | Step::NoEmptyFolder { .. } => None,
+    });
+    calls.collect()
+}
+
+/// Has a service that was stopped be again as it was.
+fn run_again<M: ServiceManager + ?Sized>(
+    manager: &M,
+    name: &ServiceName,
+    state: State,
+    calls: &[Call],
+) -> Result<(), ManagerError> {
+    calls.iter().try_for_each(|call| manager.call(call))?;
+    match state {
+        State::NotInstalled | State::Stopped | State::Failed | State::Stopping => Ok(()),
+        State::Starting | State::Running | State::Reloading | State::Continuing | State::Backoff => {
+            manager.act(name, Verb::Start)
+        }
+        State::Pausing | State::Paused => {
+            manager.act(name, Verb::Start)?;
+            manager.act(name, Verb::Pause)
         }
     }
 }

@@ -151,13 +151,16 @@ impl S6 {
             is_ready = seen.is_some_and(|seen| seen.is_ready);
             Ok(is_ready || seen.is_none_or(|seen| !seen.is_up))
         })?;
-        if is_ready { Ok(()) } else { Err(self.not_ready(&told)?) }
+        if is_ready { Ok(()) } else { Err(self.not_ready(&told)) }
     }
 
     /// That it ended before it was ready.
-    fn not_ready(&self, told: &Told<'_>) -> Result<ManagerError, ManagerError> {
+    fn not_ready(&self, told: &Told<'_>) -> ManagerError {
         let (name, wanted, within) = (told.name.clone(), State::Running, told.deadline.within());
-        Ok(ManagerError::NotReached { state: self.status(&name)?.state, name, wanted, within })
+        match self.status(&name) {
+            Ok(status) => ManagerError::NotReached { name, wanted, state: status.state, within },
+            Err(error) => error,
+        }
     }
 
     fn stop(&self, told: &Told<'_>) -> Result<(), ManagerError> {
