@@ -464,7 +464,7 @@ pub struct GuardInfo {
     pub started: Time,
     /// How it tells the processes of services apart.
     pub trees: String,
-    /// The files of its definition.
+    /// The files of its definition, by their whole paths; none where it has no file.
     pub definition: Vec<String>,
     /// How many services it looks after.
     pub services: u32,

@@ -1,7 +1,7 @@
 //! Finding and loading the definition a command is about.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use menshen_guard::definition::{DefinitionSource, FILE_NAME};
@@ -86,12 +86,23 @@ fn default_path() -> Result<PathBuf, Failure> {
         return Ok(here);
     }
     let system = paths().definitions;
-    if system.is_dir() {
+    if has_definitions(&system) {
         return Ok(system);
     }
     let message = format!("there is no {FILE_NAME} here, and no definitions in {}", system.display());
     Err(Failure::new(Exit::Refused, message)
         .help(format!("write a {FILE_NAME}, or name one with --file; `menshen run -- CMD` needs none")))
+}
+
+/// Whether a folder has files of a definition. What is in the folders below it is no part of that.
+fn has_definitions(folder: &Path) -> bool {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => {
+            entries.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "toml"))
+        }
+        // Whoever may not look into it is told so when it is read.
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// Reads a definition.
@@ -111,9 +122,6 @@ pub(crate) enum MachineErrors {
 /// Reads a definition that is to be carried out: warnings are shown, errors refuse it.
 pub(crate) fn load_plan(source: &DefinitionSource, machine_errors: MachineErrors) -> Result<Arc<Plan>, Failure> {
     let mut loaded = load(source)?;
-    let lacking = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
-    let refused = machine_errors == MachineErrors::Refuse && loaded.diagnostics.iter().any(lacking);
-    let plan = loaded.plan.take().filter(|_| !refused);
     // What has yet to be written is written into a folder that is made for it.
     let folder = Some(source.folder()).filter(|folder| source.text.is_some() && !folder.exists());
     let is_made = |diagnostic: &Diagnostic| {
@@ -121,6 +129,9 @@ pub(crate) fn load_plan(source: &DefinitionSource, machine_errors: MachineErrors
         diagnostic.code == Code::MissingDirectory && folder.as_ref().is_some_and(is_named)
     };
     loaded.diagnostics.retain(|diagnostic| !is_made(diagnostic));
+    let lacking = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+    let refused = machine_errors == MachineErrors::Refuse && loaded.diagnostics.iter().any(lacking);
+    let plan = loaded.plan.take().filter(|_| !refused);
     // Advice is for `menshen check`; who starts something wants to know what is wrong.
     loaded.diagnostics.retain(|diagnostic| {
         if plan.is_some() {

@@ -101,6 +101,13 @@ impl Failure {
         self
     }
 
+    /// With something more to do.
+    pub(crate) fn also_help(mut self, more: impl Into<String>) -> Self {
+        let more = more.into();
+        self.help = Some(self.help.map_or_else(|| more.clone(), |help| format!("{help}; {more}")));
+        self
+    }
+
     /// That something else went wrong while the first was being made good.
     pub(crate) fn after(mut self, then: &Self) -> Self {
         self.message = format!("{}; and not everything is as it was: {}", self.message, then.message);

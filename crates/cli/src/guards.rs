@@ -8,10 +8,12 @@ use std::time::Duration;
 use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, ListQuery, Service, ServiceList};
 use menshen_api::{Client, ClientError, Endpoint};
+use menshen_guard::definition::DefinitionSource;
 use menshen_os::file::Lock;
 use menshen_os::local_socket;
 
 use crate::args::Arguments;
+use crate::at_hand::{self, AtHand};
 use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -36,6 +38,8 @@ pub(crate) struct Guards {
     silent: Vec<String>,
     looked_in: Vec<PathBuf>,
     wanted: Option<String>,
+    /// The definition here, whose guard is meant where nobody says which.
+    at_hand: Option<AtHand>,
 }
 
 /// Runs what has to wait for guards.
@@ -72,6 +76,7 @@ impl Guards {
             silent: Vec::new(),
             looked_in: Vec::new(),
             wanted: arguments.instance.clone(),
+            at_hand: AtHand::look(arguments),
         };
         for paths in all_paths() {
             let instances = local_socket::instances(&paths.run);
@@ -131,11 +136,13 @@ impl Guards {
         }
     }
 
-    /// The one guard a command is about.
-    pub(crate) fn one(&self) -> Result<&Guard, Failure> {
-        match self.some()? {
-            [only] => Ok(only),
-            several => {
+    /// The one guard a command is about: that of the definition here, or, where there is none, the only one that is running.
+    pub(crate) async fn one(&self) -> Result<&Guard, Failure> {
+        let guards = self.some()?;
+        match (&self.at_hand, guards) {
+            (Some(at_hand), _) => at_hand.guard(guards).await.inspect_err(|_| self.note_missing()),
+            (None, [only]) => Ok(only),
+            (None, several) => {
                 let names: Vec<&str> = several.iter().map(|guard| guard.instance.as_str()).collect();
                 let message = format!("several guards are running: {}", names.join(", "));
                 Err(Failure::new(Exit::Failed, message).help("say which with --instance NAME"))
@@ -179,16 +186,48 @@ impl Guards {
     }
 
     /// The service a name means.
-    pub(crate) async fn find_service(&self, name: &str) -> Result<(&Guard, Service), Failure> {
-        find(&self.services().await?, name).cloned().inspect_err(|_| self.note_missing())
+    pub(crate) async fn find_service(&self, name: &str, aim: Aim) -> Result<(&Guard, Service), Failure> {
+        let mut found = self.find_services(&[name.to_owned()], aim).await?;
+        found.pop().ok_or_else(|| Failure::new(Exit::NoSuchService, format!("there is no service '{name}'")))
     }
 
     /// The services that names mean.
-    pub(crate) async fn find_services(&self, names: &[String]) -> Result<Vec<(&Guard, Service)>, Failure> {
+    pub(crate) async fn find_services(&self, names: &[String], aim: Aim) -> Result<Vec<(&Guard, Service)>, Failure> {
         let services = self.services().await?;
-        let found: Result<Vec<_>, Failure> = names.iter().map(|name| find(&services, name).cloned()).collect();
-        found.inspect_err(|_| self.note_missing())
+        let mut found = Vec::new();
+        for name in names {
+            found.push(self.meant(&services, name, aim).await.inspect_err(|_| self.note_missing())?);
+        }
+        Ok(found)
     }
+
+    /// What the definition here has is that of its own guard, whichever other ones have a service of this name.
+    async fn meant<'a>(
+        &'a self,
+        services: &[(&'a Guard, Service)],
+        name: &str,
+        aim: Aim,
+    ) -> Result<(&'a Guard, Service), Failure> {
+        let Some(at_hand) = self.at_hand.as_ref().filter(|at_hand| at_hand.defines(name)) else {
+            return find(services, name).cloned();
+        };
+        match at_hand.guard(&self.all).await {
+            Ok(guard) => find(services, &format!("{}/{name}", guard.instance)).cloned(),
+            Err(failure) => match aim {
+                Aim::Change => Err(failure),
+                Aim::Look => find(services, name).cloned(),
+            },
+        }
+    }
+}
+
+/// What a service is looked for for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// Something is done to it.
+    Change,
+    /// It is only shown.
+    Look,
 }
 
 /// Whether a guard of this name lives, whether it answers or not.
@@ -229,10 +268,25 @@ pub(crate) fn holder(instance: &str) -> Option<u32> {
     all_paths().iter().find_map(|paths| Lock::holder(&paths.lock(instance)))
 }
 
-/// What to say where a guard of this name is to be started, and this process is one.
-pub(crate) fn runs_already(instance: &str, pid: u32) -> Failure {
-    Failure::new(Exit::Failed, format!("a guard named '{instance}' is running already (process {pid})"))
-        .help("`menshen reload` has it follow a changed definition; `menshen down` ends it")
+/// What to say where a guard of this name is to be started, and this process is one. Of another definition, whatever is done to
+/// it is done to somebody else's services.
+pub(crate) async fn runs_already(guard: &Guard, pid: u32, source: &DefinitionSource) -> Failure {
+    let instance = &guard.instance;
+    let message = format!("a guard named '{instance}' is running already (process {pid}");
+    let info = match tokio::time::timeout(ANSWER_WITHIN, guard.info()).await {
+        Ok(Ok(info)) => Some(info),
+        Ok(Err(_)) | Err(_) => None,
+    };
+    let Some(info) = info else { return Failure::new(Exit::Failed, format!("{message})")) };
+    let failure = Failure::new(Exit::Failed, format!("{message}); {}", at_hand::of(&info)));
+    let own = source.files().unwrap_or_default();
+    if source.text.is_some() {
+        failure.help("`--name NAME` gives this one another name")
+    } else if own.iter().flatten().any(|file| at_hand::has(&info, file)) {
+        failure.help("`menshen reload` has it follow a changed definition; `menshen down` ends it")
+    } else {
+        failure.help("give this one another name: `guard.name` in its definition, or `--set guard.name=NAME`")
+    }
 }
 
 /// What to say of a guard that is there and does not answer.

@@ -2,11 +2,13 @@
 //!
 //! - [`args`]: what can be typed, apart from what it does. The help, the man page and the completions are made from it.
 //! - [`commands`]: what it does, one file per command. [`exits`]: what each can end with.
-//! - [`guards`]: finding running guards and speaking to them. [`definition`]: finding and loading definitions.
+//! - [`guards`]: finding running guards and speaking to them. [`definition`]: finding and loading definitions. [`at_hand`]: that of
+//!   the folder somebody is in, and whose guard is meant.
 //! - [`registering`]: from a definition to what the machine's service manager is told.
 //! - [`output`]: the only place that prints. [`diagnostics`]: findings of `check` as text, JSON and SARIF.
 
 mod args;
+mod at_hand;
 mod commands;
 mod definition;
 mod diagnostics;

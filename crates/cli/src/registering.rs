@@ -5,15 +5,17 @@
 //! - [`needed`]: what a service that the manager runs itself needs, and what needs it.
 //! - [`record`]: what was installed and how, so that it can be edited, compared and uninstalled.
 //! - [`written`]: the definition that is made of a command.
-//! - [`folders`]: what goes with the last of it.
+//! - [`folders`]: what goes with the last of it. [`once`]: that nothing is run twice. [`account`]: that there is whom it runs as.
 //! - [`manager`]: which manager is asked. [`password`]: where an account's password comes from. [`refusal`]: what somebody may
 //!   not or cannot do.
 
+pub(crate) mod account;
 pub(crate) mod folders;
 pub(crate) mod guarded;
 pub(crate) mod manager;
 pub(crate) mod native;
 pub(crate) mod needed;
+pub(crate) mod once;
 pub(crate) mod password;
 pub(crate) mod record;
 pub(crate) mod refusal;

@@ -15,6 +15,8 @@ fn exit_codes_tell_what_happened() {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");
     bed.write("bad.toml", "[service.x]\ncomand = 'x'\n");
+    // No guard is running that has it.
+    bed.write("apart.toml", SHOP);
     for (arguments, code) in [
         (&["status"][..], 0),
         (&["status", "web"], 0),
@@ -33,12 +35,13 @@ fn exit_codes_tell_what_happened() {
         (&["continue", "web"], 0),
         (&["stop", "web"], 0),
         (&["status", "web"], 3),
-        (&["install", "--manager", "systemd", "--dry-run"], 0),
-        (&["install", "--manager", "launchd", "--dry-run"], 0),
-        (&["install", "--manager", "freebsd-rc", "--dry-run"], 0),
+        (&["install", "--file", "apart.toml", "--manager", "systemd", "--dry-run"], 0),
+        (&["install", "--file", "apart.toml", "--manager", "launchd", "--dry-run"], 0),
+        (&["install", "--file", "apart.toml", "--manager", "freebsd-rc", "--dry-run"], 0),
+        (&["install", "--manager", "scm", "--dry-run"], 2),
         (&["install", "nope", "--manager", "systemd", "--dry-run"], 4),
         (&["install", "--set", "DB_PASSWORD=x", "--manager", "runit", "--dry-run"], 2),
-        (&["install", "--native", "--manager", "runit", "--dry-run"], 2),
+        (&["install", "--native", "--file", "apart.toml", "--manager", "runit", "--dry-run"], 2),
         (&["uninstall", "nope"], 4),
         (&["diff", "nope"], 4),
         (&["enable", "nope"], 4),
@@ -57,6 +60,13 @@ fn exit_codes_tell_what_happened() {
             assert!(told.contains(&format!(" {code} ")), "{code} is not told in\n{help}");
         }
     }
+}
+
+#[test]
+fn what_windows_would_be_told_is_not_made_of_paths_of_another_system() {
+    let bed = Bed::new(Trees::Walk, SHOP);
+    let refused = bed.menshen(["install", "--manager", "scm", "--dry-run"]).ended_with(2).stderr;
+    assert!(refused.contains("the paths are those of Unix") && !refused.contains("protocol"), "{refused}");
 }
 
 #[test]

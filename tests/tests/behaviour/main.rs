@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod adoption;
 #[cfg(test)]
+mod at_hand;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod control;

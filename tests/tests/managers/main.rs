@@ -5,6 +5,7 @@
 
 mod disabled;
 mod guard;
+mod programs;
 mod logs;
 mod remains;
 mod restarted;

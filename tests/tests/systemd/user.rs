@@ -132,7 +132,7 @@ fn one_service_and_a_command_are_services_of_a_user_too() {
     until("its argument arrives as it was typed", || {
         house.menshen(&["--instance", "worker", "logs", "worker"]).text().contains("a $b %c")
     });
-    let definition = house.run(&["cat", &format!("{HOME}/.config/menshen/worker.toml")]).ended_with(0).text();
+    let definition = house.run(&["cat", &format!("{HOME}/.config/menshen/installed/worker.toml")]).ended_with(0).text();
     assert!(definition.contains("[service.\"worker\"]"), "{definition}");
     for name in ["shop", "worker"] {
         house.menshen(&["uninstall", name, "--purge"]).done();

@@ -11,7 +11,7 @@ use menshen_api::{ClientError, Endpoint};
 use super::native::{self, Native, Patience, Told};
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, find, wait_for};
+use crate::guards::{Aim, Guard, Guards, wait_for};
 use crate::output::{self, state_style, styled};
 
 /// What is done to services.
@@ -81,14 +81,15 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
     let query = WaitQuery { wait: verb.wait().filter(|_| !act.no_wait), timeout: Some(act.timeout.clone()) };
     let Meant { native, names } = Meant::of(arguments, verb, act)?;
     wait_for(async {
+        let guards = Guards::find(arguments).await;
+        native::hold_meant(&guards, &native).await?;
         let is_guard_meant = native.is_empty() || !names.is_empty() || act.all;
-        let guards = if is_guard_meant { Some(Guards::find(arguments).await) } else { None };
-        let services = match &guards {
-            // Where managers run services themselves there need be no guard.
-            Some(guards) if native.is_empty() || !names.is_empty() || !guards.are_absent() => {
-                in_order(guards, &names, verb).await?
-            }
-            Some(_) | None => Vec::new(),
+        // Where managers run services themselves there need be no guard.
+        let may_be_absent = !native.is_empty() && names.is_empty();
+        let services = if is_guard_meant && !(may_be_absent && guards.are_absent()) {
+            in_order(&guards, &names, verb).await?
+        } else {
+            Vec::new()
         };
         let all = services.iter().map(|(_, service)| service.name.as_str());
         let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
@@ -137,10 +138,9 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
     let request = SignalRequest { signal: signal.signal.clone() };
     wait_for(async {
         let guards = Guards::find(arguments).await;
-        let services = guards.services().await?;
+        let services = guards.find_services(&signal.names, Aim::Change).await?;
         let mut report = Report::of(arguments);
-        for name in &signal.names {
-            let (guard, service) = find(&services, name)?;
+        for (name, (guard, service)) in signal.names.iter().zip(services) {
             let call = Call::about(Endpoint::SignalService, &service.name).body(&request)?;
             report.guarded(name, guard.client.call(&call).await);
         }
@@ -152,10 +152,10 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
 async fn in_order<'a>(guards: &'a Guards, names: &[String], verb: Verb) -> Result<Vec<(&'a Guard, Service)>, Failure> {
     let mut services = if names.is_empty() {
         // Every service of one guard: what another project runs is not meant by `--all`.
-        let guard = guards.one()?;
+        let guard = guards.one().await?;
         guard.services().await?.into_iter().map(|service| (guard, service)).collect()
     } else {
-        guards.find_services(names).await?
+        guards.find_services(names, Aim::Change).await?
     };
     services.sort_by_key(|(_, service)| service.order);
     if verb == Verb::Stop {

@@ -24,7 +24,7 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
             // It has ended already, and its unit with it.
             return Ok(Exit::Done);
         }
-        let guard = guards.one()?;
+        let guard = guards.one().await?;
         let leave = down.leave || down.unit.as_ref().is_some_and(|unit| is_being_restarted(unit));
         let query = ShutdownQuery { now: down.now, leave };
         let _: Accepted = guard.client.call(&Call::new(Endpoint::Shutdown).query(&query)?).await?;

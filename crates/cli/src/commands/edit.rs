@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use menshen::service::{Scope, ServiceName};
+use menshen::service::{Scope, ServiceManager, ServiceName};
 use menshen_guard::definition::DefinitionSource;
 
 use super::install::{Task, asked, hold_settings};
@@ -13,9 +13,10 @@ use super::uninstall::installed;
 use crate::args::{Arguments, Edit, Mode};
 use crate::definition::{MachineErrors, load_plan, source_of};
 use crate::failure::{Exit, Failure};
+use crate::guards::is_held;
 use crate::output;
 use crate::registering::manager::choose;
-use crate::registering::record::{Asked, Record};
+use crate::registering::record::{Asked, Form, Record, key};
 use crate::registering::refusal::unusable;
 
 pub(super) fn edit(arguments: &Arguments, edit: &Edit) -> Result<Exit, Failure> {
@@ -41,16 +42,24 @@ pub(super) fn edit(arguments: &Arguments, edit: &Edit) -> Result<Exit, Failure> 
     let task = Task { record: &record, source: &source, manager: manager.as_ref(), written: None };
     task.carry_out(arguments, mode)?;
     if mode == Mode::Do {
-        output::note(format_args!(
-            "what runs goes on as it was; `menshen --instance {} reload` follows the definition, a restart everything",
-            record.guard
-        ));
+        tell_what_runs(&record, &name, manager.as_ref())?;
     }
     Ok(Exit::Done)
 }
 
-fn key(setting: &str) -> &str {
-    setting.split_once('=').map_or(setting, |(key, _)| key)
+/// What runs was not told of the change.
+fn tell_what_runs(record: &Record, name: &ServiceName, manager: &dyn ServiceManager) -> Result<(), Failure> {
+    match record.form {
+        Form::Guard if is_held(&record.guard) => output::note(format_args!(
+            "what runs goes on as it was; `menshen --instance {} reload` follows the definition, a restart everything",
+            record.guard
+        )),
+        Form::Native if manager.status(name)?.state.is_up() => {
+            output::note(format_args!("it runs on as it was; `menshen restart {name}` has it follow"));
+        }
+        Form::Guard | Form::Native => {}
+    }
+    Ok(())
 }
 
 /// Has somebody change a copy, which only they can read. Once it is right, what is in it takes the place of what the definition

@@ -22,7 +22,7 @@ const SHOWN_WITHOUT_SINCE: usize = 50;
 pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Failure> {
     wait_for(async {
         let guards = Guards::find(arguments).await;
-        let guard = guards.one()?;
+        let guard = guards.one().await?;
         let mut query =
             EventQuery { service: events.service.clone(), since: events.since.clone(), ..EventQuery::default() };
         let past = read_all(guard, query.clone()).await?;

@@ -18,7 +18,7 @@ use menshen_plan::Plan;
 use super::events::sentence;
 use crate::definition::{MachineErrors, load_plan, paths};
 use crate::failure::{Exit, Failure};
-use crate::guards::{holder, runs_already};
+use crate::guards::{Guard, client, holder, runs_already, wait_for};
 use crate::output::{self, dim, styled};
 
 /// How many lines may wait for the terminal; a terminal that takes no more must not hold up the guard.
@@ -65,7 +65,7 @@ pub(super) fn guard(
             takeover: takeover.take(),
             overseer: overseer.take(),
         };
-        match menshen_guard::run(options).map_err(|error| failure(&error))? {
+        match menshen_guard::run(options).map_err(|error| failure(&error, source))? {
             Ending::Code(code) => return Ok(Exit::Guard(code)),
             Ending::Succeeded(next) => return attend(next, scope),
             Ending::Returned(handover) => {
@@ -202,11 +202,14 @@ impl Screen {
     }
 }
 
-fn failure(error: &GuardError) -> Failure {
+fn failure(error: &GuardError, source: &DefinitionSource) -> Failure {
     let failure = Failure::new(Exit::Failed, error.to_string());
     match error {
         GuardError::AlreadyRunning { instance } => match holder(instance) {
-            Some(pid) => runs_already(instance, pid),
+            Some(pid) => {
+                let guard = Guard::new(instance.clone(), client(instance, paths().control(instance)));
+                wait_for(async { Ok(runs_already(&guard, pid, source).await) }).unwrap_or_else(|failure| failure)
+            }
             None => failure.help("it is just ending, or just beginning"),
         },
         GuardError::NewerState { .. } => {

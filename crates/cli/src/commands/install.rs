@@ -17,8 +17,8 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::registering::manager::{choose, choose_to_show};
 use crate::registering::record::{Asked, DefinitionOrigin, Form, Record, RecordedScope};
-use crate::registering::written::{Before, Written};
-use crate::registering::{guarded, native, needed};
+use crate::registering::written::{Before, Change, Written};
+use crate::registering::{account, guarded, native, needed, once};
 
 /// How long a start that was asked for along with the installation may take.
 const START_WITHIN: Duration = Duration::from_secs(90);
@@ -31,15 +31,16 @@ pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, 
         Mode::Do => choose(named, scope)?,
     };
     let written = written(install)?;
-    let (source, origin) = match &written {
-        Some(written) => (written.source(&install.definition.set), DefinitionOrigin::Written),
-        None => (definition::source(&install.definition)?, DefinitionOrigin::Given),
+    let (mut source, origin, machine_errors) = match &written {
+        // There is nothing else to run, and whoever types a program means one that is there.
+        Some(written) => (written.source(&install.definition.set), DefinitionOrigin::Written, MachineErrors::Refuse),
+        None => (definition::source(&install.definition)?, DefinitionOrigin::Given, MachineErrors::Shown),
     };
-    let plan = load_plan(&source, MachineErrors::Shown)?;
+    let plan = load_plan(&source, machine_errors)?;
     let (name, only) = meant(install, &plan, origin)?;
     let guard = if only.is_empty() { plan.name.to_string() } else { name.to_string() };
     let place = written.as_ref().map_or(&source.path, |written| &written.path);
-    let record = Record {
+    let mut record = Record {
         format: Record::FORMAT,
         name: name.to_string(),
         manager: manager.kind().as_str().to_owned(),
@@ -54,11 +55,19 @@ pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, 
         asked: asked(&install.asked),
     };
     hold_settings(&install.definition.set)?;
-    hold_same_manager(&record)?;
+    if let Some(there) = Record::load(&name)? {
+        hold_same(&record, &there)?;
+        record.keep(there);
+        source.settings.clone_from(&record.settings);
+    }
+    once::hold(arguments, &record, &source)?;
     let task = Task { record: &record, source: &source, manager: manager.as_ref(), written: written.as_ref() };
     task.carry_out(arguments, mode)?;
     if install.now && mode == Mode::Do {
-        start(&name, manager.as_ref())?;
+        let started = start(&name, manager.as_ref());
+        started.map_err(|failure| {
+            failure.also_help(format!("'{name}' stays installed; `menshen uninstall {name}` takes it away"))
+        })?;
     }
     Ok(Exit::Done)
 }
@@ -80,10 +89,10 @@ impl Task<'_> {
         let plan = self.manager.plan(&registration)?;
         match mode {
             Mode::Show => {
-                let of_definition = self.written.map(|written| written.step().to_string());
+                let of_definition = self.written.into_iter().flat_map(Written::steps);
                 let of_record = format!("note in {} what is installed", self.record.path().display());
                 let of_manager = plan.steps.iter().map(ToString::to_string);
-                steps::show(arguments, of_definition.into_iter().chain([of_record]).chain(of_manager));
+                steps::show(arguments, of_definition.chain([of_record]).chain(of_manager));
             }
             Mode::Do => tell(arguments, self.record, &self.install(&registration)?, self.manager),
         }
@@ -93,9 +102,13 @@ impl Task<'_> {
     /// What has to be there before goes first; when the manager does not take it, everything is as it was.
     fn install(&self, registration: &Registration) -> Result<Outcome, Failure> {
         let noted = Record::load(&registration.name)?;
+        let change = self.written.map_or(Ok(Change::None), Written::change)?;
         let definition = self.written.map(Written::write).transpose()?;
         let failure = match self.record.save().and_then(|()| Ok(self.manager.install(registration)?)) {
-            Ok(outcome) => return Ok(outcome),
+            Ok(outcome) => {
+                self.written.map_or(Ok(()), Written::remove_former)?;
+                return Ok(if change == Change::Written { Outcome::Changed } else { outcome });
+            }
             Err(failure) => failure,
         };
         let note_kept = noted.map_or_else(|| self.record.remove(), |noted| noted.save());
@@ -124,6 +137,7 @@ pub(super) fn registration(
         }
         Form::Native => native_registration(&name, record, source, manager)?,
     };
+    account::hold(&registration.account, manager, &ThisMachine::default())?;
     if let Account::User { password, .. } = &mut registration.account
         && manager.kind() == ManagerKind::Scm
     {
@@ -221,7 +235,9 @@ fn written(install: &Install) -> Result<Option<Written>, Failure> {
     let name = install.name.as_deref().ok_or_else(|| {
         Failure::new(Exit::Usage, "a program has no name of its own").help("`menshen install NAME -- CMD`")
     })?;
-    Ok(Some(Written::of_command(&name.parse()?, (program, arguments))))
+    let name: ServiceName = name.parse()?;
+    let noted = Record::load(&name)?;
+    Ok(Some(Written::of_command(&name, (program, arguments), noted.as_ref())?))
 }
 
 /// What is in the manager's files and on a command line everybody on the machine can read.
@@ -239,18 +255,18 @@ pub(super) fn hold_settings(settings: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// A name is one service, whichever manager runs it.
-fn hold_same_manager(record: &Record) -> Result<(), Failure> {
-    let name: ServiceName = record.name.parse()?;
-    match Record::load(&name)? {
-        Some(there) if there.manager != record.manager || there.scope != record.scope => {
-            let scope = Scope::from(there.scope);
-            let message = format!("'{name}' is installed already, with {} ({scope})", there.manager);
-            Err(Failure::new(Exit::Failed, message)
-                .help(format!("`menshen uninstall {name}` first, or choose another name")))
-        }
-        Some(_) | None => Ok(()),
-    }
+/// A name is one service of one definition, whichever manager runs it.
+fn hold_same(record: &Record, there: &Record) -> Result<(), Failure> {
+    let name = &record.name;
+    let message = if there.manager != record.manager || there.scope != record.scope {
+        let scope = Scope::from(there.scope);
+        format!("'{name}' is installed already, with {} ({scope})", there.manager)
+    } else if !record.has_definition_of(there) {
+        format!("'{name}' is installed already, by the definition {}", there.definition.display())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Exit::Failed, message).help(format!("`menshen uninstall {name}` first, or choose another name")))
 }
 
 fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn ServiceManager) {

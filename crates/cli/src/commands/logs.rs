@@ -18,7 +18,7 @@ use super::status::local;
 use crate::args::{Arguments, Logs};
 use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, ended_in_order, is_held, wait_for};
+use crate::guards::{Aim, Guard, Guards, ended_in_order, is_held, wait_for};
 use crate::output::{self, dim, styled};
 
 /// How many lines are shown where nobody says which.
@@ -62,7 +62,7 @@ fn query(logs: &Logs) -> Result<LogQuery, Failure> {
 
 async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query: &LogQuery) -> Result<Exit, Failure> {
     let services =
-        if logs.names.is_empty() { guards.services().await? } else { guards.find_services(&logs.names).await? };
+        if logs.names.is_empty() { guards.services().await? } else { guards.find_services(&logs.names, Aim::Look).await? };
     let several = services.len() > 1;
     let mut sources = Vec::new();
     for (guard, service) in services {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::args::Arguments;
 use crate::failure::{Exit, Failure};
+use crate::guards::Guards;
 use crate::output;
 use crate::registering::manager::choose;
 use crate::registering::record::{Form, Record};
@@ -16,6 +17,18 @@ pub(super) struct Native {
     /// What it is called.
     pub name: ServiceName,
     manager: Box<dyn ServiceManager>,
+    named: Named,
+}
+
+/// How somebody said which service is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// By its name, which a service of a guard may have as well.
+    Alone,
+    /// With the manager: `systemd/web`.
+    WithManager,
+    /// As one of all.
+    AmongAll,
 }
 
 /// How a service is, as `--json` has it.
@@ -41,15 +54,19 @@ pub(super) enum Patience {
 }
 
 impl Native {
-    /// The service of this name, if a manager runs it itself.
+    /// The service of this name (`web`, or `systemd/web` where a guard has one, too), if a manager runs it itself.
     pub(super) fn find(arguments: &Arguments, name: &str) -> Result<Option<Self>, Failure> {
         // Who names a guard means one of its services.
         if arguments.instance.is_some() {
             return Ok(None);
         }
+        let (manager, name) = name.split_once('/').map_or((None, name), |(manager, name)| (Some(manager), name));
         let Ok(name) = name.parse::<ServiceName>() else { return Ok(None) };
         let record = visible(Record::load(&name))?.flatten();
-        record.filter(|record| record.form == Form::Native).map(|record| Self::of(&record)).transpose()
+        let is_meant =
+            |record: &Record| record.form == Form::Native && manager.is_none_or(|manager| manager == record.manager);
+        let named = if manager.is_some() { Named::WithManager } else { Named::Alone };
+        record.filter(is_meant).map(|record| Self::of(&record, named)).transpose()
     }
 
     /// Every one that was installed for whoever asks.
@@ -58,12 +75,16 @@ impl Native {
             return Ok(Vec::new());
         }
         let records = visible(Record::all())?.unwrap_or_default();
-        records.iter().filter(|record| record.form == Form::Native).map(Self::of).collect()
+        records
+            .iter()
+            .filter(|record| record.form == Form::Native)
+            .map(|record| Self::of(record, Named::AmongAll))
+            .collect()
     }
 
-    fn of(record: &Record) -> Result<Self, Failure> {
+    fn of(record: &Record, named: Named) -> Result<Self, Failure> {
         let manager = choose(Some(record.kind()?), Scope::from(record.scope))?;
-        Ok(Self { name: record.name.parse()?, manager })
+        Ok(Self { name: record.name.parse()?, manager, named })
     }
 
     /// How it is.
@@ -148,9 +169,30 @@ pub(super) fn hold_guarded(arguments: &Arguments, names: &[String], what: &str) 
     Ok(())
 }
 
+/// That none of these services has a namesake in a guard, so that its name alone would not say which is meant.
+pub(super) async fn hold_meant(guards: &Guards, natives: &[Native]) -> Result<(), Failure> {
+    let mut alone = natives.iter().filter(|native| native.named == Named::Alone).peekable();
+    if alone.peek().is_none() || guards.all.is_empty() {
+        return Ok(());
+    }
+    let services = guards.services().await?;
+    for native in alone {
+        let (name, manager) = (native.name.as_str(), native.manager.kind().as_str());
+        if let Some((guard, _)) = services.iter().find(|(_, service)| service.name == name) {
+            let guard = &guard.instance;
+            let message = format!("'{name}' is run by {manager} itself, and by the guard '{guard}', too");
+            return Err(Failure::new(Exit::Failed, message).help(format!(
+                "say which: {manager}/{name}, or {guard}/{name}; `menshen uninstall {name}` leaves it to the guard"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Shows a service, if its manager runs it itself; `None` if a guard is to be asked. The exit code is the Linux Standard Base's.
-pub(super) fn status(arguments: &Arguments, name: &str) -> Result<Option<Exit>, Failure> {
+pub(super) async fn status(arguments: &Arguments, guards: &Guards, name: &str) -> Result<Option<Exit>, Failure> {
     let Some(native) = Native::find(arguments, name)? else { return Ok(None) };
+    hold_meant(guards, std::slice::from_ref(&native)).await?;
     let told = native.told()?;
     if arguments.json {
         output::json(&told);

@@ -13,7 +13,7 @@ use crate::output::{self, bold, dim, styled};
 pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Failure> {
     wait_for(async {
         let guards = Guards::find(arguments).await;
-        let guard = guards.one()?;
+        let guard = guards.one().await?;
         let query = ReloadQuery { dry_run: reload.dry_run };
         let answer: Result<ReloadReport, ClientError> =
             guard.client.call(&Call::new(Endpoint::Reload).query(&query)?).await;

@@ -11,21 +11,17 @@ use super::events::sentence;
 use super::native::{self, Native, Told};
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guards, wait_for};
+use crate::guards::{Aim, Guards, wait_for};
 use crate::output::{self, bold, dim, state_style, styled};
 use crate::table::{Cell, Table};
 
 pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Failure> {
-    if let Some(name) = &status.name
-        && let Some(exit) = native::status(arguments, name)?
-    {
-        return Ok(exit);
-    }
     wait_for(async {
         let guards = Guards::find_with_services(arguments).await;
-        match &status.name {
-            Some(name) => one(arguments, &guards, name).await,
-            None => all(arguments, &guards).await,
+        let Some(name) = &status.name else { return all(arguments, &guards).await };
+        match native::status(arguments, &guards, name).await? {
+            Some(exit) => Ok(exit),
+            None => one(arguments, &guards, name).await,
         }
     })
 }
@@ -141,7 +137,7 @@ fn why(service: &Service) -> String {
 }
 
 async fn one(arguments: &Arguments, guards: &Guards, name: &str) -> Result<Exit, Failure> {
-    let (guard, service) = match guards.find_service(name).await {
+    let (guard, service) = match guards.find_service(name, Aim::Look).await {
         Ok(found) => found,
         Err(failure) => {
             output::show_failure(&failure, arguments.json);

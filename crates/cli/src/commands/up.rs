@@ -18,13 +18,15 @@ use super::{foreground, overseen};
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
-use crate::guards::{ANSWER_WITHIN, Guard, client, holder, runs_already, silent, wait_for};
+use crate::guards::{ANSWER_WITHIN, Guard, client, holder, left_running, runs_already, silent, wait_for};
 use crate::output::{self, dim, state_style, styled};
 
 /// How long after the first look at the process in the background the next one comes; then ever later.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// How long a guard may take to begin: to read what is remembered, and to take over what runs.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// How long it may take until what runs is noted; a disk that is full never notes it.
+const NOTED_WITHIN: Duration = Duration::from_secs(2);
 /// What the guard itself says is little; beyond this a new file is begun at its next start.
 const LOG_BYTES_MAX: u64 = 1 << 20;
 /// A look asks for every service, which is not for every moment.
@@ -53,7 +55,7 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
         .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     let paths = paths();
     let guard = Guard::new(instance.to_owned(), client(instance, paths.control(instance)));
-    wait_for(refuse_second(&guard))?;
+    wait_for(refuse_second(&guard, source))?;
     let folder = paths.logs.join(instance);
     let log = folder.join("guard.log");
     let unusable = |error: std::io::Error| {
@@ -73,7 +75,8 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
     let said_before = file_length(&log);
     let mut child = command.spawn().map_err(unusable)?;
     wait_for(async {
-        let services = await_guard(&guard, &mut child, (&log, said_before), up.wait.then_some(timeout)).await?;
+        let services =
+            await_guard((&guard, source), &mut child, (&log, said_before), up.wait.then_some(timeout)).await?;
         if arguments.json {
             output::json(&serde_json::json!({ "instance": instance, "pid": child.id(), "services": services }));
             return Ok(Exit::Done);
@@ -98,9 +101,9 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
 }
 
 /// Refuses to start a guard where there is one, whether it answers or not.
-async fn refuse_second(guard: &Guard) -> Result<(), Failure> {
+async fn refuse_second(guard: &Guard, source: &DefinitionSource) -> Result<(), Failure> {
     match tokio::time::timeout(ANSWER_WITHIN, guard.info()).await {
-        Ok(Ok(info)) => Err(runs_already(&guard.instance, info.pid)),
+        Ok(Ok(info)) => Err(runs_already(guard, info.pid, source).await),
         Ok(Err(ClientError::Silent { .. })) | Err(_) => Err(silent(&guard.instance)),
         // Nobody is there, or who is says so when there are two.
         Ok(Err(
@@ -139,7 +142,7 @@ fn background_arguments(up: &Up, source: &DefinitionSource) -> Vec<std::ffi::OsS
 /// Waits until the guard answers and, if a time is given for it, until every service has come to where it is wanted, cannot
 /// come there, or has taken too long. The log says what it says from this length on.
 async fn await_guard(
-    guard: &Guard,
+    (guard, source): (&Guard, &DefinitionSource),
     child: &mut Child,
     (log, said_before): (&Path, u64),
     timeout: Option<Duration>,
@@ -149,7 +152,7 @@ async fn await_guard(
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             if let Some(other) = holder(&guard.instance) {
-                return Err(runs_already(&guard.instance, other));
+                return Err(runs_already(guard, other, source).await);
             }
             let said = std::fs::read(log).unwrap_or_default();
             let said = said.get(usize::try_from(said_before).unwrap_or(0)..).unwrap_or_default();
@@ -161,7 +164,8 @@ async fn await_guard(
                 .help(format!("what it said is in {}", log.display())));
         }
         if let Ok(Some(services)) = tokio::time::timeout(ANSWER_WITHIN, services_of(guard, child.id())).await {
-            if timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled)) {
+            let is_there = timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled));
+            if is_there && (are_noted(&guard.instance, &services) || begun.elapsed() >= NOTED_WITHIN) {
                 return Ok(services);
             }
         } else if begun.elapsed() >= FIRST_ANSWER_WITHIN.max(timeout.unwrap_or_default()) {
@@ -170,6 +174,13 @@ async fn await_guard(
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Whether what runs, or is just being started, would be known of a guard that is killed from now on.
+fn are_noted(instance: &str, services: &[Service]) -> bool {
+    let noted = left_running(instance);
+    let runs = |service: &Service| service.pid.is_some() || service.state == State::Starting;
+    services.iter().filter(|service| runs(service)).all(|service| noted.contains(&service.name))
 }
 
 /// Which services are not ready, and why. One that only waits for another is not to blame.

@@ -28,7 +28,7 @@ pub(super) fn upgrade(arguments: &Arguments, upgrade: &Upgrade) -> Result<Exit, 
         .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     wait_for(async {
         let guards = Guards::find(arguments).await;
-        let guard = guards.one()?;
+        let guard = guards.one().await?;
         let before = guard.info().await?;
         let services_before = guard.services().await?;
         let service = before.service.as_ref().map(|name| Registered::find(name, Path::new(&before.binary), &binary));

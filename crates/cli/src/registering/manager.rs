@@ -25,10 +25,22 @@ pub(crate) fn choose_to_show(named: Option<ManagerKind>, scope: Scope) -> Result
         Some(kind)
             if scope == Scope::System && matches!(managers::of(kind, scope), Err(ManagerError::Elsewhere { .. })) =>
         {
+            hold_same_paths(kind)?;
             Ok(managers::assumed(kind))
         }
         Some(_) | None => choose(named, scope),
     }
+}
+
+/// What Windows would be told has paths of Windows in it, and what others would be told has none: there is nothing to show.
+fn hold_same_paths(kind: ManagerKind) -> Result<(), Failure> {
+    let has_windows = menshen_os::host::KIND == menshen_os::host::Kind::Windows;
+    if (kind == ManagerKind::Scm) == has_windows {
+        return Ok(());
+    }
+    let system = if has_windows { "Windows" } else { "Unix" };
+    let message = format!("what {kind} would be told cannot be shown here: the paths are those of {system}");
+    Err(Failure::new(Exit::Usage, message).help(format!("type it on a machine that could run {kind}")))
 }
 
 /// What a manager's error is to a command.

@@ -121,6 +121,19 @@ impl Record {
     /// A record in today's format.
     pub(crate) const FORMAT: u32 = FORMAT;
 
+    /// Whether it is of the same definition: the same place, or what `menshen install` has written of a program, be it elsewhere.
+    pub(crate) fn has_definition_of(&self, other: &Self) -> bool {
+        let are_written = [self, other].into_iter().all(|record| record.origin == DefinitionOrigin::Written);
+        are_written || self.definition == other.definition
+    }
+
+    /// What was asked for and set before, such as by `menshen edit`, stays as far as nobody says otherwise now.
+    pub(crate) fn keep(&mut self, before: Self) {
+        self.asked = self.asked.clone().over(before.asked);
+        let kept = before.settings.into_iter().filter(|old| self.settings.iter().all(|new| key(new) != key(old)));
+        self.settings = kept.collect::<Vec<_>>().into_iter().chain(self.settings.drain(..)).collect();
+    }
+
     /// The manager's kind.
     pub(crate) fn kind(&self) -> Result<ManagerKind, Failure> {
         ManagerKind::ALL.into_iter().find(|kind| kind.as_str() == self.manager).ok_or_else(|| {
@@ -181,6 +194,11 @@ impl Record {
         remove_empty_above(&path);
         Ok(())
     }
+}
+
+/// What a `--set` argument sets.
+pub(crate) fn key(setting: &str) -> &str {
+    setting.split_once('=').map_or(setting, |(key, _)| key)
 }
 
 fn folder() -> PathBuf {

@@ -1,5 +1,6 @@
 //! From a request to its answer.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,14 +187,15 @@ impl Call {
 
     async fn guard(&self) -> Result<Answer, Problem> {
         let info = self.ask(LoopRequest::Info).await?;
-        let files = self.shared.source.files().unwrap_or_default();
+        let files = self.shared.source.files().unwrap_or_default().into_iter().flatten();
+        let from_root = |file: PathBuf| std::path::absolute(&file).unwrap_or(file).display().to_string();
         Ok(json(&GuardInfo {
             instance: self.shared.instance.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started: info.started,
             trees: info.trees.to_owned(),
-            definition: files.into_iter().flatten().map(|file| file.display().to_string()).collect(),
+            definition: files.map(from_root).collect(),
             services: u32::try_from(info.services).unwrap_or(u32::MAX),
             shutting_down: info.shutting_down,
             upgraded: info.upgraded,

@@ -1,0 +1,133 @@
+//! The definition of the folder somebody is in, and which guard has it.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+
+use menshen_api::types::GuardInfo;
+use menshen_guard::definition::{DefinitionSource, FILE_NAME};
+use menshen_plan::Loaded;
+
+use crate::args::Arguments;
+use crate::definition::environment;
+use crate::failure::{Exit, Failure};
+use crate::guards::{ANSWER_WITHIN, Guard};
+
+/// See the module.
+pub(crate) struct AtHand {
+    path: PathBuf,
+    /// Read when it is asked for; nothing where it cannot be.
+    loaded: OnceCell<Option<Loaded>>,
+}
+
+impl AtHand {
+    /// The definition here; nothing where there is none, or where somebody named a guard and so means another one.
+    pub(crate) fn look(arguments: &Arguments) -> Option<Self> {
+        let path = PathBuf::from(FILE_NAME);
+        (arguments.instance.is_none() && path.is_file()).then(|| Self { path, loaded: OnceCell::new() })
+    }
+
+    /// The guard that has this definition.
+    ///
+    /// # Errors
+    /// When none of them has it, for what somebody else guards is not meant; and when several have.
+    pub(crate) async fn guard<'a>(&self, guards: &'a [Guard]) -> Result<&'a Guard, Failure> {
+        let own = self.guard_name();
+        let is_own = |guard: &Guard| own.as_deref() == Some(&guard.instance);
+        let mut namesake = None;
+        if let Some(guard) = guards.iter().find(|guard| is_own(guard)) {
+            let info = guard.info().await?;
+            if has(&info, &self.path) {
+                return Ok(guard);
+            }
+            namesake = Some(info);
+        }
+        let mut found = Vec::new();
+        for guard in guards.iter().filter(|guard| !is_own(guard)) {
+            // Nobody waits long for somebody else's.
+            if let Ok(Ok(info)) = tokio::time::timeout(ANSWER_WITHIN, guard.info()).await
+                && has(&info, &self.path)
+            {
+                found.push(guard);
+            }
+        }
+        match found[..] {
+            [only] => Ok(only),
+            [] => Err(not_running(own.as_deref(), namesake.as_ref(), guards)),
+            _ => {
+                let message = format!("several guards have this folder's {FILE_NAME}: {}", names(found));
+                Err(Failure::new(Exit::Failed, message).help("say which with --instance NAME"))
+            }
+        }
+    }
+
+    /// Whether it has a service of this name.
+    pub(crate) fn defines(&self, service: &str) -> bool {
+        self.loaded().is_some_and(|loaded| loaded.definition.service.keys().any(|name| name.as_str() == service))
+    }
+
+    /// The name its guard has, where nobody sets another; nothing where it is refused.
+    fn guard_name(&self) -> Option<String> {
+        Some(self.loaded()?.plan.as_ref()?.name.to_string())
+    }
+
+    fn loaded(&self) -> Option<&Loaded> {
+        self.loaded.get_or_init(|| self.load()).as_ref()
+    }
+
+    fn load(&self) -> Option<Loaded> {
+        let source = DefinitionSource {
+            path: self.path.clone(),
+            text: None,
+            profile: std::env::var("MENSHEN_PROFILE").ok().filter(|profile| !profile.is_empty()),
+            settings: Vec::new(),
+            environment: environment(),
+            only: Vec::new(),
+        };
+        source.load().ok()
+    }
+}
+
+fn not_running(own: Option<&str>, namesake: Option<&GuardInfo>, guards: &[Guard]) -> Failure {
+    let message = match (namesake, own) {
+        (Some(info), _) => {
+            format!(
+                "the guard '{}' that is running does not have this folder's {FILE_NAME}: {}",
+                info.instance,
+                of(info)
+            )
+        }
+        (None, Some(own)) => format!("the guard '{own}' of this folder's {FILE_NAME} is not running"),
+        (None, None) => format!("no guard that is running has this folder's {FILE_NAME}"),
+    };
+    Failure::new(Exit::NoGuard, message)
+        .help(format!("running: {}; `--instance NAME` says that one of them is meant", names(guards)))
+}
+
+fn names<'a>(guards: impl IntoIterator<Item = &'a Guard>) -> String {
+    let names: Vec<&str> = guards.into_iter().map(|guard| guard.instance.as_str()).collect();
+    names.join(", ")
+}
+
+/// Whether a guard has a definition of which this file is a part.
+pub(crate) fn has(info: &GuardInfo, file: &Path) -> bool {
+    let file = canonical(file);
+    info.definition.iter().any(|theirs| canonical(Path::new(theirs)) == file)
+}
+
+/// What a guard has, in a few words.
+pub(crate) fn of(info: &GuardInfo) -> String {
+    match info.definition.as_slice() {
+        [] => "it guards a program without a definition".to_owned(),
+        [only] => format!("its definition is {only}"),
+        [first, ..] => {
+            let folder = Path::new(first).parent().unwrap_or(Path::new(first));
+            format!("its definition is in {}", folder.display())
+        }
+    }
+}
+
+/// A path without detours, as far as there is something at it.
+fn canonical(path: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.canonicalize().unwrap_or_else(|_| absolute())
+}
