@@ -141,7 +141,7 @@ pub(crate) fn load_plan(source: &DefinitionSource, machine_errors: MachineErrors
         }
     });
     if !loaded.diagnostics.is_empty() {
-        output::note(diagnostics::text::render(&loaded, output::is_colored()));
+        output::note(diagnostics::text::render(&loaded, output::palette()));
     }
     let errors = loaded.diagnostics.len();
     plan.map(Arc::new).ok_or_else(|| {

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let arguments = args::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     output::set_color(arguments.color);
     let exit = commands::run(&arguments).unwrap_or_else(|failure| {
-        output::show_failure(&failure, arguments.json);
+        output::show_failure(&arguments, &failure);
         failure.code()
     });
     debug_assert!(exits::are_told(&matches, exit), "{exit:?} is not in the help");

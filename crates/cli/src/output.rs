@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use menshen_api::types::State;
 use serde::Serialize;
 
-use crate::args::Color;
+use crate::args::{Arguments, Color};
 use crate::failure::Failure;
 
 /// Decides about colour for the whole command.
@@ -19,13 +19,22 @@ pub(crate) fn set_color(color: Color) {
     .write_global();
 }
 
-/// Whether what is printed will be coloured.
-pub(crate) fn is_colored() -> bool {
-    match anstream::ColorChoice::global() {
-        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
-        anstream::ColorChoice::Never => false,
-        anstream::ColorChoice::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
-    }
+/// Whether what is printed is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Palette {
+    Colors,
+    None,
+}
+
+/// How what is printed will be coloured.
+pub(crate) fn palette() -> Palette {
+    let choice = match anstream::ColorChoice::global() {
+        anstream::ColorChoice::Auto => anstream::AutoStream::choice(&io::stdout()),
+        chosen @ (anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi | anstream::ColorChoice::Never) => {
+            chosen
+        }
+    };
+    if choice == anstream::ColorChoice::Never { Palette::None } else { Palette::Colors }
 }
 
 /// Whether somebody watches.
@@ -77,12 +86,14 @@ pub(crate) fn note(text: impl std::fmt::Display) {
 }
 
 /// Why the command did not do what it was asked.
-pub(crate) fn show_failure(failure: &Failure, json: bool) {
-    if json && let Some(problem) = &failure.problem {
+pub(crate) fn show_failure(arguments: &Arguments, failure: &Failure) {
+    if arguments.json
+        && let Some(problem) = &failure.problem
+    {
         note(serde_json::to_string(problem).unwrap_or_default());
         return;
     }
-    if json && !failure.message.is_empty() {
+    if arguments.json && !failure.message.is_empty() {
         note(serde_json::json!({ "error": failure.message, "help": failure.help }));
         return;
     }

@@ -229,7 +229,7 @@ impl<'a> Report<'a> {
     /// All but the last are shown here; the last one ends the command.
     fn failed(&mut self, failure: Failure) {
         if let Some(earlier) = self.failure.replace(failure) {
-            output::show_failure(&earlier, self.arguments.json);
+            output::show_failure(self.arguments, &earlier);
         }
     }
 

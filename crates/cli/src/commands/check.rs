@@ -28,7 +28,7 @@ pub(super) fn check(arguments: &Arguments, check: &Check) -> Result<Exit, Failur
 
 fn print_text(loaded: &Loaded) {
     if !loaded.diagnostics.is_empty() {
-        output::line(diagnostics::text::render(loaded, output::is_colored()));
+        output::line(diagnostics::text::render(loaded, output::palette()));
         output::line("");
     }
     output::line(summary(loaded));

@@ -22,6 +22,6 @@ pub(super) fn config(arguments: &Arguments, config: &Config) -> Result<Exit, Fai
         return Ok(Exit::Done);
     }
     loaded.diagnostics.retain(menshen_plan::Diagnostic::refuses);
-    output::note(diagnostics::text::render(&loaded, output::is_colored()));
+    output::note(diagnostics::text::render(&loaded, output::palette()));
     Err(Failure::new(Exit::Refused, "the definition is refused"))
 }

@@ -39,14 +39,14 @@ async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
     guards.note_missing();
     let mut unknown = None;
     let mut note = |failure: Failure| {
-        output::show_failure(&failure, arguments.json);
+        output::show_failure(arguments, &failure);
         unknown = Some(failure.code());
     };
     let native: Vec<Told> = natives.iter().filter_map(|native| native.told().map_err(&mut note).ok()).collect();
     if arguments.json {
         output::json(&Overview { services: &services, troubles: &troubles, native: &native });
     } else {
-        print_table(&services, &native, guards.all.len() > 1);
+        print_table(guards, &services, &native);
         troubles.iter().for_each(print_trouble);
     }
     let well = services.iter().all(is_well) && native.iter().all(Told::is_well);
@@ -74,7 +74,8 @@ fn is_well(service: &Service) -> bool {
     }
 }
 
-fn print_table(services: &[Service], native: &[Told], several_guards: bool) {
+fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {
+    let several_guards = guards.all.len() > 1;
     if services.is_empty() && native.is_empty() {
         return output::line("no services");
     }
@@ -140,7 +141,7 @@ async fn one(arguments: &Arguments, guards: &Guards, name: &str) -> Result<Exit,
     let (guard, service) = match guards.find_service(name, Aim::Look).await {
         Ok(found) => found,
         Err(failure) => {
-            output::show_failure(&failure, arguments.json);
+            output::show_failure(arguments, &failure);
             let exit = if failure.code() == Exit::NoSuchService { Exit::Unknown } else { failure.code() };
             return Err(Failure::silent(exit));
         }

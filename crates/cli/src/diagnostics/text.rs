@@ -6,13 +6,15 @@ use menshen_plan::source::Source;
 use menshen_plan::{Code, Diagnostic, Loaded, Severity};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, ThemeCharacters, ThemeStyles};
 
+use crate::output::Palette;
+
 /// Every finding, one below the other.
-pub(crate) fn render(loaded: &Loaded, colored: bool) -> String {
-    let theme = if colored {
-        GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::ansi() }
-    } else {
-        GraphicalTheme { characters: ThemeCharacters::unicode(), styles: ThemeStyles::none() }
+pub(crate) fn render(loaded: &Loaded, palette: Palette) -> String {
+    let styles = match palette {
+        Palette::Colors => ThemeStyles::ansi(),
+        Palette::None => ThemeStyles::none(),
     };
+    let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_cause_chain();
     let mut text = String::new();
     for diagnostic in &loaded.diagnostics {

@@ -1,6 +1,7 @@
 //! The manager runs the program itself, where the definition needs nothing that only a guard does.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use menshen::service::registration::{Account, Protocol, Registration, Reload, Restart, RestartPolicy, StartType};
 use menshen::service::{RegistrationOption, ServiceManager, ServiceName};
@@ -169,10 +170,12 @@ fn restart(service: &ServicePlan, plain: &ServicePlan, manager: &dyn ServiceMana
         PlanPolicy::OnFailure => RestartPolicy::OnFailure,
         PlanPolicy::Never => RestartPolicy::Never,
     };
-    let is_told = |is_usual: bool, option| policy != RestartPolicy::Never && (!is_usual || has(option));
-    let delay = is_told(rules.delay == usual.delay, RegistrationOption::RestartDelay);
-    let backoff = is_told(rules.max == usual.max, RegistrationOption::RestartBackoff);
-    let reset = is_told(rules.reset_after == usual.reset_after, RegistrationOption::RestartReset);
+    let is_told = |(asked, usual): (Duration, Duration), option| {
+        policy != RestartPolicy::Never && (asked != usual || has(option))
+    };
+    let delay = is_told((rules.delay, usual.delay), RegistrationOption::RestartDelay);
+    let backoff = is_told((rules.max, usual.max), RegistrationOption::RestartBackoff);
+    let reset = is_told((rules.reset_after, usual.reset_after), RegistrationOption::RestartReset);
     Restart {
         policy,
         delay: if delay { rules.delay } else { Restart::default().delay },
@@ -194,8 +197,6 @@ fn program(service: &ServicePlan, facts: &dyn Facts) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use menshen::service::Scope;
     use menshen::service::managers::runit::{Places, Runit};
     use menshen::service::managers::systemd::Systemd;
@@ -281,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_default_that_a_manager_does_not_have_is_no_reason_to_refuse() {
-        let runit = Runit::new(Places { services: "/etc/sv".into(), scanned: "/etc/service".into() });
+        let runit = Runit::new(Places::usual());
         let usual = native_with("", &runit).unwrap();
         assert!(runit.plan(&usual).is_ok());
         let asked = native_with("restart.max = \"7s\"", &runit).unwrap();
