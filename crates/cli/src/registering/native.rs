@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use menshen::service::registration::{Account, Protocol, Registration, Reload, Restart, RestartPolicy, StartType};
+use menshen::service::registration::{
+    Account, Protocol, Registration, Reload, Restart, RestartPolicy, Secret, StartType,
+};
 use menshen::service::{RegistrationOption, ServiceManager, ServiceName};
 use menshen_plan::definition::{Condition, OnLoss, RestartPolicy as PlanPolicy, ServiceType, StartType as PlanStart};
 use menshen_plan::plan::ProbeCheck;
@@ -72,8 +74,9 @@ pub(crate) fn registration(
     registration.environment = own.map(|(name, value)| (name.clone(), value.clone())).collect();
     if let Some(user) = &service.user {
         registration.account = Account::named(&user.0, name, manager.kind());
-        if let Account::User { group: own, .. } = &mut registration.account {
-            *own = service.group.as_ref().map(|group| group.0.clone());
+        if let Account::User { group, password, .. } = &mut registration.account {
+            *group = service.group.as_ref().map(|group| group.0.clone());
+            *password = service.password.as_ref().map(|password| Secret(password.0.clone()));
         }
     }
     registration.start = match service.start {
