@@ -282,7 +282,8 @@ with_both_trees! {
         run.args(["run", "--name", bed.instance(), "--", "sh", "-c", "echo $$ > pid; sleep 3600"]);
         let mut guard = run.spawn().unwrap();
         let program = bed.await_process("pid");
-        bed.menshen(["upgrade", "--binary", "next"]).done();
+        let instance = format!("run-{}", bed.instance());
+        bed.menshen(["--instance", &instance, "upgrade", "--binary", "next"]).done();
         assert!(program.lives() && executes(Process::of(guard.id()), &bed.path("next")));
         Process::of(guard.id()).signal(Signal::TERM);
         assert_eq!(guard.wait().unwrap().code(), Some(0));
