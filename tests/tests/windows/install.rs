@@ -157,7 +157,10 @@ fn a_command_arrives_as_it_was_typed() {
     hold(
         &windows,
         "worker",
-        &[("ImagePath", r#""C:\test\menshen.exe" up --file C:\test\home\etc\worker.toml --as-service worker"#)],
+        &[(
+            "ImagePath",
+            r#""C:\test\menshen.exe" up --file C:\test\home\etc\installed\worker.toml --as-service worker"#,
+        )],
     );
     let said = || windows.menshen(&["--instance", "worker", "logs", "worker"]).text();
     until("it has said the last word", || said().contains("<$HOME>"));
@@ -244,7 +247,10 @@ fn a_command_that_answers_the_manager_is_its_own_with_every_word() {
 #[test]
 fn an_account_that_needs_a_password_is_refused_without_one() {
     let Some(windows) = GuardedWindows::start(SHOP) else { return };
-    let refused = windows.menshen(&["install", "--file", FILE, "--account", r".\ann"]).ended_with(2);
+    let nobody = windows.menshen(&["install", "--file", FILE, "--account", r".\ann"]).ended_with(1);
+    assert!(complained(&nobody).contains("this machine has no user"), "{nobody:?}");
+    // Who runs Wine is a user of its Windows.
+    let refused = windows.menshen(&["install", "--file", FILE, "--account", "root"]).ended_with(2);
     assert!(complained(&refused).contains("MENSHEN_ACCOUNT_PASSWORD"), "{refused:?}");
     hold_gone(&windows, &["shop"]);
     for (account, registry) in
