@@ -4,6 +4,7 @@
 //! needs the real one.
 
 pub mod dinit;
+pub mod fact;
 pub mod freebsd;
 pub mod launchd;
 pub mod openrc;

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::managers::fact::Fact;
 use super::managers::scm;
 use super::managers::systemd;
 
@@ -95,6 +96,8 @@ pub enum Call {
         program: String,
         /// Its arguments.
         arguments: Vec<String>,
+        /// What is so once it was run, where the manager can be asked.
+        fact: Option<Fact>,
     },
     /// systemd is asked over D-Bus.
     Systemd(systemd::Request),
@@ -107,14 +110,30 @@ impl Call {
     #[must_use]
     pub fn command(program: &str, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Self::Command { program: program.to_owned(), arguments }
+        Self::Command { program: program.to_owned(), arguments, fact: None }
+    }
+
+    /// A program of the manager's that makes something so.
+    #[must_use]
+    pub fn making(fact: Fact, program: &str, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::Command { program: program.to_owned(), arguments, fact: Some(fact) }
+    }
+
+    /// What is so once it was made, as far as it says so.
+    #[must_use]
+    pub const fn fact(&self) -> Option<&Fact> {
+        match self {
+            Self::Command { fact, .. } => fact.as_ref(),
+            Self::Systemd(_) | Self::Scm(_) => None,
+        }
     }
 
     /// The program and its arguments, where it is one.
     #[must_use]
     pub fn as_command(&self) -> Option<(&str, &[String])> {
         match self {
-            Self::Command { program, arguments } => Some((program, arguments)),
+            Self::Command { program, arguments, fact: _ } => Some((program, arguments)),
             Self::Systemd(_) | Self::Scm(_) => None,
         }
     }
@@ -161,7 +180,7 @@ impl fmt::Display for Step {
 impl fmt::Display for Call {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Command { program, arguments } => {
+            Self::Command { program, arguments, fact: _ } => {
                 write!(formatter, "run {program}")?;
                 arguments.iter().try_for_each(|argument| write!(formatter, " {argument}"))
             }

@@ -9,6 +9,7 @@ pub(super) use self::description::reload_signal;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::fact::Fact as Every;
 use super::refused;
 use super::tool::{self, Ran, Told};
 use super::variables;
@@ -150,6 +151,10 @@ impl Dinit {
         [file, Step::NoEmptyFolder { path: self.places.services.join(VARIABLES) }]
     }
 
+    fn making(&self, fact: Fact, words: &[&str]) -> Call {
+        Call::making(Every::Dinit(fact), "dinitctl", &self.arguments(words))
+    }
+
     fn link_step(&self, name: &ServiceName) -> Step {
         Step::Link { path: self.link(name), target: self.file(name) }
     }
@@ -161,6 +166,22 @@ impl Dinit {
     fn carry_out(&self, steps: Vec<Step>) -> Result<(), ManagerError> {
         let plan = Plan { steps, after_undo: Vec::new() };
         carry_out::carry_out(&plan, &|call| self.call(call), &|call| self.differences_of(call)).map(drop)
+    }
+}
+
+/// What is so once a plan's call was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// `boot` does not wait for a service.
+    NotAwaited(ServiceName),
+    /// dinit has nothing in memory of it.
+    Forgotten(ServiceName),
+}
+
+fn dinit_fact(call: &Call) -> Option<&Fact> {
+    match call.fact()? {
+        Every::Dinit(fact) => Some(fact),
+        Every::OpenRc(_) | Every::SysV(_) | Every::Runit(_) | Every::S6(_) | Every::FreeBsdRc(_) => None,
     }
 }
 
@@ -247,9 +268,9 @@ impl ServiceManager for Dinit {
     fn removal_of(&self, name: &ServiceName) -> Plan {
         let mut steps = vec![
             Step::NoFile { path: self.file(name), ownership: Ownership::Marked },
-            Step::call(Call::command("dinitctl", &self.arguments(&["rm-dep", "waits-for", "boot", name.as_str()]))),
+            Step::call(self.making(Fact::NotAwaited(name.clone()), &["rm-dep", "waits-for", "boot", name.as_str()])),
             self.no_link_step(name),
-            Step::call(Call::command("dinitctl", &self.arguments(&["unload", name.as_str()]))),
+            Step::call(self.making(Fact::Forgotten(name.clone()), &["unload", name.as_str()])),
             Step::NoEmptyFolder { path: self.places.boot.clone() },
         ];
         steps.extend(self.no_variables(name));
@@ -259,14 +280,18 @@ impl ServiceManager for Dinit {
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
         let ran = tool::command(call)?;
         // What boot does not wait for since it was started, it need not forget.
-        let is_dependency = call.as_command().is_some_and(|(_, words)| words.iter().any(|word| word == "rm-dep"));
-        if is_dependency { Ok(()) } else { ran.done().map(drop) }
+        match dinit_fact(call) {
+            Some(Fact::NotAwaited(_)) => Ok(()),
+            Some(Fact::Forgotten(_)) | None => ran.done().map(drop),
+        }
     }
 
     fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
-        let name = call.as_command().and_then(|(_, words)| words.last()?.parse::<ServiceName>().ok());
         // Without a dinit nothing is loaded.
-        let is_loaded = name.is_some_and(|name| matches!(self.ask(&name), Ok(Some(_))));
+        let is_loaded = match dinit_fact(call) {
+            Some(Fact::NotAwaited(name) | Fact::Forgotten(name)) => matches!(self.ask(name), Ok(Some(_))),
+            None => false,
+        };
         Ok(if is_loaded { vec![Difference::undone(call)] } else { vec![] })
     }
 

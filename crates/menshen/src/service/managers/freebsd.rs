@@ -7,6 +7,7 @@ pub(super) use self::script::{is_by_hand, is_reloaded};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::fact::Fact as Every;
 use super::refused;
 use super::tool::{self, Told};
 use super::variables;
@@ -89,7 +90,7 @@ impl FreeBsdRc {
     }
 
     fn enable(&self, name: &ServiceName) -> Result<(), ManagerError> {
-        self.call(&Call::command("sysrc", &[&enabling(name, "YES")]))?;
+        self.call(&set(name, "YES"))?;
         if Self::start_type(name)? == StartType::Manual {
             return Err(self.cannot(name, Verb::Enable, "its script says that it is started by hand; install it anew"));
         }
@@ -100,6 +101,26 @@ impl FreeBsdRc {
 /// What `sysrc` sets.
 fn enabling(name: &ServiceName, value: &str) -> String {
     format!("{}_enable={value}", script::variable(name))
+}
+
+/// What `sysrc` makes so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A variable has a value.
+    Set {
+        /// Both, as `NAME=VALUE`.
+        setting: String,
+    },
+    /// `rc.conf` has nothing of a variable.
+    NotSet {
+        /// Its name.
+        variable: String,
+    },
+}
+
+fn set(name: &ServiceName, value: &str) -> Call {
+    let setting = enabling(name, value);
+    Call::making(Every::FreeBsdRc(Fact::Set { setting: setting.clone() }), "sysrc", &[&setting])
 }
 
 impl ServiceManager for FreeBsdRc {
@@ -129,19 +150,20 @@ impl ServiceManager for FreeBsdRc {
             StartType::Auto | StartType::Delayed | StartType::Manual => ("YES", "NO"),
             StartType::Disabled => ("NO", "YES"),
         };
-        let set = |value: &str| Call::command("sysrc", &[&enabling(name, value)]);
         let mut steps = variables::steps(&script::variables_file(name), registration);
         steps.extend([
             Step::folder(SCRIPTS),
             Step::file(Self::script(name), 0o755, script::script(registration)),
-            Step::Call { call: set(value), undo: Some(set(other)) },
+            Step::Call { call: set(name, value), undo: Some(set(name, other)) },
         ]);
         Plan { steps, after_undo: Vec::new() }
     }
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
         let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
-        let forget = Call::command("sysrc", &["-x", &format!("{}_enable", script::variable(name))]);
+        let variable = format!("{}_enable", script::variable(name));
+        let fact = Every::FreeBsdRc(Fact::NotSet { variable: variable.clone() });
+        let forget = Call::making(fact, "sysrc", &["-x", &variable]);
         let mut steps = vec![script, Step::call(forget)];
         steps.extend(variables::no_file(&script::variables_file(name)));
         Plan { steps, after_undo: Vec::new() }
@@ -152,12 +174,12 @@ impl ServiceManager for FreeBsdRc {
     }
 
     fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
-        let words: Vec<&str> =
-            call.as_command().map(|(_, words)| words.iter().map(String::as_str).collect()).unwrap_or_default();
-        let is_so = match words.as_slice() {
-            ["-x", variable] => tool::run("sysrc", &["-n", "-q", variable])?.code != Some(0),
-            [setting] => tool::run("sysrc", &["-c", setting])?.code == Some(0),
-            _ => false,
+        let is_so = match call.fact() {
+            Some(Every::FreeBsdRc(Fact::Set { setting })) => tool::run("sysrc", &["-c", setting])?.code == Some(0),
+            Some(Every::FreeBsdRc(Fact::NotSet { variable })) => {
+                tool::run("sysrc", &["-n", "-q", variable])?.code != Some(0)
+            }
+            Some(Every::OpenRc(_) | Every::SysV(_) | Every::Runit(_) | Every::S6(_) | Every::Dinit(_)) | None => false,
         };
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
@@ -174,7 +196,7 @@ impl ServiceManager for FreeBsdRc {
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "rc cannot pause services")),
             Verb::Reload => self.reload(&told),
             Verb::Enable => self.enable(name),
-            Verb::Disable => self.call(&Call::command("sysrc", &[&enabling(name, "NO")])),
+            Verb::Disable => self.call(&set(name, "NO")),
         }
     }
 

@@ -10,6 +10,7 @@ pub(super) use self::script::is_reloaded;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::fact::Fact as Every;
 use super::refused;
 use super::tool::{self, Ran, Told};
 use super::variables;
@@ -90,8 +91,21 @@ fn pid_of(name: &ServiceName) -> Option<u32> {
     child.or_else(|| read(script::pid_file(name).into())).filter(|pid| Path::new(&format!("/proc/{pid}")).is_dir())
 }
 
-fn update(verb: &str, name: &ServiceName) -> Call {
-    Call::command("rc-update", &[verb, name.as_str(), "default"])
+/// What `rc-update` makes so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A service is started at boot.
+    Started(ServiceName),
+    /// It is not.
+    NotStarted(ServiceName),
+}
+
+fn started(name: &ServiceName) -> Call {
+    Call::making(Every::OpenRc(Fact::Started(name.clone())), "rc-update", &["add", name.as_str(), "default"])
+}
+
+fn not_started(name: &ServiceName) -> Call {
+    Call::making(Every::OpenRc(Fact::NotStarted(name.clone())), "rc-update", &["del", name.as_str(), "default"])
 }
 
 impl ServiceManager for OpenRc {
@@ -119,11 +133,9 @@ impl ServiceManager for OpenRc {
         let name = &registration.name;
         let script = Step::file(Self::script(name), 0o755, script::script(registration));
         let started = match registration.start {
-            StartType::Auto | StartType::Delayed => {
-                Step::Call { call: update("add", name), undo: Some(update("del", name)) }
-            }
+            StartType::Auto | StartType::Delayed => Step::Call { call: started(name), undo: Some(not_started(name)) },
             StartType::Manual | StartType::Disabled => {
-                Step::Call { call: update("del", name), undo: Some(update("add", name)) }
+                Step::Call { call: not_started(name), undo: Some(started(name)) }
             }
         };
         let mut steps = variables::steps(&script::variables_file(name), registration);
@@ -132,7 +144,7 @@ impl ServiceManager for OpenRc {
     }
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
-        let not_started = Step::Call { call: update("del", name), undo: Some(update("add", name)) };
+        let not_started = Step::Call { call: not_started(name), undo: Some(started(name)) };
         let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
         let options = Step::NoFolder { path: Path::new(OPTIONS).join(name.as_str()) };
         let mut steps = vec![script, not_started, options];
@@ -150,12 +162,12 @@ impl ServiceManager for OpenRc {
     }
 
     fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
-        let words: Vec<&str> =
-            call.as_command().map(|(_, arguments)| arguments.iter().map(String::as_str).collect()).unwrap_or_default();
-        let is_so = match words.as_slice() {
-            ["add", name, ..] => is_enabled(name),
-            ["del", name, ..] => !is_enabled(name),
-            _ => false,
+        let is_so = match call.fact() {
+            Some(Every::OpenRc(Fact::Started(name))) => is_enabled(name.as_str()),
+            Some(Every::OpenRc(Fact::NotStarted(name))) => !is_enabled(name.as_str()),
+            Some(Every::SysV(_) | Every::Runit(_) | Every::S6(_) | Every::Dinit(_) | Every::FreeBsdRc(_)) | None => {
+                false
+            }
         };
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }
@@ -170,9 +182,9 @@ impl ServiceManager for OpenRc {
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "OpenRC cannot pause services")),
             Verb::Reload => self.reload(&told),
             Verb::Enable if is_enabled(name.as_str()) => Ok(()),
-            Verb::Enable => self.call(&update("add", name)),
+            Verb::Enable => self.call(&started(name)),
             Verb::Disable if !is_enabled(name.as_str()) => Ok(()),
-            Verb::Disable => self.call(&update("del", name)),
+            Verb::Disable => self.call(&not_started(name)),
         }
     }
 

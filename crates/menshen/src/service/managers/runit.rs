@@ -16,6 +16,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::fact::Fact as Every;
 use super::refused;
 use super::shell::text;
 use super::tool::{self, Ran, Told};
@@ -187,16 +188,17 @@ impl Runit {
     }
 
     fn keep_down(&self, name: &ServiceName) -> Call {
-        Call::command("touch", &[&text(&self.folder(name).join("down"))])
+        Call::making(Every::Runit(Fact::KeptDown(name.clone())), "touch", &[&text(&self.folder(name).join("down"))])
     }
 
     fn let_up(&self, name: &ServiceName) -> Call {
-        Call::command("rm", &["-f", &text(&self.folder(name).join("down"))])
+        Call::making(Every::Runit(Fact::LetUp(name.clone())), "rm", &["-f", &text(&self.folder(name).join("down"))])
     }
 
     fn await_supervised(&self, name: &ServiceName) -> Result<(), ManagerError> {
         let folder = self.folder(name);
-        if tool::until(SEEN_WITHIN, || is_supervised(&folder))? {
+        let is_logged = || Supervised::read(&folder.join("log")).is_none_or(|seen| seen.run == Run::Up);
+        if tool::until(SEEN_WITHIN, || Ok(is_supervised(&folder)? && is_logged()))? {
             return Ok(());
         }
         let call = format!("supervise {}", folder.display());
@@ -208,7 +210,8 @@ impl Runit {
     fn steps_of_start(&self, name: &ServiceName, start: StartType) -> Vec<Step> {
         let (folder, link) = (self.folder(name), self.link(name));
         let linked = Step::Link { path: link, target: folder.clone() };
-        let supervised = Step::call(Call::command("sv", &["status", &text(&folder)]));
+        let fact = Every::Runit(Fact::Supervised(name.clone()));
+        let supervised = Step::call(Call::making(fact, "sv", &["status", &text(&folder)]));
         let empty = |name: &str| Step::File {
             path: folder.join(name),
             mode: 0o644,
@@ -280,7 +283,8 @@ impl ServiceManager for Runit {
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
         let folder = self.folder(name);
-        let shutdown = Call::command("sv", &["-w", "30", "shutdown", &text(&folder)]);
+        let fact = Every::Runit(Fact::NotSupervised(name.clone()));
+        let shutdown = Call::making(fact, "sv", &["-w", "30", "shutdown", &text(&folder)]);
         let steps = vec![
             // Whether it is ours is seen first.
             Step::NoFile { path: folder.join("run"), ownership: Ownership::Marked },
@@ -298,28 +302,23 @@ impl ServiceManager for Runit {
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
-        match Asked::of(call) {
-            Some(Asked::Supervised(folder)) => {
-                let name = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-                name.map_or(Ok(()), |name| self.await_supervised(&name))
-            }
-            Some(Asked::Shutdown(folder)) => {
+        match runit_fact(call) {
+            Some(Fact::Supervised(name)) => self.await_supervised(name),
+            Some(Fact::NotSupervised(name)) => {
                 let ran = tool::command(call)?;
                 // runsvdir ends it as well when it sees that the link is gone.
-                if ran.code != Some(0) && is_supervised(&folder)? { Err(ran.failure()) } else { Ok(()) }
+                if ran.code != Some(0) && is_supervised(&self.folder(name))? { Err(ran.failure()) } else { Ok(()) }
             }
-            Some(Asked::KeepDown(_) | Asked::LetUp(_)) | None => tool::command(call)?.done().map(drop),
+            Some(Fact::KeptDown(_) | Fact::LetUp(_)) | None => tool::command(call)?.done().map(drop),
         }
     }
 
     fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
-        let is_so = match Asked::of(call) {
-            Some(Asked::Supervised(folder)) => is_supervised(&folder)?,
-            Some(Asked::Shutdown(folder)) => !is_supervised(&folder)?,
-            Some(Asked::KeepDown(folder)) => {
-                folder.file_name().is_some_and(|name| self.places.scanned.join(name).exists())
-            }
-            Some(Asked::LetUp(folder)) => !folder.join("down").exists(),
+        let is_so = match runit_fact(call) {
+            Some(Fact::Supervised(name)) => is_supervised(&self.folder(name))?,
+            Some(Fact::NotSupervised(name)) => !is_supervised(&self.folder(name))?,
+            Some(Fact::KeptDown(name)) => self.link(name).exists(),
+            Some(Fact::LetUp(name)) => !self.folder(name).join("down").exists(),
             None => false,
         };
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
@@ -402,26 +401,23 @@ fn honours(option: RegistrationOption) -> Result<(), &'static str> {
     }
 }
 
-/// The calls of our own plans, which are known by their form.
-enum Asked {
-    Supervised(PathBuf),
-    Shutdown(PathBuf),
-    KeepDown(PathBuf),
-    LetUp(PathBuf),
+/// What is so once a plan's call was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A runsv is there for a service.
+    Supervised(ServiceName),
+    /// None is.
+    NotSupervised(ServiceName),
+    /// One that is new is not started before it is supervised.
+    KeptDown(ServiceName),
+    /// It is started when its runsv begins.
+    LetUp(ServiceName),
 }
 
-impl Asked {
-    fn of(call: &Call) -> Option<Self> {
-        let (program, arguments) = call.as_command()?;
-        let last = PathBuf::from(arguments.last()?);
-        let folder = || last.parent().map(Path::to_owned);
-        match (program, arguments.first()?.as_str()) {
-            ("sv", "status") => Some(Self::Supervised(last)),
-            ("sv", _) => Some(Self::Shutdown(last)),
-            ("touch", _) => folder().map(Self::KeepDown),
-            ("rm", _) => folder().map(Self::LetUp),
-            _ => None,
-        }
+fn runit_fact(call: &Call) -> Option<&Fact> {
+    match call.fact()? {
+        Every::Runit(fact) => Some(fact),
+        Every::OpenRc(_) | Every::SysV(_) | Every::S6(_) | Every::Dinit(_) | Every::FreeBsdRc(_) => None,
     }
 }
 

@@ -16,6 +16,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::fact::Fact as Every;
 use super::refused;
 use super::shell::text;
 use super::tool::{self, Told};
@@ -243,20 +244,21 @@ impl S6 {
     }
 
     fn keep_down(&self, name: &ServiceName) -> Call {
-        Call::command("touch", &[&text(&self.folder(name).join("down"))])
+        Call::making(Every::S6(Fact::KeptDown(name.clone())), "touch", &[&text(&self.folder(name).join("down"))])
     }
 
     fn let_up(&self, name: &ServiceName) -> Call {
-        Call::command("rm", &["-f", &text(&self.folder(name).join("down"))])
+        Call::making(Every::S6(Fact::LetUp(name.clone())), "rm", &["-f", &text(&self.folder(name).join("down"))])
     }
 
     /// The steps by which it is supervised, now and after the next boot.
     fn links(&self, name: &ServiceName) -> Vec<Step> {
         let folder = self.folder(name);
         let (scanned, path) = (text(&self.places.scanned), text(&folder));
+        let fact = Every::S6(Fact::Supervised(name.clone()));
         let supervise = Step::Call {
-            call: Call::command("s6-svlink", &["-t", SEEN_WITHIN_MS, &scanned, &path, name.as_str()]),
-            undo: Some(Call::command("s6-svunlink", &["-t", SEEN_WITHIN_MS, &scanned, name.as_str()])),
+            call: Call::making(fact, "s6-svlink", &["-t", SEEN_WITHIN_MS, &scanned, &path, name.as_str()]),
+            undo: Some(self.unlink(name)),
         };
         let boot = self.boot_link(name).map(|path| Step::Link { path, target: folder });
         boot.into_iter().chain([supervise]).collect()
@@ -264,37 +266,26 @@ impl S6 {
 
     fn no_links(&self, name: &ServiceName) -> Vec<Step> {
         let boot = self.boot_link(name).map(|path| Step::NoFile { path, ownership: Ownership::ByPlace });
-        let scanned = text(&self.places.scanned);
-        let unlink = Call::command("s6-svunlink", &["-t", SEEN_WITHIN_MS, &scanned, name.as_str()]);
-        boot.into_iter().chain([Step::call(unlink)]).collect()
+        boot.into_iter().chain([Step::call(self.unlink(name))]).collect()
     }
 
-    /// The link of a service, as named by the last arguments of s6-svlink and s6-svunlink.
-    fn linked(&self, call: &Call) -> Option<(Asked, ServiceName)> {
-        let (program, arguments) = call.as_command()?;
-        let asked = match program {
-            "s6-svlink" => Asked::Supervised,
-            "s6-svunlink" => Asked::NotSupervised,
-            "touch" => Asked::KeptDown,
-            "rm" => Asked::LetUp,
-            _ => return None,
-        };
-        let last = Path::new(arguments.last()?);
-        let name = match asked {
-            Asked::KeptDown | Asked::LetUp => last.parent()?.file_name()?,
-            Asked::Supervised | Asked::NotSupervised => last.file_name()?,
-        };
-        Some((asked, name.to_str()?.parse().ok()?))
+    fn unlink(&self, name: &ServiceName) -> Call {
+        let (fact, scanned) = (Every::S6(Fact::NotSupervised(name.clone())), text(&self.places.scanned));
+        Call::making(fact, "s6-svunlink", &["-t", SEEN_WITHIN_MS, &scanned, name.as_str()])
     }
 }
 
-/// The calls of our own plans, which are known by their form.
-#[derive(PartialEq, Eq)]
-enum Asked {
-    Supervised,
-    NotSupervised,
-    KeptDown,
-    LetUp,
+/// What is so once a plan's call was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// An s6-supervise is there for a service, and its link.
+    Supervised(ServiceName),
+    /// Neither is.
+    NotSupervised(ServiceName),
+    /// One that is new is not started before it is supervised.
+    KeptDown(ServiceName),
+    /// It is started when its s6-supervise begins.
+    LetUp(ServiceName),
 }
 
 impl ServiceManager for S6 {
@@ -362,18 +353,26 @@ impl ServiceManager for S6 {
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
         let ran = tool::command(call)?;
+        // What writes its log begins by itself.
+        if let (Some(0), Some(Every::S6(Fact::Supervised(name)))) = (ran.code, call.fact()) {
+            let log = self.folder(name).join("log");
+            if log.is_dir() {
+                tool::run("s6-svwait", &["-u", "-t", SEEN_WITHIN_MS, &text(&log)])?.done()?;
+            }
+        }
         if ran.code == Some(0) || self.differences_of(call)?.is_empty() { Ok(()) } else { Err(ran.failure()) }
     }
 
     fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
-        let is_so = match self.linked(call) {
-            Some((Asked::Supervised, name)) => self.link(&name).exists() && is_supervised(&self.folder(&name))?,
-            Some((Asked::NotSupervised, name)) => {
-                self.link(&name).symlink_metadata().is_err() && !is_supervised(&self.folder(&name))?
+        let is_so = match call.fact() {
+            Some(Every::S6(Fact::Supervised(name))) => self.link(name).exists() && is_supervised(&self.folder(name))?,
+            Some(Every::S6(Fact::NotSupervised(name))) => {
+                self.link(name).symlink_metadata().is_err() && !is_supervised(&self.folder(name))?
             }
-            Some((Asked::KeptDown, name)) => self.link(&name).exists(),
-            Some((Asked::LetUp, name)) => !self.folder(&name).join("down").exists(),
-            None => false,
+            Some(Every::S6(Fact::KeptDown(name))) => self.link(name).exists(),
+            Some(Every::S6(Fact::LetUp(name))) => !self.folder(name).join("down").exists(),
+            Some(Every::OpenRc(_) | Every::SysV(_) | Every::Runit(_) | Every::Dinit(_) | Every::FreeBsdRc(_))
+            | None => false,
         };
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
     }

@@ -9,6 +9,7 @@ mod script;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::fact::Fact as Every;
 use super::refused;
 use super::shell::text;
 use super::tool::{self, Ran, Told};
@@ -98,8 +99,43 @@ impl Links {
     }
 }
 
-fn update(name: &ServiceName, what: &str) -> Call {
-    Call::command("update-rc.d", &[name.as_str(), what])
+/// What `update-rc.d` makes so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A service has links.
+    Linked(ServiceName),
+    /// It is started in some run level.
+    Started(ServiceName),
+    /// It has links, and is started in no run level.
+    NotStarted(ServiceName),
+    /// It has none.
+    NotLinked(ServiceName),
+}
+
+impl Fact {
+    /// The links of its service, and whether it is so.
+    fn found(&self) -> (Links, bool) {
+        let (name, is_so): (_, fn(Links) -> bool) = match self {
+            Self::Linked(name) => (name, |links| links != Links::None),
+            Self::Started(name) => (name, |links| links == Links::On),
+            Self::NotStarted(name) => (name, |links| links == Links::Off),
+            Self::NotLinked(name) => (name, |links| links == Links::None),
+        };
+        let links = Links::of(name);
+        (links, is_so(links))
+    }
+}
+
+fn update(fact: Fact, words: &[&str]) -> Call {
+    Call::making(Every::SysV(fact), "update-rc.d", words)
+}
+
+fn started(name: &ServiceName) -> Call {
+    update(Fact::Started(name.clone()), &[name.as_str(), "enable"])
+}
+
+fn not_started(name: &ServiceName) -> Call {
+    update(Fact::NotStarted(name.clone()), &[name.as_str(), "disable"])
 }
 
 impl ServiceManager for SysV {
@@ -132,21 +168,21 @@ impl ServiceManager for SysV {
     fn plan_of(&self, registration: &Registration) -> Plan {
         let name = &registration.name;
         let script = Step::file(Self::script(name), 0o755, script::script(registration));
-        let remove = Some(Call::command("update-rc.d", &["-f", name.as_str(), "remove"]));
-        let is_started = match registration.start {
-            StartType::Auto | StartType::Delayed => true,
-            StartType::Manual | StartType::Disabled => false,
+        let linked = |what: &str| update(Fact::Linked(name.clone()), &[name.as_str(), what]);
+        let (links, then) = match registration.start {
+            StartType::Auto | StartType::Delayed => (linked("defaults"), started(name)),
+            StartType::Manual | StartType::Disabled => (linked("defaults-disabled"), not_started(name)),
         };
-        let (links, then) = if is_started { ("defaults", "enable") } else { ("defaults-disabled", "disable") };
-        let links = Step::Call { call: update(name, links), undo: remove };
+        let remove = update(Fact::NotLinked(name.clone()), &["-f", name.as_str(), "remove"]);
+        let links = Step::Call { call: links, undo: Some(remove) };
         let mut steps = variables::steps(&script::variables_file(name), registration);
-        steps.extend([script, links, Step::call(update(name, then))]);
+        steps.extend([script, links, Step::call(then)]);
         Plan { steps, after_undo: Vec::new() }
     }
 
     fn removal_of(&self, name: &ServiceName) -> Plan {
         let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
-        let mut steps = vec![script, Step::call(update(name, "remove"))];
+        let mut steps = vec![script, Step::call(update(Fact::NotLinked(name.clone()), &[name.as_str(), "remove"]))];
         steps.extend(variables::no_file(&script::variables_file(name)));
         Plan { steps, after_undo: Vec::new() }
     }
@@ -161,15 +197,11 @@ impl ServiceManager for SysV {
     }
 
     fn differences_of(&self, call: &Call) -> Result<Vec<Difference>, ManagerError> {
-        let asked = call.as_command().and_then(|(_, arguments)| arguments.split_last());
-        let name = asked.and_then(|(_, before)| before.last()).and_then(|name| name.parse::<ServiceName>().ok());
-        let links = name.map_or(Links::None, |name| Links::of(&name));
-        let is_so = match asked.map(|(what, _)| what.as_str()) {
-            Some("defaults" | "defaults-disabled") => links != Links::None,
-            Some("enable") => links == Links::On,
-            Some("disable") => links == Links::Off,
-            Some("remove") => links == Links::None,
-            _ => false,
+        let (links, is_so) = match call.fact() {
+            Some(Every::SysV(fact)) => fact.found(),
+            Some(Every::OpenRc(_) | Every::Runit(_) | Every::S6(_) | Every::Dinit(_) | Every::FreeBsdRc(_)) | None => {
+                (Links::None, false)
+            }
         };
         let difference = Difference {
             what: call.to_string(),
@@ -188,7 +220,8 @@ impl ServiceManager for SysV {
             Verb::Start | Verb::Stop | Verb::Restart => Self::tell(&told, verb.as_str())?.done().map(drop),
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, ONLY_STARTS_AND_STOPS)),
             Verb::Reload => self.reload(&told),
-            Verb::Enable | Verb::Disable => self.call(&update(name, verb.as_str())),
+            Verb::Enable => self.call(&started(name)),
+            Verb::Disable => self.call(&not_started(name)),
         }
     }
 

@@ -104,9 +104,16 @@ running() {
 fn end_group(registration: &Registration) -> String {
     match registration.children {
         Children::Kept => "end_group() { :; }\n\n".to_owned(),
-        Children::Ended => "end_group() {\n    \
-             [ -z \"$pid\" ] || [ -d \"/proc/$pid\" ] || kill -s KILL -- \"-$pid\" 2>/dev/null\n    :\n}\n\n"
-            .to_owned(),
+        Children::Ended => format!(
+            "end_group() {{\n    \
+                 if [ -z \"$pid\" ] || [ -d \"/proc/$pid\" ]; then return 0; fi\n    \
+                 tenths={GONE_TENTHS}\n    \
+                 while kill -s KILL -- \"-$pid\" 2>/dev/null && [ \"$tenths\" -gt 0 ]; do\n        \
+                     sleep 0.1\n        \
+                     tenths=$((tenths - 1))\n    \
+                 done\n\
+             }}\n\n"
+        ),
     }
 }
 
