@@ -10,7 +10,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use menshen_os::error::describe;
-use menshen_os::output::JournalSocket;
+use menshen_os::output::{EventLog, JournalSocket};
 use menshen_os::{account, file};
 use menshen_plan::Facts;
 use menshen_plan::definition::AlsoLog;
@@ -79,7 +79,7 @@ impl Facts for ThisMachine {
     fn has_log(&self, place: AlsoLog) -> bool {
         match place {
             AlsoLog::Journald => Path::new(JournalSocket::PATH).exists(),
-            AlsoLog::Eventlog => false,
+            AlsoLog::Eventlog => EventLog::IS_HERE,
             AlsoLog::Stdout => true,
         }
     }

@@ -3,7 +3,7 @@
 //! - On the way: `collector` is the thread; for each log it has a `service`, whose output `writing` writes: `raw` byte for
 //!   byte, or `formatted` line by line. `pour` moves bytes to the end of the `current` file, which `rotate` says when to
 //!   close; `index` notes when. Lines are `append`ed in steps that the next guard can `undo`, and finds the `tail` of. `ears`
-//!   passes `lines` on to `tap`s, `journald` and probes.
+//!   passes `lines` on to `tap`s, `journald`, the `event_log` and probes.
 //! - Behind it: `worker` is the thread that `tend`s closed logs. Their `names` say all there is to know about them.
 //! - Back: [`read`], and [`Follow`] to wait for more.
 
@@ -11,6 +11,7 @@ mod append;
 mod collector;
 mod current;
 mod ears;
+mod event_log;
 mod follow;
 mod format;
 mod formatted;

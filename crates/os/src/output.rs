@@ -9,9 +9,11 @@ mod platform;
 mod platform;
 
 mod aside;
+mod severity;
 
 pub use aside::Aside;
 pub use platform::{
-    Descriptor, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, Spool,
+    Descriptor, EventLog, FileId, FileState, JournalSocket, LogFile, Moved, Peek, Pipe, ReadWaker, Readers, Spool,
     open_program_end, remove_pipe, step_back,
 };
+pub use severity::Severity;

@@ -89,3 +89,30 @@ log.format = "text"
     assert_eq!(numbers, expected);
     windows.menshen(&["down"]).done();
 }
+
+/// What the Event Log holds cannot be looked into under Wine; that it takes every line is seen.
+#[test]
+fn lines_go_to_the_event_log_too_without_trouble() {
+    let Some(windows) = Windows::start(
+        r#"
+[service.count]
+command = ['C:\test\puppet.exe', "count", "200", "50"]
+restart.policy = "never"
+log.also = ["eventlog"]
+"#,
+    ) else {
+        return;
+    };
+    let checked = windows.menshen(&["check"]);
+    assert!(
+        !checked.text().contains("M054") && !checked.stderr.contains("M054"),
+        "{}{}",
+        checked.text(),
+        checked.stderr
+    );
+    windows.up();
+    until("all is written", || windows.log("count").len() >= 200 * 50);
+    let events = windows.events();
+    assert!(!events.contains("Event Log"), "{events}");
+    windows.menshen(&["down"]).done();
+}

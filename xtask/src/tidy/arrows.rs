@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("menshen-plan", &[]),
     ("menshen-core", &["menshen-plan"]),
     ("menshen-sim", &["menshen-core", "menshen-plan"]),
-    ("menshen-os", &[]),
+    ("menshen-os", &["menshen-scm"]),
     ("menshen-scm", &[]),
     ("menshen-api", &[]),
     ("menshen-guard", &["menshen-plan", "menshen-core", "menshen-os", "menshen-api", "menshen"]),

@@ -13,6 +13,7 @@ use menshen_os::error::describe;
 use menshen_os::output::Readers;
 use menshen_plan::definition::Log;
 
+use super::event_log::EventLog;
 use super::journald::Journald;
 use super::now::Now;
 use super::raw::Scratch;
@@ -77,6 +78,7 @@ pub(super) struct Collector {
     timers: BTreeSet<(Instant, LogId)>,
     taps: Taps,
     journald: Journald,
+    event_log: EventLog,
     scratch: Scratch,
     worker: Worker,
 }
@@ -108,6 +110,7 @@ impl Collector {
             timers: BTreeSet::new(),
             taps: Taps::default(),
             journald: Journald::new(journal_socket),
+            event_log: EventLog::default(),
             scratch: Scratch::new(pipes)?,
             worker,
         })
@@ -217,6 +220,7 @@ impl Collector {
             now,
             taps: &mut self.taps,
             journald: &mut self.journald,
+            event_log: &mut self.event_log,
             scratch: &mut self.scratch,
             worker: &mut self.worker,
             report: &*self.report,

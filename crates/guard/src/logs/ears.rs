@@ -1,4 +1,4 @@
-//! Who listens to what a service writes, besides its files: probes, taps, the systemd journal.
+//! Who listens to what a service writes, besides its files: probes, taps, the systemd journal, the Event Log of Windows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +8,7 @@ use menshen_api::types::Stream;
 use menshen_os::error::describe;
 use menshen_plan::definition::AlsoLog;
 
+use super::event_log::EventLog;
 use super::format::matchable;
 use super::journald::Journald;
 use super::lines::Piece;
@@ -30,6 +31,7 @@ pub(super) struct Ears {
     armed_for: u64,
     patterns: Vec<Armed>,
     to_journald: bool,
+    to_event_log: bool,
     also_stdout: AlsoStdout,
 }
 
@@ -60,6 +62,7 @@ pub(super) struct Hearing<'a> {
     pub(super) now: Now,
     pub(super) taps: &'a mut Taps,
     pub(super) journald: &'a mut Journald,
+    pub(super) event_log: &'a mut EventLog,
     pub(super) troubles: &'a mut Troubles,
     pub(super) report: &'a dyn Fn(Report),
 }
@@ -67,13 +70,24 @@ pub(super) struct Hearing<'a> {
 impl Ears {
     pub(super) fn new(log: LogId, service: Arc<str>, instance: Arc<str>, run: Run) -> Self {
         let (armed_for, also_stdout) = (run.0.load(Ordering::Acquire), AlsoStdout::No);
-        Self { log, service, instance, run, armed_for, patterns: Vec::new(), to_journald: false, also_stdout }
+        Self {
+            log,
+            service,
+            instance,
+            run,
+            armed_for,
+            patterns: Vec::new(),
+            to_journald: false,
+            to_event_log: false,
+            also_stdout,
+        }
     }
 
     /// Listens for these from now on.
     pub(super) fn set(&mut self, patterns: Vec<Pattern>, also: &[AlsoLog]) {
         self.patterns = patterns.into_iter().map(|pattern| Armed { pattern, matched: None }).collect();
         self.to_journald = also.contains(&AlsoLog::Journald);
+        self.to_event_log = also.contains(&AlsoLog::Eventlog);
         self.also_stdout = if also.contains(&AlsoLog::Stdout) { AlsoStdout::Yes } else { AlsoStdout::No };
     }
 }
@@ -81,7 +95,8 @@ impl Ears {
 impl Hearing<'_> {
     /// Whether anybody listens.
     pub(super) fn any(&self) -> bool {
-        !self.ears.patterns.is_empty() || self.ears.to_journald || self.taps.want(self.ears.also_stdout)
+        let to_system = self.ears.to_journald || self.ears.to_event_log;
+        !self.ears.patterns.is_empty() || to_system || self.taps.want(self.ears.also_stdout)
     }
 
     /// Passes a line on.
@@ -91,6 +106,10 @@ impl Hearing<'_> {
         if self.ears.to_journald {
             let sent = self.journald.send(&self.ears.service, &self.ears.instance, stream, piece);
             self.tell(Trouble::Journald, sent, "the systemd journal does not take lines");
+        }
+        if self.ears.to_event_log {
+            let sent = self.event_log.send(&self.ears.service, &self.ears.instance, stream, piece);
+            self.tell(Trouble::Eventlog, sent, "the Windows Event Log does not take lines");
         }
     }
 

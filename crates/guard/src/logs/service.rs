@@ -13,6 +13,7 @@ use menshen_plan::definition::{AlsoLog, Log};
 use super::collector::Then;
 use super::current::make_folder;
 use super::ears::{Ears, Hearing, Run};
+use super::event_log::EventLog;
 use super::follow::Bell;
 use super::formatted::Tools;
 use super::journald::Journald;
@@ -38,6 +39,7 @@ pub(super) struct Around<'a> {
     pub(super) now: Now,
     pub(super) taps: &'a mut Taps,
     pub(super) journald: &'a mut Journald,
+    pub(super) event_log: &'a mut EventLog,
     pub(super) scratch: &'a mut Scratch,
     pub(super) worker: &'a mut Worker,
     pub(super) report: &'a dyn Fn(Report),
@@ -313,10 +315,7 @@ impl Service {
 
     fn check_also(&mut self, report: &dyn Fn(Report)) {
         let also = &self.plan.also;
-        if also.contains(&AlsoLog::Eventlog) {
-            let text = || "the Windows Event Log is not available on this system".to_owned();
-            self.troubles.begin(Trouble::Eventlog, report, text);
-        } else {
+        if !also.contains(&AlsoLog::Eventlog) {
             self.troubles.end(Trouble::Eventlog, report);
         }
         if !also.contains(&AlsoLog::Journald) {
@@ -332,6 +331,7 @@ impl Service {
             now: around.now,
             taps: around.taps,
             journald: around.journald,
+            event_log: around.event_log,
             troubles: &mut self.troubles,
             report: around.report,
         };

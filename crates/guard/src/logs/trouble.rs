@@ -21,7 +21,7 @@ pub enum Trouble {
     Tending,
     /// The systemd journal does not take lines.
     Journald,
-    /// There is no Windows Event Log.
+    /// The Windows Event Log does not take lines, or there is none.
     Eventlog,
 }
 
@@ -62,7 +62,7 @@ impl Trouble {
             Self::Closing => "log files are closed again",
             Self::Tending => "closed log files are looked after again",
             Self::Journald => "the systemd journal takes lines again",
-            Self::Eventlog => "the Windows Event Log is not asked for any more",
+            Self::Eventlog => "the Windows Event Log takes lines again",
         }
     }
 }

@@ -5,6 +5,8 @@
 mod aside;
 #[path = "linux/copy.rs"]
 mod copy;
+#[path = "linux/event_log.rs"]
+mod event_log;
 #[path = "linux/journal.rs"]
 mod journal;
 
@@ -20,6 +22,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 
 pub use copy::{FileId, FileState, LogFile, Moved, Peek, Spool, step_back};
+pub use event_log::EventLog;
 pub use journal::JournalSocket;
 
 use crate::account::Identity;

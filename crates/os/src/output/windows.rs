@@ -8,6 +8,8 @@
 
 #[path = "windows/copy.rs"]
 mod copy;
+#[path = "windows/event_log.rs"]
+mod event_log;
 #[path = "windows/journal.rs"]
 mod journal;
 #[path = "windows/mark.rs"]
@@ -31,6 +33,7 @@ use windows_sys::Win32::System::IO::DeviceIoControl;
 use windows_sys::Win32::System::Ioctl::{FILE_ZERO_DATA_INFORMATION, FSCTL_SET_SPARSE, FSCTL_SET_ZERO_DATA};
 
 pub use copy::{FileId, FileState, LogFile, Moved, Peek, Spool, step_back};
+pub use event_log::EventLog;
 pub use journal::JournalSocket;
 pub use readers::{ReadWaker, Readers};
 

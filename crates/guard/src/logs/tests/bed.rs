@@ -12,6 +12,7 @@ use menshen_os::output::{Pipe, Readers};
 use menshen_plan::definition::{Compression, Log, LogFormat, Rotate};
 use menshen_plan::size::Size;
 
+use super::super::event_log::EventLog;
 use super::super::journald::Journald;
 use super::super::names::{Listing, Part, Stem};
 use super::super::now::Now;
@@ -34,6 +35,7 @@ pub(super) struct Bed {
     pub(super) outlet: Outlet,
     plan: Log,
     journald: Journald,
+    event_log: EventLog,
     scratch: Scratch,
     worker: Worker,
     reports: RefCell<Vec<Report>>,
@@ -65,6 +67,7 @@ impl Bed {
             outlet,
             plan,
             journald: Journald::new(folder.path().join("journal")),
+            event_log: EventLog::default(),
             scratch,
             worker: Worker::idle(Readers::new().unwrap().waker()),
             reports: RefCell::default(),
@@ -85,6 +88,7 @@ impl Bed {
             now: self.now,
             taps: &mut self.taps,
             journald: &mut self.journald,
+            event_log: &mut self.event_log,
             scratch: &mut self.scratch,
             worker: &mut self.worker,
             report: &report,

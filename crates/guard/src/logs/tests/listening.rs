@@ -138,6 +138,7 @@ fn a_journal_that_does_not_keep_up_loses_lines_and_holds_nothing_up() {
 #[test]
 fn asking_for_the_event_log_is_answered_with_trouble() {
     let mut bed = Bed::new(also(LogFormat::Raw, AlsoLog::Eventlog));
+    bed.write(STDOUT, b"line\n");
     let reports = bed.reports();
     assert!(matches!(&reports[..], [Report::Trouble { text, .. }] if text.contains("Event Log")), "{reports:?}");
     bed.replan(plan(LogFormat::Raw, 0));
