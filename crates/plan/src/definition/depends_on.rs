@@ -56,7 +56,7 @@ pub enum OnLoss {
     /// Run on.
     #[default]
     Ignore,
-    /// Stop, and stay stopped until somebody starts it.
+    /// Stop, and stay stopped until somebody starts it, also when the condition holds again.
     Stop,
     /// Stop, and start again when the condition holds again.
     Restart,

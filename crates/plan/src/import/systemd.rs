@@ -86,7 +86,11 @@ fn read_unit(unit: Unit, drafts: &mut Drafts<'_>) {
     service::translate(&mut subject, &mut draft);
     dependencies::translate(&mut subject, &mut draft);
     let id = draft.id.clone();
-    let around = hooks::translate(&mut subject, &mut draft);
+    let mut around = hooks::translate(&mut subject, &mut draft);
+    // What runs around a service runs when that does, and not because the guard has begun.
+    for hook in around.before.iter_mut().chain(&mut around.after) {
+        hook.service.start = draft.service.start;
+    }
     leftover::note(&mut subject);
     subject.tag(&id);
     subject.drafts.services.extend(around.before);

@@ -153,6 +153,47 @@ fn an_export_of_nssm() {
 }
 
 #[test]
+fn what_systemd_starts_at_no_boot_is_started_when_it_is_needed() {
+    let once = "[Service]\nType=oneshot\nExecStart=/usr/bin/clean\n";
+    let starts = |text: &str| {
+        let imported = import_all(Kind::Systemd, &[("once.service", text)]);
+        let is_told = imported.notes.iter().any(|note| note.key == "[Install]");
+        (plan_of(&imported, &[]).services["once"].start, is_told)
+    };
+    assert_eq!(starts(once), (StartType::Manual, true));
+    assert_eq!(starts(&format!("{once}[Install]\nWantedBy=multi-user.target\n")), (StartType::Auto, false));
+    assert_eq!(starts(&format!("{once}[Install]\nAlias=other.service\n")), (StartType::Auto, false));
+    let hooked =
+        import_all(Kind::Systemd, &[("once.service", &format!("{once}ExecStartPre=/bin/a\nExecStartPost=/bin/b\n"))]);
+    let plan = plan_of(&hooked, &[]);
+    assert!(plan.services.len() == 3 && plan.services.values().all(|service| service.start == StartType::Manual));
+}
+
+#[test]
+fn instances_of_what_has_no_cluster_are_services_of_their_own() {
+    let names = |app: &str| {
+        let imported = import_all(Kind::Pm2, &[("pm2.json", &format!("{{\"apps\":[{{\"name\":\"web\",{app}}}]}}"))]);
+        plan_of(&imported, &[]).services.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for several in [
+        r#""script":"web","interpreter":"python3","instances":2"#,
+        r#""script":"web.py","instances":2"#,
+        r#""script":"web","interpreter":"none","instances":"2""#,
+        r#""script":"web.js","exec_mode":"fork","instances":2"#,
+    ] {
+        assert_eq!(names(several), ["web-0", "web-1"], "{several}");
+    }
+    for one in [
+        r#""script":"web.js","instances":2"#,
+        r#""script":"web","interpreter":"/opt/node/bin/node","instances":"max""#,
+        r#""script":"web.ts","instances":2"#,
+        r#""script":"web.py","exec_mode":"cluster","instances":2"#,
+    ] {
+        assert_eq!(names(one), ["web"], "{one}");
+    }
+}
+
+#[test]
 fn a_pm2_ecosystem() {
     let imported = import_all(Kind::Pm2, &[fixture!("ecosystem.config.js")]);
     insta::assert_snapshot!(shown(&imported, &[]));

@@ -35,6 +35,9 @@ const INTERPRETERS: [(&str, &str); 11] = [
     (".coffee", "coffee"),
 ];
 
+/// What has a cluster mode, by a part of its path.
+const CLUSTERED: [&str; 2] = ["node", "bun"];
+
 /// Fields that mean nothing to a guard, or nothing else than what it does anyway.
 const WITHOUT_MEANING: [&str; 22] = [
     "merge_logs",
@@ -124,14 +127,14 @@ pub(super) fn translate(fields: &mut Fields, place: &Place, id: &str, drafts: &m
     let draft = Draft::new(id, "", place.line(line));
     let mut subject = Subject { fields, place, draft, drafts };
     subject.draft.service.inherit = Inherit::All;
-    translate_program(&mut subject);
+    let interpreter = translate_program(&mut subject);
     translate_environment(&mut subject);
     translate_account(&mut subject);
     translate_restarts(&mut subject);
     translate_limits(&mut subject);
     translate_stop(&mut subject);
     translate_output(&mut subject);
-    let instances = instances(&mut subject);
+    let instances = instances(&mut subject, interpreter.as_deref());
     note_rest(&mut subject);
     let Subject { draft, drafts, .. } = subject;
     drafts.services.extend(copies(draft, &instances));
@@ -145,7 +148,8 @@ fn snake_case(name: &str) -> String {
     parts.collect()
 }
 
-fn translate_program(subject: &mut Subject<'_, '_>) {
+/// What runs the script is given back, if something does.
+fn translate_program(subject: &mut Subject<'_, '_>) -> Option<String> {
     let name = subject.fields.take("name").and_then(|field| field.text());
     if let Some(folder) = subject.fields.take("cwd").and_then(|field| field.text()) {
         subject.draft.service.directory = Some(Template::literal(&folder).into_text());
@@ -158,7 +162,7 @@ fn translate_program(subject: &mut Subject<'_, '_>) {
     let arguments = subject.fields.take("args");
     let Some(script) = script.as_ref().and_then(Field::text).filter(|script| !script.trim().is_empty()) else {
         subject.draft.name = name.unwrap_or_else(|| "app".to_owned());
-        return;
+        return interpreter;
     };
     let base = script.split_whitespace().next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
     let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem);
@@ -169,7 +173,7 @@ fn translate_program(subject: &mut Subject<'_, '_>) {
     ];
     if script.trim().contains(char::is_whitespace) && interpreter.is_none() {
         translate_line(subject, &script, &more);
-        return;
+        return None;
     }
     let by_name = INTERPRETERS.iter().find(|(end, _)| script.ends_with(end)).map(|(_, program)| (*program).to_owned());
     let interpreter = match interpreter.as_deref() {
@@ -178,12 +182,13 @@ fn translate_program(subject: &mut Subject<'_, '_>) {
         None => by_name,
     };
     let [flags, arguments] = more;
-    let program = match interpreter {
+    let program = match interpreter.clone() {
         Some(program) => std::iter::once(program).chain(flags).chain([script]).collect::<Vec<String>>(),
         None => vec![script],
     };
     let words = program.iter().chain(&arguments).map(|word| Template::literal(word)).collect();
     subject.draft.service.command = Some(command(words));
+    interpreter
 }
 
 /// A script that is a whole command line.
@@ -369,7 +374,7 @@ struct Instances {
     counts_up: Option<String>,
 }
 
-fn instances(subject: &mut Subject<'_, '_>) -> Instances {
+fn instances(subject: &mut Subject<'_, '_>, interpreter: Option<&str>) -> Instances {
     let variable = subject.fields.take("instance_var").and_then(|field| field.text());
     let counts_up = subject.fields.take("increment_var").and_then(|field| field.text());
     let mode = subject.fields.take("exec_mode");
@@ -378,8 +383,9 @@ fn instances(subject: &mut Subject<'_, '_>) -> Instances {
     let wanted = given.as_ref().and_then(Field::text).unwrap_or_else(|| "1".to_owned());
     let number = wanted.trim().parse::<i64>().ok();
     let one = Instances { count: 1, variable: variable.clone().unwrap_or_default(), counts_up: counts_up.clone() };
-    // With several instances and nothing said, pm2 takes its cluster mode.
-    let clusters = mode_text.starts_with("cluster") || (mode_text.is_empty() && number != Some(1));
+    // With several instances and nothing said, pm2 takes its cluster mode for what has one.
+    let has_cluster = interpreter.is_some_and(|program| CLUSTERED.iter().any(|name| program.contains(name)));
+    let clusters = mode_text.starts_with("cluster") || (mode_text.is_empty() && number != Some(1) && has_cluster);
     let field = given.or(mode);
     match (field, number) {
         (Some(field), _) if clusters && number != Some(1) => {

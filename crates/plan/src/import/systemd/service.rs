@@ -1,6 +1,6 @@
 //! What a service is: its command, its account, its folder, when it counts as up, when it is started again, how it ends.
 
-use crate::definition::{Account, ServiceType, Umask};
+use crate::definition::{Account, ServiceType, StartType, Umask};
 use crate::signal::Signal;
 
 use super::super::draft::{Draft, command};
@@ -9,6 +9,9 @@ use super::super::values;
 use super::super::{Note, NoteKind};
 use super::exec::{self, Exec, Expanded, Variables};
 use super::{Subject, environment, resources, timing};
+
+/// What has systemd start a unit at boot.
+const BY_ITSELF: [&str; 4] = ["WantedBy", "RequiredBy", "UpheldBy", "Alias"];
 
 /// Translates `[Service]`, and the description.
 pub(super) fn translate(subject: &mut Subject<'_, '_>, draft: &mut Draft) {
@@ -27,6 +30,7 @@ pub(super) fn translate(subject: &mut Subject<'_, '_>, draft: &mut Draft) {
         );
         subject.note(note.help("name a copy or a link of it web@blue.service, and import that"));
     }
+    translate_start(subject, draft);
     translate_type(subject, draft);
     let variables = environment::translate(subject, draft);
     translate_command(subject, draft, &variables);
@@ -35,6 +39,17 @@ pub(super) fn translate(subject: &mut Subject<'_, '_>, draft: &mut Draft) {
     timing::translate(subject, draft);
     resources::translate(subject, draft);
     subject.variables = variables;
+}
+
+/// What is not installed into anything is started by a timer, by another unit, or by hand.
+fn translate_start(subject: &mut Subject<'_, '_>, draft: &mut Draft) {
+    if BY_ITSELF.iter().any(|key| subject.unit.peek("Install", key).is_some()) {
+        return;
+    }
+    draft.service.start = StartType::Manual;
+    let message = "nothing starts it at boot: it is started when another service needs it, or by hand";
+    let note = Note::new(NoteKind::Advice, &draft.place, "[Install]", message);
+    subject.note(note.help("start = \"auto\" has it started with the guard"));
 }
 
 fn translate_type(subject: &mut Subject<'_, '_>, draft: &mut Draft) {
