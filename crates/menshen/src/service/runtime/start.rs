@@ -1,5 +1,7 @@
 //! `main`.
 
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,18 +15,36 @@ use crate::service::registration::Registration;
 /// How long a stop may take unless the author says otherwise.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs a service until it ends, whoever started the program: see [`Main`].
+/// Runs a service until it ends, whoever started the program: see [`Main`]. `--help` or `-h`, and nothing else, says how to and
+/// ends; every other argument is the author's.
 ///
 /// A name that is none ends the program with code 2 and a message that says why.
 #[must_use]
 pub fn main<S: Service>(name: &str, service: S) -> ExitCode {
     match name.parse() {
+        Ok(name) if asks_for_help(std::env::args_os().skip(1)) => {
+            // Where nobody can read it there is nobody to help.
+            let _ = writeln!(std::io::stdout(), "{}", help(&name));
+            ExitCode::SUCCESS
+        }
         Ok(name) => Main::new(name).run(service),
         Err(error) => {
             platform::complain(&error.to_string());
             ExitCode::from(2)
         }
     }
+}
+
+fn asks_for_help(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    let is_asked = arguments.next().is_some_and(|first| first == "--help" || first == "-h");
+    is_asked && arguments.next().is_none()
+}
+
+fn help(name: &ServiceName) -> String {
+    format!(
+        "{name} is a service. Started by hand it runs in the foreground until Ctrl-C stops it; started by a service manager it\n\
+         speaks that manager's protocol. `menshen install {name} -- PROGRAM` has the machine's manager run it."
+    )
 }
 
 /// How a service is run. Started by hand it is a program in the foreground, which Ctrl-C stops. Started by a manager it speaks
@@ -133,5 +153,20 @@ impl Main {
     pub fn run<S: Service>(self, service: S) -> ExitCode {
         let Self { name, manner, shape: _ } = self;
         platform::open(&name.clone(), move |door| life::live(&name, service, &manner, door))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_help_alone_is_asked_for() {
+        let asks = |arguments: &[&str]| asks_for_help(arguments.iter().map(OsString::from));
+        assert!(asks(&["--help"]) && asks(&["-h"]));
+        for others in [&[][..], &["help"], &["--help", "me"], &["--listen", "--help"]] {
+            assert!(!asks(others), "{others:?}");
+        }
+        assert!(help(&"web".parse().unwrap()).contains("menshen install web -- "));
     }
 }

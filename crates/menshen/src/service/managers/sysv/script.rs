@@ -18,6 +18,8 @@ pub(super) const UNIMPLEMENTED: i32 = 3;
 pub(super) const NOT_RUNNING: i32 = 7;
 /// How many seconds a stop takes at most where nothing was asked for.
 const STOP_SECONDS: u64 = 30;
+/// How many tenths of a second a program has to fail at once.
+const STARTED_TENTHS: u64 = 10;
 /// How many tenths of a second the kernel has to let go of a process that was killed.
 const GONE_TENTHS: u64 = 100;
 /// Executes as the leader of a session. What a shell puts in the background it lets ignore two signals, which a program would
@@ -125,8 +127,19 @@ fn start(service: &Executed<'_>) -> String {
              if running; then return 0; fi\n    \
              end_group\n\
          (\n{execute}) </dev/null >/dev/null 2>&1 &\n    \
-             pid=$!\n    \
-             printf '%s\\n%s\\n' \"$pid\" \"$(begun \"$pid\")\" >\"$pidfile\"\n\
+             pid=$! leader=$!\n    \
+             printf '%s\\n%s\\n' \"$pid\" \"$(begun \"$pid\")\" >\"$pidfile\"\n    \
+             # One that fails within its first second has not started.\n    \
+             tenths={STARTED_TENTHS}\n    \
+             while running && [ \"$tenths\" -gt 0 ]; do\n        \
+                 sleep 0.1\n        \
+                 tenths=$((tenths - 1))\n    \
+             done\n    \
+             if running; then return 0; fi\n    \
+             wait \"$leader\"\n    \
+             code=$?\n    \
+             [ \"$code\" = 0 ] || echo \"it failed at once, with code $code\" >&2\n    \
+             [ \"$code\" = 0 ]\n\
          }}\n\n"
     )
 }
@@ -175,7 +188,8 @@ fn stop(service: &Executed<'_>) -> String {
 fn reload(service: &Executed<'_>) -> String {
     let told = match &service.registration.reload {
         Some(Reload::Signal(name)) => format!("    kill -s {} \"$pid\"\n", signal(name)),
-        Some(Reload::Command(command)) => service.aside(command),
+        // Its own codes have another meaning here.
+        Some(Reload::Command(command)) => format!("(\n{}) </dev/null || return 1\n", service.execute(command, "")),
         Some(Reload::Native) | None => return format!("reload() {{ return {UNIMPLEMENTED}; }}\n\n"),
     };
     format!("reload() {{\n    running || return {NOT_RUNNING}\n{told}}}\n\n")

@@ -32,7 +32,9 @@ pub(super) fn version(scope: Scope) -> Result<Version, ManagerError> {
 
 /// Where it looks for units.
 pub(super) fn unit_folders(scope: Scope) -> Result<Vec<PathBuf>, ManagerError> {
-    ask(scope, "asking where units are", async |bus| Ok(bus.unit_path().await?.into_iter().map(PathBuf::from).collect()))
+    ask(scope, "asking where units are", async |bus| {
+        Ok(bus.unit_path().await?.into_iter().map(PathBuf::from).collect())
+    })
 }
 
 /// What it says while it stops the service whose process asks.
