@@ -12,7 +12,7 @@ use menshen_plan::import::Kind;
 #[derive(Debug, Parser)]
 #[command(name = "menshen", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready; of `status NAME` 0 running, 3 not running, 4 no such service. The help of a command tells its own."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready; of `status NAME` 0 running, 3 not running, 4 no such service. The help of a command tells its own.\n\nMENSHEN_HOME=FOLDER has everything below a folder of its own; `menshen man` tells of all files and variables."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -101,6 +101,8 @@ pub(crate) enum Command {
     /// Change what was installed; without anything to change, open its definition in an editor.
     Edit(Edit),
     /// Show in what the installed service differs from its definition: what installing it again would change.
+    ///
+    /// It ends as diff(1) does: with 0 when nothing differs, and with 1 when something does.
     Diff(Installed),
     /// Have an installed service started at boot.
     Enable(Enable),
@@ -208,6 +210,10 @@ pub(crate) struct Up {
     /// This is the process in the background.
     #[arg(long, hide = true)]
     pub in_background: bool,
+
+    /// What is said goes to the log of the guard of this name: the service manager keeps none.
+    #[arg(long, hide = true, value_name = "NAME", conflicts_with_all = ["detach", "in_background"])]
+    pub log_as: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +229,10 @@ pub(crate) struct Down {
     /// Be what stops this systemd unit (ExecStop=): in a restart of it, as with --leave.
     #[arg(long, value_name = "UNIT", conflicts_with_all = ["now", "leave"])]
     pub unit: Option<String>,
+
+    /// This is what the service manager runs to stop the guard.
+    #[arg(long, hide = true)]
+    pub by_manager: bool,
 }
 
 #[derive(Debug, Args)]
@@ -335,7 +345,7 @@ pub(crate) struct Act {
     #[arg(value_name = "NAME", required_unless_present = "all")]
     pub names: Vec<String>,
 
-    /// Every service.
+    /// Every service, also those that are started by hand only, such as one-shots for now and then.
     #[arg(long, conflicts_with = "names")]
     pub all: bool,
 

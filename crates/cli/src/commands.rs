@@ -8,6 +8,7 @@ mod down;
 mod edit;
 mod enable;
 mod events;
+mod first_moments;
 mod foreground;
 mod hold;
 mod import;

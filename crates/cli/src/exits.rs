@@ -42,7 +42,15 @@ fn of(command: &str) -> Vec<Exit> {
             Exit::NotPermitted,
             Exit::NotReady,
         ],
-        "diff" => vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::NoSuchService, Exit::NotPermitted],
+        "diff" => vec![
+            Exit::Done,
+            Exit::Differs,
+            Exit::Usage,
+            Exit::Untold,
+            Exit::Refused,
+            Exit::NoSuchService,
+            Exit::NotPermitted,
+        ],
         "uninstall" | "enable" | "disable" => {
             vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::NoSuchService, Exit::NotPermitted]
         }

@@ -29,11 +29,31 @@ pub(crate) enum Exit {
     NotRunning,
     /// `status NAME`, as the Linux Standard Base wants it: unknown.
     Unknown,
+    /// `diff`, as of all programs of that kind: something differs.
+    Differs,
+    /// `diff`, as of all programs of that kind: it cannot be told.
+    Untold,
     /// As the guard ended.
     Guard(u8),
 }
 
 impl Exit {
+    /// Every one that has a code of its own, by code.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Done,
+        Self::Failed,
+        Self::Differs,
+        Self::Usage,
+        Self::Untold,
+        Self::Refused,
+        Self::NotRunning,
+        Self::NoSuchService,
+        Self::Unknown,
+        Self::NotPermitted,
+        Self::NoGuard,
+        Self::NotReady,
+    ];
+
     /// What it says, in a few words.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
@@ -47,6 +67,8 @@ impl Exit {
             Self::NotReady => "a service is failed or not ready",
             Self::NotRunning => "the service NAME is not running",
             Self::Unknown => "there is no service NAME",
+            Self::Differs => "it differs",
+            Self::Untold => "whether it differs cannot be told",
             Self::Guard(_) => "as the guard ended",
         }
     }
@@ -56,8 +78,8 @@ impl From<Exit> for u8 {
     fn from(exit: Exit) -> Self {
         match exit {
             Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
+            Exit::Failed | Exit::Differs => 1,
+            Exit::Usage | Exit::Untold => 2,
             Exit::Refused | Exit::NotRunning => 3,
             Exit::NoSuchService | Exit::Unknown => 4,
             Exit::NotPermitted => 5,
@@ -105,6 +127,12 @@ impl Failure {
     pub(crate) fn also_help(mut self, more: impl Into<String>) -> Self {
         let more = more.into();
         self.help = Some(self.help.map_or_else(|| more.clone(), |help| format!("{help}; {more}")));
+        self
+    }
+
+    /// The same with another exit code.
+    pub(crate) const fn with_exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
         self
     }
 

@@ -7,7 +7,7 @@
 //! - [`written`]: the definition that is made of a command.
 //! - [`folders`]: what goes with the last of it. [`once`]: that nothing is run twice. [`account`]: that there is whom it runs as.
 //! - [`manager`]: which manager is asked. [`password`]: where an account's password comes from. [`refusal`]: what somebody may
-//!   not or cannot do.
+//!   not or cannot do. [`running`]: by which service a manager runs a guard.
 
 pub(crate) mod account;
 pub(crate) mod folders;
@@ -19,4 +19,5 @@ pub(crate) mod once;
 pub(crate) mod password;
 pub(crate) mod record;
 pub(crate) mod refusal;
+pub(crate) mod running;
 pub(crate) mod written;

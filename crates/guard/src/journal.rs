@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use menshen_api::Time;
-use menshen_api::types::Event;
+use menshen_api::types::{Event, EventQuery};
 use menshen_os::fail_point::{FailPoint, reach};
 use rusqlite::{Connection, OpenFlags, Row, params};
 use thiserror::Error;
+
+use crate::since::{self, SinceError};
 
 /// So many events are looked at for age and size between two prunings.
 const PRUNE_EVERY: u32 = 1000;
@@ -52,6 +54,17 @@ pub enum JournalError {
         /// The newest one this guard knows.
         known: u32,
     },
+}
+
+/// Why a journal was not read back.
+#[derive(Debug, Error)]
+pub enum ReadBackError {
+    /// The time since when makes no sense.
+    #[error(transparent)]
+    Since(#[from] SinceError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 /// How much is kept.
@@ -158,6 +171,28 @@ impl Journal {
             journal.prune()?;
         }
         Ok(journal)
+    }
+
+    /// Reads the journal of a guard that is not there, and changes nothing of it: the events that a query asks for, oldest first,
+    /// at a point in time in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// When the query makes no sense, or the journal cannot be read.
+    pub fn read_back(path: &Path, query: &EventQuery, now_ms: i64) -> Result<Vec<Event>, ReadBackError> {
+        let since = query.since.as_deref().map(|text| since::parse(text, Time::from_ms(now_ms))).transpose()?;
+        refuse_newer(path)?;
+        let filter = Filter {
+            service: query.service.clone(),
+            since_ms: since.map(Time::as_ms),
+            after: query.after,
+            limit: query.limit.unwrap_or(u32::MAX),
+            last: false,
+        };
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let connection = connection.map_err(|source| at(path, source))?;
+        let bounds = Bounds { keep: Duration::MAX, bytes: u64::MAX };
+        let journal = Self { connection, path: path.to_owned(), bounds, since_pruning: 0, taken: 0 };
+        Ok(journal.query(&filter)?)
     }
 
     /// The number of the newest event; 0 if there is none.
@@ -411,6 +446,31 @@ mod tests {
             [6, 8, 10]
         );
         assert_eq!(journal.query(&Filter { limit: 1, ..Filter::default() }).unwrap(), [events[0].clone()]);
+    }
+
+    #[test]
+    fn what_a_guard_left_is_read_back_as_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let mut journal = Journal::open(&path, GENEROUS).unwrap().0;
+        journal.append(&[event(1, "a"), event(2, "b")]).unwrap();
+        let now_ms = menshen_os::clock::wall_ms();
+        let numbers = |query: &EventQuery| {
+            let events = Journal::read_back(&path, query, now_ms).unwrap();
+            events.iter().map(|event| event.sequence).collect::<Vec<_>>()
+        };
+        // As long as it is open, what it wrote last is in the file beside, where a guard that is killed leaves it.
+        assert_eq!(numbers(&EventQuery::default()), [1, 2]);
+        assert_eq!(
+            numbers(&EventQuery { service: Some("b".into()), since: Some("1h".into()), ..EventQuery::default() }),
+            [2]
+        );
+        let wrong = EventQuery { since: Some("soon".into()), ..EventQuery::default() };
+        assert!(matches!(Journal::read_back(&path, &wrong, now_ms), Err(ReadBackError::Since(_))));
+        let missing = folder.path().join("missing.db");
+        assert!(matches!(Journal::read_back(&missing, &EventQuery::default(), now_ms), Err(ReadBackError::Journal(_))));
+        assert!(!missing.exists());
+        drop(journal);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(crate) mod platform;
 #[path = "system/windows/system.rs"]
 pub(crate) mod platform;
 
-pub use platform::{Running, System, Waker, exists, hold_signals, is_alive, leave_terminal, make_room};
+pub use platform::{Running, System, Waker, exists, hold_signals, is_alive, leave_terminal, make_room, say_into};
 
 use std::path::PathBuf;
 

@@ -27,6 +27,8 @@ ExecStart=/bin/sh -c 'echo main >> order; echo "$0|$1|$GREETING|$PRICE|${PORT}" 
     "a \"b\" 100%%" ${PORT}
 KillSignal=SIGINT
 ProtectSystem=strict
+[Install]
+WantedBy=multi-user.target
 "#;
     bed.write("web.service", unit.replace("FOLDER", &folder));
     let prepare = format!("[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo prepare >> {folder}/order'\n");
@@ -176,4 +178,20 @@ fn what_it_is_has_to_be_clear() {
         let ran = bed.menshen(arguments).ended_with(code);
         assert!(ran.stderr.contains(says), "{arguments:?}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn a_definition_with_a_secret_in_it_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let bed = bed();
+    bed.write("open.service", "[Service]\nExecStart=/bin/sleep 1000\n");
+    bed.write("secret.service", "[Service]\nEnvironment=DB_PASSWORD=hunter2\nExecStart=/bin/sleep 1000\n");
+    let mode = |name: &str| {
+        let output = format!("{name}.toml");
+        bed.menshen(["import", &format!("{name}.service"), "--output", &output]).done();
+        std::fs::metadata(bed.path(&output)).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode("secret"), 0o600);
+    assert_ne!(mode("open") & 0o044, 0, "others may read what is no secret");
 }

@@ -17,6 +17,10 @@ mod holding;
 #[cfg(test)]
 mod importing;
 #[cfg(test)]
+mod left_behind;
+#[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod namesakes;
 #[cfg(test)]
 mod order;

@@ -78,7 +78,7 @@ fn what_differs_is_shown_and_mended_and_what_is_edited_is_changed_in_place() {
     let same = machine.run(&["menshen", "diff", "shop"]).ended_with(0);
     assert!(same.text().contains("shop: as it should be"), "{}", same.text());
     machine.run(&["sed", "-i", "s/^Restart=.*/Restart=no/", "/etc/systemd/system/shop.service"]).done();
-    let differs = machine.run(&["menshen", "diff", "shop"]).ended_with(0).text();
+    let differs = machine.run(&["menshen", "diff", "shop"]).ended_with(1).text();
     assert!(differs.contains("- Restart=no") && differs.contains("+ Restart=on-failure"), "{differs}");
     machine.run(&["menshen", "install", "--file", "/shared/shop.toml"]).done();
     assert_eq!(machine.property(UNIT, "Restart"), "on-failure");
@@ -152,6 +152,65 @@ fn a_dry_run_shows_everything_and_does_nothing() {
     }
     machine.run(&["menshen", "install", "worker", "--dry-run", "--", "sleep", "1"]).done();
     assert_eq!(everything(&machine), before);
+}
+
+#[test]
+fn a_service_that_is_not_ours_keeps_its_name_wherever_its_unit_is() {
+    let Some(machine) = machine() else { return };
+    let foreign = "[Service]\nExecStart=/bin/sleep 3600\n";
+    let [runtime, local] = ["/run/systemd/system", "/usr/local/lib/systemd/system"];
+    for (folder, unit) in [(runtime, "passing.service"), (local, "local.service"), (local, "late.timer")] {
+        machine.install(unit, foreign);
+        machine.run(&["mkdir", "-p", folder]).done();
+        machine.run(&["mv", &format!("/etc/systemd/system/{unit}"), folder]).done();
+    }
+    machine.run(&["ln", "-s", "local.service", &format!("{local}/alias.service")]).done();
+    machine.run(&["ln", "-s", "/dev/null", &format!("{runtime}/masked.service")]).done();
+    machine.run(&["systemctl", "daemon-reload"]).done();
+    let before = everything(&machine);
+    let bus = machine.property("dbus.service", "FragmentPath");
+    let mut all = vec![("dbus", bus)];
+    all.extend(
+        [("passing", runtime), ("local", local), ("alias", local), ("masked", runtime)]
+            .map(|(name, folder)| (name, format!("{folder}/{name}.service"))),
+    );
+    for (name, path) in &all {
+        let refused = machine.run(&["menshen", "install", name, "--now", "--", "sleep", "5"]).ended_with(1);
+        assert!(refused.stderr.contains(&format!("{path} is another service of that name")), "{}", refused.stderr);
+    }
+    let late = ["menshen", "install", "late", "--start", "delayed", "--", "sleep", "5"];
+    assert!(machine.run(&late).ended_with(1).stderr.contains("late.timer is another"));
+    assert_eq!(everything(&machine), before);
+    assert_eq!(machine.property("dbus.service", "ActiveState"), "active");
+}
+
+#[test]
+fn an_essential_service_that_fails_keeps_nobody_busy_and_is_not_said_to_run() {
+    let Some(machine) = machine() else { return };
+    let definition = "[guard]\nname = \"broken\"\n[service.once]\ncommand = [\"false\"]\nessential = true\n\
+                      restart.policy = \"never\"\n";
+    std::fs::write(machine.path("broken.toml"), definition).unwrap();
+    let failed = machine.run(&["menshen", "install", "--file", "/shared/broken.toml", "--now"]).ended_with(7);
+    assert!(!failed.stderr.contains("broken: running"), "{}", failed.stderr);
+    let of = |name: &str| machine.property("broken.service", name);
+    assert_eq!(
+        (of("RestartUSec"), of("RestartMaxDelayUSec"), of("RestartSteps")),
+        ("100ms".into(), "10s".into(), "5".into())
+    );
+    until("it has failed often", || of("NRestarts").parse::<u32>().unwrap() >= 3);
+    let next = || of("RestartUSecNext");
+    until("it waits for seconds by now", || next().ends_with('s') && !next().ends_with("ms"));
+    machine.run(&["menshen", "uninstall", "broken"]).done();
+}
+
+#[test]
+fn what_is_down_stays_down_and_who_ran_it_is_told() {
+    let Some(machine) = machine() else { return };
+    machine.run(&["menshen", "install", "--file", "/shared/shop.toml", "--now"]).done();
+    let down = machine.run(&["menshen", "down"]).ended_with(0);
+    assert!(down.stderr.contains("systemd ran it as 'shop'"), "{}", down.stderr);
+    until("the unit has ended", || machine.property(UNIT, "ActiveState") == "inactive");
+    assert_eq!(machine.property(UNIT, "NRestarts"), "0");
 }
 
 #[test]

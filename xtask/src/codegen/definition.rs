@@ -15,6 +15,11 @@ One TOML file (`menshen.toml`), or a folder of them (`/etc/menshen/*.toml`). An 
   `env_file`, the default.
 - **Layers**: `menshen.toml`, then `menshen.PROFILE.toml` with `--profile PROFILE` (or `MENSHEN_PROFILE`), then
   `--set key.path=value`. Tables merge, arrays replace.
+- **Durations** are numbers with a unit, one after the other: `"500ms"`, `"10s"`, `"1m30s"`; the units are `ns`, `us`, `ms`,
+  `s`, `m`, `h`, `d`, `w`. **Sizes** are a number with a unit: `"64KiB"`, `"10MiB"`, `"1.5GB"`; the units are `B`, `KiB`, `MiB`,
+  `GiB`, `TiB`, and `KB`, `MB`, `GB`, `TB` for powers of 1000. A number alone is refused.
+- **Times of the day** are not in it: a guard has no schedules. What is to be done now and then is a one-shot with
+  `start = "manual"`, and cron or a systemd timer runs `menshen start NAME`.
 - **Secrets**: a value given as `{ credential = "file:PATH" }` is read when the definition is loaded, reaches the program, and is
   masked wherever it could be shown; so are values whose key looks like a secret.
 - **Reload**: `menshen reload` follows a changed definition. It says for each changed key what it costs: nothing (*live*), a
@@ -112,13 +117,21 @@ impl Page<'_> {
             Json::String(kind_name) if kind_name == "object" && value["additionalProperties"].is_object() => {
                 format!("a table, each: {}", self.takes(&value["additionalProperties"]))
             }
-            Json::String(kind_name) if kind_name == "object" => {
-                let keys: Vec<String> = entries(&value["properties"]).map(|(key, _)| format!("`{key} = …`")).collect();
-                format!("{{ {} }}", keys.join(", "))
-            }
+            Json::String(kind_name) if kind_name == "object" => self.takes_small_table(value),
             Json::String(kind_name) => kind(kind_name).to_owned(),
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => String::new(),
         }
+    }
+
+    /// A table that stands in one line, with where the words are told that its keys can be.
+    fn takes_small_table(&mut self, value: &Json) -> String {
+        let keys: Vec<String> = entries(&value["properties"]).map(|(key, _)| format!("`{key} = …`")).collect();
+        let references = entries(&value["properties"]).filter_map(|(_, value)| choice_of(value));
+        let names: Vec<&str> = references.filter(|name| self.schema["$defs"][*name]["oneOf"].is_array()).collect();
+        self.choices.extend(names.iter().map(|name| (*name).to_owned()));
+        let links: Vec<String> = names.iter().map(|name| format!("[{name}](#{})", name.to_lowercase())).collect();
+        let told = if links.is_empty() { String::new() } else { format!(" ({})", links.join(", ")) };
+        format!("{{ {} }}{told}", keys.join(", "))
     }
 
     /// The words of each fixed choice.
@@ -143,6 +156,13 @@ impl Page<'_> {
 
 fn entries(object: &Json) -> impl Iterator<Item = (&String, &Json)> {
     object.as_object().into_iter().flatten()
+}
+
+/// The type that a value refers to, be it one that need not be there.
+fn choice_of(value: &Json) -> Option<&str> {
+    let any = value["anyOf"].as_array().into_iter().flatten();
+    let references = std::iter::once(value).chain(any).filter_map(|one| one["$ref"].as_str());
+    references.filter_map(|path| path.strip_prefix("#/$defs/")).next()
 }
 
 fn words(choice: &Json) -> impl Iterator<Item = (&str, &str)> {

@@ -13,12 +13,19 @@ use crate::failure::{Exit, Failure};
 use crate::output::{self, bold, styled};
 use crate::registering::manager::choose;
 
+/// Ends as diff(1) does, so that nobody has to read what differs to know that something does.
 pub(super) fn diff(arguments: &Arguments, service: &Installed) -> Result<Exit, Failure> {
+    compare(arguments, service)
+        .map_err(|failure| if failure.code() == Exit::Failed { failure.with_exit(Exit::Untold) } else { failure })
+}
+
+fn compare(arguments: &Arguments, service: &Installed) -> Result<Exit, Failure> {
     let name: ServiceName = service.name.parse()?;
     let record = installed(&name)?;
     let manager = choose(Some(record.kind()?), Scope::from(record.scope))?;
     let registration = registration(&record, &source_of(&record), manager.as_ref())?;
     let differences = manager.diff(&registration)?;
+    let exit = if differences.is_empty() { Exit::Done } else { Exit::Differs };
     if arguments.json {
         let each: Vec<_> = differences
             .iter()
@@ -27,13 +34,13 @@ pub(super) fn diff(arguments: &Arguments, service: &Installed) -> Result<Exit, F
             })
             .collect();
         output::json(&json!({ "name": record.name, "differences": each }));
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     if differences.is_empty() {
         output::line(format_args!("{name}: as it should be"));
     }
     differences.iter().for_each(show);
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// What is there, and what installing it again would make of it, line by line.

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use menshen::service::Verb;
 use menshen_api::client::Call;
 use menshen_api::types::{Accepted, ShutdownQuery};
 use menshen_api::{ClientError, Endpoint};
@@ -11,6 +12,7 @@ use crate::args::{Arguments, Down};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, is_held, wait_for};
 use crate::output;
+use crate::registering::running::Managed;
 
 /// How often a guard that is ending is asked whether it has ended.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -26,12 +28,27 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         }
         let guard = guards.one().await?;
         let leave = down.leave || down.unit.as_ref().is_some_and(|unit| is_being_restarted(unit));
-        let query = ShutdownQuery { now: down.now, leave };
-        let _: Accepted = guard.client.call(&Call::new(Endpoint::Shutdown).query(&query)?).await?;
+        let is_for_manager = down.unit.is_some() || down.by_manager;
+        let managed = if is_for_manager || leave { None } else { Managed::of(&guard.instance)? };
+        let by_manager = managed.as_ref().filter(|managed| managed.has_to_be_told());
+        if by_manager.is_none() || down.now {
+            let query = ShutdownQuery { now: down.now, leave };
+            let _: Accepted = guard.client.call(&Call::new(Endpoint::Shutdown).query(&query)?).await?;
+        }
+        if let Some(Managed { name, manager }) = by_manager {
+            manager.act(name, Verb::Stop)?;
+        }
         await_end(guard).await?;
         await_lock(&guard.instance).await;
         let how = if leave { "ended; everything runs on" } else { "stopped" };
         output::note(format_args!("{}: {how}", guard.instance));
+        if let Some(Managed { name, manager }) = &managed {
+            output::note(format_args!(
+                "{} ran it as '{name}', and starts it again at boot and when it is told to; `menshen disable {name}` keeps it \
+                 from the boot",
+                manager.kind()
+            ));
+        }
         Ok(Exit::Done)
     })
 }

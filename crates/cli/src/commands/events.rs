@@ -1,13 +1,17 @@
 //! `menshen events`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use menshen_api::client::Call;
 use menshen_api::types::{Event, EventList, EventQuery};
 use menshen_api::{ClientError, Endpoint};
+use menshen_guard::journal::{Journal, ReadBackError};
+use menshen_os::paths::Paths;
 
 use super::status::local;
 use crate::args::{Arguments, Events};
+use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, ended_in_order, find, wait_for};
 use crate::output::{self, bold, dim};
@@ -22,19 +26,22 @@ const SHOWN_WITHOUT_SINCE: usize = 50;
 pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Failure> {
     wait_for(async {
         let guards = Guards::find(arguments).await;
-        let guard = guards.one().await?;
         let mut query =
             EventQuery { service: events.service.clone(), since: events.since.clone(), ..EventQuery::default() };
+        if let Err(failure) = guards.some()
+            && failure.code() == Exit::NoGuard
+            && !guards.has_silent()
+        {
+            return from_journal(arguments, events, &query, failure);
+        }
+        let guard = guards.one().await?;
         let past = read_all(guard, query.clone()).await?;
         if let Some(name) = events.service.as_ref().filter(|_| past.is_empty()) {
             // Events may be left of a service that is gone.
             let services = guard.services().await?.into_iter().map(|service| (guard, service)).collect::<Vec<_>>();
             find(&services, name)?;
         }
-        let skipped = if events.since.is_none() { past.len().saturating_sub(SHOWN_WITHOUT_SINCE) } else { 0 };
-        for event in &past[skipped..] {
-            show(arguments, event);
-        }
+        show_last(arguments, events, &past);
         if !events.follow {
             return Ok(Exit::Done);
         }
@@ -69,6 +76,59 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
             }
         }
     })
+}
+
+/// Shows those asked for, and the last of them where nobody said since when.
+fn show_last(arguments: &Arguments, events: &Events, past: &[Event]) {
+    let skipped = if events.since.is_none() { past.len().saturating_sub(SHOWN_WITHOUT_SINCE) } else { 0 };
+    for event in &past[skipped..] {
+        show(arguments, event);
+    }
+}
+
+/// Without a guard, what the last one wrote down.
+fn from_journal(
+    arguments: &Arguments,
+    events: &Events,
+    query: &EventQuery,
+    no_guard: Failure,
+) -> Result<Exit, Failure> {
+    let is_meant = |name: &str| arguments.instance.as_deref().is_none_or(|wanted| wanted == name);
+    let mut journals: Vec<(String, PathBuf)> =
+        all_paths().iter().flat_map(journals_in).filter(|(name, _)| is_meant(name)).collect();
+    let (Some((_, path)), 0) = (journals.pop(), journals.len()) else {
+        let names: Vec<String> = all_paths().iter().flat_map(journals_in).map(|(name, _)| name).collect();
+        return Err(if names.is_empty() {
+            no_guard
+        } else {
+            no_guard.help(format!("guards have left events behind; say with --instance whose: {}", names.join(", ")))
+        });
+    };
+    if events.follow {
+        return Err(no_guard.help("without --follow, what the last guard wrote down is shown"));
+    }
+    let past = Journal::read_back(&path, query, menshen_os::clock::wall_ms()).map_err(|error| match &error {
+        ReadBackError::Since(_) => Failure::new(Exit::Usage, error.to_string()),
+        ReadBackError::Journal(_) => Failure::new(Exit::Failed, error.to_string()),
+    })?;
+    output::note(dim(format_args!("no guard is running; this is what {} has", path.display())));
+    if let Some(name) = query.service.as_ref().filter(|_| past.is_empty()) {
+        return Err(Failure::new(Exit::NoSuchService, format!("there are no events of a service '{name}'")));
+    }
+    show_last(arguments, events, &past);
+    Ok(Exit::Done)
+}
+
+/// The journals that guards have left, by the guard's name.
+fn journals_in(paths: &Paths) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(&paths.state).into_iter().flatten().flatten();
+    let journal = |entry: std::fs::DirEntry| {
+        let path = entry.path().join("journal.db");
+        path.is_file().then(|| (entry.file_name().to_string_lossy().into_owned(), path))
+    };
+    let mut journals: Vec<_> = entries.filter_map(journal).collect();
+    journals.sort();
+    journals
 }
 
 /// Whether nobody is there any more. One that says nothing yet may be taking over what runs.

@@ -7,14 +7,16 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
+use menshen_guard::definition::DefinitionSource;
 use menshen_guard::facts::ThisMachine;
-use menshen_plan::Source;
 use menshen_plan::import::{
     ImportError, Imported, Kind, Note, NoteKind, decode, guess, import as translate, import_service_keys,
 };
 use menshen_plan::parse::SOURCE_BYTES_MAX;
+use menshen_plan::{Code, Source};
 
 use crate::args::{Arguments, Import, ImportKind};
+use crate::definition;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, printable, styled};
 
@@ -41,7 +43,7 @@ pub(super) fn import(arguments: &Arguments, import: &Import) -> Result<Exit, Fai
     };
     let imported = imported.map_err(|error| failure(&error))?;
     if let Some(path) = &import.output {
-        write_new(path, &imported.definition)?;
+        write_new(path, &folder, &imported.definition)?;
     }
     if arguments.json {
         output::json(&serde_json::json!({
@@ -196,9 +198,13 @@ fn failure(error: &ImportError) -> Failure {
     }
 }
 
-/// Writes a file that was not there.
-fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
-    let created = File::options().write(true).create_new(true).open(path);
+/// Writes a file that was not there: for the owner alone, where there are secrets in it.
+fn write_new(path: &Path, folder: &Path, text: &str) -> Result<(), Failure> {
+    let created = if has_secrets(folder, text)? {
+        menshen_os::file::create_new_private(path)
+    } else {
+        File::options().write(true).create_new(true).open(path)
+    };
     let written = created.and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
@@ -208,6 +214,19 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
             unreadable(path, &error)
         }
     })
+}
+
+/// Whether a definition would be told that it has secrets in it.
+fn has_secrets(folder: &Path, text: &str) -> Result<bool, Failure> {
+    let source = DefinitionSource {
+        path: folder.to_owned(),
+        text: Some(text.to_owned()),
+        profile: None,
+        settings: Vec::new(),
+        environment: std::collections::BTreeMap::new(),
+        only: Vec::new(),
+    };
+    Ok(definition::load(&source)?.diagnostics.iter().any(|found| found.code == Code::PlainSecret))
 }
 
 /// Shows the notes; what is the same of several keys is said once.

@@ -10,10 +10,11 @@ use menshen_guard::facts::ThisMachine;
 use menshen_plan::{Plan, ServicePlan, looks_secret};
 use serde_json::json;
 
-use super::steps;
+use super::{first_moments, steps};
 use crate::args::{Arguments, AskedOfManager, Install, Mode};
 use crate::definition::{self, MachineErrors, home, load_plan, quoted, quoted_command};
 use crate::failure::{Exit, Failure};
+use crate::guards::wait_for;
 use crate::output;
 use crate::registering::manager::{choose, choose_to_show};
 use crate::registering::record::{Asked, DefinitionOrigin, Form, Record, RecordedScope};
@@ -64,7 +65,7 @@ pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, 
     let task = Task { record: &record, source: &source, manager: manager.as_ref(), written: written.as_ref() };
     task.carry_out(arguments, mode)?;
     if install.now && mode == Mode::Do {
-        let started = start(&name, manager.as_ref());
+        let started = start(&name, &record, manager.as_ref());
         started.map_err(|failure| {
             failure.also_help(format!("'{name}' stays installed; `menshen uninstall {name}` takes it away"))
         })?;
@@ -289,10 +290,13 @@ fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn
     }
 }
 
-fn start(name: &ServiceName, manager: &dyn ServiceManager) -> Result<(), Failure> {
+fn start(name: &ServiceName, record: &Record, manager: &dyn ServiceManager) -> Result<(), Failure> {
     let deadline = Deadline::after(START_WITHIN);
     manager.act_by(name, Verb::Start, deadline)?;
-    manager.wait_for(name, State::Running, deadline.left())?;
+    match record.form {
+        Form::Guard => wait_for(first_moments::watch(name, &record.guard, manager, deadline))?,
+        Form::Native => drop(manager.wait_for(name, State::Running, deadline.left())?),
+    }
     output::note(format_args!("{name}: running"));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `menshen logs`.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+mod files;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,12 @@ use base64::Engine as _;
 use menshen_api::client::{Call, Lines};
 use menshen_api::types::{LogLine, LogQuery, Stream};
 use menshen_api::{Client, ClientError, Endpoint, Problem, ProblemCode, Time};
-use menshen_guard::logs::read::{Query, Reader};
 use tokio::sync::mpsc::{Sender, channel};
 
+use self::files::Files;
 use super::native;
 use super::status::local;
 use crate::args::{Arguments, Logs};
-use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
 use crate::guards::{Aim, Guard, Guards, ended_in_order, is_held, wait_for};
 use crate::output::{self, dim, styled};
@@ -38,7 +37,7 @@ pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> 
         match guards.some() {
             Ok(_) => from_guards(arguments, &guards, logs, &query).await,
             Err(failure) if failure.code() == Exit::NoGuard && !guards.has_silent() => {
-                from_files(arguments, logs, &query, failure)
+                files::show(arguments, &logs.names, &query, failure)
             }
             Err(failure) => Err(failure),
         }
@@ -61,8 +60,21 @@ fn query(logs: &Logs) -> Result<LogQuery, Failure> {
 }
 
 async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query: &LogQuery) -> Result<Exit, Failure> {
-    let services =
-        if logs.names.is_empty() { guards.services().await? } else { guards.find_services(&logs.names, Aim::Look).await? };
+    let services = if logs.names.is_empty() {
+        guards.services().await?
+    } else {
+        match guards.find_services(&logs.names, Aim::Look).await {
+            // The definition has it no more; what it wrote stays until it is old.
+            Err(failure)
+                if failure.code() == Exit::NoSuchService
+                    && !query.follow
+                    && Files::are_there(arguments, &logs.names) =>
+            {
+                return files::show(arguments, &logs.names, query, failure);
+            }
+            services => services?,
+        }
+    };
     let several = services.len() > 1;
     let mut sources = Vec::new();
     for (guard, service) in services {
@@ -206,69 +218,6 @@ async fn follow(sources: Vec<Source>, printer: &Printer) -> Result<Exit, Failure
         printer.print(&name, &line?);
     }
     Ok(Exit::Done)
-}
-
-/// Reads the files where no guard runs that could be asked.
-fn from_files(arguments: &Arguments, logs: &Logs, query: &LogQuery, no_guard: Failure) -> Result<Exit, Failure> {
-    let folders = folders(arguments, &logs.names);
-    if folders.is_empty() {
-        let kept: Vec<String> = all_paths().iter().map(|paths| paths.logs.display().to_string()).collect();
-        let help =
-            format!("start one with `menshen up`; logs are kept in {}, and no such log is there", kept.join(" or "));
-        return Err(no_guard.help(help));
-    }
-    let shown = match folders.as_slice() {
-        [(_, only)] => only.display().to_string(),
-        several => {
-            let above: BTreeSet<_> = several.iter().filter_map(|(_, folder)| folder.parent()).collect();
-            above.into_iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
-        }
-    };
-    if query.follow {
-        return Err(no_guard.help(format!("what was written is in {shown}; without --follow it is shown")));
-    }
-    output::note(dim(format_args!("no guard is running; this is what the files in {shown} have")));
-    let several = folders.len() > 1;
-    let width = folders.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let printer = Printer { json: arguments.json, several, width };
-    let parsed = Query::parse(query, menshen_os::clock::wall_ms())
-        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    for (name, folder) in folders {
-        let unreadable = |error: std::io::Error| {
-            let exit =
-                if error.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };
-            Failure::new(exit, format!("{}: {}", folder.display(), menshen_os::error::describe(&error)))
-        };
-        let mut reader = Reader::open(&folder, parsed.clone()).map_err(unreadable)?;
-        while let Some(line) = reader.read_line().map_err(unreadable)? {
-            printer.print(&name, &line);
-        }
-        for log in reader.unreadable() {
-            output::note(format_args!("{}: {}", log.log.display(), log.text));
-        }
-    }
-    Ok(Exit::Done)
-}
-
-/// The log folders of the services meant, or of all there are.
-fn folders(arguments: &Arguments, names: &[String]) -> Vec<(String, PathBuf)> {
-    let below = |folder: PathBuf| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
-        folders.sort();
-        folders
-    };
-    let name_of = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let instances = all_paths().into_iter().flat_map(|paths| below(paths.logs));
-    let instances = instances.filter(|path| arguments.instance.as_ref().is_none_or(|wanted| *wanted == name_of(path)));
-    let services = instances.flat_map(below).map(|path| (name_of(&path), path));
-    let means = |wanted: &String, name: &str, folder: &Path| match wanted.split_once('/') {
-        Some((instance, wanted)) => wanted == name && folder.parent().is_some_and(|guard| guard.ends_with(instance)),
-        None => wanted == name,
-    };
-    services
-        .filter(|(name, folder)| names.is_empty() || names.iter().any(|wanted| means(wanted, name, folder)))
-        .collect()
 }
 
 /// How lines are shown.

@@ -1,7 +1,7 @@
 //! `menshen up`.
 
 use std::fs::{File, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,10 @@ const LOG_BYTES_MAX: u64 = 1 << 20;
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
+    if let Some(name) = &up.log_as {
+        let (log, file) = own_log(name)?;
+        menshen_os::system::say_into(&file).map_err(|error| unopened(&log, &error))?;
+    }
     let source = source(&up.definition)?;
     if up.in_background {
         menshen_os::system::leave_terminal();
@@ -44,8 +48,8 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     if let Some(name) = &up.as_service {
         return overseen::guard(name, source, plan);
     }
-    // In the background nobody reads along: what services write is in their logs.
-    let scope = if up.in_background { TapScope::AlsoStdout } else { TapScope::All };
+    // Where nobody reads along, what services write is in their logs.
+    let scope = if up.in_background || up.log_as.is_some() { TapScope::AlsoStdout } else { TapScope::All };
     foreground::guard(&source, plan, EndWhen::Asked, scope, None)
 }
 
@@ -53,22 +57,12 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
 fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &str) -> Result<Exit, Failure> {
     let timeout = menshen_plan::duration::parse(&up.timeout)
         .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
-    let paths = paths();
-    let guard = Guard::new(instance.to_owned(), client(instance, paths.control(instance)));
+    let guard = Guard::new(instance.to_owned(), client(instance, paths().control(instance)));
     wait_for(refuse_second(&guard, source))?;
-    let folder = paths.logs.join(instance);
-    let log = folder.join("guard.log");
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("going to the background: {}", menshen_os::error::describe(&error)))
     };
-    // First, so that it is this one that decides who may pass through what is above both.
-    menshen_os::file::create_folder(&paths.run, RUN_FOLDER_MODE).map_err(unusable)?;
-    menshen_os::file::create_folder(&folder, 0o750).map_err(unusable)?;
-    let unopened = |error: std::io::Error| {
-        let why = menshen_os::error::describe(&error);
-        Failure::new(Exit::Failed, format!("going to the background: opening {}: {why}", log.display()))
-    };
-    let file = open_log(&log).map_err(unopened)?;
+    let (log, file) = own_log(instance)?;
     let mut command = Command::new(std::env::current_exe().map_err(unusable)?);
     command.args(background_arguments(up, source));
     command.stdin(Stdio::null()).stdout(file.try_clone().map_err(unusable)?).stderr(file);
@@ -110,6 +104,22 @@ async fn refuse_second(guard: &Guard, source: &DefinitionSource) -> Result<(), F
             ClientError::Unreachable(_) | ClientError::Problem(_) | ClientError::Broken(_) | ClientError::Unreadable(_),
         )) => Ok(()),
     }
+}
+
+/// Where a guard that nobody reads along with says what it says, and the file itself.
+fn own_log(instance: &str) -> Result<(PathBuf, File), Failure> {
+    let paths = paths();
+    let folder = paths.logs.join(instance);
+    let log = folder.join("guard.log");
+    // First, so that it is this one that decides who may pass through what is above both.
+    let made = menshen_os::file::create_folder(&paths.run, RUN_FOLDER_MODE)
+        .and_then(|_| menshen_os::file::create_folder(&folder, 0o750));
+    let file = made.and_then(|_| open_log(&log)).map_err(|error| unopened(&log, &error))?;
+    Ok((log, file))
+}
+
+fn unopened(log: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("opening {}: {}", log.display(), menshen_os::error::describe(error)))
 }
 
 /// The file of what a guard in the background says. One that has grown large is put aside, in the place of the last such.
@@ -184,7 +194,7 @@ fn are_noted(instance: &str, services: &[Service]) -> bool {
 }
 
 /// Which services are not ready, and why. One that only waits for another is not to blame.
-async fn not_ready(guard: &Guard, services: &[Service]) -> Failure {
+pub(super) async fn not_ready(guard: &Guard, services: &[Service]) -> Failure {
     let lacking = services.iter().filter(|service| !is_settled_well(service));
     let (waiting, mut to_blame): (Vec<&Service>, Vec<&Service>) =
         lacking.partition(|service| service.state == State::Waiting);
@@ -215,13 +225,14 @@ async fn services_of(guard: &Guard, pid: u32) -> Option<Vec<Service>> {
     if guard.pid().await? == pid { guard.services().await.ok() } else { None }
 }
 
-fn is_settled(service: &Service) -> bool {
+/// Whether a service is where it is wanted, or will not come there.
+pub(super) fn is_settled(service: &Service) -> bool {
     let stuck = matches!(service.state, State::Failed | State::Tripped);
     service.wanted != Wanted::Up || stuck || is_settled_well(service)
 }
 
-/// What others need and nobody wants by itself may have failed, too.
-fn is_settled_well(service: &Service) -> bool {
+/// Whether a service is where it is wanted. What others need and nobody wants by itself may have failed, too.
+pub(super) fn is_settled_well(service: &Service) -> bool {
     service.state != State::Failed
         && (service.wanted != Wanted::Up || service.ready || service.state == State::Completed)
 }

@@ -3,13 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use menshen::service::registration::{Account, Children, Dependency, Protocol, Reload, Restart, StartType};
+use menshen::service::registration::{
+    Account, Children, Dependency, Protocol, Reload, Restart, RestartPolicy, StartType,
+};
 use menshen::service::{ManagerKind, Registration, RegistrationOption, ServiceManager, ServiceName};
 
 use super::record::Record;
 
-/// How soon a guard that was killed is there again.
+/// How soon a guard that was killed is there again, where the manager lets the wait grow.
 const RESTART_AFTER: Duration = Duration::from_millis(100);
+/// To this it grows in so many steps: a guard that ends again and again, for an essential service fails, keeps nobody busy.
+const RESTART_AFTER_MAX: Duration = Duration::from_secs(10);
+const RESTART_STEPS: u32 = 5;
+/// After this long without a failure the wait is short again, where the manager counts so.
+const RESTART_RESET: Duration = Duration::from_secs(600);
 /// How long a guard may take to stop everything before the machine goes down, where the manager asks before.
 const PRESHUTDOWN: Duration = Duration::from_secs(180);
 /// How long a guard may take to stop everything where the manager does not hear that it needs more time. What each service may
@@ -30,6 +37,9 @@ pub(crate) fn registration(
     registration.arguments = arguments(record);
     if manager.kind() == ManagerKind::Scm {
         registration.arguments.extend(["--as-service".to_owned(), name.to_string()]);
+    }
+    if !keeps_words(manager.kind()) {
+        registration.arguments.extend(["--log-as".to_owned(), record.guard.clone()]);
     }
     registration.environment =
         home.map(|home| ("MENSHEN_HOME".to_owned(), home.display().to_string())).into_iter().collect();
@@ -61,8 +71,11 @@ pub(crate) fn registration(
     }
     if has(RegistrationOption::StopCommand) {
         let is_systemd = manager.kind() == ManagerKind::Systemd;
-        registration.stop_command =
-            Some(if is_systemd { call(&["down", "--unit", &format!("{name}.service")]) } else { call(&["down"]) });
+        registration.stop_command = Some(if is_systemd {
+            call(&["down", "--unit", &format!("{name}.service")])
+        } else {
+            call(&["down", "--by-manager"])
+        });
     }
     registration.restart = restart(manager);
     if speaks_to(manager.kind()) {
@@ -89,12 +102,34 @@ const fn speaks_to(manager: ManagerKind) -> bool {
     }
 }
 
-/// `menshen down` is no failure, so a guard is started again when it fails, if the manager can tell.
+/// Whether what a guard says is somewhere under a manager of this kind.
+const fn keeps_words(manager: ManagerKind) -> bool {
+    match manager {
+        ManagerKind::Systemd
+        | ManagerKind::Scm
+        | ManagerKind::OpenRc
+        | ManagerKind::Runit
+        | ManagerKind::S6
+        | ManagerKind::FreeBsdRc => true,
+        ManagerKind::SysV | ManagerKind::Launchd | ManagerKind::Dinit => false,
+    }
+}
+
+/// `menshen down` is no failure, so a guard is started again when it fails, if the manager can tell. One that fails at once is
+/// not started at once again: where the wait cannot grow, it is a second from the first.
 fn restart(manager: &dyn ServiceManager) -> Restart {
-    let usual = Restart::default();
-    let has_delay = manager.honours(RegistrationOption::RestartDelay).is_ok();
-    let delay = if has_delay { RESTART_AFTER } else { usual.delay };
-    Restart { policy: manager.restarts_failed(), delay, ..usual }
+    let has = |option: RegistrationOption| manager.honours(option).is_ok();
+    let usual = Restart { policy: manager.restarts_failed(), ..Restart::default() };
+    if usual.policy == RestartPolicy::Never || !has(RegistrationOption::RestartBackoff) {
+        return usual;
+    }
+    Restart {
+        delay: RESTART_AFTER,
+        delay_max: Some(RESTART_AFTER_MAX),
+        steps: Some(RESTART_STEPS),
+        reset_after: has(RegistrationOption::RestartReset).then_some(RESTART_RESET),
+        ..usual
+    }
 }
 
 /// What somebody asked for.
@@ -130,4 +165,24 @@ fn arguments(record: &Record) -> Vec<String> {
 
 fn folder_of(definition: &Path) -> PathBuf {
     if definition.is_dir() { definition.to_owned() } else { definition.parent().unwrap_or(definition).to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use menshen::service::managers;
+    use menshen::service::managers::systemd::{Systemd, Version};
+
+    use super::*;
+
+    #[test]
+    fn a_guard_that_fails_at_once_is_not_started_without_end_at_once() {
+        for kind in ManagerKind::ALL {
+            let restart = restart(managers::assumed(kind).as_ref());
+            let grows = restart.delay_max.is_some_and(|delay_max| delay_max >= Duration::from_secs(10));
+            let waits = restart.delay >= Duration::from_secs(1);
+            assert!(restart.policy == RestartPolicy::Never || grows || waits, "{kind}: {restart:?}");
+        }
+        let old = restart(&Systemd { version: Version(252), ..Systemd::assumed() });
+        assert_eq!((old.delay, old.delay_max), (Duration::from_secs(1), None));
+    }
 }

@@ -44,6 +44,14 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
+/// Creates a file that is not there, for the owner alone.
+///
+/// # Errors
+/// When it is there, or cannot be created.
+pub fn create_new_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Writes all of this at an offset.
 ///
 /// # Errors

@@ -58,6 +58,14 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).share_mode(SHARE_ALL).open(path)
 }
 
+/// Creates a file that is not there. Who may read it is up to its folder.
+///
+/// # Errors
+/// When it is there, or cannot be created.
+pub fn create_new_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
 /// Writes all of this at an offset.
 ///
 /// # Errors

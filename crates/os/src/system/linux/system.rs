@@ -820,6 +820,16 @@ pub fn leave_terminal() {
     let _ = rustix::process::setsid();
 }
 
+/// Has what this process says go into a file from now on.
+///
+/// # Errors
+/// When the system does not want to.
+pub fn say_into(file: &std::fs::File) -> io::Result<()> {
+    rustix::stdio::dup2_stdout(file)?;
+    rustix::stdio::dup2_stderr(file)?;
+    Ok(())
+}
+
 /// Whether there is a process of this number.
 #[must_use]
 pub fn exists(pid: u32) -> bool {

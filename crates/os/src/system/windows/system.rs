@@ -757,6 +757,14 @@ pub fn leave_terminal() {
     console::leave();
 }
 
+/// Has what this process says go into a file from now on: something that no service manager of Windows needs.
+///
+/// # Errors
+/// Always.
+pub fn say_into(_file: &std::fs::File) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
 /// Whether there is a process of this number.
 #[must_use]
 pub fn exists(pid: u32) -> bool {

@@ -1,0 +1,82 @@
+//! What a guard has left behind is shown without it.
+
+use menshen_tests::wait::until;
+use menshen_tests::{Bed, Trees};
+use serde_json::Value;
+
+/// Two services that write in turn: one line of each second is the last of all.
+const TURNS: &str = r#"
+[defaults]
+log.format = "text"
+[service.ann]
+command = ["sh", "-c", "echo one; while ! [ -e two ]; do sleep 0.05; done; sleep 0.05; echo three; exec sleep 1000"]
+[service.bob]
+command = ["sh", "-c", "while ! grep -rqs one home/logs/*/ann; do sleep 0.05; done; sleep 0.05; echo two; touch two; exec sleep 1000"]
+"#;
+
+#[test]
+fn lines_of_several_services_come_in_the_order_of_their_times() {
+    let mut bed = Bed::new(Trees::Walk, TURNS).up();
+    let words = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect()
+    };
+    until("all is written", || bed.menshen(["logs"]).text().contains("three"));
+    let with = bed.menshen(["logs"]).ended_with(0).text();
+    bed.menshen(["down"]).done();
+    let _ = bed.await_guard_end();
+    let without = bed.menshen(["logs"]).ended_with(0).text();
+    assert_eq!(words(&without), ["one", "two", "three"], "{without}");
+    assert_eq!(without, with);
+    assert_eq!(words(&bed.menshen(["logs", "-n", "1"]).ended_with(0).text()), ["three"]);
+}
+
+#[test]
+fn what_several_guards_have_left_is_told_apart() {
+    let mut beds = [Bed::new(Trees::Walk, ""), Bed::new(Trees::Walk, "")].map(|bed| {
+        let bed = bed.and("[service.web]\ncommand = [\"sh\", \"-c\", \"echo hello; exec sleep 1000\"]").up();
+        until("it is logged", || bed.menshen(["logs", "web"]).text().contains("hello"));
+        bed.menshen(["down"]).done();
+        bed
+    });
+    beds.iter_mut().for_each(|bed| assert!(bed.await_guard_end().success()));
+    let [first, second] = &beds;
+    let (from, to) = (second.home().join("logs"), first.home().join("logs"));
+    std::fs::rename(from.join(second.instance()), to.join(second.instance())).unwrap();
+    let text = first.menshen(["logs"]).ended_with(0).text();
+    for bed in &beds {
+        assert!(text.contains(&format!("{}/web", bed.instance())), "{text}");
+    }
+}
+
+#[test]
+fn events_are_read_from_the_journal() {
+    let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = [\"sleep\", \"1000\"]\n").up();
+    until("it runs", || bed.service("web").service.pid.is_some());
+    bed.kill_guard();
+    let ran = bed.menshen(["events", "web"]).ended_with(0);
+    assert!(ran.text().contains("starting → running"), "{}", ran.text());
+    assert!(ran.stderr.contains("no guard is running") && ran.stderr.contains("journal.db"), "{}", ran.stderr);
+    let events: Vec<Value> = bed.menshen(["events", "--json", "--since", "1h"]).ended_with(0).json_lines();
+    assert!(events.iter().any(|event| event["kind"] == "transition" && event["service"] == "web"), "{events:?}");
+    assert!(bed.menshen(["events", "nope"]).ended_with(4).stderr.contains("'nope'"));
+    let follow = bed.menshen(["events", "--follow"]).ended_with(6).stderr;
+    assert!(follow.contains("without --follow"), "{follow}");
+    // The next guard goes on with the same journal, and ends what still runs.
+    bed.start_guard();
+    let all = bed.menshen(["events", "web", "--since", "1h"]).ended_with(0).text();
+    assert!(all.contains("starting → running"), "{all}");
+}
+
+#[test]
+fn the_log_of_a_service_that_a_reload_has_removed_is_still_shown() {
+    let definition =
+        |name: &str| format!("[service.{name}]\ncommand = [\"sh\", \"-c\", \"echo of {name}; exec sleep 1000\"]\n");
+    let bed = Bed::new(Trees::Walk, &(definition("web") + &definition("report"))).up();
+    until("it is logged", || bed.menshen(["logs", "report"]).text().contains("of report"));
+    bed.write("menshen.toml", definition("web"));
+    bed.menshen(["reload"]).done();
+    let ran = bed.menshen(["logs", "report"]).ended_with(0);
+    assert_eq!(ran.text(), "of report\n");
+    assert!(ran.stderr.contains("there is no service 'report'"), "{}", ran.stderr);
+    assert!(bed.menshen(["logs", "nope"]).ended_with(4).stderr.contains("'nope'"));
+}
