@@ -6,11 +6,11 @@ use serde_json::Value;
 
 /// Two services that write in turn: one line of each second is the last of all.
 const TURNS: &str = r#"
-[defaults]
-log.format = "text"
 [service.ann]
+log.format = "text"
 command = ["sh", "-c", "echo one; while ! [ -e two ]; do sleep 0.05; done; sleep 0.05; echo three; exec sleep 1000"]
 [service.bob]
+log.format = "text"
 command = ["sh", "-c", "while ! grep -rqs one home/logs/*/ann; do sleep 0.05; done; sleep 0.05; echo two; touch two; exec sleep 1000"]
 "#;
 
@@ -53,17 +53,17 @@ fn events_are_read_from_the_journal() {
     let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = [\"sleep\", \"1000\"]\n").up();
     until("it runs", || bed.service("web").service.pid.is_some());
     bed.kill_guard();
-    let ran = bed.menshen(["events", "web"]).ended_with(0);
+    let ran = bed.menshen(["events", "--service", "web"]).ended_with(0);
     assert!(ran.text().contains("starting → running"), "{}", ran.text());
     assert!(ran.stderr.contains("no guard is running") && ran.stderr.contains("journal.db"), "{}", ran.stderr);
     let events: Vec<Value> = bed.menshen(["events", "--json", "--since", "1h"]).ended_with(0).json_lines();
     assert!(events.iter().any(|event| event["kind"] == "transition" && event["service"] == "web"), "{events:?}");
-    assert!(bed.menshen(["events", "nope"]).ended_with(4).stderr.contains("'nope'"));
+    assert!(bed.menshen(["events", "--service", "nope"]).ended_with(4).stderr.contains("'nope'"));
     let follow = bed.menshen(["events", "--follow"]).ended_with(6).stderr;
     assert!(follow.contains("without --follow"), "{follow}");
     // The next guard goes on with the same journal, and ends what still runs.
     bed.start_guard();
-    let all = bed.menshen(["events", "web", "--since", "1h"]).ended_with(0).text();
+    let all = bed.menshen(["events", "--service", "web", "--since", "1h"]).ended_with(0).text();
     assert!(all.contains("starting → running"), "{all}");
 }
 
