@@ -11,7 +11,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-pub use platform::{Lock, create_folder, create_new_private, look, open_private, program_names, read_exact_at, write_all_at};
+pub use platform::{
+    Lock, create_folder, create_new_private, look, open_private, program_names, read_exact_at, write_all_at,
+};
 
 use crate::error::context;
 use crate::fail_point::{FailPoint, reach};
