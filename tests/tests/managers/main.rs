@@ -5,8 +5,8 @@
 
 mod disabled;
 mod guard;
-mod programs;
 mod logs;
+mod programs;
 mod remains;
 mod restarted;
 mod sample;

@@ -201,7 +201,8 @@ fn every_dry_run_is_told_to_programs_in_the_same_shape() {
     };
     let has = |steps: &[String], part: &str| steps.iter().any(|step| step.contains(part));
     let command = steps(&["install", "worker", "--dry-run", "--json", "--", "sleep", "1"]);
-    for part in ["write /etc/menshen/installed/worker.toml", "/var/lib/menshen/installed/worker.json", "worker.service"] {
+    for part in ["write /etc/menshen/installed/worker.toml", "/var/lib/menshen/installed/worker.json", "worker.service"]
+    {
         assert!(has(&command, part), "{part}: {command:#?}");
     }
     let edit = steps(&["edit", "db", "--description", "Other", "--dry-run", "--json"]);

@@ -93,7 +93,7 @@ log.format = "text"
 /// What the Event Log holds cannot be looked into under Wine; that it takes every line is seen.
 #[test]
 fn lines_go_to_the_event_log_too_without_trouble() {
-    let Some(windows) = Windows::start(
+    let Some(windows) = GuardedWindows::start(
         r#"
 [service.count]
 command = ['C:\test\puppet.exe', "count", "200", "50"]

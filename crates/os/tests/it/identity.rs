@@ -31,7 +31,9 @@ fn named_accounts_are_found_with_their_groups() {
     program.directory = "/".into();
     program.identity = identity(Wanted { user: Some("daemon"), ..Wanted::default() }).unwrap();
     assert_eq!(bed.run(&program).tail, "daemon\ndaemon\n");
-    program.identity = identity(Wanted { user: Some("nobody"), group: Some("daemon"), groups: Some(&[]), ..Wanted::default() }).unwrap();
+    program.identity =
+        identity(Wanted { user: Some("nobody"), group: Some("daemon"), groups: Some(&[]), ..Wanted::default() })
+            .unwrap();
     assert_eq!(bed.run(&program).tail, "nobody\ndaemon\n");
 }
 
