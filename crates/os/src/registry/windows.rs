@@ -34,7 +34,7 @@ pub fn service(name: &str) -> io::Result<Option<Vec<Value>>> {
 /// Adds the values of a key and of those below it.
 fn read(key: &Key, subkey: &str, depth: u32, values: &mut Vec<Value>) -> io::Result<()> {
     for (name, value) in key.values().map_err(told)? {
-        values.push(Value { subkey: subkey.to_owned(), name, data: data(value) });
+        values.push(Value { subkey: subkey.to_owned(), name, data: data(&value) });
     }
     if depth == 0 {
         return Ok(());
@@ -52,7 +52,7 @@ fn read(key: &Key, subkey: &str, depth: u32, values: &mut Vec<Value>) -> io::Res
     Ok(())
 }
 
-fn data(value: windows_registry::Value) -> Data {
+fn data(value: &windows_registry::Value) -> Data {
     let bytes = || value.to_vec();
     let data = match value.ty() {
         Type::String | Type::ExpandString => String::try_from(value.clone()).ok().map(Data::Text),

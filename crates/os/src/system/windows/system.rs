@@ -761,8 +761,8 @@ pub fn leave_terminal() {
 ///
 /// # Errors
 /// Always.
-pub fn say_into(_file: &std::fs::File) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
+pub fn say_into(_file: &File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Whether there is a process of this number.
