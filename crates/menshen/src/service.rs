@@ -6,7 +6,7 @@
 //!   step; `carry_out` does it, whole or not at all. [`deadline`]: how long is waited.
 //! - [`managers`]: the service managers, one file each. [`detect`]: which of them a machine has.
 //! - [`runtime`]: being a service, whoever started the program. `log`: where its events go. [`readiness`]: how s6 and dinit
-//!   hear that it is ready.
+//!   hear that it is ready. [`told`]: how s6 hears that it was told to end.
 //! - `command`: the service's own subcommands. [`story`]: an error with everything that led to it.
 
 mod carry_out;
@@ -28,6 +28,7 @@ pub mod registration;
 pub mod runtime;
 pub mod status;
 pub mod story;
+pub mod told;
 
 pub use carry_out::Outcome;
 #[cfg(feature = "command")]

@@ -61,7 +61,7 @@ fn a_service_of_nssm_is_imported_by_its_name_and_runs() {
     windows.menshen(&["up", "--detach", "--file", r"C:\test\imported.toml", "--set", "guard.name=shop"]).done();
     until("it runs", || windows.service("Web").state == State::Running);
     until("it was given what nssm gave it", || windows.log("Web") == b"[two words]\n[C:\\windows]\n");
-    windows.menshen(&["down"]).done();
+    windows.menshen(&["--instance", "shop", "down"]).done();
     windows.run(&["sc", "delete", "Web"]).done();
 }
 
@@ -82,7 +82,7 @@ fn any_other_service_is_imported_as_far_as_it_is_a_program() {
     }
     windows.menshen(&["up", "--detach", "--file", r"C:\test\imported.toml", "--set", "guard.name=shop"]).done();
     windows.menshen(&["start", "Plain"]).done();
-    windows.menshen(&["down"]).done();
+    windows.menshen(&["--instance", "shop", "down"]).done();
 
     std::fs::remove_file(windows.path("imported.toml")).unwrap();
     add(&windows, key, ("ImagePath", "REG_EXPAND_SZ", r"%SystemRoot%\system32\svchost.exe -k netsvcs"));

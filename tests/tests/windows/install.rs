@@ -118,7 +118,7 @@ fn every_option_is_in_the_registry_is_changed_in_place_and_leaves_no_key() {
     hold(&windows, "shop", &changed);
     assert_ne!(registered(&windows, "shop", "DelayedAutoStart"), "0x1");
     windows.run(&["sc", "description", "shop", "Somebody's"]).done();
-    let differs: Value = windows.menshen(&["diff", "shop", "--json"]).ended_with(0).json();
+    let differs: Value = windows.menshen(&["diff", "shop", "--json"]).ended_with(1).json();
     let differs = &differs["differences"][0];
     assert_eq!((&differs["what"], &differs["installed"]), (&"description".into(), &"Somebody's".into()));
 

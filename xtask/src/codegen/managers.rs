@@ -91,7 +91,9 @@ fn note(kind: ManagerKind) -> &'static str {
              runs goes on when it is disabled: `start = disabled` is kept in a file of ours, and `s6-svc` would start it all the same. \
              Its variables are in `variables`, which only root can read. What a program writes s6-log keeps in `/var/log/s6/NAME`, ten \
              old files of a megabyte; uninstalling removes them. With `protocol = native` the descriptor for readiness is in \
-             `MENSHEN_READY_FD`. The life cycle is tested against s6 2.13, with and without readiness."
+             `MENSHEN_READY_FD`. `s6-svc -r` looks like an end of the program's own: unless `restart` is `always`, a program that \
+             then ends with 0 is not run again, but for one that writes into the file which `MENSHEN_TOLD` names, as the library \
+             and a guard do. The life cycle is tested against s6 2.13, with and without readiness."
         }
         ManagerKind::Dinit => {
             "A description in `/etc/dinit.d`, or the user's `dinit.d`, with a link in the folder that `boot` waits for. Its variables \

@@ -7,6 +7,7 @@ use menshen_core::{Event, Role, RunId, ServiceId};
 use menshen_os::error::describe;
 use menshen_os::event::Ask;
 use menshen_os::notify_socket::Datagram;
+use menshen_os::service_manager;
 use menshen_os::{Exit, Place, Target, Token, TreeState};
 use menshen_plan::plan::AlertRoute;
 
@@ -244,7 +245,10 @@ impl Guard {
     /// Somebody asks the guard itself by a signal.
     pub(super) fn asked(&mut self, ask: Ask) {
         match ask {
-            Ask::Terminate => self.feed(Event::Shutdown { reason: "SIGTERM".to_owned(), hurry: false }),
+            Ask::Terminate => {
+                service_manager::note_told();
+                self.feed(Event::Shutdown { reason: "SIGTERM".to_owned(), hurry: false });
+            }
             // A second Ctrl-C is not patient any more.
             Ask::Interrupt => {
                 self.feed(Event::Shutdown { reason: "interrupted".to_owned(), hurry: self.shutting_down });

@@ -1,7 +1,8 @@
 //! A datagram socket that the manager names in the environment.
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -48,6 +49,20 @@ impl ServiceManager {
     pub fn tell(&self, message: &str) -> io::Result<()> {
         let sent = self.socket.send_to_addr(message.as_bytes(), &self.address).map(drop);
         sent.map_err(context("telling the service manager"))
+    }
+}
+
+/// The variable by which s6 asks a process, and no child of it, to write down that it was told to end: the process, a blank, and
+/// the path of the file, which is there. `crates/menshen` makes the script that sets it.
+const TOLD: &str = "MENSHEN_TOLD";
+
+/// Writes down that this process was told to end by a signal, if that is asked of it.
+pub fn note_told() {
+    let asked = std::env::var(TOLD).unwrap_or_default();
+    let Some((process, path)) = asked.split_once(' ') else { return };
+    if process.parse() == Ok(std::process::id()) {
+        // What cannot be written down is taken for an end of the guard's own, as after `menshen down`.
+        let _ = OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(b"told\n"));
     }
 }
 

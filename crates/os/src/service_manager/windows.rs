@@ -23,3 +23,6 @@ impl ServiceManager {
         match *self {}
     }
 }
+
+/// Writes down that this process was told to end: nobody asks for that here.
+pub const fn note_told() {}

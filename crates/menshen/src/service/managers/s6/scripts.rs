@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use super::super::shell::{Executed, head, open_files, program, quoted, signal, text, whole_seconds};
-use crate::service::readiness;
-use crate::service::registration::{Children, Dependency, Protocol, Registration, Reload, RestartPolicy};
+use crate::service::registration::{Account, Children, Dependency, Protocol, Registration, Reload, RestartPolicy};
+use crate::service::{readiness, told};
 
+/// Into which a program that knows of it writes that it was told to end: it has not ended by itself, and runs again where
+/// s6-supervise wants it, as after `s6-svc -r`.
+const TOLD: &str = "told";
 /// How many milliseconds a service waits for one that it depends on.
 const DEPENDENCY_MS: u64 = 30_000;
 /// Executes as another user, in all their groups.
@@ -30,7 +33,20 @@ pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
     if registration.protocol == Protocol::Native {
         script += &format!("export {}={}\n", readiness::VARIABLE, readiness::DESCRIPTOR);
     }
+    script += &told(registration);
     script + &service.execute(&program(registration), "")
+}
+
+/// The file for a program that is told to end. The process stays the same when the program is executed.
+fn told(registration: &Registration) -> String {
+    if registration.restart.policy == RestartPolicy::Always {
+        return String::new();
+    }
+    let mut script = format!(": >{TOLD}\n");
+    if let Account::User { name, .. } = &registration.account {
+        script += &format!("chown \"$(id -u {})\" {TOLD} || exit 111\n", quoted(name));
+    }
+    script + &format!("export {}=\"$$ $PWD/{TOLD}\"\n", told::VARIABLE)
 }
 
 /// `log/run`: s6-log writes into files of a megabyte, keeps ten of them, and begins each line with the time.
@@ -47,6 +63,9 @@ pub(super) fn finish(registration: &Registration) -> String {
     }
     script += "is_unwanted() { [ \"$(s6-svstat -o wantedup .)\" = false ]; }\n\
         if is_unwanted; then exit 0; fi\n";
+    if registration.restart.policy != RestartPolicy::Always {
+        script += &format!("if [ -s {TOLD} ]; then exit 0; fi\n");
+    }
     let given_up = match registration.restart.policy {
         RestartPolicy::Always => None,
         RestartPolicy::OnFailure => Some("[ \"$1\" = 0 ]"),

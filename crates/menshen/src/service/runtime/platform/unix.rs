@@ -22,7 +22,7 @@ use super::request::StopReason;
 use crate::service::manager::Scope;
 use crate::service::managers::systemd::{self, StopCause};
 use crate::service::name::ServiceName;
-use crate::service::readiness;
+use crate::service::{readiness, told};
 
 /// Set by systemd for the services of users.
 const OF_USER: &str = "MANAGERPID";
@@ -155,6 +155,9 @@ fn hear(kind: SignalKind, means: Asked, asked: mpsc::Sender<Asked>) -> io::Resul
     let mut signals = signal(kind)?;
     tokio::spawn(async move {
         while signals.recv().await.is_some() {
+            if matches!(means, Asked::Stop(_)) {
+                told::note();
+            }
             if asked.send(means).await.is_err() {
                 return;
             }
