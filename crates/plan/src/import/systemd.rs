@@ -87,8 +87,8 @@ fn read_unit(unit: Unit, drafts: &mut Drafts<'_>) {
     dependencies::translate(&mut subject, &mut draft);
     let id = draft.id.clone();
     let mut around = hooks::translate(&mut subject, &mut draft);
-    // What runs around a service runs when that does, and not because the guard has begun.
-    for hook in around.before.iter_mut().chain(&mut around.after) {
+    // What runs before a service runs when that does, and not because the guard has begun.
+    for hook in &mut around.before {
         hook.service.start = draft.service.start;
     }
     leftover::note(&mut subject);

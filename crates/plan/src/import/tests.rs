@@ -166,7 +166,18 @@ fn what_systemd_starts_at_no_boot_is_started_when_it_is_needed() {
     let hooked =
         import_all(Kind::Systemd, &[("once.service", &format!("{once}ExecStartPre=/bin/a\nExecStartPost=/bin/b\n"))]);
     let plan = plan_of(&hooked, &[]);
-    assert!(plan.services.len() == 3 && plan.services.values().all(|service| service.start == StartType::Manual));
+    assert_eq!(plan.services.keys().map(ToString::to_string).collect::<Vec<_>>(), ["once", "once-pre-1"]);
+    assert!(plan.services.values().all(|service| service.start == StartType::Manual));
+    // Nothing would start what follows it.
+    let told = |imported: &Imported| {
+        let after = imported.notes.iter().filter(|note| note.key == "[Service] ExecStartPost");
+        after.map(|note| (note.kind, note.service.clone().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&hooked), [(NoteKind::Lost, "once".to_owned())]);
+    let installed = format!("{once}ExecStartPost=/bin/b\n[Install]\nWantedBy=multi-user.target\n");
+    let installed = import_all(Kind::Systemd, &[("once.service", &installed)]);
+    assert_eq!(plan_of(&installed, &[]).services["once-post-1"].start, StartType::Auto);
+    assert_eq!(told(&installed), [(NoteKind::Changed, "once".to_owned())]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! service waits for, what runs after is one that waits for the service.
 
 use crate::command_line::CommandLine;
-use crate::definition::{OnLoss, ServiceType};
+use crate::definition::{OnLoss, ServiceType, StartType};
 use crate::signal::Signal;
 
 use super::super::Note;
@@ -27,7 +27,15 @@ pub(super) fn translate(subject: &mut Subject<'_, '_>, draft: &mut Draft) -> Aro
     let mut before = commands(subject, "ExecStartPre");
     before.append(&mut subject.before_main);
     let after = commands(subject, "ExecStartPost");
-    Around { before: chain_before(subject, draft, &before), after: chain_after(subject, draft, &after) }
+    let before = chain_before(subject, draft, &before);
+    let after = match draft.service.start {
+        StartType::Auto | StartType::Delayed => chain_after(subject, draft, &after),
+        StartType::Manual | StartType::Disabled => {
+            note_nothing_after(subject, draft, &after);
+            Vec::new()
+        }
+    };
+    Around { before, after }
 }
 
 fn commands(subject: &mut Subject<'_, '_>, key: &str) -> Vec<(Setting, Exec)> {
@@ -76,6 +84,18 @@ fn chain_after(subject: &mut Subject<'_, '_>, draft: &Draft, commands: &[(Settin
         chain.push(hook);
     }
     chain
+}
+
+/// Nothing would start what follows such a service: that the service is started is no reason to, and started with the guard it
+/// would bring the service up by itself.
+fn note_nothing_after(subject: &mut Subject<'_, '_>, draft: &Draft, commands: &[(Setting, Exec)]) {
+    let name = &draft.name;
+    for (setting, _) in commands {
+        let message =
+            format!("runs after each start of {name}; nothing can follow a service that is not started with the guard");
+        let help = format!("a one-shot that depends on {name} does it: whoever starts that starts both");
+        subject.note(Note::lost(setting, message).help(help));
+    }
 }
 
 fn need(on: &str, setting: &Setting) -> Need {
