@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use menshen_api::types::GuardInfo;
-use menshen_guard::definition::{DefinitionSource, FILE_NAME};
+use menshen_guard::definition::{DefinitionError, DefinitionSource, FILE_NAME};
 use menshen_plan::Loaded;
 
 use crate::args::Arguments;
@@ -15,8 +15,8 @@ use crate::guards::{ANSWER_WITHIN, Guard};
 /// See the module.
 pub(crate) struct AtHand {
     path: PathBuf,
-    /// Read when it is asked for; nothing where it cannot be.
-    loaded: OnceCell<Option<Loaded>>,
+    /// Read when it is asked for.
+    loaded: OnceCell<Result<Loaded, DefinitionError>>,
 }
 
 impl AtHand {
@@ -32,14 +32,18 @@ impl AtHand {
     /// When none of them has it, for what somebody else guards is not meant; and when several have.
     pub(crate) async fn guard<'a>(&self, guards: &'a [Guard]) -> Result<&'a Guard, Failure> {
         let own = self.guard_name();
-        let is_own = |guard: &Guard| own.as_deref() == Some(&guard.instance);
-        let mut namesake = None;
-        if let Some(guard) = guards.iter().find(|guard| is_own(guard)) {
-            let info = guard.info().await?;
-            if has(&info, &self.path) {
-                return Ok(guard);
+        let is_own = |guard: &Guard| own == Some(guard.instance.as_str());
+        let (mut namesake, mut silence) = (None, None);
+        // The caller's own comes first, and the system's may have the same name.
+        for guard in guards.iter().filter(|guard| is_own(guard)) {
+            match guard.info().await {
+                Ok(info) if has(&info, &self.path) => return Ok(guard),
+                Ok(info) => _ = namesake.get_or_insert(info),
+                Err(error) => _ = silence.get_or_insert(error),
             }
-            namesake = Some(info);
+        }
+        if let Some(error) = silence {
+            return Err(error.into());
         }
         let mut found = Vec::new();
         for guard in guards.iter().filter(|guard| !is_own(guard)) {
@@ -52,7 +56,7 @@ impl AtHand {
         }
         match found[..] {
             [only] => Ok(only),
-            [] => Err(not_running(own.as_deref(), namesake.as_ref(), guards)),
+            [] => Err(not_running(own, namesake.as_ref(), guards)),
             _ => {
                 let message = format!("several guards have this folder's {FILE_NAME}: {}", names(found));
                 Err(Failure::new(Exit::Failed, message).help("say which with --instance NAME"))
@@ -61,20 +65,32 @@ impl AtHand {
     }
 
     /// Whether it has a service of this name.
-    pub(crate) fn defines(&self, service: &str) -> bool {
-        self.loaded().is_some_and(|loaded| loaded.definition.service.keys().any(|name| name.as_str() == service))
+    ///
+    /// # Errors
+    /// When that cannot be known, for it cannot be read or has mistakes.
+    pub(crate) fn defines(&self, service: &str) -> Result<bool, Failure> {
+        let unknown = |why: String| {
+            let message = format!("whether '{service}' is of this folder's {FILE_NAME} is not known: {why}");
+            Failure::new(Exit::Failed, message).help("say with --instance NAME, or GUARD/SERVICE, which one is meant")
+        };
+        let loaded = self.loaded().as_ref().map_err(|error| unknown(error.to_string()))?;
+        let is_there = loaded.definition.service.keys().any(|name| name.as_str() == service);
+        if !is_there && loaded.is_refused() {
+            return Err(unknown("it has mistakes, which `menshen check` shows".to_owned()));
+        }
+        Ok(is_there)
     }
 
     /// The name its guard has, where nobody sets another; nothing where it is refused.
-    fn guard_name(&self) -> Option<String> {
-        Some(self.loaded()?.plan.as_ref()?.name.to_string())
+    pub(crate) fn guard_name(&self) -> Option<&str> {
+        Some(self.loaded().as_ref().ok()?.plan.as_ref()?.name.as_str())
     }
 
-    fn loaded(&self) -> Option<&Loaded> {
-        self.loaded.get_or_init(|| self.load()).as_ref()
+    fn loaded(&self) -> &Result<Loaded, DefinitionError> {
+        self.loaded.get_or_init(|| self.load())
     }
 
-    fn load(&self) -> Option<Loaded> {
+    fn load(&self) -> Result<Loaded, DefinitionError> {
         let source = DefinitionSource {
             path: self.path.clone(),
             text: None,
@@ -83,7 +99,7 @@ impl AtHand {
             environment: environment(),
             only: Vec::new(),
         };
-        source.load().ok()
+        source.load()
     }
 }
 

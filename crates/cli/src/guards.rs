@@ -201,23 +201,35 @@ impl Guards {
         Ok(found)
     }
 
-    /// What the definition here has is that of its own guard, whichever other ones have a service of this name.
+    /// What the guard of the definition here has is meant, whichever other ones have a service of this name. What is to be changed
+    /// has to be known not to be of that definition before it is looked for elsewhere.
     async fn meant<'a>(
         &'a self,
         services: &[(&'a Guard, Service)],
         name: &str,
         aim: Aim,
     ) -> Result<(&'a Guard, Service), Failure> {
-        let Some(at_hand) = self.at_hand.as_ref().filter(|at_hand| at_hand.defines(name)) else {
+        let Some(at_hand) = self.at_hand.as_ref().filter(|_| !name.contains('/')) else {
             return find(services, name).cloned();
         };
-        match at_hand.guard(&self.all).await {
-            Ok(guard) => find(services, &format!("{}/{name}", guard.instance)).cloned(),
-            Err(failure) => match aim {
-                Aim::Change => Err(failure),
-                Aim::Look => find(services, name).cloned(),
-            },
+        let own = at_hand.guard(&self.all).await;
+        let is_own = |guard: &Guard| own.as_ref().is_ok_and(|own| std::ptr::eq(*own, guard));
+        let of_own: Vec<(&Guard, Service)> = services.iter().filter(|(guard, _)| is_own(guard)).cloned().collect();
+        let found = find(&of_own, name).cloned();
+        if found.is_ok() {
+            return found;
         }
+        match (at_hand.defines(name), own, aim) {
+            (Err(failure), _, Aim::Change) | (Ok(true), Err(failure), Aim::Change) => Err(failure),
+            // It is defined by now, and its guard has yet to be told.
+            (Ok(true), Ok(_), _) => found,
+            (Ok(false), _, _) | (Ok(true) | Err(_), _, Aim::Look) => find(services, name).cloned(),
+        }
+    }
+
+    /// The name of the guard of the definition here, whether it runs or not.
+    pub(crate) fn name_at_hand(&self) -> Option<&str> {
+        self.at_hand.as_ref()?.guard_name()
     }
 }
 

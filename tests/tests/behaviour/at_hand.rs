@@ -1,10 +1,11 @@
 //! Whose guard is meant by somebody in a folder with a definition: that definition's, and never another project's.
 
 use std::path::Path;
+use std::process::Command;
 
 use menshen_tests::command::{Ran, menshen};
 use menshen_tests::wait::until;
-use menshen_tests::{Bed, Process, Trees};
+use menshen_tests::{Bed, Process, Trees, require};
 
 const WEB: &str = "[service.web]\ncommand = \"sleep 1000\"\n";
 
@@ -24,10 +25,19 @@ impl Projects {
     }
 
     fn typed_in(&self, folder: &str, words: &[&str]) -> Ran {
+        Ran::of(&self.command_in(folder, words))
+    }
+
+    /// The same by somebody who means a profile.
+    fn typed_with_profile_in(&self, folder: &str, words: &[&str]) -> Ran {
+        Ran::of(self.command_in(folder, words).env("MENSHEN_PROFILE", "x"))
+    }
+
+    fn command_in(&self, folder: &str, words: &[&str]) -> Command {
         let mut command = self.guarded.command();
         assert_eq!(Path::new(command.get_program()), menshen());
         command.current_dir(self.guarded.path(folder)).args(words);
-        Ran::of(&command)
+        command
     }
 
     fn runs(&self) -> bool {
@@ -94,6 +104,72 @@ fn a_guard_of_the_same_name_is_not_the_definitions_own() {
     let refused = projects.guarded.menshen(["up", "--detach", "--set", &set]).ended_with(1);
     assert!(refused.stderr.contains("menshen reload"), "{}", refused.stderr);
     assert!(projects.runs());
+}
+
+#[test]
+fn what_a_folder_defines_is_not_guessed_where_it_cannot_be_read() {
+    let projects = Projects::new("[guard]\nname = \"other\"\n[service.web]\ncommand = \"sleep 1000\"\n");
+    let pid = projects.guarded.service("web").service.pid;
+    std::fs::create_dir(projects.guarded.path("broken")).unwrap();
+    projects.guarded.write("broken/menshen.toml", "[service.other\n");
+    for words in [&["stop", "web"][..], &["restart", "web"], &["signal", "HUP", "web"]] {
+        let refused = projects.typed_with_profile_in("other", words).ended_with(1);
+        assert!(refused.stderr.contains("menshen.x.toml"), "{words:?}: {}", refused.stderr);
+        let refused = projects.typed_in("broken", words).ended_with(1);
+        assert!(refused.stderr.contains("menshen check"), "{words:?}: {}", refused.stderr);
+    }
+    assert_eq!(projects.guarded.service("web").service.pid, pid);
+    // Looked at is what there is, and so is what is named in full.
+    projects.typed_with_profile_in("other", &["status", "web"]).done();
+    let full = format!("{}/web", projects.guarded.instance());
+    projects.typed_in("broken", &["restart", &full]).done();
+    // What its own guard has is known without the file.
+    let before = projects.guarded.service("web").service.pid;
+    projects.typed_with_profile_in(".", &["restart", "web"]).done();
+    assert_ne!(projects.guarded.service("web").service.pid, before);
+}
+
+/// Root guards one folder and nobody another one, under the same name and out of sight of this machine's own guards.
+const TWINS: &str = r#"
+set -e
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/lib
+mount -t tmpfs tmpfs /var/log
+as_nobody() {
+    setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$BED/nobody" "$@"
+}
+chown 65534:65534 nobody
+(cd system && $MENSHEN up --detach --wait)
+(cd nobody && as_nobody $MENSHEN up --detach --wait)
+(cd system && as_nobody $MENSHEN restart web && as_nobody $MENSHEN reload)
+echo "of the system: $(cd system && $MENSHEN events --service web | grep -c 'restart asked by nobody')"
+echo "of nobody: $(cd nobody && as_nobody $MENSHEN events --service web | grep -c 'restart asked by' || true)"
+"#;
+
+#[test]
+fn of_two_guards_of_one_name_the_definitions_own_is_meant() {
+    if !require::root() || require::program("unshare").is_none() {
+        return;
+    }
+    let bed = Bed::new(Trees::Walk, "");
+    let web = "[guard]\nname = \"twin\"\n[service.web]\ncommand = \"sleep 1000\"\n";
+    for folder in ["system", "nobody"] {
+        std::fs::create_dir(bed.path(folder)).unwrap();
+    }
+    bed.write("system/menshen.toml", web.to_owned() + "[guard.access]\nusers = { nobody = \"admin\" }\n");
+    bed.write("nobody/menshen.toml", web);
+    // The folder it was built in may be its builder's own.
+    std::fs::copy(menshen(), bed.path("menshen-command")).unwrap();
+    let mut command = Command::new("unshare");
+    // With the script ends everything that it started.
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", TWINS]);
+    for name in ["MENSHEN_HOME", "MENSHEN_INSTANCE", "MENSHEN_PROFILE", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"] {
+        command.env_remove(name);
+    }
+    command.env("BED", bed.folder()).env("MENSHEN", bed.path("menshen-command"));
+    command.env("MENSHEN_TREES", bed.trees().as_str()).env("NO_COLOR", "1").current_dir(bed.folder());
+    let told = Ran::of(&command).ended_with(0);
+    assert!(told.text().contains("of the system: 1") && told.text().contains("of nobody: 0"), "{told:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a guard has left behind is shown without it.
 
+use menshen_tests::command::Ran;
 use menshen_tests::wait::until;
 use menshen_tests::{Bed, Trees};
 use serde_json::Value;
@@ -59,12 +60,52 @@ fn events_are_read_from_the_journal() {
     let events: Vec<Value> = bed.menshen(["events", "--json", "--since", "1h"]).ended_with(0).json_lines();
     assert!(events.iter().any(|event| event["kind"] == "transition" && event["service"] == "web"), "{events:?}");
     assert!(bed.menshen(["events", "--service", "nope"]).ended_with(4).stderr.contains("'nope'"));
+    // Of a service that was there, nothing since then is an answer.
+    let since = |name: &str| bed.menshen(["events", "--service", name, "--since", "2999-01-01T00:00:00Z"]);
+    assert_eq!(since("web").ended_with(0).text(), "");
+    assert!(since("nope").ended_with(4).stderr.contains("'nope'"));
     let follow = bed.menshen(["events", "--follow"]).ended_with(6).stderr;
     assert!(follow.contains("without --follow"), "{follow}");
     // The next guard goes on with the same journal, and ends what still runs.
     bed.start_guard();
     let all = bed.menshen(["events", "--service", "web", "--since", "1h"]).ended_with(0).text();
     assert!(all.contains("starting → running"), "{all}");
+}
+
+#[test]
+fn events_in_a_folder_are_those_of_its_own_guard_whichever_other_one_runs() {
+    let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"\n").up();
+    bed.await_ready("web");
+    for folder in ["other", "empty"] {
+        std::fs::create_dir(bed.path(folder)).unwrap();
+    }
+    bed.write("other/menshen.toml", "[guard]\nname = \"other\"\n[service.solo]\ncommand = \"sleep 1000\"\n");
+    let typed_in = |bed: &Bed, folder: &str, words: &[&str]| {
+        let mut command = bed.command();
+        command.current_dir(bed.path(folder)).args(words);
+        Ran::of(&command)
+    };
+    // Before its guard has left anything, somebody else's events are not its own.
+    typed_in(&bed, "other", &["events"]).ended_with(6);
+    typed_in(&bed, "other", &["up", "--detach", "--wait"]).done();
+    typed_in(&bed, "other", &["down"]).done();
+    let own = |bed: &Bed| {
+        let ran = typed_in(bed, "other", &["events"]).ended_with(0);
+        assert!(ran.text().contains("solo") && !ran.text().contains("web"), "{}", ran.text());
+        ran.stderr
+    };
+    let said = own(&bed);
+    assert!(said.contains("the guard 'other' is not running"), "{said}");
+    let follow = typed_in(&bed, "other", &["events", "--follow"]).ended_with(6).stderr;
+    assert!(follow.contains("without --follow"), "{follow}");
+    assert!(typed_in(&bed, "empty", &["events"]).ended_with(0).text().contains("web"));
+    bed.menshen(["down"]).done();
+    assert!(bed.await_guard_end().success());
+    // Now both have left theirs.
+    let said = own(&bed);
+    assert!(said.contains("no guard is running"), "{said}");
+    let several = typed_in(&bed, "empty", &["events"]).ended_with(6).stderr;
+    assert!(several.contains("--instance") && several.contains("other"), "{several}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `menshen events`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use menshen_api::client::Call;
@@ -13,7 +13,7 @@ use super::status::local;
 use crate::args::{Arguments, Events};
 use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, ended_in_order, find, wait_for};
+use crate::guards::{Guard, Guards, ended_in_order, find, is_held, wait_for};
 use crate::output::{self, bold, dim};
 
 /// How long after the end of a connection the guard is asked whether it is still there.
@@ -28,13 +28,12 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
         let guards = Guards::find(arguments).await;
         let mut query =
             EventQuery { service: events.service.clone(), since: events.since.clone(), ..EventQuery::default() };
-        if let Err(failure) = guards.some()
-            && failure.code() == Exit::NoGuard
-            && !guards.has_silent()
-        {
-            return from_journal(arguments, events, &query, failure);
-        }
-        let guard = guards.one().await?;
+        let guard = match guards.one().await {
+            Err(failure) if failure.code() == Exit::NoGuard => {
+                return from_journal(arguments, events, &guards, &query, failure);
+            }
+            guard => guard?,
+        };
         let past = read_all(guard, query.clone()).await?;
         if let Some(name) = events.service.as_ref().filter(|_| past.is_empty()) {
             // Events may be left of a service that is gone.
@@ -86,18 +85,26 @@ fn show_last(arguments: &Arguments, events: &Events, past: &[Event]) {
     }
 }
 
-/// Without a guard, what the last one wrote down.
+/// Without the guard that is meant, what the last one wrote down.
 fn from_journal(
     arguments: &Arguments,
     events: &Events,
+    guards: &Guards,
     query: &EventQuery,
     no_guard: Failure,
 ) -> Result<Exit, Failure> {
-    let is_meant = |name: &str| arguments.instance.as_deref().is_none_or(|wanted| wanted == name);
-    let mut journals: Vec<(String, PathBuf)> =
-        all_paths().iter().flat_map(journals_in).filter(|(name, _)| is_meant(name)).collect();
-    let (Some((_, path)), 0) = (journals.pop(), journals.len()) else {
-        let names: Vec<String> = all_paths().iter().flat_map(journals_in).map(|(name, _)| name).collect();
+    let mut journals: Vec<(String, PathBuf)> = all_paths().iter().flat_map(journals_in).collect();
+    let is_left = |name: &&str| journals.iter().any(|(of, _)| of == name) && !is_held(name);
+    let at_hand = guards.name_at_hand().filter(is_left);
+    // Beside a guard that runs, only what is meant for sure is shown in its place.
+    if at_hand.is_none() && (!guards.all.is_empty() || guards.has_silent()) {
+        return Err(no_guard);
+    }
+    let names: Vec<String> = journals.iter().map(|(name, _)| name.clone()).collect();
+    if let Some(wanted) = arguments.instance.as_deref().or(at_hand) {
+        journals.retain(|(name, _)| name == wanted);
+    }
+    let [(name, path)] = journals.as_slice() else {
         return Err(if names.is_empty() {
             no_guard
         } else {
@@ -107,16 +114,29 @@ fn from_journal(
     if events.follow {
         return Err(no_guard.help("without --follow, what the last guard wrote down is shown"));
     }
-    let past = Journal::read_back(&path, query, menshen_os::clock::wall_ms()).map_err(|error| match &error {
-        ReadBackError::Since(_) => Failure::new(Exit::Usage, error.to_string()),
-        ReadBackError::Journal(_) => Failure::new(Exit::Failed, error.to_string()),
-    })?;
-    output::note(dim(format_args!("no guard is running; this is what {} has", path.display())));
+    let past = read_back(path, query)?;
+    let absent = if guards.are_absent() {
+        "no guard is running".to_owned()
+    } else {
+        format!("the guard '{name}' is not running")
+    };
+    output::note(dim(format_args!("{absent}; this is what {} has", path.display())));
     if let Some(name) = query.service.as_ref().filter(|_| past.is_empty()) {
-        return Err(Failure::new(Exit::NoSuchService, format!("there are no events of a service '{name}'")));
+        // A service of which there is only what is older than was asked for was there all the same.
+        let ever = EventQuery { since: None, limit: Some(1), ..query.clone() };
+        if read_back(path, &ever)?.is_empty() {
+            return Err(Failure::new(Exit::NoSuchService, format!("there are no events of a service '{name}'")));
+        }
     }
     show_last(arguments, events, &past);
     Ok(Exit::Done)
+}
+
+fn read_back(journal: &Path, query: &EventQuery) -> Result<Vec<Event>, Failure> {
+    Journal::read_back(journal, query, menshen_os::clock::wall_ms()).map_err(|error| match &error {
+        ReadBackError::Since(_) => Failure::new(Exit::Usage, error.to_string()),
+        ReadBackError::Journal(_) => Failure::new(Exit::Failed, error.to_string()),
+    })
 }
 
 /// The journals that guards have left, by the guard's name.
