@@ -70,6 +70,38 @@ fn what_windows_would_be_told_is_not_made_of_paths_of_another_system() {
 }
 
 #[test]
+fn the_profile_that_was_installed_stays_until_another_one_is_named() {
+    let bed = Bed::new(Trees::Walk, "[guard]\nname = \"shop\"\n[service.web]\ncommand = \"sleep 1000\"\n");
+    for profile in ["production", "staging"] {
+        bed.write(&format!("menshen.{profile}.toml"), "[service.web]\ndescription = \"of a profile\"\n");
+    }
+    let shown = |words: &[&str]| {
+        let install = ["install", "--manager", "systemd", "--dry-run"];
+        bed.menshen(install.iter().chain(words))
+    };
+    let plain = shown(&[]).ended_with(0).text();
+    assert!(plain.contains("shop.service") && !plain.contains("--profile"), "{plain}");
+    let installed = bed.home().join("state/installed");
+    std::fs::create_dir_all(&installed).unwrap();
+    let record = serde_json::json!({
+        "format": 1, "name": "shop", "manager": "systemd", "scope": "system", "form": "guard",
+        "definition": bed.path("menshen.toml"), "origin": "given", "profile": "production", "settings": [], "only": [],
+        "guard": "shop", "asked": { "start": null, "display_name": null, "description": null, "account": null },
+    });
+    std::fs::write(installed.join("shop.json"), record.to_string()).unwrap();
+    for words in [&[][..], &["shop"]] {
+        let again = shown(words).ended_with(0).text();
+        assert!(again.contains("--profile") && again.contains("production"), "{words:?}: {again}");
+    }
+    let other = shown(&["--profile", "staging"]).ended_with(0).text();
+    assert!(other.contains("staging") && !other.contains("production"), "{other}");
+    // The definition is read with it.
+    std::fs::remove_file(bed.path("menshen.production.toml")).unwrap();
+    let refused = shown(&[]).ended_with(3).stderr;
+    assert!(refused.contains("production"), "{refused}");
+}
+
+#[test]
 fn help_is_a_command_too() {
     let bed = Bed::new(Trees::Walk, "");
     assert_eq!(bed.menshen(["help"]).ended_with(0).text(), bed.menshen(["--help"]).ended_with(0).text());

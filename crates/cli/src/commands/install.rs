@@ -35,7 +35,7 @@ pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, 
     let (mut source, origin, machine_errors) = match &written {
         // There is nothing else to run, and whoever types a program means one that is there.
         Some(written) => (written.source(&install.definition.set), DefinitionOrigin::Written, MachineErrors::Refuse),
-        None => (definition::source(&install.definition)?, DefinitionOrigin::Given, MachineErrors::Shown),
+        None => (given(install)?, DefinitionOrigin::Given, MachineErrors::Shown),
     };
     let plan = load_plan(&source, machine_errors)?;
     let (name, only) = meant(install, &plan, origin)?;
@@ -196,6 +196,24 @@ fn plain(service: &ServicePlan, source: &DefinitionSource) -> Result<ServicePlan
     service.ok_or_else(|| Failure::new(Exit::Refused, format!("the command of '{name}' cannot be run by itself")))
 }
 
+/// The definition of a file. The profile that it was installed with before stays as long as nobody names another.
+fn given(install: &Install) -> Result<DefinitionSource, Failure> {
+    let source = definition::source(&install.definition)?;
+    if source.profile.is_some() {
+        return Ok(source);
+    }
+    let name = match &install.name {
+        Some(name) => Some(name.clone()),
+        // What is wrong with it is said when it is read to be carried out.
+        None => definition::load(&source)?.plan.map(|plan| plan.name.to_string()),
+    };
+    let Some(name) = name else { return Ok(source) };
+    let there = Record::load(&name.parse()?)?;
+    let place = std::path::absolute(&source.path).unwrap_or_else(|_| source.path.clone());
+    let profile = there.filter(|there| there.definition == place).and_then(|there| there.profile);
+    Ok(DefinitionSource { profile, ..source })
+}
+
 /// Which service is meant, and which of the definition's: none for all of them.
 fn meant(install: &Install, plan: &Plan, origin: DefinitionOrigin) -> Result<(ServiceName, Vec<String>), Failure> {
     let whole = plan.name.as_str();
@@ -293,9 +311,12 @@ fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn
 fn start(name: &ServiceName, record: &Record, manager: &dyn ServiceManager) -> Result<(), Failure> {
     let deadline = Deadline::after(START_WITHIN);
     manager.act_by(name, Verb::Start, deadline)?;
-    match record.form {
-        Form::Guard => wait_for(first_moments::watch(name, &record.guard, manager, deadline))?,
-        Form::Native => drop(manager.wait_for(name, State::Running, deadline.left())?),
+    match (record.form, &record.asked.account) {
+        (Form::Guard, None) => wait_for(first_moments::watch(name, &record.guard, manager, deadline))?,
+        // The guard of another account is among that account's own, and answers there.
+        (Form::Guard, Some(_)) | (Form::Native, _) => {
+            drop(manager.wait_for(name, State::Running, deadline.left())?);
+        }
     }
     output::note(format_args!("{name}: running"));
     Ok(())
