@@ -42,6 +42,7 @@ fn of(command: &str) -> Vec<Exit> {
             Exit::NotPermitted,
             Exit::NotReady,
         ],
+        // What takes its manager too long cannot be told, either.
         "diff" => vec![
             Exit::Done,
             Exit::Differs,
@@ -52,9 +53,10 @@ fn of(command: &str) -> Vec<Exit> {
             Exit::NotPermitted,
         ],
         "uninstall" | "enable" | "disable" => {
-            vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::NoSuchService, Exit::NotPermitted]
+            vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::NoSuchService, Exit::NotPermitted, Exit::NotReady]
         }
-        "down" | "upgrade" => speaks(&[]),
+        // The manager that runs the guard may take too long.
+        "down" | "upgrade" => speaks(&[Exit::NotReady]),
         "reload" => speaks(&[Exit::Refused]),
         "status" => speaks(&[Exit::NotReady, Exit::NotRunning, Exit::Unknown]),
         "start" | "stop" | "restart" | "pause" | "continue" | "reset" => speaks(&[Exit::NoSuchService, Exit::NotReady]),
@@ -87,5 +89,14 @@ mod tests {
                 assert!(help.contains(&told), "'{told}' is not in the help of {name}: {help}");
             }
         }
+    }
+
+    #[test]
+    fn whoever_waits_for_a_manager_may_hear_that_it_took_too_long() {
+        for name in ["up", "down", "install", "edit", "uninstall", "enable", "disable", "upgrade", "start", "status"] {
+            assert!(of(name).contains(&Exit::NotReady), "{name}");
+        }
+        // As all programs of its kind, it has one code for whatever keeps it from telling.
+        assert!(of("diff").contains(&Exit::Untold) && !of("diff").contains(&Exit::NotReady));
     }
 }

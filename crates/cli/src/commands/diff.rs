@@ -15,8 +15,25 @@ use crate::registering::manager::choose;
 
 /// Ends as diff(1) does, so that nobody has to read what differs to know that something does.
 pub(super) fn diff(arguments: &Arguments, service: &Installed) -> Result<Exit, Failure> {
-    compare(arguments, service)
-        .map_err(|failure| if failure.code() == Exit::Failed { failure.with_exit(Exit::Untold) } else { failure })
+    compare(arguments, service).map_err(untold)
+}
+
+/// One means that something differs. That the comparison failed, or its manager took too long, is that it cannot be told.
+fn untold(failure: Failure) -> Failure {
+    match failure.code() {
+        Exit::Failed | Exit::NotReady => failure.with_exit(Exit::Untold),
+        Exit::Done
+        | Exit::Usage
+        | Exit::Refused
+        | Exit::NoSuchService
+        | Exit::NotPermitted
+        | Exit::NoGuard
+        | Exit::NotRunning
+        | Exit::Unknown
+        | Exit::Differs
+        | Exit::Untold
+        | Exit::Guard(_) => failure,
+    }
 }
 
 fn compare(arguments: &Arguments, service: &Installed) -> Result<Exit, Failure> {
@@ -55,5 +72,25 @@ pub(super) fn show(difference: &Difference) {
             ChangeTag::Delete => output::line(styled(format_args!("- {line}"), AnsiColor::Red.on_default())),
             ChangeTag::Insert => output::line(styled(format_args!("+ {line}"), AnsiColor::Green.on_default())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use menshen::service::ManagerError;
+
+    use super::*;
+
+    #[test]
+    fn a_manager_that_takes_too_long_leaves_it_untold() {
+        let error = ManagerError::TookTooLong {
+            command: "systemctl show web".to_owned(),
+            within: Duration::from_secs(30),
+            said: String::new(),
+        };
+        assert_eq!(untold(error.into()).code(), Exit::Untold);
+        assert_eq!(untold(Failure::new(Exit::NotPermitted, "")).code(), Exit::NotPermitted);
     }
 }
