@@ -176,7 +176,12 @@ pub enum Ending {
     /// Another version guards, as this process.
     Succeeded(Child),
     /// Another version should have, and could not: to guard again takes this.
-    Returned(Box<Handover>),
+    Returned {
+        /// What the next version was to take over.
+        handover: Box<Handover>,
+        /// What was followed at last.
+        plan: Arc<Plan>,
+    },
 }
 
 /// Guards until asked to end.

@@ -68,12 +68,24 @@ pub(super) fn guard(
         match menshen_guard::run(options).map_err(|error| failure(&error, source))? {
             Ending::Code(code) => return Ok(Exit::Guard(code)),
             Ending::Succeeded(next) => return attend(next, scope),
-            Ending::Returned(handover) => {
+            Ending::Returned { handover, plan: followed } => {
                 takeover = Some(handover);
-                plan = load_plan(source, MachineErrors::Shown)?;
+                plan = read_again(source, followed);
             }
         }
     }
+}
+
+/// What is followed once another version could not go on: what the definition says by now, or else what was followed at last.
+/// Nobody guards meanwhile, so no mistake in it may end this process.
+fn read_again(source: &DefinitionSource, followed: Arc<Plan>) -> Arc<Plan> {
+    let why = match load_plan(source, MachineErrors::Shown) {
+        Ok(plan) if plan.name == followed.name => return plan,
+        Ok(plan) => format!("that on disk is of a guard named '{}'", plan.name),
+        Err(failure) => failure.message,
+    };
+    output::note(format_args!("the guard goes on with the definition it had: {why}"));
+    followed
 }
 
 /// What an earlier version is told that asks whether this one could go on in its place.
@@ -217,5 +229,37 @@ fn failure(error: &GuardError, source: &DefinitionSource) -> Failure {
         }
         GuardError::NobodyGoesOn { .. } => failure.help("start a guard: it takes over what runs"),
         GuardError::System { .. } | GuardError::Journal(_) => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> DefinitionSource {
+        DefinitionSource {
+            path: std::env::temp_dir(),
+            text: Some(text.to_owned()),
+            profile: None,
+            settings: Vec::new(),
+            environment: std::collections::BTreeMap::new(),
+            only: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_definition_that_is_refused_by_now_does_not_end_a_guard_that_guards_again() {
+        let of = |services: &str| format!("guard.name = \"shop\"\n{services}");
+        let web = "[service.web]\ncommand = \"sleep 1\"\n";
+        let followed = load_plan(&source(&of(web)), MachineErrors::Shown).unwrap();
+        let after = |text: &str| read_again(&source(text), Arc::clone(&followed));
+        for refused in [of("[service.web]\ncommand = 7\n"), format!("guard.name = \"other\"\n{web}")] {
+            assert!(Arc::ptr_eq(&after(&refused), &followed), "{refused}");
+        }
+        let nowhere =
+            DefinitionSource { path: std::env::temp_dir().join("nowhere/menshen.toml"), text: None, ..source("") };
+        assert!(Arc::ptr_eq(&read_again(&nowhere, Arc::clone(&followed)), &followed));
+        let changed = after(&of(&web.replace("web", "api")));
+        assert_eq!(changed.services.keys().map(ToString::to_string).collect::<Vec<_>>(), ["api"]);
     }
 }

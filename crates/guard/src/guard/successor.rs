@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use menshen_os::error::describe;
@@ -22,6 +23,7 @@ impl Guard {
     pub(super) fn hand_on(self, mut handover: Handover) -> Ending {
         let note = self.paths.handover(&self.instance);
         let is_started_by_manager = self.manager.service().is_some();
+        let plan = Arc::clone(self.core.plan());
         self.finish_alone();
         if is_started_by_manager {
             return Ending::Code(0);
@@ -32,7 +34,7 @@ impl Guard {
                 // This process knows what is in it.
                 let _ = std::fs::remove_file(&note);
                 handover.failure = Some(why);
-                Ending::Returned(Box::new(handover))
+                Ending::Returned { handover: Box::new(handover), plan }
             }
         }
     }
