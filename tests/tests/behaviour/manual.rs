@@ -11,7 +11,13 @@ fn the_manual_has_the_sections_that_manuals_have() {
         assert!(headings.contains(&heading), "{heading}: {headings:?}");
     }
     assert!(!headings.contains(&"EXTRA"), "{headings:?}");
-    for told in ["MENSHEN_HOME", "MENSHEN_ACCOUNT_PASSWORD", "/var/lib/menshen/installed", "it differs"] {
+    for told in [
+        "MENSHEN_HOME",
+        "MENSHEN_ACCOUNT_PASSWORD",
+        "/var/lib/menshen/installed",
+        "/etc/menshen/installed",
+        "it differs",
+    ] {
         assert!(page.contains(told), "{told} is not in it");
     }
     // There is one page.

@@ -10,9 +10,10 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 
 /// Where things are (as root; `Paths` has them), and what each is.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("./menshen.toml, ./menshen.PROFILE.toml", "the definition, and what a profile lays over it"),
-    ("/etc/menshen", "definitions of programs that were installed without one"),
+    ("/etc/menshen", "the machine's own definition, which is meant where there is no ./menshen.toml"),
+    ("/etc/menshen/installed", "definitions of programs that were installed without one"),
     ("/run/menshen", "the control socket, the lock and the pipes of each guard"),
     ("/var/lib/menshen/GUARD", "the journal of events, and what is remembered of each service"),
     ("/var/lib/menshen/installed", "what was installed, and how"),
