@@ -24,6 +24,8 @@ use crate::GuardError;
 
 /// The variable by which a guard speaks to the version that is to follow it. No program of a service sees it.
 pub(crate) const VARIABLE: &str = "MENSHEN_TAKEOVER";
+/// What it begins with where a guard hands over; all else is a question.
+const FROM: &str = "from:";
 /// What the next version says last if it can go on.
 pub const WILLING: &str = "{\"takeover\":1}";
 /// The format of what is handed over.
@@ -124,6 +126,12 @@ pub enum TakeoverError {
 }
 
 impl Takeover {
+    /// Whether the version before reads along, and waits for an answer.
+    #[must_use]
+    pub fn is_asked() -> bool {
+        std::env::var_os(VARIABLE).is_some_and(|said| !said.to_string_lossy().starts_with(FROM))
+    }
+
     /// What the version before wants; `None` if there was none.
     ///
     /// # Errors
@@ -132,7 +140,7 @@ impl Takeover {
         let unreadable = |error: &dyn std::fmt::Display| TakeoverError::Unreadable(error.to_string());
         let Some(said) = std::env::var_os(VARIABLE) else { return Ok(None) };
         let said = said.to_string_lossy();
-        if let Some(number) = said.strip_prefix("from:") {
+        if let Some(number) = said.strip_prefix(FROM) {
             let number = number.parse().map_err(|error| unreadable(&error))?;
             let bytes = take_bytes(number).map_err(|error| unreadable(&error))?;
             let handover: Handover = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;

@@ -290,6 +290,19 @@ with_both_trees! {
         assert!(!program.lives());
     }
 
+    fn a_guard_whose_words_go_to_a_file_is_upgraded_as_any_other(trees: Trees) {
+        let bed = Bed::new(trees, LOGGING);
+        copy(&bed, "other");
+        let mut guard = bed.command().args(["up", "--log-as", bed.instance()]).spawn().unwrap();
+        until("its service runs", || bed.menshen(["status", "web"]).code == 0);
+        let web = bed.main_process("web");
+        bed.menshen(["upgrade", "--binary", "other"]).done();
+        assert!(executes(Process::of(guard.id()), &bed.path("other")));
+        assert_eq!(bed.main_process("web"), web);
+        Process::of(guard.id()).signal(Signal::TERM);
+        assert_eq!(guard.wait().unwrap().code(), Some(0));
+    }
+
     fn what_a_guard_of_the_first_format_remembered_is_taken_over(trees: Trees) {
         let definition = "[service.web]\ncommand = \"sleep 3600\"\n[service.idle]\ncommand = \"sleep 3600\"\n";
         let mut bed = Bed::new(trees, definition).up();

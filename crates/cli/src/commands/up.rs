@@ -10,6 +10,7 @@ use menshen_api::types::{Service, ServiceDetail, State, Wanted};
 use menshen_api::{ClientError, Endpoint};
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
+use menshen_guard::handover::Takeover;
 use menshen_guard::logs::TapScope;
 use menshen_os::paths::RUN_FOLDER_MODE;
 
@@ -33,7 +34,10 @@ const LOG_BYTES_MAX: u64 = 1 << 20;
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
-    if let Some(name) = &up.log_as {
+    // An answer to a version before this one is for that one alone.
+    if let Some(name) = &up.log_as
+        && !Takeover::is_asked()
+    {
         let (log, file) = own_log(name)?;
         menshen_os::system::say_into(&file).map_err(|error| unopened(&log, &error))?;
     }
