@@ -85,6 +85,11 @@ pub(crate) fn note(text: impl std::fmt::Display) {
     let _ = anstream::stderr().lock().write_all(line.as_bytes());
 }
 
+/// What cannot be known, and keeps nobody from the rest.
+pub(crate) fn pass_over(failure: &Failure) {
+    note(format_args!("passed over: {}", failure.message));
+}
+
 /// Why the command did not do what it was asked.
 pub(crate) fn show_failure(arguments: &Arguments, failure: &Failure) {
     if arguments.json

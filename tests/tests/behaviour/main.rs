@@ -10,6 +10,7 @@ mod at_hand;
 mod command_line;
 #[cfg(test)]
 mod control;
+mod damaged_record;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]

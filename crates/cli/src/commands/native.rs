@@ -74,12 +74,10 @@ impl Native {
         if arguments.instance.is_some() {
             return Ok(Vec::new());
         }
-        let records = visible(Record::all())?.unwrap_or_default();
-        records
-            .iter()
-            .filter(|record| record.form == Form::Native)
-            .map(|record| Self::of(record, Named::AmongAll))
-            .collect()
+        let records = visible(Record::all_readable())?.unwrap_or_default();
+        let natives = records.iter().filter(|record| record.form == Form::Native);
+        let found = natives.map(|record| Self::of(record, Named::AmongAll));
+        Ok(found.filter_map(|native| native.inspect_err(output::pass_over).ok()).collect())
     }
 
     fn of(record: &Record, named: Named) -> Result<Self, Failure> {

@@ -13,6 +13,7 @@ use super::refusal::unusable;
 use crate::args::StartWhen;
 use crate::definition::paths;
 use crate::failure::{Exit, Failure};
+use crate::output::pass_over;
 
 /// The version of the format; a record of a later one is left alone.
 const FORMAT: u32 = 1;
@@ -160,6 +161,16 @@ impl Record {
 
     /// Every record, by name.
     pub(crate) fn all() -> Result<Vec<Self>, Failure> {
+        Self::each()?.into_iter().collect()
+    }
+
+    /// Every record that can be read. What cannot be is told, and keeps nobody from what has nothing to do with it.
+    pub(crate) fn all_readable() -> Result<Vec<Self>, Failure> {
+        let records = Self::each()?.into_iter();
+        Ok(records.filter_map(|record| record.inspect_err(pass_over).ok()).collect())
+    }
+
+    fn each() -> Result<Vec<Result<Self, Failure>>, Failure> {
         let folder = folder();
         let entries = match fs::read_dir(&folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -169,10 +180,14 @@ impl Record {
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
         let read_one = |path: &PathBuf| {
-            let text = fs::read_to_string(path).map_err(|error| unusable("reading", path, &error))?;
-            read(path, &text)
+            match fs::read_to_string(path) {
+                // It was uninstalled in between.
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => Some(Err(unusable("reading", path, &error))),
+                Ok(text) => Some(read(path, &text)),
+            }
         };
-        paths.iter().map(read_one).collect()
+        Ok(paths.iter().filter_map(read_one).collect())
     }
 
     /// Keeps it. It is written before the manager is told, so that whatever comes in between, what was done can be undone.

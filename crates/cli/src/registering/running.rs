@@ -20,7 +20,7 @@ impl Managed {
     /// # Errors
     /// When the manager has to be told that the guard is to end, and cannot be reached.
     pub(crate) fn of(guard: &str) -> Result<Option<Self>, Failure> {
-        let records = match Record::all() {
+        let records = match Record::all_readable() {
             Err(failure) if failure.code() == Exit::NotPermitted => return Ok(None),
             records => records?,
         };
