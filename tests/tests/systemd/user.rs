@@ -191,3 +191,19 @@ fn who_is_not_root_is_told_of_services_of_their_own() {
     }
     assert!(!house.everything().contains("menshen/"), "{}", house.everything());
 }
+
+/// A guard that runs as somebody else reads its definition itself.
+#[test]
+fn a_command_of_another_account_runs() {
+    let Some(House { machine, id }) = House::build() else { return };
+    let install = ["menshen", "install", "worker", "--account", USER, "--now", "--", "/bin/sleep", "3600"];
+    machine.run(&install).done();
+    let pid =
+        machine.run(&["systemctl", "show", "--value", "--property", "MainPID", "worker"]).text().trim().to_owned();
+    let owner = machine.run(&["stat", "-c", "%u", &format!("/proc/{pid}")]).text().trim().to_owned();
+    assert_eq!(owner, id);
+    const THEIRS: &str =
+        r#"for p in /proc/[0-9]*; do [ "$(stat -c %U $p)" = ann ] && tr '\0' ' ' <$p/cmdline; done; :"#;
+    until("its program runs as them", || machine.run(&["sh", "-c", THEIRS]).text().contains("/bin/sleep 3600"));
+    machine.run(&["menshen", "uninstall", "worker", "--purge"]).done();
+}

@@ -9,7 +9,7 @@ use menshen_api::types::{Service, State};
 use super::up::{is_settled, is_settled_well, not_ready};
 use crate::definition::paths;
 use crate::failure::{Exit, Failure};
-use crate::guards::{ANSWER_WITHIN, Guard, client, silent};
+use crate::guards::{ANSWER_WITHIN, Guard, client};
 use crate::output;
 
 /// How long its services are waited for. One that starts for longer has not failed yet.
@@ -41,7 +41,8 @@ pub(super) async fn watch(
                 return judge(&guard, &services).await;
             }
         } else if deadline.is_over() {
-            return Err(silent(instance));
+            return Err(Failure::new(Exit::NotReady, format!("'{name}' runs, and its guard does not answer"))
+                .help(format!("`menshen --instance {instance} events` says what it did last")));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_LAST);

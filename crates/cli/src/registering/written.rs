@@ -18,6 +18,8 @@ use crate::failure::{Exit, Failure};
 const MARK: &str = "# Written by `menshen install`; `menshen edit` changes it, `menshen uninstall` removes it.";
 /// The folder for such definitions, below that of the machine's own: those are read as one, and each of these has its own guard.
 const FOLDER: &str = "installed";
+/// A guard of another account reads its definition itself, and begins in its folder. Secrets are in files of their own.
+const FOLDER_MODE: u32 = 0o755;
 
 /// A definition that has yet to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl Written {
             unusable("writing", path, &error)
         };
         let before = read(path)?.map(String::into_bytes);
-        create_folder(path.parent().unwrap_or(path), 0o750).map_err(failed)?;
+        create_folder(path.parent().unwrap_or(path), FOLDER_MODE).map_err(failed)?;
         replace_shared(path, self.text.as_bytes()).map_err(failed)?;
         Ok(Before { path: path.clone(), text: before })
     }
