@@ -4,11 +4,11 @@
 //! keep up with is not sent; it is in the files.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use menshen_api::types::Stream;
+use menshen_os::error::describe;
 use menshen_os::output::{EventLog as Source, Severity};
 
 use super::lines::{Ends, Piece};
@@ -16,12 +16,26 @@ use super::lines::{Ends, Piece};
 /// How many events wait for the log.
 const WAITING_MAX: usize = 1024;
 
-/// The way to the log, opened when the first line goes there.
+/// The way to the log; the thread begins with the first line.
 #[derive(Debug, Default)]
 pub(super) struct EventLog {
     sender: Option<SyncSender<Event>>,
-    refused: Arc<AtomicU64>,
-    told: u64,
+    failing: Failing,
+}
+
+/// What does not work; nothing again, once all that waited was taken.
+#[derive(Debug, Clone, Default)]
+struct Failing(Arc<Mutex<Option<String>>>);
+
+impl Failing {
+    fn set(&self, what: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    fn told(&self) -> io::Result<()> {
+        let what = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        what.map_or(Ok(()), |what| Err(io::Error::other(what)))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -36,46 +50,54 @@ impl EventLog {
     /// # Errors
     /// When there is no such log, it does not keep up, or it has refused a line before this one.
     pub(super) fn send(&mut self, service: &str, instance: &str, stream: Stream, piece: Piece<'_>) -> io::Result<()> {
+        if !Source::IS_HERE {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         if self.sender.is_none() {
-            self.sender = Some(self.begin(instance)?);
+            self.sender = Some(self.begin(instance.to_owned())?);
         }
         let Some(sender) = &self.sender else { return Ok(()) };
-        match sender.try_send(event(service, stream, piece)) {
-            Ok(()) => self.hear_refusals(),
-            Err(TrySendError::Full(_)) => Err(io::Error::new(io::ErrorKind::WouldBlock, "it does not keep up")),
-            Err(TrySendError::Disconnected(_)) => {
-                self.sender = None;
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
+        if let Err(error) = sender.try_send(event(service, stream, piece)) {
+            let what = match error {
+                TrySendError::Full(_) => "it does not keep up",
+                TrySendError::Disconnected(_) => "nobody passes lines on any more",
+            };
+            self.failing.set(Some(what.to_owned()));
         }
+        self.failing.told()
     }
 
-    fn begin(&self, instance: &str) -> io::Result<SyncSender<Event>> {
-        let source = Source::open(instance)?;
+    fn begin(&self, instance: String) -> io::Result<SyncSender<Event>> {
         let (sender, receiver) = sync_channel(WAITING_MAX);
-        let refused = Arc::clone(&self.refused);
-        std::thread::Builder::new()
-            .name("event log".to_owned())
-            .spawn(move || pass_on(&source, &receiver, &refused))?;
+        let failing = self.failing.clone();
+        let pass_on = move || pass_on(&instance, &receiver, &failing);
+        std::thread::Builder::new().name("event log".to_owned()).spawn(pass_on)?;
         Ok(sender)
-    }
-
-    fn hear_refusals(&mut self) -> io::Result<()> {
-        let refused = self.refused.load(Ordering::Relaxed);
-        if refused == std::mem::replace(&mut self.told, refused) {
-            return Ok(());
-        }
-        Err(io::Error::other(format!("it has refused {refused} lines so far")))
     }
 }
 
 /// Ends when nobody sends any more.
-fn pass_on(source: &Source, receiver: &Receiver<Event>, refused: &AtomicU64) {
-    for Event { severity, text } in receiver {
-        if source.write(severity, &text).is_err() {
-            refused.fetch_add(1, Ordering::Relaxed);
+fn pass_on(instance: &str, receiver: &Receiver<Event>, failing: &Failing) {
+    let mut source = None;
+    let mut next = receiver.recv().ok();
+    while let Some(event) = next {
+        let written = write(&mut source, instance, &event);
+        next = receiver.try_recv().ok();
+        match written {
+            Err(error) => failing.set(Some(describe(&error))),
+            Ok(()) if next.is_none() => failing.set(None),
+            Ok(()) => {}
         }
+        next = next.or_else(|| receiver.recv().ok());
     }
+}
+
+fn write(source: &mut Option<Source>, instance: &str, event: &Event) -> io::Result<()> {
+    let source = match source {
+        Some(source) => source,
+        None => source.insert(Source::open(instance)?),
+    };
+    source.write(event.severity, &event.text)
 }
 
 /// What people read: the line, then whose it is. As for the systemd journal, what a program writes to stderr is an error.
