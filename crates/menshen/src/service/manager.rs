@@ -299,7 +299,8 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
         self.carry_out(&plan)
     }
 
-    /// Stops a service and leaves the machine as it was before it was installed. Where that fails, what ran runs again.
+    /// Stops a service and leaves the machine as it was before it was installed. Where that fails once it has
+    /// stopped, what ran runs again; a stop that takes too long goes on.
     ///
     /// # Errors
     /// When there is no such service, it is not ours, or it cannot be stopped.
@@ -322,8 +323,9 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
             return self.carry_out(&plan).map(drop);
         }
         let again = calls_to_run_again(self, &plan)?;
-        let done = self.act_by(name, Verb::Stop, deadline).and_then(|()| self.carry_out(&plan).map(drop));
-        done.map_err(|failed| match run_again(self, name, state, &again) {
+        // A stop that is refused has changed nothing, and one that is not over goes on.
+        self.act_by(name, Verb::Stop, deadline)?;
+        self.carry_out(&plan).map(drop).map_err(|failed| match run_again(self, name, state, &again) {
             Ok(()) => failed,
             Err(error) => {
                 ManagerError::LeftBehind { failed: Box::new(failed), left: vec![format!("'{name}' ran: {error}")] }

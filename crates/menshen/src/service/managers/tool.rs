@@ -10,7 +10,7 @@ mod platform;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::service::deadline::Deadline;
 use crate::service::manager::{ManagerError, ServiceManager, Verb};
@@ -211,12 +211,12 @@ pub(super) fn until(
     within: Duration,
     mut is_so: impl FnMut() -> Result<bool, ManagerError>,
 ) -> Result<bool, ManagerError> {
-    let end = Instant::now() + within;
+    let deadline = Deadline::after(within);
     loop {
         if is_so()? {
             return Ok(true);
         }
-        if Instant::now() >= end {
+        if deadline.is_over() {
             return Ok(false);
         }
         std::thread::sleep(POLL);

@@ -22,7 +22,8 @@ pub(super) const fn executed<'a>(registration: &'a Registration, variables: &'a 
 /// `run`: executes the program in its own place.
 pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
     let registration = service.registration;
-    let mut script = head("/bin/sh", registration) + "exec 2>&1\n";
+    // First of all: whatever ends before the program is executed was not told to.
+    let mut script = head("/bin/sh", registration) + "exec 2>&1\n" + &told(registration);
     for dependency in &registration.depends_on {
         if let Dependency::Service(name) = dependency {
             let folder = quoted(&text(&scanned.join(name)));
@@ -33,7 +34,6 @@ pub(super) fn run(service: &Executed<'_>, scanned: &Path) -> String {
     if registration.protocol == Protocol::Native {
         script += &format!("export {}={}\n", readiness::VARIABLE, readiness::DESCRIPTOR);
     }
-    script += &told(registration);
     script + &service.execute(&program(registration), "")
 }
 

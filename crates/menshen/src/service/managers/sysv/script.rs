@@ -128,7 +128,11 @@ fn start(service: &Executed<'_>) -> String {
              end_group\n\
          (\n{execute}) </dev/null >/dev/null 2>&1 &\n    \
              pid=$! leader=$!\n    \
-             printf '%s\\n%s\\n' \"$pid\" \"$(begun \"$pid\")\" >\"$pidfile\"\n    \
+             if ! printf '%s\\n%s\\n' \"$pid\" \"$(begun \"$pid\")\" >\"$pidfile\"; then\n        \
+                 # Nobody could stop it.\n        \
+                 kill -s KILL \"$pid\" \"-$pid\" 2>/dev/null\n        \
+                 return 4\n    \
+             fi\n    \
              # One that fails within its first second has not started.\n    \
              tenths={STARTED_TENTHS}\n    \
              while running && [ \"$tenths\" -gt 0 ]; do\n        \
