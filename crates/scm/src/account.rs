@@ -26,6 +26,12 @@ pub fn normal(name: &str, machine: &str) -> String {
     }
 }
 
+/// Whether it is one of Windows' own accounts, which have an empty password.
+#[must_use]
+pub fn is_own(name: &str) -> bool {
+    OWN.iter().any(|(own, _)| *own == normal(name, ""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +49,16 @@ mod tests {
             &["shop@corp.example", "Shop@Corp.Example"],
         ] {
             assert!(names.iter().all(|name| one(name) == one(names[0])), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn windows_own_accounts_are_those_that_every_machine_has() {
+        for own in ["LocalSystem", r"NT AUTHORITY\LocalService", "Network Service"] {
+            assert!(is_own(own), "{own}");
+        }
+        for other in [r"NT SERVICE\web", r"CORP\web$", r".\shop", "shop@corp.example"] {
+            assert!(!is_own(other), "{other}");
         }
     }
 

@@ -15,6 +15,7 @@ use windows_sys::Win32::System::Services::{
     SERVICE_STATUS_PROCESS, SERVICE_STOP_PENDING, SERVICE_STOPPED, SetServiceObjectSecurity, StartServiceW,
 };
 
+use crate::account::is_own;
 use crate::changes::Change;
 use crate::levels;
 use crate::manager::{Handle, is};
@@ -308,10 +309,12 @@ impl Service {
         succeeded(done)
     }
 
-    /// An account of Windows' own has an empty password, which has to be said when it takes the place of a user. What the
+    /// An account of Windows' own has an empty password, which has to be said when it takes the place of a user; one whose
+    /// password Windows keeps itself must not be given any. What the
     /// service depends on is said again, for Wine would forget it.
     fn change_account(&self, to: &Settings, password: Option<&str>) -> io::Result<()> {
-        let (account, password) = (wide(&to.account)?, wide(password.unwrap_or_default())?);
+        let password = password.or(is_own(&to.account).then_some("")).map(wide).transpose()?;
+        let account = wide(&to.account)?;
         let dependencies = wide_list(&to.dependencies)?;
         let same = ptr::null();
         // SAFETY: the handle is open, both texts end with a zero and the list with two, and null changes nothing.
@@ -326,7 +329,7 @@ impl Service {
                 ptr::null_mut(),
                 dependencies.as_ptr(),
                 account.as_ptr(),
-                password.as_ptr(),
+                password.as_ref().map_or(ptr::null(), |password| password.as_ptr()),
                 same,
             )
         };
