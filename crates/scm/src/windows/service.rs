@@ -329,7 +329,7 @@ impl Service {
                 ptr::null_mut(),
                 dependencies.as_ptr(),
                 account.as_ptr(),
-                password.as_ref().map_or(ptr::null(), |password| password.as_ptr()),
+                password.as_ref().map_or(ptr::null(), Vec::as_ptr),
                 same,
             )
         };
