@@ -44,7 +44,7 @@ fn told(registration: &Registration) -> String {
     }
     let mut script = format!(": >{TOLD}\n");
     if let Account::User { name, .. } = &registration.account {
-        script += &format!("chown \"$(id -u {})\" {TOLD} || exit 111\n", quoted(name));
+        script += &format!("owner=$(id -u {}) && chown \"$owner\" {TOLD} || exit 111\n", quoted(name));
     }
     script + &format!("export {}=\"$$ $PWD/{TOLD}\"\n", told::VARIABLE)
 }
