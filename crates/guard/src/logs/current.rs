@@ -55,16 +55,18 @@ struct Open {
     /// Its length when it was old enough.
     aged_at: Option<u64>,
     index: IndexWriter,
-    aside: Option<SetAside>,
+    ahead: Ahead,
 }
 
 /// Room for what comes next.
-#[derive(Debug)]
-struct SetAside {
-    /// Where it ends in the file.
-    end: u64,
-    /// When it is given back.
-    until: Instant,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    /// None is set aside.
+    None,
+    /// Some is, to an offset of the file; it is given back at a time.
+    Aside { end: u64, until: Instant },
+    /// Nothing is gained by it where the file is.
+    Needless,
 }
 
 impl Current {
@@ -121,7 +123,7 @@ impl Current {
             let _ = file.give_back();
         }
         let (id, length) = (state.id, state.length);
-        self.open = Some(Open { file, id, length, started_ms, aged_at: None, index, aside: None });
+        self.open = Some(Open { file, id, length, started_ms, aged_at: None, index, ahead: Ahead::None });
         Ok(())
     }
 
@@ -180,7 +182,10 @@ impl Current {
 
     /// When room that was set aside is given back.
     pub(super) fn give_back_at(&self) -> Option<Instant> {
-        Some(self.open.as_ref()?.aside.as_ref()?.until)
+        match self.open.as_ref()?.ahead {
+            Ahead::Aside { until, end: _ } => Some(until),
+            Ahead::None | Ahead::Needless => None,
+        }
     }
 
     /// Gives back room that was set aside, if it was long enough.
@@ -253,20 +258,27 @@ impl Current {
 impl Open {
     /// Sets room aside for what comes next, or lets it stay for longer. Where there is none, it is written without.
     fn set_aside(&mut self, now: Now) {
-        let end = self.aside.as_ref().map_or(self.length, |aside| aside.end);
+        let end = match self.ahead {
+            Ahead::None => self.length,
+            Ahead::Aside { end, until: _ } => end,
+            Ahead::Needless => return,
+        };
         let until = now.monotonic + ASIDE_FOR;
         if end >= self.length + WRITE_BYTES_MAX as u64 {
-            self.aside = Some(SetAside { end, until });
+            self.ahead = Ahead::Aside { end, until };
             return;
         }
         let from = end.max(self.length);
-        if matches!(self.file.set_aside(from, ASIDE_BYTES), Ok(Aside::Set)) {
-            self.aside = Some(SetAside { end: from + ASIDE_BYTES, until });
+        match self.file.set_aside(from, ASIDE_BYTES) {
+            Ok(Aside::Set) => self.ahead = Ahead::Aside { end: from + ASIDE_BYTES, until },
+            Ok(Aside::Needless) => self.ahead = Ahead::Needless,
+            Err(_) => {}
         }
     }
 
     fn give_back(&mut self) {
-        if self.aside.take().is_some() {
+        if let Ahead::Aside { .. } = self.ahead {
+            self.ahead = Ahead::None;
             // What cannot be given back goes with the file.
             let _ = self.file.give_back();
         }
