@@ -1,7 +1,7 @@
 //! The service by which a service manager runs a guard.
 
 use menshen::service::registration::RestartPolicy;
-use menshen::service::{ServiceManager, ServiceName, State, managers};
+use menshen::service::{ServiceManager, ServiceName, managers};
 
 use super::record::{Form, Record};
 use crate::failure::{Exit, Failure};
@@ -28,7 +28,7 @@ impl Managed {
             let name = record.name.parse()?;
             let managed = Self { name, manager: managers::of(record.kind()?, record.scope.into())? };
             match managed.manager.status(&managed.name) {
-                Ok(status) if runs(status.state) => return Ok(Some(managed)),
+                Ok(status) if status.state.is_active() => return Ok(Some(managed)),
                 Err(error) if managed.has_to_be_told() => return Err(error.into()),
                 Ok(_) | Err(_) => {}
             }
@@ -43,19 +43,5 @@ impl Managed {
             RestartPolicy::Always | RestartPolicy::Never => true,
             RestartPolicy::OnFailure => false,
         }
-    }
-}
-
-const fn runs(state: State) -> bool {
-    match state {
-        State::NotInstalled | State::Stopped | State::Failed => false,
-        State::Starting
-        | State::Running
-        | State::Reloading
-        | State::Pausing
-        | State::Paused
-        | State::Continuing
-        | State::Stopping
-        | State::Backoff => true,
     }
 }

@@ -335,17 +335,7 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
 
     /// Whether a service in this state has to be told to stop before it is forgotten.
     fn is_to_be_stopped(&self, state: State) -> bool {
-        match state {
-            State::NotInstalled | State::Stopped | State::Failed => false,
-            State::Starting
-            | State::Running
-            | State::Reloading
-            | State::Pausing
-            | State::Paused
-            | State::Continuing
-            | State::Stopping
-            | State::Backoff => true,
-        }
+        state.is_active()
     }
 
     /// Carries a plan of this manager's out: all of it, or nothing.

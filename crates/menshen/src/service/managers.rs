@@ -16,6 +16,7 @@ pub mod runit;
 pub mod s6;
 pub mod scm;
 mod shell;
+pub mod supervised;
 pub mod systemd;
 pub mod sysv;
 mod tool;

@@ -73,6 +73,22 @@ impl State {
         }
     }
 
+    /// Whether anything of it may run, or is about to: then it has to be stopped before it does not.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        match self {
+            Self::NotInstalled | Self::Stopped | Self::Failed => false,
+            Self::Starting
+            | Self::Running
+            | Self::Reloading
+            | Self::Pausing
+            | Self::Paused
+            | Self::Continuing
+            | Self::Stopping
+            | Self::Backoff => true,
+        }
+    }
+
     /// Whether it counts as running to whoever asks for its status: one that is on its way down does not.
     #[must_use]
     pub const fn is_up(self) -> bool {

@@ -1,6 +1,6 @@
 //! What is so once a program of a manager's was run: so a plan's call is known by what it is for, and not by its words.
 
-use super::{dinit, freebsd, openrc, runit, s6, sysv};
+use super::{dinit, freebsd, openrc, supervised, sysv};
 
 /// What is so, to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,9 +10,9 @@ pub enum Fact {
     /// To the links for System V init.
     SysV(sysv::Fact),
     /// To runit.
-    Runit(runit::Fact),
+    Runit(supervised::Fact),
     /// To s6.
-    S6(s6::Fact),
+    S6(supervised::Fact),
     /// To dinit.
     Dinit(dinit::Fact),
     /// To FreeBSD's `rc.conf`.

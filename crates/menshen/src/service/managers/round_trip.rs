@@ -611,18 +611,21 @@ mod freebsd {
     }
 }
 
+/// Those that are spoken to by scripts and files.
+const SCRIPTED: [ManagerKind; 6] = [
+    ManagerKind::OpenRc,
+    ManagerKind::SysV,
+    ManagerKind::Runit,
+    ManagerKind::S6,
+    ManagerKind::Dinit,
+    ManagerKind::FreeBsdRc,
+];
+
 /// Everybody can see what is in a file that they can read, and on command lines.
 #[test]
 fn what_may_be_secret_is_where_nobody_else_can_read_it() {
     const SECRET: &str = "correct horse battery staple";
-    for kind in [
-        ManagerKind::OpenRc,
-        ManagerKind::SysV,
-        ManagerKind::Runit,
-        ManagerKind::S6,
-        ManagerKind::Dinit,
-        ManagerKind::FreeBsdRc,
-    ] {
+    for kind in SCRIPTED {
         let manager = super::assumed(kind);
         let mut registration = Registration::new("web".parse().unwrap(), "/usr/bin/web");
         registration.restart.policy = manager.restarts_failed();
@@ -756,14 +759,7 @@ proptest! {
     fn no_text_becomes_anything_but_a_text(texts in prop::array::uniform10(any_text())) {
         // What is plain is written without quotes.
         let written = Written(texts.map(|text| format!("two {text}")));
-        for kind in [
-            ManagerKind::OpenRc,
-            ManagerKind::SysV,
-            ManagerKind::Runit,
-            ManagerKind::S6,
-            ManagerKind::Dinit,
-            ManagerKind::FreeBsdRc,
-        ] {
+        for kind in SCRIPTED {
             let manager = super::assumed(kind);
             let tame = manager.plan(&Written::tame().registration(&*manager)).unwrap();
             let Ok(plan) = manager.plan(&written.registration(&*manager)) else {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::fact::Fact as Every;
 use super::refused;
 use super::shell::text;
+use super::supervised::{DISABLED, DOWN, Fact, not_disabled, said_by};
 use super::tool::{self, Ran, Told};
 use super::variables;
 use crate::service::deadline::Deadline;
@@ -41,8 +42,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: &str = "stop-timeout";
 /// A file of ours in the service's folder: its variables.
 const VARIABLES: &str = "variables";
-/// A file of ours in the service's folder: it is not to be started until it is enabled.
-const DISABLED: &str = "disabled";
 /// What `finish` keeps below `supervise`: the code, the signal, and `failed` where runsv was told to give the service up.
 const ENDED: &str = "supervise/ended";
 
@@ -180,7 +179,7 @@ impl Runit {
 
     fn start_type(&self, name: &ServiceName) -> StartType {
         let folder = self.folder(name);
-        match (self.link(name).exists() && !folder.join(DISABLED).exists(), folder.join("down").exists()) {
+        match (self.link(name).exists() && !folder.join(DISABLED).exists(), folder.join(DOWN).exists()) {
             (false, _) => StartType::Disabled,
             (true, true) => StartType::Manual,
             (true, false) => StartType::Auto,
@@ -188,11 +187,11 @@ impl Runit {
     }
 
     fn keep_down(&self, name: &ServiceName) -> Call {
-        Call::making(Every::Runit(Fact::KeptDown(name.clone())), "touch", &[&text(&self.folder(name).join("down"))])
+        Call::making(Every::Runit(Fact::KeptDown(name.clone())), "touch", &[&text(&self.folder(name).join(DOWN))])
     }
 
     fn let_up(&self, name: &ServiceName) -> Call {
-        Call::making(Every::Runit(Fact::LetUp(name.clone())), "rm", &["-f", &text(&self.folder(name).join("down"))])
+        Call::making(Every::Runit(Fact::LetUp(name.clone())), "rm", &["-f", &text(&self.folder(name).join(DOWN))])
     }
 
     fn await_supervised(&self, name: &ServiceName) -> Result<(), ManagerError> {
@@ -212,21 +211,16 @@ impl Runit {
         let linked = Step::Link { path: link, target: folder.clone() };
         let fact = Every::Runit(Fact::Supervised(name.clone()));
         let supervised = Step::call(Call::making(fact, "sv", &["status", &text(&folder)]));
-        let empty = |name: &str| Step::File {
-            path: folder.join(name),
-            mode: 0o644,
-            content: String::new(),
-            ownership: Ownership::ByPlace,
-        };
-        let not_disabled = Step::NoFile { path: folder.join(DISABLED), ownership: Ownership::ByPlace };
+        let empty = |file: &str| said_by(&folder, file);
+        let not_disabled = not_disabled(&folder);
         match start {
             // Only a service that is new is kept down, and only until it is supervised.
             StartType::Auto | StartType::Delayed => {
                 let down = Step::Call { call: self.keep_down(name), undo: Some(self.let_up(name)) };
                 vec![down, linked, supervised, not_disabled, Step::call(self.let_up(name))]
             }
-            StartType::Manual => vec![empty("down"), linked, supervised, not_disabled],
-            StartType::Disabled => vec![empty(DISABLED), empty("down"), linked, supervised],
+            StartType::Manual => vec![empty(DOWN), linked, supervised, not_disabled],
+            StartType::Disabled => vec![empty(DISABLED), empty(DOWN), linked, supervised],
         }
     }
 }
@@ -318,7 +312,7 @@ impl ServiceManager for Runit {
             Some(Fact::Supervised(name)) => is_supervised(&self.folder(name))?,
             Some(Fact::NotSupervised(name)) => !is_supervised(&self.folder(name))?,
             Some(Fact::KeptDown(name)) => self.link(name).exists(),
-            Some(Fact::LetUp(name)) => !self.folder(name).join("down").exists(),
+            Some(Fact::LetUp(name)) => !self.folder(name).join(DOWN).exists(),
             None => false,
         };
         Ok(if is_so { vec![] } else { vec![Difference::undone(call)] })
@@ -399,19 +393,6 @@ fn honours(option: RegistrationOption) -> Result<(), &'static str> {
         | O::WindowsLoadOrderGroup
         | O::WindowsFailures => Err(refused::WINDOWS),
     }
-}
-
-/// What is so once a plan's call was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
-    /// A runsv is there for a service.
-    Supervised(ServiceName),
-    /// None is.
-    NotSupervised(ServiceName),
-    /// One that is new is not started before it is supervised.
-    KeptDown(ServiceName),
-    /// It is started when its runsv begins.
-    LetUp(ServiceName),
 }
 
 fn runit_fact(call: &Call) -> Option<&Fact> {

@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::fact::Fact as Every;
 use super::refused;
 use super::shell::text;
+use super::supervised::{DISABLED, DOWN, Fact, not_disabled, said_by};
 use super::tool::{self, Told};
 use super::variables;
 use crate::service::deadline::Deadline;
@@ -41,8 +42,6 @@ const GRACE: Duration = Duration::from_secs(10);
 const TIMED_OUT: i32 = 99;
 /// A file of ours in the service's folder: its variables.
 const VARIABLES: &str = "variables";
-/// A file of ours in the service's folder: it is not to be started until it is enabled.
-const DISABLED: &str = "disabled";
 /// What `finish` makes below `supervise` where it has the service given up.
 const FAILED: &str = "supervise/failed";
 /// What s6-linux-init makes the scanned folder from at boot.
@@ -213,7 +212,7 @@ impl S6 {
     fn start_type(&self, name: &ServiceName) -> StartType {
         let folder = self.folder(name);
         let is_linked = self.boot_link(name).unwrap_or_else(|| self.link(name)).exists();
-        match (is_linked && !folder.join(DISABLED).exists(), folder.join("down").exists()) {
+        match (is_linked && !folder.join(DISABLED).exists(), folder.join(DOWN).exists()) {
             (false, _) => StartType::Disabled,
             (true, true) => StartType::Manual,
             (true, false) => StartType::Auto,
@@ -223,13 +222,8 @@ impl S6 {
     /// The steps by which it is supervised, and does not run before somebody wants it to.
     fn steps_of_start(&self, name: &ServiceName, start: StartType) -> Vec<Step> {
         let folder = self.folder(name);
-        let empty = |name: &str| Step::File {
-            path: folder.join(name),
-            mode: 0o644,
-            content: String::new(),
-            ownership: Ownership::ByPlace,
-        };
-        let not_disabled = Step::NoFile { path: folder.join(DISABLED), ownership: Ownership::ByPlace };
+        let empty = |file: &str| said_by(&folder, file);
+        let not_disabled = not_disabled(&folder);
         match start {
             // Only a service that is new is kept down, and only until it is supervised. s6-svlink could see to that, and would
             // keep down what writes its log as well.
@@ -238,17 +232,17 @@ impl S6 {
                 let up = [not_disabled, Step::call(self.let_up(name))];
                 [down].into_iter().chain(self.links(name)).chain(up).collect()
             }
-            StartType::Manual => [empty("down"), not_disabled].into_iter().chain(self.links(name)).collect(),
-            StartType::Disabled => [empty(DISABLED), empty("down")].into_iter().chain(self.links(name)).collect(),
+            StartType::Manual => [empty(DOWN), not_disabled].into_iter().chain(self.links(name)).collect(),
+            StartType::Disabled => [empty(DISABLED), empty(DOWN)].into_iter().chain(self.links(name)).collect(),
         }
     }
 
     fn keep_down(&self, name: &ServiceName) -> Call {
-        Call::making(Every::S6(Fact::KeptDown(name.clone())), "touch", &[&text(&self.folder(name).join("down"))])
+        Call::making(Every::S6(Fact::KeptDown(name.clone())), "touch", &[&text(&self.folder(name).join(DOWN))])
     }
 
     fn let_up(&self, name: &ServiceName) -> Call {
-        Call::making(Every::S6(Fact::LetUp(name.clone())), "rm", &["-f", &text(&self.folder(name).join("down"))])
+        Call::making(Every::S6(Fact::LetUp(name.clone())), "rm", &["-f", &text(&self.folder(name).join(DOWN))])
     }
 
     /// The steps by which it is supervised, now and after the next boot.
@@ -273,19 +267,6 @@ impl S6 {
         let (fact, scanned) = (Every::S6(Fact::NotSupervised(name.clone())), text(&self.places.scanned));
         Call::making(fact, "s6-svunlink", &["-t", SEEN_WITHIN_MS, &scanned, name.as_str()])
     }
-}
-
-/// What is so once a plan's call was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
-    /// An s6-supervise is there for a service, and its link.
-    Supervised(ServiceName),
-    /// Neither is.
-    NotSupervised(ServiceName),
-    /// One that is new is not started before it is supervised.
-    KeptDown(ServiceName),
-    /// It is started when its s6-supervise begins.
-    LetUp(ServiceName),
 }
 
 impl ServiceManager for S6 {
@@ -370,7 +351,7 @@ impl ServiceManager for S6 {
                 self.link(name).symlink_metadata().is_err() && !is_supervised(&self.folder(name))?
             }
             Some(Every::S6(Fact::KeptDown(name))) => self.link(name).exists(),
-            Some(Every::S6(Fact::LetUp(name))) => !self.folder(name).join("down").exists(),
+            Some(Every::S6(Fact::LetUp(name))) => !self.folder(name).join(DOWN).exists(),
             Some(Every::OpenRc(_) | Every::SysV(_) | Every::Runit(_) | Every::Dinit(_) | Every::FreeBsdRc(_))
             | None => false,
         };
