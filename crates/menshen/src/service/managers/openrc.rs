@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::fact::Fact as Every;
 use super::refused;
+use super::shell::pid_file;
 use super::tool::{self, Ran, Told};
 use super::variables;
 use crate::service::deadline::Deadline;
@@ -88,7 +89,7 @@ fn is_enabled(name: &str) -> bool {
 fn pid_of(name: &ServiceName) -> Option<u32> {
     let read = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse().ok();
     let child = read(Path::new(OPTIONS).join(name.as_str()).join("child_pid"));
-    child.or_else(|| read(script::pid_file(name).into())).filter(|pid| Path::new(&format!("/proc/{pid}")).is_dir())
+    child.or_else(|| read(pid_file(name).into())).filter(|pid| Path::new(&format!("/proc/{pid}")).is_dir())
 }
 
 /// What `rc-update` makes so.

@@ -393,6 +393,7 @@ mod s6 {
 
 mod sysv {
     use super::*;
+    use crate::service::managers::shell::pid_file;
     use crate::service::managers::sysv::SysV;
 
     proptest! {
@@ -404,8 +405,9 @@ mod sysv {
             registration.restart.policy = RestartPolicy::Never;
             let script = stage.script(&SysV::new().plan(&registration).unwrap(), "init.d/web");
             // What the script would leave running is waited for, and notes nothing in /run.
-            let pid_file = stage.folder.path().join("pid");
-            let script = script.replace("/run/web.pid", &pid_file.display().to_string());
+            let (noted, here) = (pid_file(&registration.name), stage.folder.path().join("pid"));
+            prop_assert!(script.contains(&noted), "{}", script);
+            let script = script.replace(&noted, &here.display().to_string());
             stage.run(&["sh", "-c", ". \"$0\" && wait"], &script.replace("case $1 in", "case start in").replace(") \"$1\" ;;", ") start ;;"), stage.folder.path())?;
         }
     }

@@ -145,6 +145,12 @@ pub(super) fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
+/// Where a script notes a process until the next boot: System V's that of the program, and in a second line when it began;
+/// OpenRC's that of the program or of its supervise-daemon.
+pub(super) fn pid_file(name: &ServiceName) -> String {
+    format!("/run/menshen.{name}.pid")
+}
+
 /// The name of a signal as `kill` takes it.
 pub(super) fn signal(name: &str) -> &str {
     name.strip_prefix("SIG").unwrap_or(name)

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::fact::Fact as Every;
 use super::refused;
-use super::shell::text;
+use super::shell::{pid_file, text};
 use super::tool::{self, Ran, Told};
 use super::variables;
 use crate::service::deadline::Deadline;
@@ -241,7 +241,7 @@ impl ServiceManager for SysV {
             Some(script::STOPPED) => State::Stopped,
             _ => return Err(ran.failure()),
         };
-        let pid = fs::read_to_string(script::pid_file(name)).ok();
+        let pid = fs::read_to_string(pid_file(name)).ok();
         let pid = pid.and_then(|text| text.lines().next()?.trim().parse().ok()).filter(|_| state == State::Running);
         Ok(Status { state, pid, start: Some(start), exit: None, text: None, progress: None })
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::shell::{Executed, directory, mark, program, quoted, signal, whole_seconds};
+use super::super::shell::{Executed, directory, mark, pid_file, program, quoted, signal, whole_seconds};
 use super::super::variables;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Account, Children, Dependency, Registration, Reload, RestartPolicy};
@@ -13,11 +13,6 @@ const RELOADED: &str = "# It can be reloaded.";
 const STOP_SECONDS: u64 = 60;
 /// How many seconds a program has to end once it was killed.
 const KILL_SECONDS: u64 = 10;
-
-/// Where the process is noted: the program's, or that of its supervise-daemon.
-pub(super) fn pid_file(name: &ServiceName) -> String {
-    format!("/run/menshen.{name}.pid")
-}
 
 /// Where its variables are. What is in `/etc/conf.d` OpenRC reads for whoever asks how a service is, too.
 pub(super) fn variables_file(name: &ServiceName) -> PathBuf {

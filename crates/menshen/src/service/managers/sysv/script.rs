@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::super::shell::{Executed, mark, open_files, program, signal, whole_seconds};
+use super::super::shell::{Executed, mark, open_files, pid_file, program, signal, whole_seconds};
 use super::super::variables;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Children, Dependency, Registration, Reload};
@@ -27,11 +27,6 @@ const GONE_TENTHS: u64 = 100;
 const LEADER: &str = "env --default-signal=INT,QUIT setsid ";
 /// Executes as another user, in all their groups.
 const AS_USER: &str = "setpriv --reuid=\"$uid\" --regid=\"$gid\" --groups=\"$(echo \"$groups\" | tr ' ' ,)\" ";
-
-/// Where the script notes the process: in the first line its number, in the second when it began.
-pub(super) fn pid_file(name: &ServiceName) -> String {
-    format!("/run/menshen.{name}.pid")
-}
 
 /// Where its variables are.
 pub(super) fn variables_file(name: &ServiceName) -> PathBuf {
