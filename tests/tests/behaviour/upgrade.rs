@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use menshen_os::clock::wall_ms;
 use menshen_tests::events::Mark;
 use menshen_tests::wait::until;
-use menshen_tests::{Bed, Process, Signal, State, Trees, Wanted, with_both_trees};
+use menshen_tests::{Bed, Process, Service, Signal, State, Trees, Wanted, with_both_trees};
 use serde_json::{Value, json};
+
+/// What two readings of one instant may differ by: each guard asks anew how far the wall clock is ahead.
+const CLOCK_TOLERANCE_MS: i64 = 100;
 
 const LOGGING: &str = r#"
     [service.web]
@@ -56,6 +60,83 @@ fn executes(process: Process, binary: &Path) -> bool {
 
 fn open_files(process: Process) -> usize {
     fs::read_dir(format!("/proc/{}/fd", process.pid)).unwrap().count()
+}
+
+/// One service in each state that lasts, and two that are about to leave theirs.
+const STATES: &str = r#"
+    [service.backoff]
+    command = ["sh", "-c", "test -e back && exec sleep 3600; exit 1"]
+    restart = { delay = "3s", max = "4s", jitter = 0.0 }
+    [service.patient]
+    command = "false"
+    restart = { delay = "1h", max = "1h", jitter = 0.0 }
+    [service.tripped]
+    command = "false"
+    restart.delay = "10ms"
+    breaker = { failures = 2, within = "1m", open_for = "1h", max_open = "2h", fallback = { command = "sleep 3600" } }
+    [service.paused]
+    command = "sleep 3600"
+    [service.stopped]
+    command = "sleep 3600"
+    [service.once]
+    command = ["sh", "-c", "echo done >> once"]
+    type = "oneshot"
+    [service.stopping]
+    command = ["sh", "-c", "trap '' TERM; echo there > there; while :; do sleep 0.1; done"]
+    stop.timeout = "4s"
+"#;
+
+/// Has one guard follow another, and looks at every service before and after.
+fn every_service_is_found_in_the_state_it_was(trees: Trees, follow: impl FnOnce(&mut Bed)) {
+    let mut bed = Bed::new(trees, STATES).up();
+    bed.await_file("there");
+    bed.await_service("tripped", "tripped with its fallback", |service| {
+        service.state == State::Tripped && service.fallback_pid.is_some()
+    });
+    bed.await_state("once", State::Completed);
+    bed.menshen(["pause", "paused"]).done();
+    bed.menshen(["stop", "stopped"]).done();
+    let began = bed.await_state("patient", State::Backoff).service.since;
+    // A wait that began anew would end this much later.
+    until("it waits for a while", || wall_ms() > began.as_ms() + 10 * CLOCK_TOLERANCE_MS);
+    let before = bed.mark();
+    bed.menshen(["stop", "stopping", "--no-wait"]).done();
+    bed.await_state("stopping", State::Stopping);
+    let due = bed.await_state("backoff", State::Backoff).service.next_start.unwrap();
+    bed.write("back", "");
+    let facts = |bed: &Bed, name: &str| {
+        let Service { state, wanted, pid, fallback_pid, breaker, restarts, restarts_total, last_exit, reason, .. } =
+            bed.service(name).service;
+        (state, wanted, pid, fallback_pid, breaker, (restarts, restarts_total), last_exit, reason)
+    };
+    let names = ["patient", "tripped", "paused", "stopped", "once", "stopping"];
+    let next_starts =
+        |bed: &Bed| ["patient", "tripped"].map(|name| bed.service(name).service.next_start.unwrap().as_ms());
+    let (facts_before, starts_before) = (names.map(|name| facts(&bed, name)), next_starts(&bed));
+    follow(&mut bed);
+    let followed = wall_ms();
+    assert_eq!(names.map(|name| facts(&bed, name)), facts_before);
+    for (before, after) in starts_before.into_iter().zip(next_starts(&bed)) {
+        assert!(before.abs_diff(after) < CLOCK_TOLERANCE_MS.unsigned_abs(), "{before} has become {after}");
+    }
+    each_goes_on(&bed, before);
+
+    // What waited has waited until the instant it was to wait for, or, where nobody was there then, until somebody was.
+    let started = bed.await_entry(before, "backoff", State::Starting).time.as_ms();
+    let due = due.as_ms();
+    assert!(started > due - CLOCK_TOLERANCE_MS && started < due.max(followed) + 2000, "due {due}, started {started}");
+}
+
+fn each_goes_on(bed: &Bed, before: Mark) {
+    bed.await_ready("backoff");
+    assert_eq!(bed.service("backoff").service.restarts, 1);
+    bed.await_state("stopping", State::Stopped);
+    assert_eq!(bed.states(before, "stopping"), [State::Stopping, State::Stopped]);
+    assert_eq!(bed.service("stopping").service.last_exit.as_deref(), Some("killed by SIGKILL"));
+    bed.menshen(["continue", "paused"]).done();
+    bed.await_state("paused", State::Running);
+    assert_eq!(bed.service("stopped").service.wanted, Wanted::Down);
+    assert_eq!(bed.await_file("once"), "done\n", "it is done once");
 }
 
 with_both_trees! {
@@ -124,54 +205,19 @@ with_both_trees! {
     }
 
     fn an_upgrade_finds_every_service_in_the_state_it_was(trees: Trees) {
-        let definition = r#"
-            [service.backoff]
-            command = ["sh", "-c", "test -e back && exec sleep 3600; exit 1"]
-            restart = { delay = "3s", max = "4s", jitter = 0.0 }
-            [service.tripped]
-            command = "false"
-            restart.delay = "10ms"
-            breaker = { failures = 2, within = "1m", open_for = "1h", max_open = "2h", fallback = { command = "sleep 3600" } }
-            [service.paused]
-            command = "sleep 3600"
-            [service.stopped]
-            command = "sleep 3600"
-            [service.stopping]
-            command = ["sh", "-c", "trap '' TERM; echo there > there; while :; do sleep 0.1; done"]
-            stop.timeout = "2s"
-        "#;
-        let bed = Bed::new(trees, definition).up();
-        bed.await_file("there");
-        bed.await_service("tripped", "tripped with its fallback", |service| {
-            service.state == State::Tripped && service.fallback_pid.is_some()
+        every_service_is_found_in_the_state_it_was(trees, |bed| {
+            let guard = bed.guard();
+            copy(bed, "next");
+            bed.menshen(["upgrade", "--binary", "next"]).done();
+            assert_eq!(bed.guard(), guard);
         });
-        bed.menshen(["pause", "paused"]).done();
-        bed.menshen(["stop", "stopped"]).done();
-        let before = bed.mark();
-        bed.menshen(["stop", "stopping", "--no-wait"]).done();
-        bed.await_state("stopping", State::Stopping);
-        bed.await_state("backoff", State::Backoff);
-        bed.write("back", "");
-        let facts = |name: &str| {
-            let service = bed.service(name).service;
-            (service.pid, service.fallback_pid, service.wanted, service.breaker, service.reason)
-        };
-        let names = ["tripped", "paused", "stopped", "stopping"];
-        let (guard, facts_before) = (bed.guard(), names.map(facts));
-        copy(&bed, "next");
-        bed.menshen(["upgrade", "--binary", "next"]).done();
-        assert_eq!(bed.guard(), guard);
-        assert_eq!(names.map(facts), facts_before);
+    }
 
-        // Each goes on from there.
-        bed.await_ready("backoff");
-        assert_eq!(bed.service("backoff").service.restarts, 1);
-        bed.await_state("stopping", State::Stopped);
-        assert_eq!(bed.states(before, "stopping"), [State::Stopping, State::Stopped]);
-        assert_eq!(bed.service("stopping").service.last_exit.as_deref(), Some("killed by SIGKILL"));
-        bed.menshen(["continue", "paused"]).done();
-        bed.await_state("paused", State::Running);
-        assert_eq!(bed.service("stopped").service.wanted, Wanted::Down);
+    fn the_guard_after_one_that_was_killed_finds_every_service_in_the_state_it_was(trees: Trees) {
+        every_service_is_found_in_the_state_it_was(trees, |bed| {
+            bed.kill_guard();
+            bed.start_guard();
+        });
     }
 
     fn a_probe_that_is_asked_during_an_upgrade_neither_fails_nor_stays_behind(trees: Trees) {
