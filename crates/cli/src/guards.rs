@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_api::client::Call;
-use menshen_api::types::{GuardInfo, ListQuery, Service, ServiceList};
+use menshen_api::types::{GuardInfo, ListQuery, Service, Trouble};
 use menshen_api::{Client, ClientError, Endpoint};
 use menshen_guard::definition::DefinitionSource;
 use menshen_os::file::Lock;
 use menshen_os::local_socket;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::args::Arguments;
 use crate::at_hand::{self, AtHand};
@@ -26,7 +29,7 @@ pub(crate) struct Guard {
     pub instance: String,
     pub client: Arc<Client>,
     /// What it answered when it was asked whether it is there, to whoever asks next.
-    listed: Cell<Option<ServiceList>>,
+    listed: Cell<Option<String>>,
 }
 
 /// Every guard that answers.
@@ -90,7 +93,7 @@ impl Guards {
                     Ok(Ok(answer)) => {
                         let guard = Guard::new(instance, client);
                         if endpoint == Endpoint::ListServices {
-                            guard.listed.set(serde_json::from_str(&answer).ok());
+                            guard.listed.set(Some(answer));
                         }
                         guards.all.push(guard);
                     }
@@ -360,23 +363,48 @@ impl Guard {
         Ok(self.list().await?.services)
     }
 
-    /// Every service of this guard and what does not work, page by page.
-    pub(crate) async fn list(&self) -> Result<ServiceList, Failure> {
-        let mut services = Vec::new();
-        let mut cursor = None;
+    /// Every service of this guard and what does not work.
+    pub(crate) async fn list(&self) -> Result<Listed<Service, Trouble>, Failure> {
+        self.listed().await
+    }
+
+    /// The same word for word, for whoever only passes it on: a newer guard may say more than this command knows of.
+    pub(crate) async fn list_as_said(&self) -> Result<Listed<Box<RawValue>, Box<RawValue>>, Failure> {
+        self.listed().await
+    }
+
+    async fn listed<S: DeserializeOwned, T: DeserializeOwned>(&self) -> Result<Listed<S, T>, Failure> {
+        let mut all = Listed { services: Vec::new(), next: None, troubles: Vec::new() };
         loop {
-            let query = ListQuery { cursor, limit: None };
-            let page: ServiceList = match self.listed.take() {
+            let query = ListQuery { cursor: all.next.take(), limit: None };
+            let page = match self.listed.take() {
                 Some(page) => page,
-                None => self.client.call(&Call::new(Endpoint::ListServices).query(&query)?).await?,
+                None => self.client.text(&Call::new(Endpoint::ListServices).query(&query)?).await?,
             };
-            services.extend(page.services);
-            cursor = page.next;
-            if cursor.is_none() {
-                return Ok(ServiceList { services, next: None, troubles: page.troubles });
+            let page: Listed<S, T> = read(&page)?;
+            all.services.extend(page.services);
+            // Every page has all of them.
+            all.troubles = page.troubles;
+            all.next = page.next;
+            if all.next.is_none() {
+                return Ok(all);
             }
         }
     }
+}
+
+/// Services and troubles, read as far as somebody wants to know: a [`menshen_api::types::ServiceList`].
+#[derive(Deserialize)]
+pub(crate) struct Listed<S, T> {
+    pub services: Vec<S>,
+    next: Option<String>,
+    #[serde(default = "Vec::new")]
+    pub troubles: Vec<T>,
+}
+
+/// Reads what a guard says.
+pub(crate) fn read<T: DeserializeOwned>(said: &str) -> Result<T, Failure> {
+    serde_json::from_str(said).map_err(|error| ClientError::Unreadable(error.to_string()).into())
 }
 
 /// The names of the guards that were in a folder since the machine was started: each has a folder for its pipes.

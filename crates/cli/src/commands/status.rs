@@ -5,13 +5,14 @@ use jiff::Timestamp;
 use menshen_api::client::Call;
 use menshen_api::types::{BreakerState, LogLine, Probe, Service, ServiceDetail, State, Trouble, Wanted};
 use menshen_api::{Endpoint, Time};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::events::sentence;
 use super::native::{self, Native, Told};
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Aim, Guards, wait_for};
+use crate::guards::{self, Aim, Guard, Guards, wait_for};
 use crate::output::{self, bold, dim, state_style, styled};
 use crate::table::{Cell, Table};
 
@@ -28,49 +29,83 @@ pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Fai
 
 async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
     let natives = Native::all(arguments)?;
-    let (mut services, mut troubles) = (Vec::new(), Vec::new());
     // Where managers run services themselves there need be no guard.
     let guarded = if natives.is_empty() || !guards.are_absent() { guards.some()? } else { &[] };
-    for guard in guarded {
-        let list = guard.list().await?;
-        services.extend(list.services);
-        troubles.extend(list.troubles);
-    }
-    guards.note_missing();
     let mut unknown = None;
     let mut note = |failure: Failure| {
         output::show_failure(arguments, &failure);
         unknown = Some(failure.code());
     };
     let native: Vec<Told> = natives.iter().filter_map(|native| native.told().map_err(&mut note).ok()).collect();
-    if arguments.json {
-        output::json(&Overview { services: &services, troubles: &troubles, native: &native });
-    } else {
-        print_table(guards, &services, &native);
-        troubles.iter().for_each(print_trouble);
-    }
-    let well = services.iter().all(is_well) && native.iter().all(Told::is_well);
+    let guarded_are_well =
+        if arguments.json { pass_on(guarded, &native).await? } else { show(guards, guarded, &native).await? };
+    guards.note_missing();
+    let well = guarded_are_well && native.iter().all(Told::is_well);
     Ok(unknown.unwrap_or(if well { Exit::Done } else { Exit::NotReady }))
 }
 
-/// What `--json` prints. It is written as it is: a tree made of it first would take a third of the command's time.
+/// Shows all services to people; whether those of the guards are as they are wanted.
+async fn show(guards: &Guards, guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
+    let (mut services, mut troubles) = (Vec::new(), Vec::new());
+    for guard in guarded {
+        let listed = guard.list().await?;
+        services.extend(listed.services);
+        troubles.extend(listed.troubles);
+    }
+    print_table(guards, &services, native);
+    troubles.iter().for_each(print_trouble);
+    Ok(services.iter().map(Wellbeing::from).all(Wellbeing::is_as_wanted))
+}
+
+/// The same for programs, a line for each service: what the guards say, word for word. To read it all and write it anew would take
+/// longer than everything else the command does.
+async fn pass_on(guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
+    let (mut services, mut troubles) = (Vec::new(), Vec::new());
+    for guard in guarded {
+        let listed = guard.list_as_said().await?;
+        services.extend(listed.services);
+        troubles.extend(listed.troubles);
+    }
+    let mut all_are_well = true;
+    for service in &services {
+        all_are_well &= guards::read::<Wellbeing>(service.get())?.is_as_wanted();
+    }
+    output::json(&Overview { services: &services, troubles: &troubles, native });
+    Ok(all_are_well)
+}
+
+/// What `--json` prints.
 #[derive(Serialize)]
 struct Overview<'a> {
-    services: &'a [Service],
-    troubles: &'a [Trouble],
+    services: &'a [Box<RawValue>],
+    troubles: &'a [Box<RawValue>],
     native: &'a [Told],
 }
 
-/// Whether a service is as it is wanted.
-fn is_well(service: &Service) -> bool {
-    match service.wanted {
-        Wanted::Up => {
-            service.ready
-                || service.state == State::Completed
-                || (service.state == State::Stopped && service.pid.is_none())
+/// What decides whether a service is as it is wanted.
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct Wellbeing {
+    state: State,
+    wanted: Wanted,
+    pid: Option<u32>,
+    ready: bool,
+}
+
+impl From<&Service> for Wellbeing {
+    fn from(service: &Service) -> Self {
+        Self { state: service.state, wanted: service.wanted, pid: service.pid, ready: service.ready }
+    }
+}
+
+impl Wellbeing {
+    fn is_as_wanted(self) -> bool {
+        match self.wanted {
+            Wanted::Up => {
+                self.ready || self.state == State::Completed || (self.state == State::Stopped && self.pid.is_none())
+            }
+            Wanted::Paused => self.state == State::Paused,
+            Wanted::Down => self.state != State::Failed,
         }
-        Wanted::Paused => service.state == State::Paused,
-        Wanted::Down => service.state != State::Failed,
     }
 }
 
