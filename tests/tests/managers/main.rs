@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails")]
 #![expect(clippy::print_stdout, reason = "what a failed test needs to be understood")]
 
+mod boot;
 mod disabled;
 mod guard;
 mod logs;
@@ -28,19 +29,25 @@ const S6: Init = Init {
     command: &["s6-svscan", "/run/service"],
     is_up: &["s6-svscanctl", "-a", "/run/service"],
 };
+/// At boot it copies an image of `/run`, as s6-linux-init does.
+const S6_WITH_IMAGE: Init = Init {
+    prepare: "mkdir -p /etc/s6-linux-init/current/run-image/service",
+    command: &["sh", "-ec", "cp -a /etc/s6-linux-init/current/run-image/. /run && exec s6-svscan /run/service"],
+    ..S6
+};
 /// Its own scripts for a whole machine are left out.
 const SYSV: Init = Init {
     root: "sysv",
-    prepare: "printf 'id:2:initdefault:\\nl2:2:wait:/etc/init.d/rc 2\\n' >/etc/inittab",
+    prepare: "printf '%s\\n' id:2:initdefault: 'l2:2:wait:/etc/init.d/rc 2' 'up:2:once:/bin/touch /run/up' >/etc/inittab",
     command: &["/sbin/init"],
-    is_up: &["sh", "-c", "runlevel | grep -q 2 || test -p /run/initctl"],
+    is_up: &["test", "-e", "/run/up"],
 };
 /// It is told that it is in a container, as it is.
 const OPENRC: Init = Init {
     root: "openrc",
     prepare: "sed -i 's/^#rc_sys=.*/rc_sys=lxc/' /etc/rc.conf; rm -f /etc/runlevels/*/*",
     command: &["/sbin/openrc-init"],
-    is_up: &["grep", "-q", "default", "/run/openrc/softlevel"],
+    is_up: &["sh", "-c", "grep -q default /run/openrc/softlevel && ! test -e /run/openrc/rc.starting"],
 };
 
 /// Installs, starts, kills, stops and uninstalls a service in every way there is.

@@ -1,8 +1,13 @@
 //! The suite's program, installed by itself on a machine of its own.
 
+use std::path::PathBuf;
+
 use menshen_tests::command::{Ran, built};
 use menshen_tests::init::{Booted, Init};
 use menshen_tests::wait::until;
+
+/// What the service is called, unless it is said otherwise.
+pub(super) const NAME: &str = "menshen-life-cycle";
 
 /// A machine, and the manager that is asked there.
 pub(super) struct Stage {
@@ -15,8 +20,17 @@ impl Stage {
     /// Boots it; `None` where that cannot be.
     pub(super) fn boot(init: &Init, manager: &'static str) -> Option<Self> {
         let files = ["life-cycle", "life-cycle-sample"].map(built);
-        let machine = init.boot(&[&files[0], &files[1]])?;
-        Some(Self { machine, manager, program: "life-cycle-sample" })
+        Some(Self::on(init.boot(&[&files[0], &files[1]])?, manager))
+    }
+
+    /// Boots one that can be booted again; `None` where that cannot be.
+    pub(super) fn boot_with_disk(init: &Init, manager: &'static str) -> Option<Self> {
+        let files = ["life-cycle", "life-cycle-sample"].map(built);
+        Some(Self::on(init.boot_with_disk(&[&files[0], &files[1]])?, manager))
+    }
+
+    const fn on(machine: Booted, manager: &'static str) -> Self {
+        Self { machine, manager, program: "life-cycle-sample" }
     }
 
     /// The same with a program of the test's own: a script.
@@ -29,15 +43,26 @@ impl Stage {
 
     /// Has the suite's program do one thing.
     pub(super) fn ask(&self, more: &[&str]) -> Ran {
+        self.ask_of(NAME, more)
+    }
+
+    /// The same of a service that is called otherwise.
+    pub(super) fn ask_of(&self, name: &str, more: &[&str]) -> Ran {
         let program = Booted::path("life-cycle");
         let options = [
             format!("--manager={}", self.manager),
             format!("--program={}", Booted::path(self.program).display()),
-            format!("--folder={}", Booted::path("notes").display()),
+            format!("--folder={}", Self::notes(name).display()),
+            format!("--name={name}"),
         ];
         let options = options.iter().map(String::as_str);
         let words: Vec<&str> = program.to_str().into_iter().chain(options).chain(more.iter().copied()).collect();
         self.machine.run(&words)
+    }
+
+    /// The folder of what a service notes of itself.
+    pub(super) fn notes(name: &str) -> PathBuf {
+        Booted::path(&format!("notes-{name}"))
     }
 
     /// Its state, when it is started, and its process, in words.

@@ -1,9 +1,9 @@
 //! What may be secret: the variables of a service's environment are seen by those alone who run it.
 
-use menshen_tests::init::{Booted, Init};
+use menshen_tests::init::Init;
 use menshen_tests::wait::until;
 
-use super::sample::Stage;
+use super::sample::{NAME, Stage};
 use super::{OPENRC, RUNIT, S6, SYSV};
 
 /// A part of the sample's variable that no quoting changes, and none of its arguments has.
@@ -14,7 +14,7 @@ const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear
 fn are_seen_by_nobody_else(init: &Init, manager: &'static str) {
     let Some(stage) = Stage::boot(init, manager) else { return };
     stage.ask(&["--install"]).done();
-    let (machine, folder) = (&stage.machine, Booted::path("notes"));
+    let (machine, folder) = (&stage.machine, Stage::notes(NAME));
     let runs = folder.join("runs");
     let has_arrived = || machine.run(&["grep", "-qF", PART, runs.to_str().unwrap()]).code == 0;
     until("the program has noted what it was given", has_arrived);

@@ -1,6 +1,8 @@
 //! The guard under a real systemd, as docs/systemd.md describes it.
 
 #[cfg(test)]
+mod boot;
+#[cfg(test)]
 mod greeter;
 #[cfg(test)]
 mod install;

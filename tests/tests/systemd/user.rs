@@ -27,20 +27,30 @@ struct House {
 
 impl House {
     fn build() -> Option<Self> {
-        let machine = Machine::boot(&[("shop.toml", SHOP)])?;
+        Some(Self::on(Machine::boot(&[("shop.toml", SHOP)])?))
+    }
+
+    fn on(machine: Machine) -> Self {
         machine.run(&["useradd", "--create-home", "--home-dir", HOME, USER]).done();
         let id = machine.run(&["id", "-u", USER]).text().trim().to_owned();
-        Some(Self { machine, id })
+        Self { machine, id }
     }
 
     /// The same with a systemd of their own that runs without a session.
     fn with_linger() -> Option<Self> {
-        let house = Self::build()?;
+        Some(Self::build()?.lingering())
+    }
+
+    fn lingering(self) -> Self {
         // logind wants to know of everybody who asks where they belong.
         let linger = ["systemd-run", "--quiet", "--wait", "--pipe", "--", "loginctl", "enable-linger", USER];
-        house.machine.run(&linger).done();
-        until("their systemd is up", || house.systemctl(&["is-system-running"]).text().trim() == "running");
-        Some(house)
+        self.machine.run(&linger).done();
+        self.await_up();
+        self
+    }
+
+    fn await_up(&self) {
+        until("their systemd is up", || self.systemctl(&["is-system-running"]).text().trim() == "running");
     }
 
     /// Runs something as they would.
@@ -84,6 +94,23 @@ impl House {
     fn is_up(&self, guard: &str) -> bool {
         self.menshen(&["--instance", guard, "status"]).code == 0
     }
+}
+
+#[test]
+fn what_lingers_runs_after_the_machine_was_booted_again() {
+    let Some(machine) = Machine::boot_with_disk(&[("shop.toml", SHOP)]) else { return };
+    let mut house = House::on(machine).lingering();
+    house.menshen(&["install", "--user", "--file", "/shared/shop.toml", "--now"]).done();
+    until("the guard has started all", || house.is_up("shop"));
+    house.machine.boot_again();
+    house.await_up();
+    until("the guard has started all again", || house.is_up("shop"));
+    assert_eq!(house.services("shop"), ["db", "mail", "web"]);
+    house.menshen(&["disable", "shop"]).done();
+    house.machine.boot_again();
+    house.await_up();
+    assert_eq!(house.property("shop.service", "ActiveState"), "inactive");
+    assert!(!house.is_up("shop"));
 }
 
 #[test]

@@ -68,7 +68,8 @@ fn note(kind: ManagerKind) -> &'static str {
             "A script in `/etc/init.d` and a link in the run level `default`. A service that is restarted is given to \
              `supervise-daemon`, another to `start-stop-daemon`; what it writes goes to syslog (`logger`). Its variables are in \
              `/etc/menshen/environment/NAME`, which only root can read. When it is stopped, what \
-             is left of its process group is ended; when it crashes, that is left. One that is not restarted is *failed* when it ended \
+             is left of its process group is ended; when it crashes, that is left. For the network it waits where a service brings \
+             that up (`want net`). One that is not restarted is *failed* when it ended \
              by itself, whatever its code was. The life cycle is tested against OpenRC 0.56."
         }
         ManagerKind::SysV => {

@@ -87,7 +87,8 @@ fn retry(registration: &Registration) -> String {
 fn depend(registration: &Registration) -> String {
     let needed = registration.depends_on.iter().filter_map(|dependency| match dependency {
         Dependency::Service(name) => Some(format!("    need {name}\n")),
-        Dependency::Network => Some("    need net\n".to_owned()),
+        // A machine whose network nobody brings up, as that of a container, has nothing of this name to need.
+        Dependency::Network => Some("    want net\n".to_owned()),
         Dependency::Group(_) => None,
     });
     let needed: String = needed.collect();
