@@ -25,6 +25,9 @@ pub const FOLDER: &str = r"C:\test";
 /// The same from outside of Wine.
 const FOLDER_OUTSIDE: &str = "/prefix/drive_c/test";
 
+/// What Wine says of its service control manager and its Event Log, where they do less than those of Windows.
+const TOLD: &str = "-all,fixme+service,fixme+advapi,+eventlog";
+
 /// Lays memory over the bed, so that nothing of it is changed, and stays.
 const ENTER: &str = r#"
     mount -t tmpfs tmpfs "$1"
@@ -76,7 +79,30 @@ impl Windows {
     /// When it does not.
     pub fn boot(&self) {
         self.outside_of_wine(&["wineserver", "--persistent"]).done();
-        self.run(&["cmd", "/c", "ver"]).done();
+        let mut command = self.command(&["cmd", "/c", "ver"]);
+        command.env("WINEDEBUG", TOLD);
+        Ran::into_files(&command, &self.boot_said()).done();
+    }
+
+    /// What Wine itself has said since the boot of what services and their manager called: what it takes and does nothing with.
+    #[must_use]
+    pub fn told(&self) -> String {
+        fs::read_to_string(self.boot_said().with_extension("err")).unwrap_or_default()
+    }
+
+    /// The events that services have written since the boot: type and id of each, by the numbers of Windows.
+    ///
+    /// # Panics
+    /// When Wine tells of them in another way.
+    #[must_use]
+    pub fn logged(&self) -> Vec<(u16, u32)> {
+        let number = |text: &str| u32::from_str_radix(text.trim_start_matches("0x"), 16).unwrap();
+        let event = |line: &str| {
+            // Handle, type, category, id, …
+            let words: Vec<&str> = line.split_once("fixme:advapi:ReportEventW (")?.1.split(',').collect();
+            Some((u16::try_from(number(words[1])).unwrap(), number(words[3])))
+        };
+        self.told().lines().filter_map(event).collect()
     }
 
     /// Cuts it off, as a loss of power does.
@@ -170,6 +196,11 @@ impl Windows {
             String::from_utf8_lossy(&line).replace('\0', " ").contains(part)
         };
         self.inside.descendants().into_iter().filter(has).collect()
+    }
+
+    /// Beside which what is said by what runs since the boot is.
+    fn boot_said(&self) -> PathBuf {
+        self.said.path().join("boot")
     }
 
     /// Runs a program of the bed's own system.

@@ -1,6 +1,8 @@
 //! Against a real service control manager of Windows: Wine's.
 
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod life_cycle;
 #[cfg(test)]
 mod registration;

@@ -90,9 +90,9 @@ log.format = "text"
     windows.menshen(&["down"]).done();
 }
 
-/// What the Event Log holds cannot be looked into under Wine; that it takes every line is seen.
+/// What the Event Log holds cannot be looked into under Wine, which tells what services give to it.
 #[test]
-fn lines_go_to_the_event_log_too_without_trouble() {
+fn every_line_goes_to_the_event_log_too() {
     let Some(windows) = GuardedWindows::start(
         r#"
 [service.count]
@@ -110,9 +110,14 @@ log.also = ["eventlog"]
         checked.text(),
         checked.stderr
     );
-    windows.up();
+    windows.menshen(&["install", "--file", r"C:\test\menshen.toml", "--now"]).done();
     until("all is written", || windows.log("count").len() >= 200 * 50);
+    // Information, by the numbers of Windows, with the id of what comes from stdout.
+    until("all is in the Event Log", || windows.logged().len() >= 200);
+    assert_eq!(windows.logged(), vec![(4, 3); 200]);
+    let told = windows.told();
+    assert!(told.contains("0000001 xxx") && told.contains("0000200 xxx"), "{told}");
     let events = windows.events();
     assert!(!events.contains("Event Log"), "{events}");
-    windows.menshen(&["down"]).done();
+    windows.menshen(&["uninstall", "shop", "--purge"]).done();
 }

@@ -6,8 +6,11 @@
 //! | the service control manager of Windows | the Event Log, with ids that stay |
 //! | anybody else | stderr, in colour on a terminal, with times where nobody else writes them |
 //!
-//! `RUST_LOG` chooses what is logged, such as `info,greeter=debug`; `info` without it.
+//! `RUST_LOG` chooses what is logged, such as `info,greeter=debug`; `info` without it. Why the service ended that should not have
+//! is logged whatever is chosen.
 
+#[cfg(any(windows, test))]
+mod entry;
 #[cfg(unix)]
 #[path = "log/unix.rs"]
 mod platform;
@@ -25,6 +28,9 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::name::ServiceName;
 use super::runtime::origin::Origin;
+
+/// The target of the event that says why a service ended that should not have.
+pub(super) const ENDED: &str = "menshen::ended";
 
 /// A layer of any kind.
 type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -62,10 +68,14 @@ pub fn begin(name: &ServiceName, origin: Origin) -> Result<(), LogError> {
 }
 
 fn filter(text: Option<&str>) -> Result<Targets, LogError> {
-    match text.filter(|text| !text.is_empty()) {
-        None => Ok(Targets::new().with_default(LevelFilter::INFO)),
-        Some(text) => text.parse().map_err(|error| LogError::Filter { text: text.to_owned(), why: format!("{error}") }),
-    }
+    let chosen = match text.filter(|text| !text.is_empty()) {
+        None => Targets::new().with_default(LevelFilter::INFO),
+        Some(text) => text.parse::<Targets>().map_err(|error| {
+            let why = error.to_string();
+            LogError::Filter { text: text.to_owned(), why }
+        })?,
+    };
+    Ok(chosen.with_target(ENDED, LevelFilter::ERROR))
 }
 
 fn stderr(origin: Origin) -> AnyLayer {
@@ -89,8 +99,9 @@ mod tests {
     fn what_is_logged_can_be_chosen_and_nonsense_is_refused() {
         assert!(filter(None).unwrap().would_enable("greeter", &Level::INFO));
         assert!(!filter(Some("")).unwrap().would_enable("greeter", &Level::DEBUG));
-        let chosen = filter(Some("warn,greeter=debug")).unwrap();
+        let chosen = filter(Some("greeter=debug")).unwrap();
         assert!(chosen.would_enable("greeter", &Level::DEBUG) && !chosen.would_enable("other", &Level::INFO));
+        assert!(chosen.would_enable(ENDED, &Level::ERROR), "why it ended is always told");
         let error = filter(Some("greeter=loud")).unwrap_err().to_string();
         assert!(error.starts_with("RUST_LOG is 'greeter=loud'"), "{error}");
     }

@@ -19,6 +19,7 @@ use menshen::service::{
     Status, Verb, managers,
 };
 use serde_json::json;
+use tracing::{debug, error, info, warn};
 
 /// How often is looked whether a file is there.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -115,6 +116,8 @@ enum Way {
     Asking,
     /// It does not end
     Stubborn,
+    /// It logs an event of each level and one with an id of its own, and fails
+    Telling,
 }
 
 fn main() -> ExitCode {
@@ -131,6 +134,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Task::Serve { folder, way } => {
             let within = if way == Way::Stubborn { Duration::from_secs(2) } else { Duration::from_secs(60) };
             let main = Main::new(name).reloads().pauses().hears_power().hears_sessions().stops_within(within);
+            let main = if way == Way::Telling { main.logs() } else { main };
             Ok(main.run(Sample { folder, way }))
         }
         Task::Manage(manage) => {
@@ -192,6 +196,9 @@ fn registration(name: &ServiceName, what: &What) -> Result<Registration, Failure
     registration.arguments = vec!["--name".to_owned(), name.to_string(), "serve".to_owned(), folder, way];
     registration.protocol = Protocol::Native;
     registration.reload = Some(Reload::Native);
+    if what.way == Way::Telling {
+        registration.environment = [("RUST_LOG".to_owned(), "scm_sample=debug".to_owned())].into();
+    }
     match what.options {
         Options::Plain => {}
         Options::Full => full(&mut registration),
@@ -258,8 +265,10 @@ impl Service for Sample {
         self.note(&format!("started by {:?} with {arguments:?}", context.origin()))?;
         self.note(&format!("in {}", std::env::current_dir()?.display()))?;
         self.note(&format!("SAMPLE is {:?}", std::env::var("SAMPLE").unwrap_or_default()))?;
-        if self.way == Way::Slow {
-            self.wait_for("ready").await;
+        match self.way {
+            Way::Slow => self.wait_for("ready").await,
+            Way::Telling => return tell(),
+            Way::Steady | Way::Asking | Way::Stubborn => {}
         }
         context.ready();
         loop {
@@ -290,7 +299,7 @@ impl Service for Sample {
 impl Sample {
     async fn end(&self, context: &Context) -> Result<(), Failure> {
         match self.way {
-            Way::Steady => {}
+            Way::Steady | Way::Telling => {}
             Way::Slow => self.wait_for("end").await,
             Way::Asking => {
                 context.more_time(Duration::from_secs(3600));
@@ -311,6 +320,16 @@ impl Sample {
     fn note(&self, what: &str) -> io::Result<()> {
         note(&self.folder, what)
     }
+}
+
+/// Everything that there is to be logged, and then how it ended.
+fn tell() -> Result<(), Failure> {
+    error!("an error");
+    warn!("a warning");
+    info!(by = "the sample", count = 3, "information");
+    debug!("a detail");
+    error!(event_id = 77, "an error with an id of its own");
+    Err("it has told everything".into())
 }
 
 /// In one piece, so that a reader sees whole lines.

@@ -127,7 +127,7 @@ fn complain(why: &str) {
 #[cfg(feature = "log")]
 fn complain(why: &str) {
     if tracing::dispatcher::has_been_set() {
-        tracing::error!("{why}");
+        tracing::error!(target: crate::service::log::ENDED, "{why}");
     } else {
         super::platform::complain(why);
     }
