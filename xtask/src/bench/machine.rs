@@ -31,10 +31,23 @@ pub(super) fn load() -> String {
     text("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
+/// Whether what is built is not what was committed.
+pub(super) fn has_changes() -> bool {
+    !said(command("git").args([
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        "crates",
+        "Cargo.toml",
+        "Cargo.lock",
+    ]))
+    .is_empty()
+}
+
 fn commit() -> String {
     let commit = said(command("git").args(["rev-parse", "--short", "HEAD"]));
-    let changed = said(command("git").args(["status", "--porcelain", "--untracked-files=no", "--", "crates"]));
-    if changed.is_empty() { commit } else { format!("{commit} with changes") }
+    if has_changes() { format!("{commit} with changes") } else { commit }
 }
 
 fn said(command: &mut std::process::Command) -> String {

@@ -1,9 +1,10 @@
 //! Menshen beside its peers: the same work for all, in turn, on one machine.
 //!
 //! What is measured is in [`results::Row`]; how is in `restart`, `many` and `logs`; each peer is a file that implements
-//! [`peer::Peer`]. The page is written by `page`.
+//! [`peer::Peer`]. The page is written by `page`, and says what of the `goals` is met.
 
 mod container;
+mod goals;
 mod horust;
 mod install;
 mod logs;
@@ -91,6 +92,9 @@ impl From<Effort> for Extent {
 
 /// Measures those who are named, or all. The page of a measurement is written; that of a look is shown.
 pub(super) fn bench(who: &[Who], effort: Effort) -> Result<(), String> {
+    if matches!(effort, Effort::Full { .. }) && machine::has_changes() {
+        return Err("what is measured has no commit: the page names the one it is of, so commit first".to_owned());
+    }
     let command = command(who);
     let who = if who.is_empty() { Who::value_variants() } else { who };
     let Found { peers, absent } = find(who);
@@ -180,6 +184,9 @@ fn measure(place: &Place, peers: &[Box<dyn Peer>], extent: Extent) -> Results {
                 logs::measure_formats(place, peer, &mut results);
             }
         }
+        say(&format!("round {round} of {}: what is no supervisor", extent.rounds));
+        restart::measure_bare(place, extent.deaths, &mut results);
+        extent.programs.iter().for_each(|count| many::measure_bare(place, *count, &mut results));
         logs::measure_cat(place, &mut results);
     }
     for peer in peers {

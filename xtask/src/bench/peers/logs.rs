@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::program::{ms_between, now_ns, wait_within};
 use super::peer::{Format, Job, Life, Log, Peer};
-use super::results::{Results, Row};
+use super::results::{COPY, Results, Row};
 use super::session::{Place, Session};
 use crate::lines;
 
@@ -20,7 +20,6 @@ const FORMATS: [(&str, Format, &str); 2] = [
     ("Menshen, `text`", Format::Text, "2026-01-31T12:00:00.123Z stdout "),
     ("Menshen, `json`", Format::Json, r#"{"time":"2026-01-31T12:00:00.123Z","stream":"stdout","text":""}"#),
 ];
-pub(super) const COPY: &str = "`cat` from a pipe to a file";
 const JOB: &str = "writer";
 /// One that has not logged everything after this long is measured by what it has.
 const POUR_MAX: Duration = Duration::from_secs(60);

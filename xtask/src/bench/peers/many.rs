@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::super::guarded::settle;
-use super::super::program::ms_between;
+use super::super::program::{ms_between, now_ns};
 use super::peer::{Job, Life, Log, Peer};
-use super::results::{Results, Row};
+use super::results::{BARE, Results, Row};
 use super::session::{Place, Session};
 
 /// How often one asks for the state of all.
@@ -68,6 +68,22 @@ pub(super) fn measure(place: &Place, peer: &dyn Peer, count: usize, watched: Wat
     if Row::ALL.contains(&Row::Stop(count)) {
         results.take(Row::Stop(count), who, stopped);
     }
+}
+
+/// How long it takes to start so many, as the standard library does, and to wait for none.
+pub(super) fn measure_bare(place: &Place, count: usize, results: &mut Results) {
+    if Row::ALL.contains(&Row::Start(count)) {
+        results.take(Row::Start(count), BARE, bare(place, count));
+    }
+}
+
+fn bare(place: &Place, count: usize) -> Result<f64, String> {
+    place.program.forget()?;
+    let begun = now_ns();
+    let mut programs = place.program.start_bare(count)?;
+    let lives = place.program.await_lives(count)?;
+    programs.end()?;
+    Ok(ms_between(begun, lives.iter().map(|life| life.began).max().unwrap_or(begun)))
 }
 
 /// A supervisor whose programs all run, and how long that took.

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use super::super::figures::number;
-use super::logs::COPY;
+use super::goals::goals;
 use super::peer::{Job, Life, Log, Peer, Start, Stop};
-use super::results::{Better, Cell, Results, Row};
+use super::results::{Better, COPY, Cell, Results, Row};
 use super::session::shown;
 
 /// Whose figures are held against all others'.
@@ -39,6 +39,7 @@ pub(super) fn page(
         format!("<!-- Written by `{}`; do not edit. -->\n\n# Menshen beside its peers\n\n", circumstances.command);
     page += &introduction(circumstances);
     page += &summary(results);
+    page += &goals(results);
     for row in Row::ALL {
         page += &table(row, results);
     }
@@ -95,7 +96,7 @@ enum Ahead {
 
 impl Standing {
     fn of(row: Row, results: &Results) -> Self {
-        let cells: Vec<&Cell> = results.row(row).filter(|cell| cell.who() != COPY).collect();
+        let cells: Vec<&Cell> = results.row(row).filter(|cell| cell.competes()).collect();
         let median = |cell: &&Cell| Some((cell.who().to_owned(), cell.spread()?.median()));
         let ours = cells.iter().filter(|cell| cell.who() == OURS).find_map(median).map(|(_, ours)| ours);
         let others = cells.iter().filter(|cell| !cell.who().starts_with(OURS)).filter_map(median);
@@ -140,8 +141,11 @@ fn concession(row: Row, results: &Results) -> String {
     let [ours, best] = [ours, *best].map(|median| format!("{} {}", number(median), row.unit()));
     match ahead {
         Ahead::Ours => String::new(),
-        Ahead::Nobody => format!("\nMenshen is not ahead here: {who} has {best}, too.\n"),
-        Ahead::Other(who) => format!("\nMenshen is not ahead here: {who} has {best}, Menshen {ours}.\n"),
+        Ahead::Nobody => format!("\nNobody is ahead here: {who} has {best}, too, and less than that there is not.\n"),
+        Ahead::Other(who) => {
+            let why = row.why_behind().map(|why| format!(" {why}")).unwrap_or_default();
+            format!("\nMenshen is not ahead here: {who} has {best}, Menshen {ours}.{why}\n")
+        }
     }
 }
 
@@ -262,7 +266,7 @@ mod tests {
         assert!(table.contains("Menshen is not ahead here: Horust has 950 MB/s, Menshen 900 MB/s."), "{table}");
         assert!(summary.contains("| Log throughput | 900 MB/s | 950 MB/s (Horust) | Horust |"), "{summary}");
         let (table, summary) = page_of(Row::IdleWakeUps, &[(OURS, 0.0), ("s6", 0.0)]);
-        assert!(table.contains("Menshen is not ahead here: s6 has 0 switches, too."), "{table}");
+        assert!(table.contains("Nobody is ahead here: s6 has 0 switches, too"), "{table}");
         assert!(summary.contains("| 0 switches | 0 switches (s6) | nobody |"), "{summary}");
     }
 

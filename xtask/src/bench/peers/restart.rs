@@ -1,8 +1,8 @@
 //! From a program's death to its successor's first statement, with the smallest delay each supervisor allows.
 
-use super::super::program::ms_between;
+use super::super::program::{self, ms_between};
 use super::peer::{Job, Life, Log, Peer};
-use super::results::{Results, Row};
+use super::results::{BARE, Results, Row};
 use super::session::Place;
 
 /// Each row, and how long its program lives, in milliseconds. s6 and runit take one that lives for less than a second for one
@@ -21,6 +21,26 @@ pub(super) fn measure(place: &Place, peer: &dyn Peer, deaths: usize, results: &m
     }
 }
 
+/// The same of a loop that does nothing but start the program and wait for it, as the standard library does (`posix_spawn`,
+/// `waitid`).
+pub(super) fn measure_bare(place: &Place, deaths: usize, results: &mut Results) {
+    for (row, life_ms) in LIVES_MS {
+        match bare_gaps(place, life_ms, deaths) {
+            Ok(gaps) => gaps.into_iter().for_each(|gap| results.add(row, BARE, gap)),
+            Err(why) => results.fail(row, BARE, why),
+        }
+    }
+}
+
+fn bare_gaps(place: &Place, life_ms: &str, deaths: usize) -> Result<Vec<f64>, String> {
+    place.program.forget()?;
+    for _ in 0..deaths + 2 {
+        let died = place.program.bare(&["die", life_ms]).status();
+        died.map_err(|error| format!("starting the program: {error}"))?;
+    }
+    Ok(between(&place.program.lives()?, deaths))
+}
+
 fn gaps(place: &Place, peer: &dyn Peer, life_ms: &str, deaths: usize) -> Result<Vec<f64>, String> {
     let job = Job {
         name: "mortal".to_owned(),
@@ -33,5 +53,10 @@ fn gaps(place: &Place, peer: &dyn Peer, life_ms: &str, deaths: usize) -> Result<
     let lives = place.program.await_lives(deaths + 2)?;
     // What it takes to stop is another row's.
     drop(session);
-    Ok(lives[1..].windows(2).take(deaths).map(|pair| ms_between(pair[0].ended, pair[1].began)).collect())
+    Ok(between(&lives, deaths))
+}
+
+/// From each death to the next life, without the first.
+fn between(lives: &[program::Life], deaths: usize) -> Vec<f64> {
+    lives[1..].windows(2).take(deaths).map(|pair| ms_between(pair[0].ended, pair[1].began)).collect()
 }
