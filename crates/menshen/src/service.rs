@@ -45,5 +45,6 @@ pub use runtime::door::Report;
 pub use runtime::origin::Origin;
 pub use runtime::rehearsal::Rehearsal;
 pub use runtime::request::{Pending, PowerEvent, Request, SessionChange, SessionKind, Stop, StopReason};
+pub use runtime::sockets::{Socket, SocketKind, Sockets, SocketsError};
 pub use runtime::start::{Main, main};
 pub use status::{State, Status};

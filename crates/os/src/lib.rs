@@ -12,7 +12,7 @@
 //! - [`fail_point`]: where tests have the guard die.
 //!
 //! Files with the same name are the same thing on another system (`unix.rs`, `windows.rs`); `cfg` stands on `mod` lines
-//! only. This is the only crate with `unsafe`.
+//! only. This, `menshen-activation` and `menshen-scm` are the only crates with `unsafe`.
 
 pub mod account;
 pub mod clock;

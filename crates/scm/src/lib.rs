@@ -9,7 +9,7 @@
 //! - `dispatch`: being a service.
 //! - `levels`, `security`, `text`: what these need.
 //!
-//! This and `menshen-os` are the only crates with `unsafe` in them.
+//! This, `menshen-activation` and `menshen-os` are the only crates with `unsafe` in them.
 
 pub mod account;
 pub mod changes;

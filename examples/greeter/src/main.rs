@@ -19,7 +19,7 @@ struct Arguments {
     #[command(subcommand)]
     service: Option<Command>,
 
-    /// Where to listen.
+    /// Where to listen, unless its manager has opened a socket for it.
     #[arg(long, default_value = "127.0.0.1:7755")]
     listen: SocketAddr,
 
@@ -53,7 +53,7 @@ enum Mood {
 
 impl Service for Greeter {
     async fn run(self, mut context: Context) -> Result<(), Failure> {
-        let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
+        let listener = self.listener(&mut context).await?;
         let greeting = Arc::new(watch::Sender::new(self.read()?));
         let mood = watch::Sender::new(Mood::Greeting);
         context.watch(async || Health::Well);
@@ -94,6 +94,14 @@ impl Service for Greeter {
 }
 
 impl Greeter {
+    /// The socket that its manager has opened, or one of its own.
+    async fn listener(&self, context: &mut Context) -> Result<TcpListener, Failure> {
+        match context.sockets()?.into_iter().next() {
+            Some(socket) => Ok(socket.tcp_listener()?),
+            None => Ok(TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?),
+        }
+    }
+
     fn read(&self) -> Result<String, Failure> {
         match &self.file {
             None => Ok("welcome\n".to_owned()),

@@ -23,6 +23,8 @@ pub const TOLD: &str = "told";
 pub const MAIN_LOCK: &str = "main.lock";
 /// Locked by its child.
 pub const CHILD_LOCK: &str = "child.lock";
+/// The socket at which it tells whoever connects which process it is, where its manager has opened that.
+pub const WEB: &str = "web";
 const CHILD: &str = "child";
 const STUBBORN_CHILD: &str = "stubborn-child";
 /// The code a failing program ends with.

@@ -88,6 +88,35 @@ fn its_events_are_in_journald_with_their_fields_and_priorities() {
     assert_eq!(of("the greeting stays as it was")["PRIORITY"], "4");
 }
 
+/// A socket unit as an administrator writes it, beside a service that nobody starts.
+const SOCKET: &str = "[Socket]\nListenStream=127.0.0.1:7766\n";
+
+#[test]
+fn a_connection_starts_it_and_is_greeted_and_so_is_one_that_waits_while_it_is_restarted() {
+    let Some(machine) = machine() else { return };
+    machine.run(&["greeter", "install", "--", "--greeting", "/etc/greeting"]).done();
+    machine.run(&["systemctl", "disable", "greeter"]).done();
+    machine.install("greeter.socket", SOCKET);
+    machine.run(&["systemctl", "start", "greeter.socket"]).done();
+    assert_eq!(machine.property(UNIT, "ActiveState"), "inactive");
+    let connect = |more: &str| format!("exec 3<>/dev/tcp/127.0.0.1/7766 && {more} cat <&3");
+    let greeting = machine.run(&["bash", "-c", &connect("")]).ended_with(0).text();
+    assert_eq!(greeting, "hello\n");
+    assert_eq!(machine.property(UNIT, "ActiveState"), "active");
+    let main = machine.property(UNIT, "MainPID");
+    let environment = machine.run(&["cat", &format!("/proc/{main}/environ")]).text();
+    assert!(environment.contains(&format!("LISTEN_PID={main}")), "{environment}");
+    assert!(machine.run(&["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/7755"]).code != 0, "it listens elsewhere, too");
+
+    // Whoever connects while nothing runs waits, and is greeted by the next.
+    machine.run(&["systemctl", "kill", "--signal=STOP", UNIT]).done();
+    let waits = connect("systemctl kill --signal=KILL greeter.service &&");
+    assert_eq!(machine.run(&["bash", "-c", &waits]).ended_with(0).text(), "hello\n");
+    assert_ne!(machine.property(UNIT, "MainPID"), main);
+    machine.run(&["systemctl", "stop", "greeter.socket", "greeter"]).done();
+    assert!(journal(&machine).iter().any(|entry| entry["F_LISTEN"] == "127.0.0.1:7766"));
+}
+
 /// Adds to what the unit says. What the service logs is kept outside of the machine.
 fn add_to_unit(machine: &Machine, lines: &str) {
     machine.run(&["mkdir", "-p", "/etc/systemd/system/greeter.service.d"]).done();

@@ -6,8 +6,9 @@ use super::Finding;
 use crate::shell::{cargo, read};
 
 /// Who may know whom. What is not here must not be.
-const ARROWS: [(&str, &[&str]); 14] = [
-    ("menshen", &["menshen-scm"]),
+const ARROWS: [(&str, &[&str]); 15] = [
+    ("menshen", &["menshen-activation", "menshen-scm"]),
+    ("menshen-activation", &[]),
     ("menshen-plan", &[]),
     ("menshen-core", &["menshen-plan"]),
     ("menshen-sim", &["menshen-core", "menshen-plan"]),

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use menshen::service::{self, Context, Failure, Main, Request, Service};
 use menshen_life_cycle::program::{self, FAILURE, Notes, Role, Way};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 const NAME: &str = "menshen-life-cycle";
 
@@ -18,8 +20,13 @@ fn main() -> Result<ExitCode, Failure> {
 struct Sample;
 
 impl Service for Sample {
-    async fn run(self, context: Context) -> Result<(), Failure> {
+    async fn run(self, mut context: Context) -> Result<(), Failure> {
         let notes = program::begin()?;
+        // The others stay open as long as it lives.
+        let mut sockets = context.sockets()?;
+        if let Some(socket) = sockets.take(program::WEB) {
+            tokio::spawn(answer(socket.tcp_listener()?));
+        }
         match notes.way {
             Way::Fail => {
                 let code = NonZeroU8::new(FAILURE).ok_or("a failure has a code")?;
@@ -33,6 +40,14 @@ impl Service for Sample {
             Way::Silent => context.ready(),
         }
         serve(notes, context).await
+    }
+}
+
+/// Tells whoever connects which process this is.
+async fn answer(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        // Who has gone away hears nothing.
+        let _ = stream.write_all(std::process::id().to_string().as_bytes()).await;
     }
 }
 

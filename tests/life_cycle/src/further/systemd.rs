@@ -1,6 +1,7 @@
 //! What only systemd has. Each step installs what it needs and leaves nothing behind.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +13,7 @@ use menshen::service::registration::{
 use menshen::service::status::Exit;
 use menshen::service::{Deadline, ManagerError, Outcome, ServiceName, State, Verb};
 
-use crate::program::Way;
+use crate::program::{WEB, Way};
 use crate::sample::Noted;
 use crate::suite::{Came, Steps, World, held, nothing_is_left, told};
 use crate::until::{DEADLINE, until_some};
@@ -25,6 +26,7 @@ pub(crate) const STEPS: Steps = &[
     ("what is not done by a deadline is not waited for", a_deadline),
     ("the wait between restarts grows", growing_waits),
     ("its sockets are opened for it, and stay open while it is restarted", sockets),
+    ("whoever connects starts it", activation),
     ("what hardening takes away is taken away", hardening),
     ("it runs as the user, with the files it was granted", account),
     ("what it depends on is started before", dependencies),
@@ -263,7 +265,7 @@ fn growing_waits(world: &World<'_>) -> Came {
 fn sockets(world: &World<'_>) -> Came {
     let mut asked = world.asked(Way::Work);
     let socket = |name: &str, listen| Socket { name: name.to_owned(), listen };
-    asked.sockets = vec![socket("web", Listen::Tcp(PORT)), socket("local", Listen::Local(SOCKET.into()))];
+    asked.sockets = vec![socket(WEB, Listen::Tcp(PORT)), socket("local", Listen::Local(SOCKET.into()))];
     world.install(&asked)?;
     held(TcpStream::connect(PORT).is_err(), || "it is installed, and something listens".to_owned())?;
     let first = {
@@ -271,15 +273,9 @@ fn sockets(world: &World<'_>) -> Came {
         world.act(Verb::Start)?;
         world.sample.await_run(runs + 1)?
     };
-    let given = |run: &Noted| {
-        let names = run.environment.get("LISTEN_FDNAMES").cloned().unwrap_or_default();
-        let mut names: Vec<String> = names.split(':').map(str::to_owned).collect();
-        names.sort();
-        (names, run.environment.get("LISTEN_FDS").cloned(), run.environment.get("LISTEN_PID").cloned())
-    };
-    let expected =
-        |run: &Noted| (vec!["local".to_owned(), "web".to_owned()], Some("2".to_owned()), Some(run.pid.to_string()));
-    held(given(&first) == expected(&first), || format!("{first:?}"))?;
+    is_answered_by(&connect()?, &first)?;
+    // Neither it nor its children see what was said to it.
+    held(!first.environment.keys().any(|name| name.starts_with("LISTEN_")), || format!("{first:?}"))?;
     let inodes = |run: &Noted| {
         let links = [3, 4].map(|number| fs::read_link(format!("/proc/{}/fd/{number}", run.pid)).ok());
         let are_sockets =
@@ -287,17 +283,51 @@ fn sockets(world: &World<'_>) -> Came {
         are_sockets.then_some(links)
     };
     let before = inodes(&first).ok_or_else(|| "the descriptors are no sockets".to_owned())?;
-    let waiting = TcpStream::connect(PORT).map_err(|error| error.to_string())?;
+    for child in children_of(first.pid)? {
+        let open = run(&["ls", "-l", &format!("/proc/{child}/fd")])?;
+        let inherited = before.iter().flatten().any(|socket| open.contains(&*socket.to_string_lossy()));
+        held(!inherited, || format!("its child has its sockets: {open}"))?;
+    }
     let runs = world.runs()?;
     world.act(Verb::Restart)?;
     let second = world.sample.await_run(runs + 1)?;
     held(inodes(&second).as_ref() == Some(&before), || format!("{before:?} are {:?}", inodes(&second)))?;
-    drop(waiting);
+    is_answered_by(&connect()?, &second)?;
     world.act(Verb::Stop)?;
     world.expect_state(State::Stopped)?;
     held(TcpStream::connect(PORT).is_err(), || "it is stopped, and whoever connects would start it".to_owned())?;
     held(!Path::new(SOCKET).exists(), || format!("{SOCKET} is left"))?;
     sockets_of_a_running_service(world, asked)
+}
+
+fn connect() -> Result<TcpStream, String> {
+    TcpStream::connect(PORT).map_err(|error| error.to_string())
+}
+
+/// Whoever connected is told by that run which process it is.
+fn is_answered_by(mut waiting: &TcpStream, run: &Noted) -> Result<(), String> {
+    let mut answer = String::new();
+    waiting.set_read_timeout(Some(DEADLINE)).map_err(|error| error.to_string())?;
+    waiting.read_to_string(&mut answer).map_err(|error| format!("nobody answers: {error}"))?;
+    held(answer == run.pid.to_string(), || format!("{answer:?} answers and not {run:?}"))
+}
+
+/// A start by hand alone, and a socket that is opened: whoever connects first starts it, and is answered.
+fn activation(world: &World<'_>) -> Came {
+    let mut asked = world.asked(Way::Work);
+    asked.start = StartType::Manual;
+    asked.sockets = vec![Socket { name: WEB.to_owned(), listen: Listen::Tcp(PORT) }];
+    world.install(&asked)?;
+    let runs = world.runs()?;
+    run_ok(&["systemctl", "start", &format!("{}:{WEB}.socket", world.sample.name)])?;
+    world.expect_state(State::Stopped)?;
+    held(world.runs()? == runs, || "nobody connected, and it was started".to_owned())?;
+    let waiting = connect()?;
+    let run = world.sample.await_run(runs + 1)?;
+    is_answered_by(&waiting, &run)?;
+    world.await_running(&run)?;
+    world.act(Verb::Stop)?;
+    world.remove()
 }
 
 /// An edit that takes one away leaves nothing of it, and what runs runs on.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::door::{Asked, Door, Report};
 use super::origin::Origin;
 use super::request::{Pending, Request, Stop};
+use super::sockets::{Sockets, SocketsError};
 
 /// What a service has while it runs: what it is asked, and a [`Handle`] to say something.
 #[derive(Debug)]
@@ -57,6 +58,14 @@ impl Context {
             Asked::Session(change) => Some(Request::Session(change)),
             Asked::Power(event) => Some(Request::Power(event)),
         }
+    }
+
+    /// The sockets that the manager has opened for the service. They are given out once; later calls find none.
+    ///
+    /// # Errors
+    /// When what the manager says of them is not so; a service that would listen somewhere else then hides the mistake.
+    pub fn sockets(&mut self) -> Result<Sockets, SocketsError> {
+        self.handle.door.sockets()
     }
 
     /// A handle for other tasks.

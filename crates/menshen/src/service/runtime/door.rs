@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::origin::Origin;
 use super::request::{PowerEvent, SessionChange, StopReason};
+use super::sockets::{Sockets, SocketsError};
 
 /// What a service tells its manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,14 @@ pub(super) trait Door: fmt::Debug + Send + Sync + 'static {
 
     /// What the manager gave this start, besides the program's own arguments.
     fn start_arguments(&self) -> Vec<OsString>;
+
+    /// What the manager has opened for the service; everything is given out at the first call.
+    ///
+    /// # Errors
+    /// When what the manager says of them is not so.
+    fn sockets(&self) -> Result<Sockets, SocketsError> {
+        Ok(Sockets::default())
+    }
 
     /// How often the manager wants to hear that the service is well.
     fn watchdog(&self) -> Option<Duration>;

@@ -14,6 +14,7 @@ use super::door::{Ability, Asked, Door, Ended, Report};
 use super::life;
 use super::origin::Origin;
 use super::request::{PowerEvent, SessionChange, StopReason};
+use super::sockets::{Sockets, SocketsError};
 use super::start::Main;
 
 /// A service that runs in a test, in the test's own runtime.
@@ -53,7 +54,13 @@ impl Rehearsal {
     /// Begins to run a service as its `main` would.
     #[must_use]
     pub fn of<S: Service>(main: Main, service: S) -> Self {
-        let stage = Arc::new(Stage::new());
+        Self::handing(Sockets::default(), main, service)
+    }
+
+    /// The same by a manager that has opened sockets for the service.
+    #[must_use]
+    pub fn handing<S: Service>(sockets: Sockets, main: Main, service: S) -> Self {
+        let stage = Arc::new(Stage::new(sockets));
         let door = Arc::clone(&stage);
         let life = tokio::spawn(async move { life::run(service, &main.manner(), door).await });
         Self { stage, life }
@@ -147,11 +154,13 @@ struct Stage {
     said: watch::Sender<Vec<Report>>,
     abilities: watch::Sender<Option<Vec<Ability>>>,
     asked: Mutex<Option<mpsc::Sender<Asked>>>,
+    sockets: Mutex<Sockets>,
 }
 
 impl Stage {
-    fn new() -> Self {
-        Self { said: watch::Sender::default(), abilities: watch::Sender::default(), asked: Mutex::default() }
+    fn new(sockets: Sockets) -> Self {
+        let sockets = Mutex::new(sockets);
+        Self { said: watch::Sender::default(), abilities: watch::Sender::default(), asked: Mutex::default(), sockets }
     }
 }
 
@@ -166,6 +175,10 @@ impl Door for Stage {
 
     fn start_arguments(&self) -> Vec<OsString> {
         Vec::new()
+    }
+
+    fn sockets(&self) -> Result<Sockets, SocketsError> {
+        Ok(std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn watchdog(&self) -> Option<Duration> {
@@ -268,6 +281,36 @@ mod tests {
             rehearsal.stop(StopReason::Manager).await;
             assert!(rehearsal.hears(&Report::Status("no configuration".to_owned()), SOON).await);
             assert_eq!(rehearsal.end().await, Err(64));
+        });
+    }
+
+    /// It takes what it is handed, and finds nothing the second time.
+    struct Listens;
+
+    impl Service for Listens {
+        async fn run(self, mut context: Context) -> Result<(), Failure> {
+            let mut sockets = context.sockets()?;
+            let listener = sockets.take("web").ok_or("there is no such socket")?.tcp_listener()?;
+            let second = context.sockets()?;
+            context.status(format!("{} and {}", sockets.len(), second.len()));
+            drop(listener.accept().await?);
+            let other = sockets.take("admin").ok_or("there is no such socket")?;
+            Err(other.udp_socket().expect_err("it is one for TCP").into())
+        }
+    }
+
+    #[test]
+    fn what_was_opened_for_a_service_is_handed_over_once() {
+        rehearse(async {
+            let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+            let address = listeners[1].local_addr().unwrap();
+            let sockets = Sockets::of_listeners(["admin", "web"].into_iter().zip(listeners));
+            let mut rehearsal = Rehearsal::handing(sockets, main(), Listens);
+            assert!(rehearsal.hears(&Report::Status("1 and 0".to_owned()), SOON).await);
+            drop(tokio::net::TcpStream::connect(address).await.unwrap());
+            let why = Report::Status("the socket 'admin' that was handed over is no socket for UDP".to_owned());
+            assert!(rehearsal.hears(&why, SOON).await, "{:?}", rehearsal.said());
+            assert_eq!(rehearsal.end().await, Err(1));
         });
     }
 

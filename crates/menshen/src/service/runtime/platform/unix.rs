@@ -2,13 +2,15 @@
 
 #[path = "unix/facts.rs"]
 mod facts;
+#[path = "unix/sockets.rs"]
+pub(super) mod sockets;
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -19,6 +21,7 @@ use self::facts::Facts;
 use super::door::{Ability, Asked, Door, Ended, Report};
 use super::origin::Origin;
 use super::request::StopReason;
+use super::sockets::{Sockets, SocketsError};
 use crate::service::manager::Scope;
 use crate::service::managers::systemd::{self, StopCause};
 use crate::service::name::ServiceName;
@@ -31,7 +34,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Lives a life behind a door, and says how it ended.
 pub(super) fn open(_name: &ServiceName, life: impl FnOnce(Arc<dyn Door>) -> Ended + Send + 'static) -> ExitCode {
-    let door = Unix { origin: facts::of(&found()) };
+    // Before anything else is opened or started: their numbers are fixed, and so is whose variables these are.
+    let sockets = Mutex::new(Some(sockets::take()));
+    let door = Unix { origin: facts::of(&found()), sockets };
     life(Arc::new(door)).into()
 }
 
@@ -60,6 +65,8 @@ fn found() -> Facts {
 #[derive(Debug)]
 struct Unix {
     origin: Origin,
+    /// Until they are given out.
+    sockets: Mutex<Option<Result<Sockets, SocketsError>>>,
 }
 
 impl Door for Unix {
@@ -91,6 +98,11 @@ impl Door for Unix {
 
     fn start_arguments(&self) -> Vec<OsString> {
         Vec::new()
+    }
+
+    fn sockets(&self) -> Result<Sockets, SocketsError> {
+        let taken = self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.unwrap_or_else(|| Ok(Sockets::default()))
     }
 
     fn watchdog(&self) -> Option<Duration> {

@@ -6,6 +6,8 @@
 mod console;
 #[path = "windows/scm.rs"]
 mod scm;
+#[path = "windows/sockets.rs"]
+pub(super) mod sockets;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
