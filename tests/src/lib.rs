@@ -9,6 +9,7 @@
 //! - [`control_group`]: less memory and fewer processes than a guard needs.
 //! - [`disk`]: disks that fill up and turn read-only.
 //! - [`stuck`]: a file system that hangs.
+//! - [`terminal`]: a terminal, at which somebody sits.
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`machine`]: a machine of its own, with a real systemd.
 //! - [`windows`]: a Windows of its own, which is Wine's, with a real service control manager; and one with a guard.
@@ -34,6 +35,7 @@ pub mod process;
 pub mod require;
 pub mod servers;
 pub mod stuck;
+pub mod terminal;
 pub mod torture;
 pub mod trees;
 pub mod wait;
