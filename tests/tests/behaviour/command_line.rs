@@ -214,6 +214,9 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
     assert!(third.stderr.contains(&format!("is running already (process {pid})")), "{}", third.stderr);
     let log = std::fs::read_to_string(bed.home().join("logs").join(bed.instance()).join("guard.log")).unwrap();
     assert!(!log.contains("running already"), "the log is that of the guard that runs: {log}");
+    let own = log.lines().filter(|line| line.contains(" menshen | ")).collect::<Vec<_>>();
+    let has_time = |line: &&str| line.split(' ').next().is_some_and(|time| time.parse::<menshen_api::Time>().is_ok());
+    assert!(!own.is_empty() && own.iter().all(has_time), "nobody was there to know when it was: {log}");
     assert!(ran.text().contains("web: running"), "{}{}", ran.text(), ran.stderr);
     let web = bed.main_process("web");
     bed.menshen(["down"]).done();

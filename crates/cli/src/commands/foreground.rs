@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use menshen_api::Time;
 use menshen_api::types::{Event, Stream};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::handover::{Question, Takeover, TakeoverError, WILLING};
@@ -31,19 +32,37 @@ const COLORS: [AnsiColor; 6] =
 /// The name under which the guard itself speaks.
 const GUARD: &str = "menshen";
 
+/// Who reads what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Somebody, while it happens: all of it.
+    Watching,
+    /// Nobody yet: what concerns the guard itself is kept, each line with its time.
+    Later,
+}
+
+impl Audience {
+    const fn scope(self) -> TapScope {
+        match self {
+            Self::Watching => TapScope::All,
+            Self::Later => TapScope::AlsoStdout,
+        }
+    }
+}
+
 /// Something to show.
 enum Shown {
     Event(Box<Event>),
     Line(TapLine),
 }
 
-/// Guards until it ends, and shows what happens and what services write, as far as the scope goes. Asked by an earlier
+/// Guards until it ends, and shows what happens and what services write, as far as it is for whoever reads it. Asked by an earlier
 /// version whether this one could go on in its place, only says so.
 pub(super) fn guard(
     source: &DefinitionSource,
     mut plan: Arc<Plan>,
     end: EndWhen,
-    scope: TapScope,
+    audience: Audience,
     mut overseer: Option<Overseer>,
 ) -> Result<Exit, Failure> {
     menshen_os::system::hold_signals();
@@ -61,13 +80,13 @@ pub(super) fn guard(
             paths: paths(),
             trees,
             end,
-            watcher: Some(screen(&plan, scope)?),
+            watcher: Some(screen(&plan, audience)?),
             takeover: takeover.take(),
             overseer: overseer.take(),
         };
         match menshen_guard::run(options).map_err(|error| failure(&error, source))? {
             Ending::Code(code) => return Ok(Exit::Guard(code)),
-            Ending::Succeeded(next) => return attend(next, scope),
+            Ending::Succeeded(next) => return attend(next, audience),
             Ending::Returned { handover, plan: followed } => {
                 takeover = Some(handover);
                 plan = read_again(source, followed);
@@ -101,10 +120,10 @@ pub(super) fn unable(error: &TakeoverError) -> Failure {
 
 /// What becomes of a process whose guard is another one by now. Somebody at a terminal, or whoever waits for this process, waits
 /// for that one; in the background nobody does.
-fn attend(mut next: Child, scope: TapScope) -> Result<Exit, Failure> {
-    match scope {
-        TapScope::AlsoStdout => Ok(Exit::Done),
-        TapScope::All => {
+fn attend(mut next: Child, audience: Audience) -> Result<Exit, Failure> {
+    match audience {
+        Audience::Later => Ok(Exit::Done),
+        Audience::Watching => {
             let ended = next.wait().map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
             Ok(Exit::Guard(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
         }
@@ -112,17 +131,17 @@ fn attend(mut next: Child, scope: TapScope) -> Result<Exit, Failure> {
 }
 
 /// Where it is shown what a guard of this plan does.
-fn screen(plan: &Plan, scope: TapScope) -> Result<Watcher, Failure> {
+fn screen(plan: &Plan, audience: Audience) -> Result<Watcher, Failure> {
     let width = plan.services.keys().map(|name| name.as_str().len()).chain([GUARD.len()]).max().unwrap_or(0);
     let (sender, receiver) = sync_channel(LINES_MAX);
     let (shows, shown) = sync_channel::<()>(0);
     let show = move || {
-        Screen::new(width).show_all(&receiver);
+        Screen::new(width, audience).show_all(&receiver);
         drop(shows);
     };
     let screen = std::thread::Builder::new().name("screen".to_owned()).spawn(show);
     screen.map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
-    Ok(watcher(sender, scope, shown))
+    Ok(watcher(sender, audience, shown))
 }
 
 /// `MENSHEN_TREES` decides how process trees are told apart; `auto` without it.
@@ -137,16 +156,16 @@ fn trees() -> Result<TreeMode, Failure> {
     }
 }
 
-fn watcher(sender: SyncSender<Shown>, scope: TapScope, shown: Receiver<()>) -> Watcher {
+fn watcher(sender: SyncSender<Shown>, audience: Audience, shown: Receiver<()>) -> Watcher {
     let events = sender.clone();
     Watcher {
         event: Box::new(move |event| {
-            if is_told(event, scope) {
+            if is_told(event, audience) {
                 // What does not fit the screen is in the journal.
                 let _ = events.try_send(Shown::Event(Box::new(event.clone())));
             }
         }),
-        scope,
+        scope: audience.scope(),
         lines: Box::new(move |tap| pass_on(tap, sender)),
         // The sender goes with the guard, so the screen ends when it has shown what was left, if anybody reads it.
         shown: Box::new(move || _ = shown.recv_timeout(SCREEN_AT_END_MAX)),
@@ -168,28 +187,29 @@ fn pass_on(mut tap: TapReceiver, sender: SyncSender<Shown>) {
 
 /// What a person at the terminal wants to hear; the rest is in the journal. Nobody reads along in the background, where only
 /// what concerns the guard itself is told.
-fn is_told(event: &Event, scope: TapScope) -> bool {
-    match scope {
-        TapScope::All => event.kind != "forgotten",
-        TapScope::AlsoStdout => event.service.is_none(),
+fn is_told(event: &Event, audience: Audience) -> bool {
+    match audience {
+        Audience::Watching => event.kind != "forgotten",
+        Audience::Later => event.service.is_none(),
     }
 }
 
 struct Screen {
     width: usize,
+    audience: Audience,
     colors: HashMap<Arc<str>, Style>,
 }
 
 impl Screen {
-    fn new(width: usize) -> Self {
-        Self { width, colors: HashMap::new() }
+    fn new(width: usize, audience: Audience) -> Self {
+        Self { width, audience, colors: HashMap::new() }
     }
 
     fn show_all(mut self, receiver: &Receiver<Shown>) {
         for shown in receiver {
             match shown {
                 Shown::Event(event) => {
-                    output::tell(format_args!("{} {}", self.name(GUARD, Style::new().bold()), sentence(&event)));
+                    self.show(event.time, GUARD, Style::new().bold(), &sentence(&event));
                 }
                 Shown::Line(line) => self.show_line(&line),
             }
@@ -199,18 +219,23 @@ impl Screen {
     fn show_line(&mut self, line: &TapLine) {
         if line.dropped > 0 {
             let text = format!("{} lines were too many to show; `menshen logs` has them", line.dropped);
-            output::tell(format_args!("{} {}", self.name(GUARD, Style::new().bold()), dim(text)));
+            self.show(line.time, GUARD, Style::new().bold(), &dim(text));
         }
         let count = self.colors.len();
         let style =
             *self.colors.entry(Arc::clone(&line.service)).or_insert_with(|| COLORS[count % COLORS.len()].on_default());
         let text = output::printable(&String::from_utf8_lossy(&line.bytes));
         let text = if line.stream == Stream::Stderr { styled(text, AnsiColor::Red.on_default()) } else { text };
-        output::tell(format_args!("{} {text}", self.name(&line.service, style)));
+        self.show(line.time, &line.service, style, &text);
     }
 
-    fn name(&self, name: &str, style: Style) -> String {
-        format!("{} {}", styled(format_args!("{name:>width$}", width = self.width), style), dim("|"))
+    fn show(&self, time: Time, who: &str, style: Style, text: &str) {
+        let who = styled(format_args!("{who:>width$}", width = self.width), style);
+        let bar = dim("|");
+        match self.audience {
+            Audience::Watching => output::tell(format_args!("{who} {bar} {text}")),
+            Audience::Later => output::tell(format_args!("{time} {who} {bar} {text}")),
+        }
     }
 }
 

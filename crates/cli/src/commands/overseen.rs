@@ -7,13 +7,12 @@ use std::time::Duration;
 use menshen::service::{Context, ExitCode, Failure as ServiceFailure, Handle, Main, Request, Service, ServiceName};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::handover::Takeover;
-use menshen_guard::logs::TapScope;
 use menshen_guard::{EndWhen, Overseer, Told};
 use menshen_os::event::Ask;
 use menshen_plan::Plan;
 use tokio::sync::mpsc;
 
-use super::foreground;
+use super::foreground::{self, Audience};
 use crate::failure::{Exit, Failure};
 
 /// At most so many things asked and not looked at by the guard's loop.
@@ -56,7 +55,7 @@ impl Service for Overseen {
         let overseer = Overseer { service: name, told: Box::new(move |told| pass_on(&handle, told)), asks };
         // The guard's loop is a thread's; this task only speaks for it.
         let mut guard = tokio::task::spawn_blocking(move || {
-            foreground::guard(&source, plan, EndWhen::Asked, TapScope::AlsoStdout, Some(overseer))
+            foreground::guard(&source, plan, EndWhen::Asked, Audience::Later, Some(overseer))
         });
         loop {
             tokio::select! {

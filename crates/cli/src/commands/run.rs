@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
-use menshen_guard::logs::TapScope;
 
-use super::foreground;
+use super::foreground::{self, Audience};
 use crate::args::{RestartPolicy, Run};
 use crate::definition::{MachineErrors, environment, load_plan, quoted, quoted_command};
 use crate::failure::{Exit, Failure};
@@ -24,7 +23,7 @@ pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
         only: Vec::new(),
     };
     let plan = load_plan(&source, MachineErrors::Refuse)?;
-    foreground::guard(&source, plan, EndWhen::AtRest, TapScope::All, None)
+    foreground::guard(&source, plan, EndWhen::AtRest, Audience::Watching, None)
 }
 
 /// The program's file name, with what no name may have left out.

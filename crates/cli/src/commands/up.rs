@@ -11,11 +11,11 @@ use menshen_api::{ClientError, Endpoint};
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::handover::Takeover;
-use menshen_guard::logs::TapScope;
 use menshen_os::paths::RUN_FOLDER_MODE;
 
+use super::foreground::{self, Audience};
+use super::overseen;
 use super::status::state_word;
-use super::{foreground, overseen};
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
@@ -53,8 +53,8 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
         return overseen::guard(name, source, plan);
     }
     // Where nobody reads along, what services write is in their logs.
-    let scope = if up.in_background || up.log_as.is_some() { TapScope::AlsoStdout } else { TapScope::All };
-    foreground::guard(&source, plan, EndWhen::Asked, scope, None)
+    let audience = if up.in_background || up.log_as.is_some() { Audience::Later } else { Audience::Watching };
+    foreground::guard(&source, plan, EndWhen::Asked, audience, None)
 }
 
 /// Starts this very command in the background and waits until it guards.
