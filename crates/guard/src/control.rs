@@ -6,9 +6,11 @@ mod answer;
 mod body;
 mod events;
 mod handle;
+mod heard;
 mod idempotency;
 mod logs;
 mod metrics;
+mod reader;
 pub(crate) mod reload;
 mod server;
 

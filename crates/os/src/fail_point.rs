@@ -68,6 +68,8 @@ fail_points! {
     AnswerReady = "answer-ready",
     /// The lock is taken, nothing else is done.
     LockTaken = "lock-taken",
+    /// The lock says whose it is.
+    LockSigned = "lock-signed",
     /// A FIFO has been made where there was none.
     PipeMade = "pipe-made",
     /// What runs of one service has been taken over.

@@ -22,6 +22,15 @@ fn numbers(bed: &Bed) -> Vec<u64> {
         .collect()
 }
 
+/// The guards that are said to have ended without a word.
+fn said_of_the_guard_before(bed: &Bed) -> Vec<String> {
+    let process = |event: menshen_tests::Event| {
+        let before = event.reason.strip_prefix("the guard before this one (")?.split_once(") ended without a word")?.0;
+        Some(before.to_owned())
+    };
+    bed.events().into_iter().filter_map(process).collect()
+}
+
 with_both_trees! {
     fn a_killed_guard_is_replaced_with_nothing_restarted_and_no_line_lost(trees: Trees) {
         let mut bed = Bed::new(trees, SERVICES).up();
@@ -29,7 +38,7 @@ with_both_trees! {
         let flaky = bed.main_process("flaky");
         flaky.signal(Signal::KILL);
         bed.await_service("flaky", "restarted", |service| service.restarts == 1 && service.ready);
-        let (web, flaky) = (bed.main_process("web"), bed.main_process("flaky"));
+        let (web, flaky, guard) = (bed.main_process("web"), bed.main_process("flaky"), bed.guard());
         bed.kill_guard();
         let written: u64 = bed.await_file("last").trim().parse().unwrap();
         menshen_tests::wait::until("it goes on writing without a guard", || {
@@ -40,6 +49,7 @@ with_both_trees! {
         let detail = bed.service("flaky");
         assert_eq!((detail.service.restarts, detail.service.state), (1, State::Running), "{detail:?}");
         bed.await_event(Mark::BEGIN, "web is adopted", |event| event.kind == "adopted");
+        assert_eq!(said_of_the_guard_before(&bed), [format!("process {}", guard.pid)]);
         bed.menshen(["stop", "web"]).done();
         let numbers = numbers(&bed);
         let last: u64 = bed.await_file("last").trim().parse().unwrap();
@@ -59,6 +69,7 @@ with_both_trees! {
         bed.start_guard();
         assert_eq!((bed.main_process("web"), bed.main_process("flaky")), (web, flaky));
         assert_eq!(bed.service("web").service.restarts_total, 0);
+        assert!(said_of_the_guard_before(&bed).is_empty(), "it has taken its leave");
         bed.menshen(["stop", "web"]).done();
         let numbers = numbers(&bed);
         let expected: Vec<u64> = (1..=numbers.len() as u64).collect();

@@ -5,8 +5,11 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use menshen_tests::events::Mark;
 use menshen_tests::{Bed, Signal, Trees, WORKER, Worker, require, wait};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use crate::told::{ALERTS, begun, heard, over};
 
 const FLAKY: &str = "[service.flaky]\ncommand = \"sleep 1000\"\nrestart.delay = \"20ms\"\n";
 const CONNECTIONS: usize = 1000;
@@ -23,9 +26,15 @@ fn all_is_well(bed: &Bed, worker: &Worker) {
     worker.works_undisturbed(bed);
 }
 
+/// How often it was told that connections are refused.
+fn refusals(bed: &Bed) -> usize {
+    let is_refusal = |event: &&menshen_tests::Event| event.kind == "trouble" && event.reason.contains("are refused");
+    bed.events().iter().filter(is_refusal).count()
+}
+
 #[test]
 fn one_process_opens_a_thousand_connections_to_a_guard_with_few_descriptors() {
-    let bed = Bed::new(Trees::Walk, WORKER).and(FLAKY).up();
+    let bed = Bed::new(Trees::Walk, WORKER).and(FLAKY).and(ALERTS).up();
     let worker = Worker::of(&bed);
     let guard = Pid::from_raw(bed.guard().pid.cast_signed()).unwrap();
     // What most systems give a program that does not ask for more.
@@ -45,9 +54,14 @@ fn one_process_opens_a_thousand_connections_to_a_guard_with_few_descriptors() {
         };
         let _ = stream.write_all(request.as_bytes());
     }
+    let told = begun(&bed, Mark::BEGIN, "connections to the control socket are refused");
+    assert!(told.reason.contains(&format!("by process {}", std::process::id())), "{told:?}");
     all_is_well(&bed, &worker);
+    assert!(bed.menshen(["status"]).text().contains("connections to the control socket are refused"));
     drop(held);
+    over(&bed, Mark::BEGIN, "there is room again");
     all_is_well(&bed, &worker);
+    assert_eq!(refusals(&bed), 1, "it is told once");
 }
 
 #[test]
@@ -75,23 +89,27 @@ fn another_user_opens_a_thousand_connections_from_many_processes() {
         other.stdout.take().unwrap().read_to_string(&mut opened).unwrap();
         assert_eq!(opened.trim(), per_process);
     }
+    heard(&bed, Mark::BEGIN, "connections to the control socket are refused", false);
     all_is_well(&bed, &worker);
     for mut other in others {
         other.kill().unwrap();
         other.wait().unwrap();
     }
+    heard(&bed, Mark::BEGIN, "there is room again", true);
     all_is_well(&bed, &worker);
+    assert_eq!(refusals(&bed), 1, "it is told once");
 }
 
 #[test]
 fn half_a_request_is_not_waited_for_for_good() {
     let bed = Bed::new(Trees::Walk, WORKER).up();
     let worker = Worker::of(&bed);
+    let mut silent = connect(&bed);
     for half in [
         "GET /v1/services HTTP/1.1\r\nHost:",
         "POST /v1/services/worker/signal HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
     ] {
-        let mut stream = connect(&bed);
+        let (mut stream, mark) = (connect(&bed), bed.mark());
         stream.set_read_timeout(Some(wait::DEADLINE)).unwrap();
         stream.write_all(half.as_bytes()).unwrap();
         let mut line = String::new();
@@ -99,7 +117,13 @@ fn half_a_request_is_not_waited_for_for_good() {
         answer.read_line(&mut line).unwrap();
         // Told what is wrong, or hung up on.
         assert!(line.is_empty() || line.starts_with("HTTP/1.1 4"), "{line}");
+        let said = heard(&bed, mark, "half a request", false);
+        assert!(said.reason.contains(&format!("process {}", std::process::id())), "{said:?}");
     }
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "it is hung up on, too");
+    let halves = bed.events().iter().filter(|event| event.reason.contains("half a request")).count();
+    // Whoever says nothing at all between two requests, or before the first, does nothing wrong.
+    assert_eq!(halves, 2);
     worker.works_undisturbed(&bed);
 }
 
@@ -123,6 +147,7 @@ fn followers_that_do_not_read_keep_nobody_waiting_and_miss_nothing() {
     };
     let logs = ask("/v1/services/chatty/logs?follow=true");
     let events: Vec<UnixStream> = (0..8).map(|_| ask("/v1/events")).collect();
+    heard(&bed, Mark::BEGIN, "which follows the log of chatty, has read nothing", false);
     wait::until("all is written", || bed.menshen(["logs", "chatty", "-n", "1"]).text().trim() == LINES.to_string());
     for _ in 0..50 {
         bed.menshen(["restart", "flaky"]).done();
@@ -136,5 +161,6 @@ fn followers_that_do_not_read_keep_nobody_waiting_and_miss_nothing() {
     let texts = BufReader::new(logs).lines().map(Result::unwrap).filter(|line| line.starts_with('{'));
     let texts = texts.map(|line| serde_json::from_str::<menshen_tests::LogLine>(&line).unwrap().text);
     assert!(texts.take(LINES).eq((1..=LINES).map(|number| number.to_string())));
+    heard(&bed, Mark::BEGIN, "which follows the log of chatty, reads on", true);
     drop(events);
 }

@@ -5,28 +5,33 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body_util::channel::{Channel, Sender};
+use http_body_util::channel::Channel;
 use menshen_api::types::{Event, EventList, EventQuery};
 use menshen_api::{Problem, ProblemCode, Time};
+use menshen_os::local_socket::Caller;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, json, stream};
 use super::body::bad;
+use super::reader::{PIECES_MAX, Reader};
 use super::{NO_ANSWER, Shared};
 use crate::journal::Filter;
 use crate::since;
 
 /// How many events one answer has at most, and how many are read at once for a follower.
 const PAGE_MAX: u32 = 1000;
-/// How many pieces may wait for a follower that does not read; then it waits, not the guard.
-const PIECES_MAX: usize = 16;
 /// A follower hears something at least this often, so that a connection that is gone is noticed.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// One page, or, for those who accept it, everything that happens from here on.
-pub(super) async fn list(shared: &Arc<Shared>, query: EventQuery, headers: &HeaderMap) -> Result<Answer, Problem> {
+pub(super) async fn list(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    query: EventQuery,
+    headers: &HeaderMap,
+) -> Result<Answer, Problem> {
     let last_seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::parse);
     let last_seen = last_seen.transpose().map_err(|_| bad("Last-Event-ID is not a number"))?;
     let now = Time::from_ms(menshen_os::clock::wall_ms());
@@ -45,7 +50,7 @@ pub(super) async fn list(shared: &Arc<Shared>, query: EventQuery, headers: &Head
     };
     let accepts = headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
     if accepts.into_iter().any(|value| value.contains("text/event-stream")) {
-        return Ok(follow(shared, filter));
+        return Ok(follow(shared, caller, filter));
     }
     let events = read(shared, filter.clone()).await?;
     let full = u32::try_from(events.len()).unwrap_or(u32::MAX) >= filter.limit;
@@ -61,14 +66,15 @@ pub(super) async fn read(shared: &Shared, filter: Filter) -> Result<Vec<Event>, 
     answer.await.map_err(no_answer)?.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))
 }
 
-fn follow(shared: &Arc<Shared>, filter: Filter) -> Answer {
+fn follow(shared: &Arc<Shared>, caller: &Caller, filter: Filter) -> Answer {
     let (sender, body) = Channel::new(PIECES_MAX);
     // Subscribed before the journal is read: what happens in between comes twice and is told once.
     let (newest, happening) = shared.hub.subscribe();
     // Without a place to begin, the past is not asked for, also when the follower falls behind later.
     let wants_past = filter.after.is_some() || filter.since_ms.is_some();
     let after = if wants_past { filter.after.unwrap_or(0) } else { newest };
-    let follower = Follower { shared: Arc::clone(shared), service: filter.service.clone(), after, sender };
+    let reader = Reader::following(sender, shared.inputs.clone(), caller, "the events");
+    let follower = Follower { shared: Arc::clone(shared), service: filter.service.clone(), after, reader };
     let filter = Some(filter).filter(|_| wants_past);
     tokio::spawn(follower.run(filter, happening));
     stream("text/event-stream", body)
@@ -79,7 +85,7 @@ struct Follower {
     service: Option<String>,
     /// The number of the last event told.
     after: u64,
-    sender: Sender<Bytes>,
+    reader: Reader,
 }
 
 impl Follower {
@@ -133,6 +139,6 @@ impl Follower {
     }
 
     async fn send(&mut self, text: String) -> Result<(), ()> {
-        self.sender.send_data(Bytes::from(text)).await.map_err(drop)
+        self.reader.send(Bytes::from(text)).await
     }
 }

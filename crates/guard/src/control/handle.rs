@@ -18,11 +18,12 @@ use menshen_os::account::UserId;
 use menshen_os::local_socket::Caller;
 use menshen_plan::diff::diff;
 use menshen_plan::plan::{ProbeCheck, ServicePlan};
+use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, json, json_with, text, whole};
-use super::body::{bad, body, duration};
+use super::body::{BodyError, bad, body, duration};
 use super::idempotency::{Idempotency, KEY_BYTES_MAX, Verdict};
-use super::server::Parting;
+use super::server::{Parting, half_a_request};
 use super::{NO_ANSWER, Shared};
 use super::{events, logs, metrics, reload};
 use crate::guard::input::{Detail, Request as LoopRequest};
@@ -154,22 +155,33 @@ impl Call {
             Endpoint::ContinueService => self.command(Command::Continue).await,
             Endpoint::ResetService => self.command(Command::Reset).await,
             Endpoint::ReloadService => self.command(Command::Reload).await,
-            Endpoint::SignalService => self.signal(body(incoming).await?).await,
+            Endpoint::SignalService => self.signal(self.body(incoming).await?).await,
             Endpoint::GetLogs => {
-                logs::answer(&self.shared, &self.name, query::read::<LogQuery>(self.query.as_deref())?).await
+                let query = query::read::<LogQuery>(self.query.as_deref())?;
+                logs::answer(&self.shared, &self.caller, &self.name, query).await
             }
             Endpoint::ListEvents => {
-                events::list(&self.shared, query::read::<EventQuery>(self.query.as_deref())?, &self.headers).await
+                let query = query::read::<EventQuery>(self.query.as_deref())?;
+                events::list(&self.shared, &self.caller, query, &self.headers).await
             }
             Endpoint::Reload => self.reload().await,
             Endpoint::GetPlan => self.plan().await,
-            Endpoint::Upgrade => self.upgrade(body(incoming).await?).await,
+            Endpoint::Upgrade => self.upgrade(self.body(incoming).await?).await,
             Endpoint::Shutdown => self.shutdown().await,
             Endpoint::GetHealth => Ok(json(&Health { ok: true, failing: [].into() })),
             Endpoint::GetReadiness => self.readiness().await,
             Endpoint::GetMetrics => self.metrics().await,
             Endpoint::GetOpenApi => Ok(json(&menshen_api::openapi::document())),
         }
+    }
+
+    /// What the request brings. Who sends half of it is told of.
+    async fn body<T: DeserializeOwned>(&self, incoming: Incoming) -> Result<T, Problem> {
+        let read = body(incoming).await;
+        if matches!(read, Err(BodyError::TooSlow)) {
+            self.shared.inputs.send(half_a_request(&self.caller)).await;
+        }
+        Ok(read?)
     }
 
     /// Who asks, for the journal.

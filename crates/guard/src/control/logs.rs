@@ -4,32 +4,42 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::channel::{Channel, Sender};
+use http_body_util::channel::Channel;
 use menshen_api::types::{LogLine, LogQuery};
 use menshen_api::{Problem, ProblemCode};
+use menshen_os::local_socket::Caller;
 
 use super::answer::{Answer, stream};
 use super::body::bad;
+use super::reader::{self, PIECES_MAX};
 use super::{NO_ANSWER, Shared};
 use crate::guard::input::Request;
 use crate::guard::{log_id, no_such_service};
 use crate::logs::read::{Query, Reader};
 use crate::logs::{Change, Follow};
 
-/// How many pieces may wait for a caller that does not read; then the reading waits, not the guard.
-const PIECES_MAX: usize = 16;
 /// Lines are sent together up to this many bytes.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// The lines a query asks for, one JSON object each.
-pub(super) async fn answer(shared: &Arc<Shared>, name: &str, query: LogQuery) -> Result<Answer, Problem> {
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    name: &str,
+    query: LogQuery,
+) -> Result<Answer, Problem> {
     let follows = query.follow;
     // Taken before the first line is read: what is written meanwhile is not missed.
     let follow = if follows { shared.logs.follow(id_of(shared, name).await?) } else { None };
     let reader = open(shared, name, &query).await?;
     let (sender, body) = Channel::new(PIECES_MAX);
-    tokio::spawn(send(reader, sender, follow));
+    let inputs = shared.inputs.clone();
+    let whom = if follows {
+        reader::Reader::following(sender, inputs, caller, &format!("the log of {name}"))
+    } else {
+        reader::Reader::paging(sender, inputs)
+    };
+    tokio::spawn(send(reader, whom, follow));
     Ok(stream("application/x-ndjson", body))
 }
 
@@ -62,7 +72,7 @@ async fn open(shared: &Shared, name: &str, query: &LogQuery) -> Result<Reader, P
 }
 
 /// Sends what there is and, to those who follow, what comes.
-async fn send(mut reader: Reader, mut sender: Sender<Bytes>, mut follow: Option<Follow>) {
+async fn send(mut reader: Reader, mut whom: reader::Reader, mut follow: Option<Follow>) {
     loop {
         let read = tokio::task::spawn_blocking(move || {
             let piece = next_piece(&mut reader);
@@ -71,7 +81,7 @@ async fn send(mut reader: Reader, mut sender: Sender<Bytes>, mut follow: Option<
         let Ok((returned, Ok(piece))) = read.await else { return };
         reader = returned;
         if !piece.is_empty() {
-            if sender.send_data(piece.into()).await.is_err() {
+            if whom.send(piece.into()).await.is_err() {
                 return;
             }
             continue;

@@ -20,8 +20,10 @@ use super::Shared;
 use super::access::Access;
 use super::answer::{Answer, problem};
 use super::handle::handle;
+use super::heard::{Heard, Unanswered};
 use super::idempotency::Idempotency;
-use crate::guard::input::Input;
+use super::reader::named;
+use crate::guard::input::{ControlTrouble, Input};
 
 /// How many connections may be open at once. Each costs a descriptor and a few KiB.
 const CONNECTIONS_MAX: usize = 512;
@@ -56,21 +58,33 @@ struct Server {
     access: Arc<RwLock<Access>>,
     open: Mutex<HashMap<u32, usize>>,
     refusals: AtomicUsize,
+    /// Held while it is told of, so that it is told in the order it happens.
+    crowd: tokio::sync::Mutex<Crowd>,
     idempotency: Idempotency,
+}
+
+/// Whether connections were refused lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crowd {
+    /// There is room for whoever comes.
+    Away,
+    /// There was none, and is not much.
+    There,
 }
 
 /// Accepts until it is ended.
 pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, access: Arc<RwLock<Access>>) {
     let idempotency = Idempotency::default();
     let (open, refusals) = (Mutex::default(), AtomicUsize::new(0));
-    let server = Arc::new(Server { shared, access, open, refusals, idempotency });
+    let crowd = tokio::sync::Mutex::new(Crowd::Away);
+    let server = Arc::new(Server { shared, access, open, refusals, crowd, idempotency });
     let mut in_trouble = false;
     loop {
         match listener.accept().await {
             Ok((stream, caller)) => {
                 if std::mem::take(&mut in_trouble) {
                     let text = "connections to the control socket are accepted again".to_owned();
-                    server.shared.inputs.send(Input::TroubleOver(text)).await;
+                    server.shared.inputs.send(Input::TroubleOver(ControlTrouble::Accepting, text)).await;
                 }
                 let server = Arc::clone(&server);
                 tokio::spawn(async move { server.connection(stream, caller).await });
@@ -79,12 +93,18 @@ pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, access: Arc<R
                 // A caller that is gone already is no trouble.
                 if is_shortage(&error) && !std::mem::replace(&mut in_trouble, true) {
                     let text = format!("no connection to the control socket can be accepted: {}", describe(&error));
-                    server.shared.inputs.send(Input::Trouble(text)).await;
+                    server.shared.inputs.send(Input::Trouble(ControlTrouble::Accepting, text)).await;
                 }
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
     }
+}
+
+/// Somebody has not said all of what he wants.
+pub(super) fn half_a_request(caller: &Caller) -> Input {
+    let within = menshen_plan::duration::format(HEAD_TIMEOUT);
+    Input::CallerTrouble(format!("{} has sent half a request and not the rest within {within}", named(caller)))
 }
 
 /// How many connections may be open at once, and how many more to be told that there are too many. Those beyond are not even
@@ -99,27 +119,76 @@ impl Server {
         let role = self.access.read().unwrap_or_else(PoisonError::into_inner).role_of(&caller);
         let admitted = self.admit(caller.pid, role);
         let refused_before = if admitted { 0 } else { self.refusals.fetch_add(1, Ordering::Relaxed) };
+        if !admitted {
+            self.tell_of_crowd(&caller).await;
+        }
         if refused_before < connections_max() {
             self.speak(stream, &caller, admitted).await;
         }
         if admitted {
             self.leave(caller.pid);
+            self.tell_of_room().await;
         } else {
             self.refusals.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     async fn speak(&self, stream: ServerStream, caller: &Caller, admitted: bool) {
-        let parting = Parting::default();
-        let service = service_fn(|request| self.answer(request, (caller, &parting), admitted));
+        let (parting, unanswered) = (Parting::default(), Unanswered::default());
+        let service = service_fn(async |request| {
+            let answer = self.answer(request, (caller, &parting), admitted).await;
+            unanswered.answered();
+            answer
+        });
         let mut connection = http1::Builder::new();
         connection
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .keep_alive(admitted)
             .max_buf_size(64 << 10);
-        // What goes wrong with a connection is the caller's to notice.
-        let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+        let stream = TokioIo::new(Heard::new(stream, unanswered.clone()));
+        // What else goes wrong with a connection is the caller's to notice.
+        if connection.serve_connection(stream, service).await.is_err_and(|error| error.is_timeout())
+            && unanswered.is_there()
+        {
+            self.shared.inputs.send(half_a_request(caller)).await;
+        }
+    }
+
+    /// Tells, once, that connections are refused.
+    async fn tell_of_crowd(&self, refused: &Caller) {
+        let mut crowd = self.crowd.lock().await;
+        if std::mem::replace(&mut *crowd, Crowd::There) == Crowd::Away {
+            let (all, of_process) = self.count(refused.pid);
+            let text = format!(
+                "connections to the control socket are refused: {all} are open, {of_process} of them by {}",
+                named(refused)
+            );
+            self.shared.inputs.send(Input::Trouble(ControlTrouble::Crowded, text)).await;
+        }
+    }
+
+    /// Tells that they are not any more, once half of what there may be is not open: who stays at the brink is told of once.
+    async fn tell_of_room(&self) {
+        let mut crowd = self.crowd.lock().await;
+        if *crowd == Crowd::There && self.has_much_room() {
+            *crowd = Crowd::Away;
+            let text = "there is room again for connections to the control socket".to_owned();
+            self.shared.inputs.send(Input::TroubleOver(ControlTrouble::Crowded, text)).await;
+        }
+    }
+
+    /// How many connections are open, and how many of them a process has.
+    fn count(&self, pid: u32) -> (usize, usize) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        (open.values().sum(), open.get(&pid).copied().unwrap_or(0))
+    }
+
+    fn has_much_room(&self) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let half = |count: usize, most: usize| count * 2 <= most;
+        half(open.values().sum(), connections_max())
+            && open.values().all(|count| half(*count, CONNECTIONS_PER_PROCESS_MAX))
     }
 
     /// Whether there is room for one more connection of this process.

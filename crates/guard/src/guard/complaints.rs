@@ -9,7 +9,7 @@ const TOLD_MAX: u32 = 10;
 /// How long a window is.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The complaints about one service.
+/// The complaints about one service, or about those who call.
 #[derive(Debug, Default)]
 pub(super) struct Complaints {
     begun: Option<Instant>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{Event, Role, RunId, ServiceId};
+use menshen_core::{Event, RecordKind, Role, RunId, ServiceId};
 use menshen_os::error::describe;
 use menshen_os::event::Ask;
 use menshen_os::notify_socket::Datagram;
@@ -271,8 +271,10 @@ impl Guard {
             Input::Disk(DiskReport::TroubleOver) => {
                 self.end_trouble(Part::Memory, "what the guard remembers can be written again".to_owned());
             }
-            Input::Trouble(text) => self.begin_trouble(Part::Control, text),
-            Input::TroubleOver(text) => self.end_trouble(Part::Control, text),
+            Input::Trouble(trouble, text) => self.begin_control_trouble(trouble, text),
+            Input::TroubleOver(trouble, text) => self.end_control_trouble(trouble, text),
+            Input::CallerTrouble(text) => self.note_caller(text, RecordKind::Trouble { over: false }),
+            Input::CallerTroubleOver(text) => self.note_caller(text, RecordKind::Trouble { over: true }),
             Input::RunAlert(delivery) => self.run_alert(delivery),
             Input::AlertTimeout(token) => self.alert_timed_out(token),
             Input::AlertEnded(delivery, result) => self.alert_ended(&delivery, result),

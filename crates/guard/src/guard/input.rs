@@ -31,10 +31,14 @@ pub(crate) enum Input {
     Logs,
     /// From the disk.
     Disk(DiskReport),
-    /// Connections to the control socket cannot be accepted.
-    Trouble(String),
-    /// They can again.
-    TroubleOver(String),
+    /// Something of the control socket does not work.
+    Trouble(ControlTrouble, String),
+    /// It works again.
+    TroubleOver(ControlTrouble, String),
+    /// Somebody who calls does not do as callers should.
+    CallerTrouble(String),
+    /// He does again, or is gone.
+    CallerTroubleOver(String),
     /// An alert's command is to be run (again).
     RunAlert(Delivery),
     /// An alert's command has taken too long.
@@ -55,6 +59,15 @@ pub(crate) enum Input {
     Sample,
     /// The definition is to be read again (SIGHUP); what came of it.
     Reloaded(Result<Arc<Plan>, String>),
+}
+
+/// What can be wrong with the control socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ControlTrouble {
+    /// No connection can be accepted.
+    Accepting,
+    /// So many are open that some are refused.
+    Crowded,
 }
 
 /// What somebody asks over the control socket.

@@ -249,6 +249,11 @@ fn seed() -> u64 {
 impl Guard {
     /// Goes on where a guard before this one ended, be it that it was killed or made room.
     fn succeed(&mut self, remembered: Remembered, before: Before, takeover: Option<Box<Handover>>) {
+        if let Some(pid) = self.held.as_ref().and_then(|held| held.lock.left_by()) {
+            self.note(format!(
+                "the guard before this one (process {pid}) ended without a word: it was killed, or it crashed"
+            ));
+        }
         if let Some(why) = self.manager.deaf() {
             self.note(format!("the service manager hears nothing of the guard: {why}"));
         }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use menshen_api::Time;
 use menshen_api::types::Trouble;
-use menshen_core::{Event, ServiceId};
+use menshen_core::{Event, Record, RecordKind, ServiceId};
 
-use super::Guard;
+use super::complaints::Complaints;
+use super::input::ControlTrouble;
 use super::status::wall;
+use super::{Guard, now};
 use crate::logs::Trouble as LogTrouble;
 
 /// What can be in trouble, and out of it again.
@@ -15,8 +17,8 @@ use crate::logs::Trouble as LogTrouble;
 pub(super) enum Part {
     /// What the guard remembers cannot be written.
     Memory,
-    /// No connections can be accepted.
-    Control,
+    /// Callers do not come through.
+    Control(ControlTrouble),
     /// The pipes of a service are not there.
     Pipes(ServiceId),
     /// What a service writes is not kept as it should be.
@@ -25,7 +27,13 @@ pub(super) enum Part {
 
 /// Everything that is in trouble.
 #[derive(Debug, Default)]
-pub(super) struct Troubles(BTreeMap<Part, Present>);
+pub(super) struct Troubles {
+    present: BTreeMap<Part, Present>,
+    /// About too many callers.
+    crowds: Complaints,
+    /// About single ones.
+    callers: Complaints,
+}
 
 #[derive(Debug)]
 struct Present {
@@ -36,7 +44,7 @@ struct Present {
 impl Part {
     const fn service(self) -> Option<ServiceId> {
         match self {
-            Self::Memory | Self::Control => None,
+            Self::Memory | Self::Control(_) => None,
             Self::Pipes(service) | Self::Log(service, _) => Some(service),
         }
     }
@@ -44,26 +52,26 @@ impl Part {
 
 impl Troubles {
     pub(super) fn has(&self, part: Part) -> bool {
-        self.0.contains_key(&part)
+        self.present.contains_key(&part)
     }
 
     fn begin(&mut self, part: Part, text: &str) {
-        let present = self.0.entry(part).or_insert_with(|| Present { since: wall(), text: String::new() });
+        let present = self.present.entry(part).or_insert_with(|| Present { since: wall(), text: String::new() });
         text.clone_into(&mut present.text);
     }
 
     fn end(&mut self, part: Part) {
-        self.0.remove(&part);
+        self.present.remove(&part);
     }
 
     /// The log of a service is taken over anew, and says what does not work about it.
     pub(super) fn forget_log(&mut self, service: ServiceId) {
-        self.0.retain(|part, _| !matches!(part, Part::Log(of, _) if *of == service));
+        self.present.retain(|part, _| !matches!(part, Part::Log(of, _) if *of == service));
     }
 
     /// Nothing of a service matters any more.
     pub(super) fn forget(&mut self, service: ServiceId) {
-        self.0.retain(|part, _| part.service() != Some(service));
+        self.present.retain(|part, _| part.service() != Some(service));
     }
 }
 
@@ -79,6 +87,31 @@ impl Guard {
         self.feed(Event::TroubleOver { service: part.service(), text });
     }
 
+    /// Callers do not come through. Who can bring that about can do so again and again.
+    pub(super) fn begin_control_trouble(&mut self, trouble: ControlTrouble, text: String) {
+        let part = Part::Control(trouble);
+        if !self.troubles.has(part)
+            && let Some(text) = self.troubles.crowds.admit(text, now())
+        {
+            self.begin_trouble(part, text);
+        }
+    }
+
+    /// One whose begin was not told of has no end, either.
+    pub(super) fn end_control_trouble(&mut self, trouble: ControlTrouble, text: String) {
+        let part = Part::Control(trouble);
+        if self.troubles.has(part) {
+            self.end_trouble(part, text);
+        }
+    }
+
+    /// Somebody who calls does what he should not, or does it no more. That is written down and disturbs nobody.
+    pub(super) fn note_caller(&mut self, text: String, kind: RecordKind) {
+        if let Some(reason) = self.troubles.callers.admit(text, now()) {
+            self.write_record(Record { service: None, kind, reason, by: None });
+        }
+    }
+
     /// Everything that does not work now.
     pub(super) fn show_troubles(&self) -> Vec<Trouble> {
         let show = |(part, present): (&Part, &Present)| Trouble {
@@ -87,7 +120,7 @@ impl Guard {
             since: present.since,
             text: present.text.clone(),
         };
-        self.troubles.0.iter().map(show).collect()
+        self.troubles.present.iter().map(show).collect()
     }
 }
 
@@ -95,6 +128,7 @@ impl Guard {
 mod tests {
     use super::*;
 
+    const CONTROL: Part = Part::Control(ControlTrouble::Accepting);
     const LOG: Part = Part::Log(ServiceId(1), LogTrouble::Writing);
 
     #[test]
@@ -123,8 +157,8 @@ mod tests {
     fn nothing_is_left_of_the_troubles_of_a_service_that_is_gone() {
         let mut troubles = Troubles::default();
         troubles.begin(LOG, "no space left");
-        troubles.begin(Part::Control, "no descriptors left");
+        troubles.begin(CONTROL, "no descriptors left");
         troubles.forget(ServiceId(1));
-        assert!(!troubles.has(LOG) && troubles.has(Part::Control));
+        assert!(!troubles.has(LOG) && troubles.has(CONTROL));
     }
 }

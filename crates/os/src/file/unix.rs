@@ -138,6 +138,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    left_by: Option<u32>,
 }
 
 impl Lock {
@@ -150,12 +151,12 @@ impl Lock {
     /// When the file cannot be opened or locked.
     pub fn take(path: &Path) -> io::Result<Option<Self>> {
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-        let mut file = open.map_err(context(format!("opening {}", path.display())))?;
+        let file = open.map_err(context(format!("opening {}", path.display())))?;
         let end = Instant::now() + LET_GO_WITHIN;
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK) if holder_lives(&mut file) || Instant::now() >= end => {
+                Err(rustix::io::Errno::WOULDBLOCK) if holder_lives(&file) || Instant::now() >= end => {
                     return Ok(None);
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOOK_AGAIN),
@@ -163,9 +164,17 @@ impl Lock {
             }
         }
         reach(FailPoint::LockTaken);
+        let left_by = process_in(&file);
         // A lock that does not say whose it is can be waited for in vain, and nothing worse.
         let _ = file.set_len(0).and_then(|()| file.write_all_at(std::process::id().to_string().as_bytes(), 0));
-        Ok(Some(Self { file }))
+        reach(FailPoint::LockSigned);
+        Ok(Some(Self { file, left_by }))
+    }
+
+    /// The process that held the lock before and did not let it go in order: it was killed.
+    #[must_use]
+    pub const fn left_by(&self) -> Option<u32> {
+        self.left_by
     }
 
     /// Whether somebody holds the lock at this path. A guard that takes it at this very moment does not notice.
@@ -195,7 +204,14 @@ impl Lock {
     /// The lock that the program before this one held, in the same process.
     #[must_use]
     pub fn kept(descriptor: OwnedFd) -> Self {
-        Self { file: descriptor.into() }
+        Self { file: descriptor.into(), left_by: None }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where that cannot be written, the next holder takes this one for killed, and nothing worse.
+        let _ = self.file.set_len(0);
     }
 }
 
@@ -206,11 +222,15 @@ impl AsFd for Lock {
 }
 
 /// Whether the guard that says that it holds the lock is there.
-fn holder_lives(file: &mut File) -> bool {
+fn holder_lives(file: &File) -> bool {
+    process_in(file).is_some_and(crate::system::exists)
+}
+
+/// The process whose number is in the file of a lock.
+fn process_in(mut file: &File) -> Option<u32> {
     let mut text = String::new();
-    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
-    let pid = read.ok().and_then(|_| text.trim().parse().ok());
-    pid.is_some_and(crate::system::exists)
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)).ok()?;
+    text.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -226,7 +246,16 @@ mod tests {
         assert!(first.is_some());
         assert!(Lock::take(&path).unwrap().is_none());
         drop(first);
-        assert!(Lock::take(&path).unwrap().is_some());
+        assert_eq!(Lock::take(&path).unwrap().unwrap().left_by(), None);
+    }
+
+    #[test]
+    fn a_lock_tells_of_a_holder_that_was_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        // Nobody holds it, and nobody has let it go.
+        fs::write(&path, "4194305").unwrap();
+        assert_eq!(Lock::take(&path).unwrap().unwrap().left_by(), Some(4_194_305));
     }
 
     #[test]

@@ -197,8 +197,8 @@ const LOCKED_AT: u32 = 0x7fff_0000;
 /// The lock of an instance: held as long as this lives, and let go by the system when the guard dies.
 #[derive(Debug)]
 pub struct Lock {
-    #[expect(dead_code, reason = "it is kept open")]
     file: File,
+    left_by: Option<u32>,
 }
 
 impl Lock {
@@ -214,9 +214,17 @@ impl Lock {
             Err(error) => return Err(context(format!("locking {}", path.display()))(error)),
         }
         reach(FailPoint::LockTaken);
+        let left_by = process_in(&file);
         // Nobody depends on it; a lock that does not say whose it is can be waited for in vain, and nothing worse.
         let _ = file.set_len(0).and_then(|()| write_all_at(&file, std::process::id().to_string().as_bytes(), 0));
-        Ok(Some(Self { file }))
+        reach(FailPoint::LockSigned);
+        Ok(Some(Self { file, left_by }))
+    }
+
+    /// The process that held the lock before and did not let it go in order: it was killed.
+    #[must_use]
+    pub const fn left_by(&self) -> Option<u32> {
+        self.left_by
     }
 
     /// Whether somebody holds the lock at this path. A guard that takes it at this very moment does not notice.
@@ -240,17 +248,28 @@ impl Lock {
     #[must_use]
     pub fn holder(path: &Path) -> Option<u32> {
         let held = matches!(Self::is_held(path), Ok(true));
-        let mut text = String::new();
-        let mut file = OpenOptions::new().read(true).share_mode(SHARE_ALL).open(path).ok().filter(|_| held)?;
-        file.read_to_string(&mut text).ok()?;
-        text.trim().parse().ok()
+        process_in(&OpenOptions::new().read(true).share_mode(SHARE_ALL).open(path).ok().filter(|_| held)?)
     }
 
     /// The lock that the program before this one held. Nothing is ever handed over here; what was is a file all the same.
     #[must_use]
     pub fn kept(kept: Kept) -> Self {
-        Self { file: kept.into() }
+        Self { file: kept.into(), left_by: None }
     }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where that cannot be written, the next holder takes this one for killed, and nothing worse.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// The process whose number is in the file of a lock.
+fn process_in(mut file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 fn lock(file: &File) -> io::Result<()> {
@@ -282,7 +301,10 @@ mod tests {
         assert!(Lock::take(&path).unwrap().is_none());
         assert_eq!(Lock::holder(&path), Some(std::process::id()));
         drop(first);
-        assert!(Lock::take(&path).unwrap().is_some());
+        assert_eq!(Lock::take(&path).unwrap().unwrap().left_by(), None);
+        // Nobody holds it, and nobody has let it go.
+        std::fs::write(&path, "4194305").unwrap();
+        assert_eq!(Lock::take(&path).unwrap().unwrap().left_by(), Some(4_194_305));
     }
 
     #[test]
