@@ -9,6 +9,9 @@ const HANGING: [(&str, &str); 2] = [
     ("another", "sh -c 'echo $$$$ > hanging; exec cat stuck/file' & exec sleep 1000"),
 ];
 
+/// How long somebody waits who does not wait for good.
+const WAITED: std::time::Duration = std::time::Duration::from_secs(4);
+
 fn service(script: &str) -> String {
     format!(
         "[service.web]\ncommand = [\"sh\", \"-c\", \"{script}\"]\nstop.timeout = \"200ms\"\nrestart.delay = \"20ms\"\n\
@@ -60,6 +63,35 @@ with_both_trees! {
             bed.await_entry(before, "web", State::Stopped);
             assert!(!hanging.lives(), "{what}");
             wait::until("people are told that it is over", || told(&bed, "recovered", "survived SIGKILL are gone"));
+        }
+    }
+
+    fn who_waits_for_the_stop_of_what_cannot_be_killed_is_told_so_in_time(trees: Trees) {
+        if !require::fuse() {
+            return;
+        }
+        for (what, script) in HANGING {
+            let mut bed = Bed::new(trees, WORKER).and(&service(script));
+            let stuck = bed.mount_stuck("stuck");
+            let bed = bed.up();
+            let hanging = hanging(&bed, &stuck);
+            for command in ["stop", "restart"] {
+                let begun = std::time::Instant::now();
+                let ran = bed.menshen([command, "web", "--timeout", "4s"]).ended_with(7);
+                let took = begun.elapsed();
+                assert!(took >= WAITED && took < wait::DEADLINE, "{what}: {command} took {took:?}");
+                // It says which process it is and what that does, and not that anything is done.
+                let named = format!("pid {} (cat, uninterruptible", hanging.pid);
+                assert!(ran.stderr.contains(&named) && ran.stderr.contains("stopping"), "{what}: {ran:?}");
+                assert!(ran.stdout.is_empty(), "{what}: {ran:?}");
+            }
+            assert_eq!(bed.states(Mark::BEGIN, "web").last(), Some(&State::Stopping), "{what}");
+            bed.menshen(["stop", "web", "--no-wait"]).done();
+            drop(stuck);
+            // Whoever waits still is told of the end.
+            bed.menshen(["stop", "web"]).done();
+            assert_eq!(bed.service("web").service.state, State::Stopped, "{what}");
+            assert!(!hanging.lives(), "{what}");
         }
     }
 
