@@ -175,6 +175,15 @@ pub(crate) fn lives(pid: u32) -> bool {
     !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z')
 }
 
+/// Whether a test has what it needs. In CI everything is there; elsewhere a test that does without says so.
+pub(crate) fn has(what: &str, is_there: bool) -> bool {
+    if !is_there {
+        assert!(std::env::var_os("CI").is_none(), "there is no {what}, and in CI everything must be there");
+        println!("skipped: there is no {what}");
+    }
+    is_there
+}
+
 pub(crate) fn is_root() -> bool {
     menshen_os::account::current().uid == 0
 }

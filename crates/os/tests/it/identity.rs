@@ -3,12 +3,11 @@
 use menshen_os::account::{Wanted, identity};
 use menshen_os::{Exit, Identity, TreeMode};
 
-use crate::bed::{Bed, is_root};
+use crate::bed::{Bed, has, is_root};
 
 #[test]
 fn a_program_runs_as_its_user_with_its_groups() {
-    if !is_root() {
-        println!("skipped: changing the user needs root");
+    if !has("right to change the user (root)", is_root()) {
         return;
     }
     let mut bed = Bed::new(TreeMode::Auto);
@@ -22,8 +21,7 @@ fn a_program_runs_as_its_user_with_its_groups() {
 
 #[test]
 fn named_accounts_are_found_with_their_groups() {
-    if !is_root() {
-        println!("skipped: changing the user needs root");
+    if !has("right to change the user (root)", is_root()) {
         return;
     }
     let mut bed = Bed::new(TreeMode::Auto);
@@ -39,8 +37,7 @@ fn named_accounts_are_found_with_their_groups() {
 
 #[test]
 fn a_folder_the_user_may_not_enter_is_the_reason_given() {
-    if !is_root() {
-        println!("skipped: changing the user needs root");
+    if !has("right to change the user (root)", is_root()) {
         return;
     }
     let mut bed = Bed::new(TreeMode::Auto);
