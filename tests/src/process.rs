@@ -60,6 +60,12 @@ impl Process {
         self.stat().is_some_and(|stat| stat.state == 'T')
     }
 
+    /// The name it has given itself, or that of its program; nothing if it is gone.
+    #[must_use]
+    pub fn name(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default().trim_end().to_owned()
+    }
+
     /// What it has done so far.
     ///
     /// # Panics

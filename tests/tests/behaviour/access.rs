@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use menshen_tests::command::Ran;
-use menshen_tests::{Bed, Trees, require};
+use menshen_tests::{Bed, Process, Trees, require};
 
 /// `menshen` as user nobody.
 fn as_nobody(bed: &Bed, arguments: &[&str]) -> Ran {
@@ -103,14 +103,43 @@ fn the_control_socket_and_what_is_remembered_are_closed_to_strangers() {
     for folder in ["state", "logs"] {
         assert_eq!(mode(&format!("{folder}/{}", bed.instance())) & 0o007, 0, "{folder}");
     }
-    // Nothing of it listens where another machine could reach it.
+}
+
+#[test]
+fn the_guard_listens_where_no_other_machine_can_reach_it() {
+    let asked = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = asked.local_addr().unwrap();
+    let probed = format!("{SERVICE}probe.liveness = {{ tcp = \"{address}\", interval = \"100ms\" }}\n");
+    let bed = Bed::new(Trees::Walk, &probed).up();
+    bed.await_service("web", "healthy", |service| service.healthy == Some(true));
+    // That listeners are seen at all, this process shows, which has one of each kind.
+    let other = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let ports = [&asked, &other].map(|listener| listener.local_addr().unwrap().port());
+    assert_eq!(listens_at(Process::of(std::process::id())), ports);
     let guard = bed.guard();
-    let listening = std::fs::read_to_string(format!("/proc/{}/net/tcp", guard.pid)).unwrap();
-    let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{}/fd", guard.pid))
-        .unwrap()
+    let holders = guard.descendants().into_iter().filter(|process| process.name() == "menshen-holder");
+    let all: Vec<Process> = [guard].into_iter().chain(holders).collect();
+    assert_eq!(all.len(), 2, "{all:?}");
+    for process in all {
+        assert!(listens_at(process).is_empty(), "{process:?} listens at {:?}", listens_at(process));
+    }
+}
+
+/// The TCP ports at which a process waits for others, by version 4 and then by version 6.
+fn listens_at(process: Process) -> Vec<u16> {
+    const LISTENING: &str = "0A";
+    let files = std::fs::read_dir(format!("/proc/{}/fd", process.pid)).unwrap();
+    let sockets: Vec<String> = files
         .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
         .filter_map(|target| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
         .collect();
-    let own = listening.lines().filter(|line| sockets.iter().any(|inode| line.contains(&format!(" {inode} "))));
-    assert_eq!(own.count(), 0);
+    let port = |line: &str| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let is_own =
+            fields.get(3) == Some(&LISTENING) && sockets.iter().any(|inode| fields.get(9) == Some(&inode.as_str()));
+        let port = fields.get(1).filter(|_| is_own)?.rsplit_once(':')?.1;
+        Some(u16::from_str_radix(port, 16).unwrap())
+    };
+    let table = |name: &str| std::fs::read_to_string(format!("/proc/{}/net/{name}", process.pid)).unwrap();
+    ["tcp", "tcp6"].map(table).iter().flat_map(|table| table.lines().filter_map(port)).collect()
 }

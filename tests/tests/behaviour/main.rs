@@ -16,6 +16,8 @@ mod environment;
 #[cfg(test)]
 mod holding;
 #[cfg(test)]
+mod idle;
+#[cfg(test)]
 mod importing;
 #[cfg(test)]
 mod left_behind;
