@@ -60,6 +60,14 @@ fn programs(machine: &Machine) -> Vec<u64> {
     services.map(|service| service["pid"].as_u64().unwrap_or_else(|| panic!("{service}"))).collect()
 }
 
+/// The services take longer to end than the unit is given: the guard asks for more.
+fn leave_less_time_than_is_needed(machine: &Machine) {
+    machine.run(&["mkdir", "/run/systemd/system/menshen-shop.service.d"]).done();
+    let short = "printf '[Service]\\nTimeoutStopSec=1s\\n' > /run/systemd/system/menshen-shop.service.d/short.conf";
+    machine.run(&["sh", "-c", short]).done();
+    machine.run(&["systemctl", "daemon-reload"]).done();
+}
+
 fn main_pid(machine: &Machine) -> String {
     machine.property(UNIT, "MainPID")
 }
@@ -108,11 +116,7 @@ fn a_new_systemd_and_a_reload_of_units_are_not_noticed() {
 #[test]
 fn a_stop_of_the_unit_stops_all_in_reverse_order_and_is_over_when_nothing_is_left() {
     let Some(machine) = guarded() else { return };
-    // Less than the services take: the guard asks for more.
-    machine.run(&["mkdir", "/run/systemd/system/menshen-shop.service.d"]).done();
-    let short = "printf '[Service]\\nTimeoutStopSec=1s\\n' > /run/systemd/system/menshen-shop.service.d/short.conf";
-    machine.run(&["sh", "-c", short]).done();
-    machine.run(&["systemctl", "daemon-reload"]).done();
+    leave_less_time_than_is_needed(&machine);
     machine.run(&["systemctl", "stop", UNIT]).done();
     assert_eq!(machine.lines("notes"), STOPPED);
     assert_eq!(machine.property(UNIT, "ActiveState"), "inactive");
@@ -125,6 +129,7 @@ fn a_stop_of_the_unit_stops_all_in_reverse_order_and_is_over_when_nothing_is_lef
 #[test]
 fn a_machine_that_goes_down_stops_all_in_reverse_order() {
     let Some(mut machine) = guarded() else { return };
+    leave_less_time_than_is_needed(&machine);
     assert!(machine.power_off().success());
     assert_eq!(machine.lines("notes"), STOPPED);
 }
@@ -157,4 +162,50 @@ fn an_upgrade_is_not_noticed_by_systemd() {
     machine.run(&["systemctl", "stop", UNIT]).done();
     assert_eq!(machine.lines("notes"), STOPPED);
     assert!(machine.is_empty(UNIT));
+}
+
+/// Has systemd wait less long than the docs say for a sign of life.
+fn shorten_watchdog(machine: &Machine) {
+    machine.run(&["mkdir", "-p", "/run/systemd/system/menshen-shop.service.d"]).done();
+    let short = "printf '[Service]\\nWatchdogSec=2s\\n' > /run/systemd/system/menshen-shop.service.d/watchdog.conf";
+    machine.run(&["sh", "-c", short]).done();
+    machine.run(&["systemctl", "daemon-reload"]).done();
+    machine.run(&["systemctl", "restart", UNIT]).done();
+    assert_eq!(machine.property(UNIT, "WatchdogUSec"), "2s");
+}
+
+#[test]
+fn a_guard_that_hangs_is_ended_and_started_again_and_finds_its_programs() {
+    let Some(machine) = guarded() else { return };
+    assert_eq!(machine.property(UNIT, "WatchdogUSec"), "3min");
+    shorten_watchdog(&machine);
+    // One that lives is left alone.
+    for _ in 0..4 {
+        let last = machine.property(UNIT, "WatchdogTimestampMonotonic");
+        until("it says that it lives", || machine.property(UNIT, "WatchdogTimestampMonotonic") != last);
+    }
+    let (programs_before, guard) = (programs(&machine), main_pid(&machine));
+    assert_eq!(machine.property(UNIT, "NRestarts"), "0");
+    machine.run(&["kill", "-STOP", &guard]).done();
+    until("another guard is there", || !["0", &guard].contains(&&*main_pid(&machine)));
+    until("it answers", || machine.run(&["menshen", "status"]).code == 0);
+    assert_eq!(programs(&machine), programs_before);
+    assert_eq!(machine.property(UNIT, "NRestarts"), "1");
+    assert!(machine.journal(UNIT).contains("watchdog"), "{}", machine.journal(UNIT));
+    assert_eq!(machine.lines("notes"), STARTED);
+    machine.run(&["systemctl", "stop", UNIT]).done();
+    assert_eq!(machine.lines("notes"), STOPPED);
+    assert_eq!(machine.property(UNIT, "Result"), "success");
+}
+
+#[test]
+fn systemd_shows_how_what_is_guarded_stands() {
+    let Some(machine) = guarded() else { return };
+    let shows = |text: &str| until(text, || machine.property(UNIT, "StatusText") == text);
+    shows("guarding 2 services");
+    machine.run(&["menshen", "pause", "web"]).done();
+    shows("guarding 2 services: 1 paused");
+    assert_eq!(machine.property(UNIT, "ActiveState"), "active");
+    machine.run(&["menshen", "continue", "web"]).done();
+    shows("guarding 2 services");
 }
