@@ -86,6 +86,8 @@ impl Init {
         require::program("unshare")?;
         require::testbed("managers")?;
         let shared = tempfile::Builder::new().prefix("menshen-init-").tempdir().unwrap();
+        // Whoever is not root there may come in, too.
+        fs::set_permissions(shared.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let written = shared.path().join(WRITTEN);
         fs::create_dir(&written).unwrap();
         for file in files {

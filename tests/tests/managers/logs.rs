@@ -1,10 +1,10 @@
-//! What a service writes under a supervisor that has a program for that: it is kept, and not without end.
+//! What a service writes: it is kept, and by a supervisor that has a program for that not without end.
 
 use menshen_tests::init::Init;
 use menshen_tests::wait::until;
 
 use super::sample::Stage;
-use super::{RUNIT, S6};
+use super::{OPENRC, RUNIT, S6, SYSV};
 
 /// Writes to both, and more than is kept.
 const CHATTY: &str = "#!/bin/sh\nyes 'a line among many others of its kind' | head -c 15000000\necho\necho to stdout\necho to stderr >&2\nexec \
@@ -46,4 +46,49 @@ fn what_a_service_of_runit_writes_is_kept_and_rotated() {
 #[test]
 fn what_a_service_of_s6_writes_is_kept_and_rotated() {
     is_kept_and_rotated(&S6, "s6");
+}
+
+/// Writes to both.
+const PLAIN: &str = "#!/bin/sh\necho to stdout\necho to stderr >&2\nexec sleep 3600";
+
+/// Where its manager leads it into a file. logrotate(8) is told of that.
+fn is_kept(init: &Init, manager: &'static str) {
+    let Some(stage) = Stage::boot(init, manager) else { return };
+    let stage = stage.with_script(PLAIN);
+    stage.ask(&["--install"]).done();
+    stage.await_shown("running auto");
+    let file = format!("/var/log/{manager}/menshen-life-cycle/current");
+    let lines = || {
+        let text = stage.machine.run(&["cat", &file]).text();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    until("both are there", || lines() == ["to stderr", "to stdout"]);
+    stage.ask(&["--tell", "restart"]).done();
+    until("so is what it wrote before", || lines() == ["to stderr", "to stderr", "to stdout", "to stdout"]);
+    let seen = stage.machine.run(&["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "cat", &file]);
+    assert!(seen.code != 0, "others can read it: {seen:?}");
+    let rotation = "/etc/logrotate.d/menshen-menshen-life-cycle.conf";
+    assert!(stage.machine.run(&["grep", "-F", &file, rotation]).code == 0);
+
+    // It runs also where nothing can be kept.
+    stage.ask(&["--tell", "stop"]).done();
+    stage.machine.run(&["sh", "-ec", "rm -r \"${0%/*}\" && touch \"${0%/*}\"", &file]).done();
+    stage.ask(&["--tell", "start"]).done();
+    stage.await_shown("running auto");
+    stage.machine.run(&["sh", "-ec", "rm \"${0%/*}\"", &file]).done();
+    stage.ask(&["--uninstall"]).done();
+    let left = stage.machine.run(&["sh", "-c", "ls -A /var/log /etc/logrotate.d"]).text();
+    assert!(!left.contains("menshen") && !left.lines().any(|name| name == manager), "{left}");
+}
+
+#[test]
+fn what_a_service_of_openrc_writes_is_kept() {
+    is_kept(&OPENRC, "openrc");
+}
+
+#[test]
+fn what_a_service_of_system_v_init_writes_is_kept() {
+    is_kept(&SYSV, "sysv");
 }

@@ -5,6 +5,7 @@
 
 mod boot;
 mod disabled;
+mod greeter;
 mod guard;
 mod logs;
 mod programs;

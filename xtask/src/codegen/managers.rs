@@ -62,22 +62,25 @@ fn note(kind: ManagerKind) -> &'static str {
         ManagerKind::Launchd => {
             "A property list in `/Library/LaunchDaemons`, or the user's `Library/LaunchAgents`. A job is loaded when it is \
              started and unloaded when it is stopped. Property lists are tested with libplist's `plistutil`; launchd itself has \
-             not been seen to run them. A program takes its sockets with `launch_activate_socket`."
+             not been seen to run them. A program takes its sockets with `launch_activate_socket`. What it writes goes into \
+             `Library/Logs/menshen/NAME/current`, the machine's or the user's, which nobody shortens; uninstalling removes it."
         }
         ManagerKind::OpenRc => {
             "A script in `/etc/init.d` and a link in the run level `default`. A service that is restarted is given to \
-             `supervise-daemon`, another to `start-stop-daemon`; what it writes goes to syslog (`logger`). Its variables are in \
-             `/etc/menshen/environment/NAME`, which only root can read. When it is stopped, what \
-             is left of its process group is ended; when it crashes, that is left. For the network it waits where a service brings \
-             that up (`want net`). One that is not restarted is *failed* when it ended \
-             by itself, whatever its code was. The life cycle is tested against OpenRC 0.56."
+             `supervise-daemon`, another to `start-stop-daemon`; what it writes goes into `/var/log/openrc/NAME/current`, of \
+             which logrotate is told in `/etc/logrotate.d`, and uninstalling removes both. Its variables are in \
+             `/etc/menshen/environment/NAME`, which only root can read. When it is stopped, what is left of its process group is \
+             ended; when it crashes, that is left. For the network it waits where a service brings that up (`want net`). One that \
+             is not restarted is *failed* when it ended by itself, whatever its code was. The life cycle is tested against OpenRC \
+             0.56."
         }
         ManagerKind::SysV => {
             "A script in `/etc/init.d`, with links by Debian's `update-rc.d`. It notes the process and when that began in \
-             `/run/menshen.NAME.pid`, so that no other is ever taken for it. Its variables are in `/etc/menshen/environment/NAME`, \
-             which only root can read. A service that ended by itself is *failed*, whatever its \
-             code was, until it is stopped or started: nobody waits for it, so nobody hears the code. The life cycle is tested against \
-             Debian's sysvinit 3.14. What a program writes goes nowhere."
+             `/run/menshen.NAME.pid`, so that no other is ever taken for it. Its variables are in \
+             `/etc/menshen/environment/NAME`, which only root can read. A service that ended by itself is *failed*, whatever its \
+             code was, until it is stopped or started: nobody waits for it, so nobody hears the code. The life cycle is tested \
+             against Debian's sysvinit 3.14. What a program writes goes into `/var/log/sysv/NAME/current`, of which logrotate is \
+             told in `/etc/logrotate.d`; uninstalling removes both."
         }
         ManagerKind::Runit => {
             "A folder in `/etc/sv` with a link in `/etc/service` (or `/var/service`, `/service`). `finish` ends what is left of the \
@@ -97,15 +100,19 @@ fn note(kind: ManagerKind) -> &'static str {
              and a guard do. The life cycle is tested against s6 2.13, with and without readiness."
         }
         ManagerKind::Dinit => {
-            "A description in `/etc/dinit.d`, or the user's `dinit.d`, with a link in the folder that `boot` waits for. Its variables \
-             are in `variables.d/NAME` beside it, which only dinit's user can read; a line end cannot be in them. With \
-             `protocol = native` the pipe for readiness is in `MENSHEN_READY_FD`. No package of Debian has dinit, so the tests \
-             only read descriptions back by its documented rules."
+            "A description in `/etc/dinit.d`, or the user's `dinit.d`, with a link in the folder that `boot` waits for. Its \
+             variables are in `variables.d/NAME` beside it, which only dinit's user can read; a line end cannot be in them. With \
+             `protocol = native` the pipe for readiness is in `MENSHEN_READY_FD`. What a program writes goes into \
+             `/var/log/dinit/NAME/current`, of which logrotate is told in `/etc/logrotate.d`, or the user's \
+             `.local/state/dinit/NAME/current`, which nobody shortens; uninstalling removes it. No package of Debian has dinit, \
+             so the tests only read descriptions back by its documented rules."
         }
         ManagerKind::FreeBsdRc => {
-            "A script in `/usr/local/etc/rc.d` that gives the program to daemon(8), and a variable in `rc.conf`. The service's own \
-             variables are in `/usr/local/etc/menshen/environment/NAME`, which only root can read. What a program \
-             writes goes to syslog. The script is tested with a shell; FreeBSD itself has not been seen to run it."
+            "A script in `/usr/local/etc/rc.d` that gives the program to daemon(8), and a variable in `rc.conf`. The service's \
+             own variables are in `/usr/local/etc/menshen/environment/NAME`, which only root can read. What a program writes goes \
+             into `/var/log/freebsd-rc/NAME/current`, of which newsyslog(8) is told in `/usr/local/etc/newsyslog.conf.d`; \
+             uninstalling removes both. daemon(8) must know `-H`, as from FreeBSD 14 on. The script is tested with a shell; \
+             FreeBSD itself has not been seen to run it."
         }
     }
 }

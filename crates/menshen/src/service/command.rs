@@ -270,6 +270,8 @@ enum CommandError {
     Manager(#[from] ManagerError),
     #[error("{manager} keeps no log of '{name}' that could be shown here")]
     NoLog { manager: ManagerKind, name: ServiceName },
+    #[error("the Event Log shows what it has and cannot be followed; leave --follow out")]
+    NotFollowed,
     #[error("`{program}` cannot be run")]
     Log {
         program: String,
@@ -331,15 +333,27 @@ fn show(name: &ServiceName, status: &Status, form: Form) -> ExitCode {
 }
 
 fn logs(name: &ServiceName, manager: &dyn ServiceManager, end: End, lines: u32) -> Result<ExitCode, CommandError> {
-    let (program, arguments) = log_reader(name, manager, end, lines)
-        .ok_or_else(|| CommandError::NoLog { manager: manager.kind(), name: name.clone() })?;
+    let (program, arguments) = log_reader(name, manager, end, lines)?;
+    let is_missing = manager.log_of(name).is_some_and(|file| matches!(file.try_exists(), Ok(false)));
+    if is_missing && manager.status(name)?.state == State::NotInstalled {
+        return Err(ManagerError::NotInstalled { name: name.clone(), manager: manager.kind() }.into());
+    }
+    if is_missing && end == End::Now {
+        say(format_args!("{name} has written nothing yet"));
+        return Ok(ExitCode::SUCCESS);
+    }
     let status = std::process::Command::new(&program).args(arguments).status();
     let status = status.map_err(|source| CommandError::Log { program, source })?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The manager's own program that shows a service's log.
-fn log_reader(name: &ServiceName, manager: &dyn ServiceManager, end: End, lines: u32) -> Option<(String, Vec<String>)> {
+/// The program that shows a service's log, the manager's own where it has one.
+fn log_reader(
+    name: &ServiceName,
+    manager: &dyn ServiceManager,
+    end: End,
+    lines: u32,
+) -> Result<(String, Vec<String>), CommandError> {
     let lines = lines.to_string();
     match manager.kind() {
         ManagerKind::Systemd => {
@@ -348,13 +362,14 @@ fn log_reader(name: &ServiceName, manager: &dyn ServiceManager, end: End, lines:
             let follow = (end == End::Never).then_some("--follow");
             let fixed = ["--no-pager", "--unit", &unit, "--lines", &lines];
             let arguments = fixed.into_iter().chain(user).chain(follow).map(str::to_owned);
-            Some(("journalctl".to_owned(), arguments.collect()))
+            Ok(("journalctl".to_owned(), arguments.collect()))
         }
+        ManagerKind::Scm if end == End::Never => Err(CommandError::NotFollowed),
         ManagerKind::Scm => {
             let query = format!("*[System[Provider[@Name='{name}']]]");
             let arguments = ["qe", "Application", "/f:text", "/rd:true"].map(str::to_owned);
             let arguments = arguments.into_iter().chain([format!("/c:{lines}"), format!("/q:{query}")]);
-            (end == End::Now).then(|| ("wevtutil".to_owned(), arguments.collect()))
+            Ok(("wevtutil".to_owned(), arguments.collect()))
         }
         ManagerKind::Runit
         | ManagerKind::S6
@@ -363,11 +378,12 @@ fn log_reader(name: &ServiceName, manager: &dyn ServiceManager, end: End, lines:
         | ManagerKind::SysV
         | ManagerKind::Dinit
         | ManagerKind::FreeBsdRc => {
-            let file = manager.log_of(name)?.to_string_lossy().into_owned();
+            let no_log = || CommandError::NoLog { manager: manager.kind(), name: name.clone() };
+            let file = manager.log_of(name).ok_or_else(no_log)?.to_string_lossy().into_owned();
             // By its name: the file is another after each rotation.
             let follow = (end == End::Never).then_some("-F");
             let words = ["-n", &lines].into_iter().chain(follow).chain(["--", &file]).map(str::to_owned);
-            Some(("tail".to_owned(), words.collect()))
+            Ok(("tail".to_owned(), words.collect()))
         }
     }
 }
@@ -398,18 +414,30 @@ mod tests {
     fn a_log_that_a_manager_keeps_in_files_is_shown_as_it_grows() {
         let name: ServiceName = "web".parse().unwrap();
         for (kind, file) in [
-            (ManagerKind::Runit, Some("/var/log/runit/web/current")),
-            (ManagerKind::S6, Some("/var/log/s6/web/current")),
-            (ManagerKind::SysV, None),
+            (ManagerKind::Runit, "/var/log/runit/web/current"),
+            (ManagerKind::S6, "/var/log/s6/web/current"),
+            (ManagerKind::SysV, "/var/log/sysv/web/current"),
+            (ManagerKind::OpenRc, "/var/log/openrc/web/current"),
+            (ManagerKind::Dinit, "/var/log/dinit/web/current"),
+            (ManagerKind::FreeBsdRc, "/var/log/freebsd-rc/web/current"),
+            (ManagerKind::Launchd, "/Library/Logs/menshen/web/current"),
         ] {
             let manager = managers::assumed(kind);
-            let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-            for (end, before) in [(End::Now, vec!["-n", "7", "--"]), (End::Never, vec!["-n", "7", "-F", "--"])] {
-                let read = log_reader(&name, manager.as_ref(), end, 7);
-                let wanted = file.and_then(|file| words(&[before, vec![file]].concat()));
-                assert_eq!(read, wanted.map(|words| ("tail".to_owned(), words)));
+            for (end, before) in [(End::Now, &["-n", "7", "--"][..]), (End::Never, &["-n", "7", "-F", "--"])] {
+                let (program, words) = log_reader(&name, manager.as_ref(), end, 7).unwrap();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                assert_eq!((program.as_str(), words), ("tail", [before, &[file]].concat()));
             }
         }
+    }
+
+    #[test]
+    fn the_event_log_is_shown_and_cannot_be_followed() {
+        let (name, manager) = ("web".parse().unwrap(), managers::assumed(ManagerKind::Scm));
+        let (program, words) = log_reader(&name, manager.as_ref(), End::Now, 7).unwrap();
+        assert!(program == "wevtutil" && words.contains(&"/c:7".to_owned()), "{program} {words:?}");
+        let refused = log_reader(&name, manager.as_ref(), End::Never, 7).unwrap_err().to_string();
+        assert_eq!(refused, "the Event Log shows what it has and cannot be followed; leave --follow out");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod fact;
 pub mod freebsd;
 pub mod launchd;
 pub mod openrc;
+mod output;
 mod refused;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

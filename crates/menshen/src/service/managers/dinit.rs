@@ -4,12 +4,14 @@
 
 mod description;
 
+use self::description::Files;
 pub(super) use self::description::reload_signal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fact::Fact as Every;
+use super::output::{self, Folder};
 use super::refused;
 use super::tool::{self, Ran, Told};
 use super::variables;
@@ -35,31 +37,37 @@ pub struct Places {
     pub services: PathBuf,
     /// The folder of links to those that are started at boot: `waits-for.d` of the service `boot`.
     pub boot: PathBuf,
+    /// The folder of the folders of what services write.
+    pub logs: PathBuf,
 }
+
+/// Where those of the machine write.
+const LOGS: &str = "/var/log/dinit";
 
 impl Places {
     /// As most machines have them.
     #[must_use]
     pub fn usual() -> Self {
-        Self { services: "/etc/dinit.d".into(), boot: "/etc/dinit.d/boot.d".into() }
+        Self { services: "/etc/dinit.d".into(), boot: "/etc/dinit.d/boot.d".into(), logs: LOGS.into() }
     }
 
     /// As this machine has them.
     #[must_use]
     pub fn found(scope: Scope) -> Self {
-        let services = match scope {
-            Scope::System => PathBuf::from("/etc/dinit.d"),
-            Scope::User => {
-                let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-                let config = of("XDG_CONFIG_HOME").or_else(|| Some(of("HOME")?.join(".config")));
-                config.unwrap_or_default().join("dinit.d")
-            }
+        let of = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let of_user = |name: &str, usual: &str| of(name).or_else(|| Some(of("HOME")?.join(usual))).unwrap_or_default();
+        let (services, logs) = match scope {
+            Scope::System => ("/etc/dinit.d".into(), LOGS.into()),
+            Scope::User => (
+                of_user("XDG_CONFIG_HOME", ".config").join("dinit.d"),
+                of_user("XDG_STATE_HOME", ".local/state").join("dinit"),
+            ),
         };
         let boot = fs::read_to_string(services.join("boot")).unwrap_or_default();
         let named =
             boot.lines().find_map(|line| line.trim().strip_prefix("waits-for.d")?.trim().strip_prefix(['=', ':']));
         let boot = services.join(named.map_or("boot.d", str::trim));
-        Self { services, boot }
+        Self { services, boot, logs }
     }
 }
 
@@ -255,7 +263,13 @@ impl ServiceManager for Dinit {
             }
             None => steps.extend(self.no_variables(name)),
         }
-        steps.push(Step::file(self.file(name), 0o644, description::description(registration, &variables)));
+        let written = self.places.logs.join(name.as_str());
+        steps.extend(output::steps(&written, Folder::Closed));
+        if self.scope == Scope::System {
+            steps.extend(output::rotated(name, &written));
+        }
+        let files = Files { variables: &variables, log: &output::file(&written) };
+        steps.push(Step::file(self.file(name), 0o644, description::description(registration, &files)));
         match registration.start {
             StartType::Auto | StartType::Delayed => {
                 steps.extend([Step::folder(&self.places.boot), self.link_step(name)]);
@@ -274,7 +288,15 @@ impl ServiceManager for Dinit {
             Step::NoEmptyFolder { path: self.places.boot.clone() },
         ];
         steps.extend(self.no_variables(name));
+        if self.scope == Scope::System {
+            steps.extend(output::not_rotated(name));
+        }
+        steps.extend(output::no_steps(&self.places.logs.join(name.as_str())));
         Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn log_of(&self, name: &ServiceName) -> Option<PathBuf> {
+        Some(output::file(&self.places.logs.join(name.as_str())))
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fact::Fact as Every;
+use super::output::{self, Folder};
 use super::refused;
 use super::tool::{self, Told};
 use super::variables;
@@ -24,6 +25,9 @@ const SCRIPTS: &str = "/usr/local/etc/rc.d";
 /// Where the scripts of the system itself are, which are found before ours.
 const SYSTEM_SCRIPTS: &str = "/etc/rc.d";
 
+/// Where newsyslog(8) is told of files; it reads those that end in `.conf`.
+const ROTATIONS: &str = "/usr/local/etc/newsyslog.conf.d";
+
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct FreeBsdRc {
@@ -39,6 +43,10 @@ impl FreeBsdRc {
 
     fn script(name: &ServiceName) -> PathBuf {
         Path::new(SCRIPTS).join(name.as_str())
+    }
+
+    fn rotation(name: &ServiceName) -> PathBuf {
+        Path::new(ROTATIONS).join(format!("menshen-{name}.conf"))
     }
 
     fn run(name: &ServiceName, verb: &str) -> Result<tool::Ran, ManagerError> {
@@ -151,7 +159,11 @@ impl ServiceManager for FreeBsdRc {
             StartType::Disabled => ("NO", "YES"),
         };
         let mut steps = variables::steps(&script::variables_file(name), registration);
+        let written = output::folder(self.kind(), name);
+        steps.extend(output::steps(&written, Folder::Closed));
         steps.extend([
+            Step::folder(ROTATIONS),
+            Step::file(Self::rotation(name), 0o644, script::rotation(name, &written)),
             Step::folder(SCRIPTS),
             Step::file(Self::script(name), 0o755, script::script(registration)),
             Step::Call { call: set(name, value), undo: Some(set(name, other)) },
@@ -166,7 +178,14 @@ impl ServiceManager for FreeBsdRc {
         let forget = Call::making(fact, "sysrc", &["-x", &variable]);
         let mut steps = vec![script, Step::call(forget)];
         steps.extend(variables::no_file(&script::variables_file(name)));
+        steps.push(Step::NoFile { path: Self::rotation(name), ownership: Ownership::Marked });
+        steps.push(Step::NoEmptyFolder { path: ROTATIONS.into() });
+        steps.extend(output::no_steps(&output::folder(self.kind(), name)));
         Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn log_of(&self, name: &ServiceName) -> Option<PathBuf> {
+        Some(output::file(&output::folder(self.kind(), name)))
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {

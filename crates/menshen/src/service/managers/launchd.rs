@@ -8,6 +8,7 @@ mod job;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::output::{self, Folder};
 use super::refused;
 use super::shell::text;
 use super::tool::{self, Ran, Told};
@@ -66,6 +67,15 @@ impl Domain {
         }
     }
 
+    /// Where what jobs write is kept.
+    fn logs(&self) -> PathBuf {
+        let logs = "Library/Logs/menshen";
+        match self {
+            Self::System => Path::new("/").join(logs),
+            Self::User { uid: _, home } => home.join(logs),
+        }
+    }
+
     /// Where others put theirs, which are loaded as well (launchd(8)).
     const fn other_folders(&self) -> &'static [&'static str] {
         match self {
@@ -90,6 +100,11 @@ impl Launchd {
 
     fn file(&self, name: &ServiceName) -> PathBuf {
         self.domain.folder().join(format!("{name}.plist"))
+    }
+
+    /// The folder of what a job writes.
+    fn written(&self, name: &ServiceName) -> PathBuf {
+        self.domain.logs().join(name.as_str())
     }
 
     fn target(&self, name: &ServiceName) -> String {
@@ -242,11 +257,13 @@ impl ServiceManager for Launchd {
             StartType::Disabled => ("disable", "enable"),
         };
         let tell = |verb: &str| Call::command("launchctl", &[verb, &self.target(name)]);
-        let steps = vec![
+        let written = self.written(name);
+        let mut steps = output::steps(&written, Folder::Passable);
+        steps.extend([
             Step::folder(self.domain.folder()),
-            Step::file(self.file(name), 0o644, job::job(registration)),
+            Step::file(self.file(name), 0o644, job::job(registration, &output::file(&written))),
             Step::Call { call: tell(told), undo: Some(tell(back)) },
-        ];
+        ]);
         Plan { steps, after_undo: Vec::new() }
     }
 
@@ -257,7 +274,12 @@ impl ServiceManager for Launchd {
         let load = tell(&["bootstrap", &self.domain.target(), &text(&self.file(name))]);
         let unload = Step::Call { call: tell(&["bootout", &self.target(name)]), undo: Some(load) };
         let enable = Step::call(tell(&["enable", &self.target(name)]));
-        Plan { steps: vec![unload, file, enable], after_undo: Vec::new() }
+        let written = output::no_steps(&self.written(name));
+        Plan { steps: [unload, file, enable].into_iter().chain(written).collect(), after_undo: Vec::new() }
+    }
+
+    fn log_of(&self, name: &ServiceName) -> Option<PathBuf> {
+        Some(output::file(&self.written(name)))
     }
 
     fn call(&self, call: &Call) -> Result<(), ManagerError> {
@@ -377,7 +399,13 @@ mod tests {
         let file = "/Library/LaunchDaemons/web.plist";
         assert_eq!(
             shown,
-            ["run launchctl bootout system/web", &format!("remove {file}"), "run launchctl enable system/web"]
+            [
+                "run launchctl bootout system/web",
+                &format!("remove {file}"),
+                "run launchctl enable system/web",
+                "remove the folder /Library/Logs/menshen/web",
+                "remove the folder /Library/Logs/menshen if it is empty",
+            ]
         );
         let Step::Call { call, undo: Some(undo) } = &plan.steps[0] else { panic!("{plan:?}") };
         assert_eq!(undo.to_string(), format!("run launchctl bootstrap system {file}"));

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fact::Fact as Every;
+use super::output::{self, Folder};
 use super::refused;
 use super::shell::pid_file;
 use super::tool::{self, Ran, Told};
@@ -140,6 +141,9 @@ impl ServiceManager for OpenRc {
             }
         };
         let mut steps = variables::steps(&script::variables_file(name), registration);
+        let written = output::folder(self.kind(), name);
+        steps.extend(output::steps(&written, Folder::Passable));
+        steps.extend(output::rotated(name, &written));
         steps.extend([script, started]);
         Plan { steps, after_undo: Vec::new() }
     }
@@ -150,7 +154,13 @@ impl ServiceManager for OpenRc {
         let options = Step::NoFolder { path: Path::new(OPTIONS).join(name.as_str()) };
         let mut steps = vec![script, not_started, options];
         steps.extend(variables::no_file(&script::variables_file(name)));
+        steps.extend(output::not_rotated(name));
+        steps.extend(output::no_steps(&output::folder(self.kind(), name)));
         Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn log_of(&self, name: &ServiceName) -> Option<PathBuf> {
+        Some(output::file(&output::folder(self.kind(), name)))
     }
 
     /// One that has failed has left notes of its process and of how it was started.

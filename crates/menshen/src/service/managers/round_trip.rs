@@ -153,7 +153,7 @@ const CHPST: &str =
 
 /// Leaves its own options out and executes the rest.
 const DAEMON: &str =
-    "#!/bin/sh\nwhile :; do case $1 in -f | -S) shift ;; -[TPpRu]) shift 2 ;; *) break ;; esac; done\nexec \"$@\"\n";
+    "#!/bin/sh\nwhile :; do case $1 in -f | -H) shift ;; -[oPpRu]) shift 2 ;; *) break ;; esac; done\nexec \"$@\"\n";
 
 impl Stage {
     fn of(given: Given) -> Self {

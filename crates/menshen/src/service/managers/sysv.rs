@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fact::Fact as Every;
+use super::output::{self, Folder};
 use super::refused;
 use super::shell::{pid_file, text};
 use super::tool::{self, Ran, Told};
@@ -176,6 +177,9 @@ impl ServiceManager for SysV {
         let remove = update(Fact::NotLinked(name.clone()), &["-f", name.as_str(), "remove"]);
         let links = Step::Call { call: links, undo: Some(remove) };
         let mut steps = variables::steps(&script::variables_file(name), registration);
+        let written = output::folder(self.kind(), name);
+        steps.extend(output::steps(&written, Folder::Closed));
+        steps.extend(output::rotated(name, &written));
         steps.extend([script, links, Step::call(then)]);
         Plan { steps, after_undo: Vec::new() }
     }
@@ -184,7 +188,13 @@ impl ServiceManager for SysV {
         let script = Step::NoFile { path: Self::script(name), ownership: Ownership::Marked };
         let mut steps = vec![script, Step::call(update(Fact::NotLinked(name.clone()), &[name.as_str(), "remove"]))];
         steps.extend(variables::no_file(&script::variables_file(name)));
+        steps.extend(output::not_rotated(name));
+        steps.extend(output::no_steps(&output::folder(self.kind(), name)));
         Plan { steps, after_undo: Vec::new() }
+    }
+
+    fn log_of(&self, name: &ServiceName) -> Option<PathBuf> {
+        Some(output::file(&output::folder(self.kind(), name)))
     }
 
     /// One that has failed has left a note of its process, and perhaps others of its group.

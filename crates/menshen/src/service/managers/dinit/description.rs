@@ -21,16 +21,25 @@ pub(super) fn variables(registration: &Registration) -> Option<String> {
     (!lines.is_empty()).then(|| format!("{}\n{lines}", mark(&registration.name)))
 }
 
+/// The files that a description names.
+pub(super) struct Files<'a> {
+    /// Its variables.
+    pub variables: &'a Path,
+    /// What it writes.
+    pub log: &'a Path,
+}
+
 /// All of it.
-pub(super) fn description(registration: &Registration, variables: &Path) -> String {
+pub(super) fn description(registration: &Registration, files: &Files<'_>) -> String {
     let mut description = comments(registration);
     let mut set = |name: &str, value: &str| description += &format!("{name} = {value}\n");
     set("type", "process");
     set("command", &command(&program(registration)));
     set("working-dir", &quoted(&directory(registration).replace('$', "$$")));
     if !registration.environment.is_empty() {
-        set("env-file", &quoted(&text(variables).replace('$', "$$")));
+        set("env-file", &quoted(&text(files.variables).replace('$', "$$")));
     }
+    set("logfile", &quoted(&text(files.log).replace('$', "$$")));
     if let Account::User { name, group: _, password: _ } = &registration.account {
         set("run-as", &quoted(name));
         set("load-options", "export-passwd-vars");

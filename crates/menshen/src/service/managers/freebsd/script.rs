@@ -3,10 +3,11 @@
 //! rc.subr would evaluate a command once more, so the program is started by a function of the script's own. What is noted in
 //! the first file is daemon(8), which passes a stop on; in the second, the program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::super::shell::{command_line, directory, mark, open_files, program, quoted, signal, whole_seconds};
-use super::super::variables;
+use super::super::shell::{command_line, directory, mark, open_files, program, quoted, signal, text, whole_seconds};
+use super::super::{output, variables};
+use crate::service::manager::ManagerKind;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Account, Dependency, Registration, Reload, RestartPolicy, StartType};
 
@@ -32,6 +33,11 @@ pub(super) fn variable(name: &ServiceName) -> String {
     if text.starts_with(|first: char| first.is_ascii_digit()) { format!("_{text}") } else { text }
 }
 
+/// Where daemon(8) notes itself.
+pub(super) fn pid_file(name: &ServiceName) -> String {
+    format!("/var/run/{name}.pid")
+}
+
 /// Where daemon(8) notes the program's process.
 pub(super) fn child_file(name: &ServiceName) -> String {
     format!("/var/run/{name}.child.pid")
@@ -40,6 +46,14 @@ pub(super) fn child_file(name: &ServiceName) -> String {
 /// Where its variables are. What `NAME_env_file` names rc.subr reads for whoever asks how a service is, too.
 pub(super) fn variables_file(name: &ServiceName) -> PathBuf {
     variables::file("/usr/local/etc", name)
+}
+
+/// What newsyslog(8) is told of the file in a folder: its mode, how many old ones are kept, from how many kilobytes on another is
+/// begun, and whom it tells so by SIGHUP.
+pub(super) fn rotation(name: &ServiceName, folder: &Path) -> String {
+    let (mark, file, pid) = (mark(name), text(&output::file(folder)), pid_file(name));
+    let (count, kilobytes) = (output::FILES_KEPT, output::BYTES_MAX / 1000);
+    format!("{mark}\n{file} 640 {count} {kilobytes} * - {pid} 1\n")
 }
 
 /// All of it.
@@ -67,7 +81,7 @@ pub(super) fn script(registration: &Registration) -> String {
          name={variable}\n\
          desc={description}\n\
          rcvar={variable}_enable\n\
-         pidfile=/var/run/{name}.pid\n\
+         pidfile={pid}\n\
          childfile={child}\n\
          procname=/usr/sbin/daemon\n\
          start_cmd=start_program\n{reload}\n\
@@ -76,6 +90,7 @@ pub(super) fn script(registration: &Registration) -> String {
          : \"${{{variable}_enable:=NO}}\"\n\
          run_rc_command \"$1\"\n",
         mark(name),
+        pid = pid_file(name),
         child = child_file(name),
         reload = reload(registration),
         start = start(registration),
@@ -83,7 +98,8 @@ pub(super) fn script(registration: &Registration) -> String {
 }
 
 fn start(registration: &Registration) -> String {
-    let mut daemon = format!("/usr/sbin/daemon -f -S -T {} -P \"$pidfile\" -p \"$childfile\"", registration.name);
+    let log = text(&output::file(&output::folder(ManagerKind::FreeBsdRc, &registration.name)));
+    let mut daemon = format!("/usr/sbin/daemon -f -H -o {log} -P \"$pidfile\" -p \"$childfile\"");
     if registration.restart.policy != RestartPolicy::Never {
         daemon += &format!(" -R {}", whole_seconds(registration.restart.delay).max(1));
     }

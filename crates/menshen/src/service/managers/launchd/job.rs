@@ -11,8 +11,8 @@ use crate::service::registration::{Account, Children, Listen, Registration, Relo
 /// A comment of ours: the signal that has the program read its configuration again.
 const RELOAD: &str = "reload by ";
 
-/// All of it.
-pub(super) fn job(registration: &Registration) -> String {
+/// All of it; what the job writes goes into a file.
+pub(super) fn job(registration: &Registration, log: &Path) -> String {
     let mut comments = vec![format!("{MARK} {}", registration.name)];
     comments.extend([&registration.display_name, &registration.description].into_iter().flatten().cloned());
     if let Some(Reload::Signal(name)) = &registration.reload {
@@ -20,7 +20,7 @@ pub(super) fn job(registration: &Registration) -> String {
     }
     let mut written = Vec::new();
     // Nothing that is not XML is in it, and writing into memory cannot fail.
-    let _ = Value::Dictionary(keys(registration)).to_writer_xml(&mut written);
+    let _ = Value::Dictionary(keys(registration, log)).to_writer_xml(&mut written);
     let written = String::from_utf8_lossy(&written).into_owned();
     let (head, rest) = written.split_once("<plist").unwrap_or(("", &written));
     let comments: String = comments.iter().map(|text| format!("<!-- {} -->\n", comment(text))).collect();
@@ -58,7 +58,7 @@ pub(super) fn is_impossible(character: char) -> bool {
     is_control || matches!(character, '\u{fffe}' | '\u{ffff}')
 }
 
-fn keys(registration: &Registration) -> Dictionary {
+fn keys(registration: &Registration, log: &Path) -> Dictionary {
     let mut keys = Dictionary::new();
     let mut set = |key: &str, value: Value| drop(keys.insert(key.to_owned(), value));
     set("Label", registration.name.as_str().into());
@@ -82,6 +82,9 @@ fn keys(registration: &Registration) -> Dictionary {
     }
     set("ProgramArguments", Value::Array(words.into_iter().map(Value::from).collect()));
     set("WorkingDirectory", directory(registration).into());
+    for key in ["StandardOutPath", "StandardErrorPath"] {
+        set(key, text(log).into());
+    }
     if let Account::User { name, group, password: _ } = &registration.account {
         set("UserName", name.as_str().into());
         if let Some(group) = group {

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::super::shell::{Executed, directory, mark, pid_file, program, quoted, signal, whole_seconds};
-use super::super::variables;
+use super::super::shell::{Executed, directory, mark, pid_file, program, quoted, signal, text, whole_seconds};
+use super::super::{output, variables};
+use crate::service::manager::ManagerKind;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Account, Children, Dependency, Registration, Reload, RestartPolicy};
 
@@ -59,8 +60,8 @@ pub(super) fn script(registration: &Registration) -> String {
     if registration.stop_timeout.is_some() || registration.stop_signal.is_some() {
         set("retry", retry(registration));
     }
-    for (logger, priority) in [("output_logger", "info"), ("error_logger", "err")] {
-        set(logger, format!("logger -t {} -p daemon.{priority}", registration.name));
+    for log in ["output_log", "error_log"] {
+        set(log, text(&output::file(&output::folder(ManagerKind::OpenRc, &registration.name))));
     }
     match registration.restart.policy {
         RestartPolicy::Never => set("command_background", "true".to_owned()),
@@ -95,10 +96,22 @@ fn depend(registration: &Registration) -> String {
     if needed.is_empty() { String::new() } else { format!("\ndepend() {{\n{needed}}}\n") }
 }
 
-/// What is exported here is passed on to the program, and seen by nobody else.
+/// What is exported here is passed on to the program, and seen by nobody else. Where nothing can be kept of what it writes, it
+/// runs all the same.
 fn start_pre(registration: &Registration) -> String {
     let handed_on = variables::hand_on(&variables_file(&registration.name), registration, "return 1");
-    if handed_on.is_empty() { handed_on } else { format!("\nstart_pre() {{\n{handed_on}}}\n") }
+    let owner = match registration.account {
+        Account::User { .. } => " -o \"$account\"",
+        Account::Manager
+        | Account::LocalService
+        | Account::NetworkService
+        | Account::Virtual
+        | Account::GroupManaged(_) => "",
+    };
+    let log = format!(
+        "    checkpath -q -f -m 0640{owner} \"$output_log\" || {{ output_log=/dev/null; error_log=/dev/null; }}\n"
+    );
+    format!("\nstart_pre() {{\n{log}{handed_on}}}\n")
 }
 
 /// The process is a session's leader, and what is left of its group once it has ended is ended, too. OpenRC's own way for a

@@ -5,8 +5,9 @@
 
 use std::path::PathBuf;
 
-use super::super::shell::{Executed, mark, open_files, pid_file, program, signal, whole_seconds};
-use super::super::variables;
+use super::super::shell::{Executed, mark, open_files, pid_file, program, signal, text, whole_seconds};
+use super::super::{output, variables};
+use crate::service::manager::ManagerKind;
 use crate::service::name::ServiceName;
 use crate::service::registration::{Children, Dependency, Registration, Reload};
 
@@ -28,6 +29,11 @@ const LEADER: &str = "env --default-signal=INT,QUIT setsid ";
 /// Executes as another user, in all their groups.
 const AS_USER: &str = "setpriv --reuid=\"$uid\" --regid=\"$gid\" --groups=\"$(echo \"$groups\" | tr ' ' ,)\" ";
 
+/// Where what it writes is kept.
+fn log_file(name: &ServiceName) -> PathBuf {
+    output::file(&output::folder(ManagerKind::SysV, name))
+}
+
 /// Where its variables are.
 pub(super) fn variables_file(name: &ServiceName) -> PathBuf {
     variables::file("/etc", name)
@@ -39,7 +45,7 @@ pub(super) fn script(registration: &Registration) -> String {
     let service = Executed { registration, variables: &variables, as_user: AS_USER };
     let parts = [
         header(registration),
-        format!("pidfile={}\n\n", pid_file(&registration.name)),
+        format!("pidfile={}\nlogfile={}\n\n", pid_file(&registration.name), text(&log_file(&registration.name))),
         RUNNING.to_owned(),
         end_group(registration),
         start(&service),
@@ -120,8 +126,10 @@ fn start(service: &Executed<'_>) -> String {
     format!(
         "start() {{\n    \
              if running; then return 0; fi\n    \
-             end_group\n\
-         (\n{execute}) </dev/null >/dev/null 2>&1 &\n    \
+             end_group\n    \
+             # Where nothing can be kept of it, it runs all the same.\n    \
+             (: >>\"$logfile\") 2>/dev/null || logfile=/dev/null\n\
+         (\n{execute}) </dev/null >>\"$logfile\" 2>&1 &\n    \
              pid=$! leader=$!\n    \
              if ! printf '%s\\n%s\\n' \"$pid\" \"$(begun \"$pid\")\" >\"$pidfile\"; then\n        \
                  # Nobody could stop it.\n        \
