@@ -15,10 +15,12 @@ use rustix::io::ioctl_fionread;
 use sha2::{Digest as _, Sha256};
 
 const LINES: u64 = 400_000;
+/// Of each stream, where both are written to at once.
+const LINES_OF_BOTH: u64 = 600_000;
 /// More than a pipe holds.
 const LINES_WHILE_ABSENT: u64 = 500_000;
 const ABSENT: Duration = Duration::from_secs(10);
-const STEM: &str = "stdout";
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
 type Sum = [u8; 32];
 
@@ -37,18 +39,27 @@ fn sum(bytes: &[u8]) -> Sum {
 
 /// A definition of a `seq` that starts when it is told to.
 fn definition(rotate: &str) -> String {
+    definition_of(&format!(r#"["seq", "{LINES}"]"#), rotate)
+}
+
+/// The same of one to each stream, at once.
+fn definition_of_both(rotate: &str) -> String {
+    definition_of(&format!(r#"["sh", "-c", "seq {LINES_OF_BOTH} >&2 & seq {LINES_OF_BOTH}; wait"]"#), rotate)
+}
+
+fn definition_of(command: &str, rotate: &str) -> String {
     format!(
-        "[service.seq]\ncommand = [\"seq\", \"{LINES}\"]\nstart = \"manual\"\nrestart.on_exit = {{ 0 = \"stop\" }}\n\
+        "[service.seq]\ncommand = {command}\nstart = \"manual\"\nrestart.on_exit = {{ 0 = \"stop\" }}\n\
          log.rotate = {{ {rotate} }}\n"
     )
 }
 
-/// The files of stdout, oldest first.
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// The files of a stream, oldest first.
+fn files(folder: &Path, stream: &str) -> Vec<PathBuf> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let is_log = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap();
-        name.starts_with(STEM) && !name.ends_with(".idx") && !name.ends_with(".part")
+        name.starts_with(stream) && !name.ends_with(".idx") && !name.ends_with(".part")
     };
     let mut files: Vec<PathBuf> = names.filter(is_log).collect();
     // What is being written has no number, and a letter comes after every digit.
@@ -69,13 +80,14 @@ fn content(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// What is on disk, once nothing is left to be closed, compressed or removed.
-fn on_disk(folder: &Path, is_at_rest: impl Fn(&[PathBuf]) -> bool) -> Vec<u8> {
-    until("all closed files are compressed and none is too many", || is_at_rest(&files(folder)));
-    files(folder).iter().flat_map(|path| content(path).unwrap()).collect()
+fn on_disk(folder: &Path, stream: &str, is_at_rest: impl Fn(&[PathBuf]) -> bool) -> Vec<u8> {
+    until("all closed files are compressed and none is too many", || is_at_rest(&files(folder, stream)));
+    files(folder, stream).iter().flat_map(|path| content(path).unwrap()).collect()
 }
 
 fn are_compressed(files: &[PathBuf], with: &str) -> bool {
-    files.iter().all(|path| path.ends_with("stdout.log") || path.extension().is_some_and(|extension| extension == with))
+    let is_open = |path: &PathBuf| STREAMS.iter().any(|stream| path.ends_with(format!("{stream}.log")));
+    files.iter().all(|path| is_open(path) || path.extension().is_some_and(|extension| extension == with))
 }
 
 /// A running `menshen logs --follow`, and what it has given so far.
@@ -114,18 +126,20 @@ impl Follower {
 
 #[test]
 fn of_a_torrent_every_byte_is_on_disk_and_with_a_follower_while_files_are_closed_and_compressed() {
-    let written = written(LINES);
+    let written = written(LINES_OF_BOTH);
     for (compress, extension) in [("zstd", "zst"), ("gzip", "gz")] {
-        let rotate = format!("size = \"128KiB\", keep = 0, total = \"0B\", compress = \"{compress}\"");
-        let bed = Bed::new(Trees::Walk, &definition(&rotate)).up();
-        let follower = Follower::start(&bed, LINES);
+        let rotate = format!("size = \"256KiB\", keep = 0, total = \"0B\", compress = \"{compress}\"");
+        let bed = Bed::new(Trees::Walk, &definition_of_both(&rotate)).up();
+        let follower = Follower::start(&bed, LINES_OF_BOTH);
         bed.menshen(["start", "seq", "--no-wait"]).done();
         bed.await_entry(Mark::BEGIN, "seq", State::Stopped);
         let given = follower.given();
         assert_eq!((given.len(), sum(&given)), (written.len(), sum(&written)), "{compress}: the follower");
         let folder = PathBuf::from(bed.service("seq").log_folder);
-        let kept = on_disk(&folder, |files| files.len() > 10 && are_compressed(files, extension));
-        assert_eq!((kept.len(), sum(&kept)), (written.len(), sum(&written)), "{compress}: the files");
+        for stream in STREAMS {
+            let kept = on_disk(&folder, stream, |files| files.len() > 10 && are_compressed(files, extension));
+            assert_eq!((kept.len(), sum(&kept)), (written.len(), sum(&written)), "{compress}: the files of {stream}");
+        }
     }
 }
 
@@ -139,7 +153,7 @@ fn of_a_torrent_what_retention_leaves_is_its_end_byte_for_byte() {
     bed.await_entry(Mark::BEGIN, "seq", State::Stopped);
     let given = follower.given();
     let folder = PathBuf::from(bed.service("seq").log_folder);
-    let kept = on_disk(&folder, |files| files.len() == KEEP + 1 && are_compressed(files, "zst"));
+    let kept = on_disk(&folder, "stdout", |files| files.len() == KEEP + 1 && are_compressed(files, "zst"));
     assert!(kept.len() > KEEP * (64 << 10), "{} bytes are less than {KEEP} closed files have", kept.len());
     assert_eq!(sum(&kept), sum(&written[written.len() - kept.len()..]), "the last {} bytes", kept.len());
     assert_eq!(sum(&bed.menshen(["logs", "seq", "--stdout", "--lines", "all"]).ended_with(0).stdout), sum(&kept));
@@ -177,9 +191,10 @@ fn a_program_that_writes_on_without_a_guard_waits_for_the_next_and_loses_nothing
     until("the program has written everything", || bed.path("done").exists());
     let expected = [written(10), written(LINES_WHILE_ABSENT)].concat();
     let folder = PathBuf::from(bed.service("seq").log_folder);
-    let length = || files(&folder).iter().filter_map(|path| content(path)).map(|bytes| bytes.len()).sum::<usize>();
+    let length =
+        || files(&folder, "stdout").iter().filter_map(|path| content(path)).map(|bytes| bytes.len()).sum::<usize>();
     until("everything is on disk", || length() >= expected.len());
-    let kept = on_disk(&folder, |files| are_compressed(files, "zst"));
+    let kept = on_disk(&folder, "stdout", |files| are_compressed(files, "zst"));
     assert_eq!((kept.len(), sum(&kept)), (expected.len(), sum(&expected)));
     assert_eq!(bed.main_process("seq"), program, "it is the same program");
 }
