@@ -125,6 +125,12 @@ impl Core {
         self.services.get(&id).map(|service| status(service, &self.timers))
     }
 
+    /// A service's state, and whether it can be used: what of its status costs nothing.
+    #[must_use]
+    pub fn state(&self, id: ServiceId) -> Option<(State, bool)> {
+        self.services.get(&id).map(|service| (service.state(), service.is_ready()))
+    }
+
     /// Every service, in the order of the definition; services that are gone and still stopping come last.
     pub fn services(&self) -> impl Iterator<Item = ServiceId> {
         let planned = self.plan.services.keys().filter_map(|name| self.ids.get(name).copied());

@@ -15,6 +15,7 @@ mod notes;
 mod request;
 mod setup;
 mod sleeps;
+mod standing;
 pub(crate) mod status;
 mod store;
 mod successor;
@@ -283,9 +284,11 @@ impl Guard {
         self.feed(Event::Begin);
         // Nobody is told that something runs that was found to have ended.
         self.feed_what_is_later();
-        self.manager.ready(self.services.len());
+        let standing = self.standing();
+        self.manager.ready(standing, now());
         let mut events = Vec::new();
         loop {
+            self.tell_manager();
             self.settle_waiters();
             if let Some(code) = self.ended {
                 self.settle_alerts(&mut events);
@@ -303,8 +306,9 @@ impl Guard {
 
     /// Waits until something happens, it is time for something, or no longer than this; and sees to it.
     fn turn(&mut self, at_most: Option<Duration>, events: &mut Vec<OsEvent>) {
-        let due = self.core.poll_timeout().into_iter().chain(self.gives_back_at).min();
+        let due = self.core.poll_timeout().into_iter().chain(self.gives_back_at).chain(self.manager.beats_at()).min();
         self.take_what_happens(due.map(|at| at.since(now())).into_iter().chain(at_most).min(), events);
+        self.manager.beat(now());
         self.give_back();
         if self.core.poll_timeout().is_some_and(|at| at <= now()) {
             self.feed(Event::Timeout);

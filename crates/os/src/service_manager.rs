@@ -7,7 +7,7 @@ mod platform;
 #[path = "service_manager/windows.rs"]
 mod platform;
 
-pub use platform::{ServiceManager, note_told};
+pub use platform::{ServiceManager, note_told, watchdog};
 
 /// The variables by which a service manager speaks to the process it has started, and to no other.
 pub const VARIABLES: [&str; 7] =

@@ -34,7 +34,7 @@ fn the_guard_says_that_it_guards_and_asks_for_time_while_it_stops_everything() {
     guard.envs([("LISTEN_PID", "1"), ("LISTEN_FDS", "1"), ("WATCHDOG_USEC", "1000000"), ("TOLD", "everybody")]);
     let mut guard = guard.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
 
-    assert!(hear(&socket, "READY=1").contains("STATUS=guarding 1 services"));
+    assert!(hear(&socket, "READY=1").contains("STATUS=guarding web: "));
     // Whoever waited for that can speak to it.
     bed.menshen(["events"]).done();
     bed.await_file("is-there");
@@ -44,13 +44,48 @@ fn the_guard_says_that_it_guards_and_asks_for_time_while_it_stops_everything() {
         assert!(!environment.contains(name), "{environment}");
     }
 
+    // It wants to hear that the guard lives twice in each of its intervals.
+    hear(&socket, "WATCHDOG=1");
+    hear(&socket, "WATCHDOG=1");
+
     std::fs::copy(menshen_tests::command::menshen(), bed.path("next")).unwrap();
     bed.menshen(["upgrade", "--binary", "next"]).done();
     hear(&socket, "READY=1");
+    hear(&socket, "WATCHDOG=1");
     bed.menshen(["down"]).done();
     assert!(hear(&socket, "STOPPING=1").contains("STATUS=stopping everything"));
     for _ in 0..3 {
         assert_eq!(hear(&socket, "EXTEND"), "EXTEND_TIMEOUT_USEC=15000000");
     }
+    assert_eq!(guard.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_manager_hears_how_what_is_guarded_stands_whenever_that_changes() {
+    let definition = "[service.web]\ncommand = \"sleep 3600\"\n\
+                      [service.job]\ncommand = [\"sh\", \"-c\", \"until test -e end; do sleep 0.05; done; exit 3\"]\n\
+                      restart.policy = \"never\"\n";
+    let bed = Bed::new(Trees::Walk, definition);
+    let path = bed.path("manager");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let mut guard = bed.command();
+    guard.args(["up", "--set", &format!("guard.name={}", bed.instance())]).env("NOTIFY_SOCKET", &path);
+    let mut guard = guard.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert!(hear(&socket, "READY=1").ends_with("STATUS=guarding 2 services"));
+    bed.menshen(["pause", "web"]).done();
+    assert_eq!(hear(&socket, "paused"), "STATUS=guarding 2 services: 1 paused");
+    bed.write("end", "");
+    assert_eq!(hear(&socket, "failed"), "STATUS=guarding 2 services: 1 failed, 1 paused");
+    bed.menshen(["continue", "web"]).done();
+    assert_eq!(hear(&socket, "failed"), "STATUS=guarding 2 services: 1 failed");
+
+    // Of one service there is more to say.
+    bed.write("menshen.toml", "[service.web]\ncommand = \"sleep 3600\"\n");
+    bed.menshen(["reload"]).done();
+    assert_eq!(hear(&socket, "web"), "STATUS=guarding web: running");
+    bed.menshen(["pause", "web"]).done();
+    assert!(hear(&socket, "web: paused").starts_with("STATUS=guarding web: paused, "));
+    bed.menshen(["down"]).done();
     assert_eq!(guard.wait().unwrap().code(), Some(0));
 }

@@ -186,7 +186,7 @@ fn a_guard_that_hangs_is_ended_and_started_again_and_finds_its_programs() {
     }
     let (programs_before, guard) = (programs(&machine), main_pid(&machine));
     assert_eq!(machine.property(UNIT, "NRestarts"), "0");
-    machine.run(&["kill", "-STOP", &guard]).done();
+    machine.run(&["systemctl", "kill", "--kill-whom=main", "--signal=STOP", UNIT]).done();
     until("another guard is there", || !["0", &guard].contains(&&*main_pid(&machine)));
     until("it answers", || machine.run(&["menshen", "status"]).code == 0);
     assert_eq!(programs(&machine), programs_before);

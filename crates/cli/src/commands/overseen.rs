@@ -78,10 +78,11 @@ impl Service for Overseen {
 
 fn pass_on(handle: &Handle, told: Told) {
     match told {
-        Told::Ready { services } => {
+        Told::Ready { standing } => {
             handle.ready();
-            handle.status(format!("guarding {services} services"));
+            handle.status(standing);
         }
+        Told::Standing(standing) => handle.status(standing),
         Told::Stopping { reason } => handle.status(format!("stopping everything: {reason}")),
         Told::Leaving => handle.status("leaving everything to the next guard"),
         Told::MoreTime(time) => handle.more_time(time),

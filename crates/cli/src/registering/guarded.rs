@@ -23,6 +23,9 @@ const PRESHUTDOWN: Duration = Duration::from_secs(180);
 /// take is bounded by its definition.
 const STOP_WITHIN: Duration = Duration::from_secs(300);
 
+/// How long a guard may be silent before systemd takes it for one that hangs. So long that telling it wakes nobody to speak of.
+const WATCHDOG: Duration = Duration::from_secs(180);
+
 /// What the manager is told of a guard, run by this binary. What a guard only would like, and the manager does not have, it does
 /// without; what somebody asked for stays in, for the manager to refuse.
 pub(crate) fn registration(
@@ -58,6 +61,9 @@ pub(crate) fn registration(
     }
     if has(RegistrationOption::DependsOnNetwork) {
         registration.depends_on.push(Dependency::Network);
+    }
+    if manager.kind() == ManagerKind::Systemd && has(RegistrationOption::Watchdog) {
+        registration.watchdog = Some(WATCHDOG);
     }
     if has(RegistrationOption::WindowsPreshutdownTimeout) {
         registration.windows.preshutdown_timeout = Some(PRESHUTDOWN);

@@ -17,6 +17,8 @@ const SEND_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct ServiceManager {
     socket: UnixDatagram,
+    /// The same for what is not worth waiting for.
+    hasty: UnixDatagram,
     address: SocketAddr,
 }
 
@@ -39,7 +41,9 @@ impl ServiceManager {
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(SEND_WITHIN))?;
-        Ok(Self { socket, address: address.map_err(what())? })
+        let hasty = UnixDatagram::unbound()?;
+        hasty.set_nonblocking(true)?;
+        Ok(Self { socket, hasty, address: address.map_err(what())? })
     }
 
     /// Tells it something: lines of `NAME=value`.
@@ -50,6 +54,28 @@ impl ServiceManager {
         let sent = self.socket.send_to_addr(message.as_bytes(), &self.address).map(drop);
         sent.map_err(context("telling the service manager"))
     }
+
+    /// The same without waiting for it.
+    ///
+    /// # Errors
+    /// When it does not listen, or has no time now.
+    pub fn mention(&self, message: &str) -> io::Result<()> {
+        let sent = self.hasty.send_to_addr(message.as_bytes(), &self.address).map(drop);
+        sent.map_err(context("telling the service manager"))
+    }
+}
+
+/// How often the manager wants to hear that this process lives, if it does (sd_watchdog_enabled(3)).
+#[must_use]
+pub fn watchdog() -> Option<Duration> {
+    let value = |name: &str| std::env::var(name).ok();
+    watchdog_for(value("WATCHDOG_USEC").as_deref(), value("WATCHDOG_PID").as_deref(), std::process::id())
+}
+
+fn watchdog_for(interval: Option<&str>, meant: Option<&str>, process: u32) -> Option<Duration> {
+    let is_meant = meant.is_none_or(|meant| meant.parse() == Ok(process));
+    let interval: u64 = interval.filter(|_| is_meant)?.parse().ok()?;
+    (interval > 0).then_some(Duration::from_micros(interval))
 }
 
 /// The variable by which s6 asks a process, and no child of it, to write down that it was told to end: the process, a blank, and
@@ -84,6 +110,34 @@ mod tests {
             let length = socket.recv(&mut buffer).unwrap();
             assert_eq!(&buffer[..length], b"READY=1\nSTATUS=here");
         }
+    }
+
+    #[test]
+    fn a_watchdog_is_that_of_the_process_that_is_meant() {
+        let second = Some(Duration::from_secs(1));
+        for (interval, meant, expected) in [
+            (Some("1000000"), None, second),
+            (Some("1000000"), Some("42"), second),
+            (Some("1000000"), Some("43"), None),
+            (Some("1000000"), Some(""), None),
+            (Some("0"), Some("42"), None),
+            (Some("-1"), None, None),
+            (Some(""), None, None),
+            (None, Some("42"), None),
+        ] {
+            assert_eq!(watchdog_for(interval, meant, 42), expected, "{interval:?} {meant:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_mentioned_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let _deaf = UnixDatagram::bind(&path).unwrap();
+        let manager = ServiceManager::at(path.as_os_str()).unwrap();
+        // The kernel keeps some for who does not listen.
+        let refused = (0..100_000).find_map(|_| manager.mention("WATCHDOG=1").err()).unwrap();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock, "{refused}");
     }
 
     #[test]

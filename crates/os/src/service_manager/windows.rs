@@ -22,6 +22,20 @@ impl ServiceManager {
     pub const fn tell(&self, _message: &str) -> io::Result<()> {
         match *self {}
     }
+
+    /// The same without waiting for it.
+    ///
+    /// # Errors
+    /// Never.
+    pub const fn mention(&self, _message: &str) -> io::Result<()> {
+        match *self {}
+    }
+}
+
+/// How often the manager wants to hear that this process lives; it never asks.
+#[must_use]
+pub const fn watchdog() -> Option<std::time::Duration> {
+    None
 }
 
 /// Writes down that this process was told to end: nobody asks for that here.
