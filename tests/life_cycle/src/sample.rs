@@ -114,7 +114,9 @@ impl Sample {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             read => read.map_err(|error| format!("{}: {error}", path.display()))?,
         };
-        text.lines().map(|line| noted(line).ok_or_else(|| format!("noted: {line}"))).collect()
+        // One that is just being written is not there yet.
+        let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        whole.map(|line| noted(line).ok_or_else(|| format!("noted: {line}"))).collect()
     }
 
     /// Waits until it has been started so many times; the last of them.

@@ -7,7 +7,11 @@ use menshen_tests::machine::{Machine, SHARED};
 use menshen_tests::wait::until;
 use serde_json::Value;
 
+use super::files_of;
+
 const UNIT: &str = "menshen-life-cycle.service";
+/// They say how much a service is hardened.
+const DOCS: &str = include_str!("../../../docs/systemd.md");
 /// Whoever has services of their own.
 const USER: &str = "ann";
 const PROGRAMS: [&str; 2] = ["life-cycle", "life-cycle-sample"];
@@ -28,13 +32,14 @@ fn life_cycle(machine: &Machine, surroundings: &[&str], arguments: &[&str]) -> R
     machine.run(&[surroundings, &own, arguments].concat())
 }
 
-/// Every step was as it must be, and there were some.
-fn all_done(ran: Ran, count_min: usize) {
+/// Every step was as it must be, and there were some; what there was to tell.
+fn all_done(ran: Ran, count_min: usize) -> Vec<String> {
     let steps: Vec<Value> = ran.json_lines();
     steps.iter().for_each(|step| println!("{step}"));
     assert!(steps.len() >= count_min, "{ran:?}");
     assert!(steps.iter().all(|step| step["outcome"] == "done"), "{ran:?}");
     ran.done();
+    steps.iter().filter_map(|step| step["told"].as_str().map(str::to_owned)).collect()
 }
 
 /// Has a service manager run a command: logind wants to know of everybody who asks where they belong.
@@ -45,13 +50,22 @@ fn run_there(machine: &Machine, options: &[&str], words: &[&str]) -> Ran {
 #[test]
 fn a_service_of_the_machine_lives_as_it_must() {
     let Some(machine) = Machine::boot(&[]).map(equipped) else { return };
-    all_done(life_cycle(&machine, &[], &[]), 17);
+    let before = files_of(&machine);
+    let _ = all_done(life_cycle(&machine, &[], &[]), 17);
+    before.assert_same(&files_of(&machine));
 }
 
 #[test]
 fn what_only_systemd_has_is_had() {
     let Some(machine) = Machine::boot(&[]).map(equipped) else { return };
-    all_done(life_cycle(&machine, &[], &["--further"]), 17);
+    let told = all_done(life_cycle(&machine, &[], &["--further"]), 17);
+    let exposures = told.iter().find_map(|told| told.strip_prefix("exposure ")).unwrap_or_else(|| panic!("{told:?}"));
+    let words: Vec<&str> = exposures.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    let ["none", none, "standard", standard, "strict", strict] = words.as_slice() else { panic!("{exposures}") };
+    let claim = format!("{none} without hardening, {standard} with `standard`, {strict} with `strict`");
+    // Line breaks are where they fit.
+    let docs = DOCS.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(docs.contains(&claim), "docs/systemd.md does not say: {claim}");
 }
 
 #[test]
@@ -74,7 +88,7 @@ fn a_service_of_a_user_lives_as_it_must_and_without_a_session() {
     run_there(&machine, &[], &["loginctl", "enable-linger", USER]).done();
     let bus = format!("/run/user/{id}/bus");
     until("the user's systemd is there", || machine.run(&["test", "-S", &bus]).code == 0);
-    all_done(life_cycle(&machine, &as_user, &["--scope=user"]), 17);
+    let _ = all_done(life_cycle(&machine, &as_user, &["--scope=user"]), 17);
 }
 
 #[test]

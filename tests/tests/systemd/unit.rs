@@ -209,3 +209,20 @@ fn systemd_shows_how_what_is_guarded_stands() {
     machine.run(&["menshen", "continue", "web"]).done();
     shows("guarding 2 services");
 }
+
+/// How much the unit could do, from 0 to 10, as systemd counts it.
+fn exposure(machine: &Machine, unit: &str) -> String {
+    let told = machine.run(&["systemd-analyze", "security", "--no-pager", unit]).ended_with(0).text();
+    let last =
+        told.lines().rev().find(|line| line.contains("Overall exposure level")).unwrap_or_else(|| panic!("{told}"));
+    last.rsplit(": ").next().and_then(|words| words.split_whitespace().next()).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_the_docs_say_of_the_guards_own_exposure_is_so() {
+    let Some(machine) = guarded() else { return };
+    machine.run(&["menshen", "install", "--now", "worker", "--", "sleep", "3600"]).done();
+    let (of_docs, installed) = (exposure(&machine, UNIT), exposure(&machine, "worker.service"));
+    assert_eq!(of_docs, installed, "the unit of the docs and that of an installation");
+    assert!(DOCS.contains(&format!("a guard's own unit has {of_docs}")), "docs/systemd.md does not say {of_docs}");
+}
