@@ -14,6 +14,7 @@
 //! - [`machine`]: a machine of its own, with a real systemd.
 //! - [`windows`]: a Windows of its own, which is Wine's, with a real service control manager; and one with a guard.
 //! - [`init`]: a machine of its own, with another init.
+//! - [`files`]: all there is in a machine's file system.
 //! - [`computer`]: a computer of its own, which can be suspended.
 //! - [`torture`]: a guard that is killed again and again.
 //! - [`port`], [`wait`]: ports nobody else has, and conditions with deadlines.
@@ -28,6 +29,7 @@ pub mod computer;
 pub mod control_group;
 pub mod disk;
 pub mod events;
+pub mod files;
 pub mod init;
 pub mod machine;
 pub mod port;

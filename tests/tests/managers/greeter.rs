@@ -5,7 +5,7 @@ use menshen_tests::init::{Booted, Init};
 use menshen_tests::wait::until;
 use serde_json::Value;
 
-use super::{OPENRC, RUNIT, S6, SYSV};
+use super::{OPENRC, RUNIT, S6, SYSV, files_of};
 
 /// Who runs it, and the words by which that is asked for.
 const ACCOUNTS: [&[&str]; 2] = [&[], &["--account", "nobody"]];
@@ -23,14 +23,6 @@ impl Stage {
         self.0.run(&["sh", "-ec", script]).ended_with(0).text()
     }
 
-    /// What there is: names, kinds and modes.
-    fn files(&self) -> String {
-        self.shell(
-            "find /etc /run /var /usr/local -path '*/supervise*' -prune -o -path '*/event*' -prune -o -path /run/openrc -prune \
-             -o -path /run/utmp -prune -o -printf '%y %m %u %p %l\\n' | sort",
-        )
-    }
-
     fn process(&self) -> u64 {
         let status: Value = self.ask(&["status", "--json"]).ended_with(0).json();
         assert_eq!(status["state"], "running", "{status}");
@@ -45,13 +37,10 @@ impl Stage {
 /// It goes through all of its subcommands.
 fn is_its_own_installer(init: &Init, manager: &str) {
     let Some(stage) = init.boot(&[&built("greeter")]).map(Stage) else { return };
-    // What a manager makes for its first service it keeps for the next.
-    stage.ask(&["install"]).done();
-    stage.ask(&["uninstall"]).done();
-    let before = stage.files();
+    let before = files_of(&stage.0);
     for account in ACCOUNTS {
         goes_through_its_commands(&stage, manager, account);
-        assert_eq!(stage.files(), before, "{account:?}");
+        before.assert_same(&files_of(&stage.0));
     }
 }
 
@@ -59,7 +48,11 @@ fn goes_through_its_commands(stage: &Stage, manager: &str, account: &[&str]) {
     drop(stage.ask(&["status"]).ended_with(4));
     for words in ["start", "stop", "restart", "uninstall", "logs"] {
         let refused = stage.ask(&[words]).ended_with(1);
-        assert!(refused.stderr.contains(&format!("{manager} knows no service 'greeter'")), "{words}: {}", refused.stderr);
+        assert!(
+            refused.stderr.contains(&format!("{manager} knows no service 'greeter'")),
+            "{words}: {}",
+            refused.stderr
+        );
     }
     // The machine's loopback device is off.
     let install = [&["install"], account, &["--", "--listen", "0.0.0.0:7755"]].concat();

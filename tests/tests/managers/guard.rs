@@ -5,11 +5,7 @@ use menshen_tests::init::{Booted, Init};
 use menshen_tests::wait::until;
 use serde_json::Value;
 
-use super::{OPENRC, RUNIT, S6, SYSV};
-
-/// What there is of a manager's: names, kinds and modes.
-const FILES: &str = "find /etc /run -path '*/supervise*' -prune -o -path '*/event*' -prune -o -path /run/openrc -prune -o -path \
-                     '/run/utmp' -prune -o -printf '%y %m %p %l\\n' | sort";
+use super::{OPENRC, RUNIT, S6, SYSV, files_of};
 
 /// Longer than any of them waits before it starts something again.
 const STAYS_DOWN: std::time::Duration = std::time::Duration::from_secs(3);
@@ -25,7 +21,7 @@ fn is_installed_and_uninstalled(init: &Init, manager: &str) {
     let Some(machine) = init.boot(&[&files[0], &files[1]]) else { return };
     let program = Booted::path("menshen");
     let program = program.to_str().unwrap();
-    let before = machine.run(&["sh", "-c", FILES]).text();
+    let before = files_of(&machine);
     let install = ["install", "worker", "--now", "--manager", manager, "--", "/bin/sleep", "3600"];
     machine.run(&[&[program][..], &install].concat()).done();
     until("its service runs", || is_guarded(&machine, program));
@@ -36,11 +32,7 @@ fn is_installed_and_uninstalled(init: &Init, manager: &str) {
     machine.run(&[program, "uninstall", "worker", "--purge"]).done();
     let left = machine.run(&["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).text();
     assert!(!left.contains("sleep 3600") && !left.contains("menshen up"), "{left}");
-    let after = machine.run(&["sh", "-c", FILES]).text();
-    let difference: Vec<&str> = after.lines().filter(|line| !before.lines().any(|other| other == *line)).collect();
-    // The folder of guards' sockets stays as long as the machine runs.
-    let unexpected: Vec<&&str> = difference.iter().filter(|line| !line.contains("/run/menshen")).collect();
-    assert!(unexpected.is_empty(), "{unexpected:#?}");
+    before.assert_same(&files_of(&machine));
 }
 
 /// Installing a service of a name that somebody else's has changes nothing.
@@ -49,11 +41,11 @@ fn leaves_strangers_alone(init: &Init, manager: &str, (folder, script): (&str, &
     let program = Booted::path("menshen");
     let program = program.to_str().unwrap();
     machine.run(&["sh", "-ec", &format!("mkdir -p {folder}; printf '#!/bin/sh\\n' >{folder}/{script}")]).done();
-    let before = machine.run(&["sh", "-c", FILES]).text();
+    let before = files_of(&machine);
     let install = ["install", "worker", "--manager", manager, "--", "/bin/sleep", "3600"];
     let refused = machine.run(&[&[program][..], &install].concat()).ended_with(1);
     assert!(refused.stderr.contains("not made by menshen"), "{}", refused.stderr);
-    assert_eq!(machine.run(&["sh", "-c", FILES]).text(), before);
+    before.assert_same(&files_of(&machine));
 }
 
 #[test]

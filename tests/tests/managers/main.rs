@@ -15,6 +15,7 @@ mod sample;
 mod secrets;
 
 use menshen_tests::command::built;
+use menshen_tests::files::{Except, Files};
 use menshen_tests::init::{Booted, Init};
 use serde_json::Value;
 
@@ -51,6 +52,15 @@ const OPENRC: Init = Init {
     is_up: &["sh", "-c", "grep -q default /run/openrc/softlevel && ! test -e /run/openrc/rc.starting"],
 };
 
+/// What managers note of themselves, whatever services there are.
+const NOTES: [Except; 1] =
+    [Except("/run/openrc/deptree", "what all scripts say, which OpenRC reads anew once it needs that")];
+
+/// All there is on a machine, to see that nothing is left behind or taken away.
+fn files_of(machine: &Booted) -> Files {
+    Files::of(|words| machine.run(words), &NOTES)
+}
+
 /// Installs, starts, kills, stops and uninstalls a service in every way there is.
 fn lives_as_it_must(init: &Init, manager: &str, more: &[&str]) {
     let files = ["life-cycle", "life-cycle-sample"].map(built);
@@ -59,11 +69,13 @@ fn lives_as_it_must(init: &Init, manager: &str, more: &[&str]) {
     let sample = format!("--program={}", Booted::path("life-cycle-sample").display());
     let (manager, folder) = (format!("--manager={manager}"), format!("--folder={}", Booted::path("notes").display()));
     let words = [&[program.to_str().unwrap(), &manager, &sample, &folder], more].concat();
+    let before = files_of(&machine);
     let ran = machine.run(&words);
     for step in ran.json_lines::<Value>() {
         println!("{step}");
     }
     ran.done();
+    before.assert_same(&files_of(&machine));
 }
 
 #[test]

@@ -80,14 +80,6 @@ impl Stage {
         shown
     }
 
-    /// What there is of files, links and folders, with their permissions.
-    pub(super) fn files(&self) -> Vec<String> {
-        const FIND: &str = "find /etc /run /var /tmp /root /usr/local -path /run/openrc/rc.log -prune -o -path /run/utmp \
-                            -prune -o -path '/run/openrc/deptree' -prune -o -path '/run/openrc/*.lock' -prune -o -path \
-                            /run/menshen -prune -o -printf '%y %m %p %l\\n' | sort";
-        self.machine.run(&["sh", "-c", FIND]).text().lines().map(str::to_owned).collect()
-    }
-
     /// The command lines of everything that runs.
     pub(super) fn command_lines(&self) -> String {
         self.machine.run(&["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).text()

@@ -3,6 +3,8 @@
 use menshen_tests::machine::Machine;
 use menshen_tests::wait::until;
 
+use super::files_of;
+
 const UNIT: &str = "shop.service";
 const DEFINITION: &str = r#"
 [guard]
@@ -32,13 +34,6 @@ fn machine() -> Option<Machine> {
     Some(machine)
 }
 
-/// Everything that could be left behind: names, kinds, modes, and what is in files.
-fn everything(machine: &Machine) -> String {
-    let list = "find /etc /usr/lib/systemd /var/lib /root -path /var/lib/systemd -prune -o -printf '%y %m %p %l\\n' | sort; \
-                find /etc/systemd /etc/menshen /var/lib/menshen -type f -exec sha256sum {} + 2>&1 | sort";
-    machine.run(&["sh", "-c", list]).text()
-}
-
 fn names(machine: &Machine, instance: &str) -> Vec<String> {
     let services: serde_json::Value =
         machine.run(&["menshen", "--instance", instance, "status", "--json"]).ended_with(0).json();
@@ -49,7 +44,7 @@ fn names(machine: &Machine, instance: &str) -> Vec<String> {
 #[test]
 fn a_definition_is_a_service_of_the_machine_until_it_is_uninstalled_without_a_trace() {
     let Some(machine) = machine() else { return };
-    let before = everything(&machine);
+    let before = files_of(&machine);
     machine.run(&["menshen", "install", "shop", "--file", "/shared/shop.toml", "--now"]).done();
     assert_eq!(machine.property(UNIT, "ActiveState"), "active");
     assert_eq!(machine.property(UNIT, "UnitFileState"), "enabled");
@@ -65,8 +60,7 @@ fn a_definition_is_a_service_of_the_machine_until_it_is_uninstalled_without_a_tr
     machine.run(&["menshen", "uninstall", "shop", "--purge"]).done();
     assert_eq!(machine.property(UNIT, "LoadState"), "not-found");
     assert!(machine.is_empty(UNIT));
-    let after = everything(&machine);
-    assert_eq!(after, before);
+    before.assert_same(&files_of(&machine));
     let gone = machine.run(&["menshen", "uninstall", "shop"]).ended_with(4);
     assert!(gone.stderr.contains("no service 'shop' was installed"), "{}", gone.stderr);
 }
@@ -98,7 +92,7 @@ fn what_differs_is_shown_and_mended_and_what_is_edited_is_changed_in_place() {
 #[test]
 fn one_service_comes_with_what_it_needs_and_a_command_with_a_definition() {
     let Some(machine) = machine() else { return };
-    let before = everything(&machine);
+    let before = files_of(&machine);
     machine.run(&["menshen", "install", "web", "--file", "/shared/shop.toml", "--now"]).done();
     assert_eq!(names(&machine, "web"), ["db", "web"]);
     let words =
@@ -111,7 +105,7 @@ fn one_service_comes_with_what_it_needs_and_a_command_with_a_definition() {
     for name in ["web", "worker"] {
         machine.run(&["menshen", "uninstall", name, "--purge"]).done();
     }
-    assert_eq!(everything(&machine), before);
+    before.assert_same(&files_of(&machine));
 }
 
 #[test]
@@ -144,14 +138,14 @@ fn a_program_is_the_managers_own_only_where_nothing_is_lost() {
 #[test]
 fn a_dry_run_shows_everything_and_does_nothing() {
     let Some(machine) = machine() else { return };
-    let before = everything(&machine);
+    let before = files_of(&machine);
     let shown =
         machine.run(&["menshen", "install", "shop", "--file", "/shared/shop.toml", "--dry-run"]).ended_with(0).text();
     for part in ["write /etc/systemd/system/shop.service", "Type=notify", "EnableUnitFiles"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     machine.run(&["menshen", "install", "worker", "--dry-run", "--", "sleep", "1"]).done();
-    assert_eq!(everything(&machine), before);
+    before.assert_same(&files_of(&machine));
 }
 
 #[test]
@@ -167,7 +161,7 @@ fn a_service_that_is_not_ours_keeps_its_name_wherever_its_unit_is() {
     machine.run(&["ln", "-s", "local.service", &format!("{local}/alias.service")]).done();
     machine.run(&["ln", "-s", "/dev/null", &format!("{runtime}/masked.service")]).done();
     machine.run(&["systemctl", "daemon-reload"]).done();
-    let before = everything(&machine);
+    let before = files_of(&machine);
     let bus = machine.property("dbus.service", "FragmentPath");
     let mut all = vec![("dbus", bus)];
     all.extend(
@@ -180,7 +174,7 @@ fn a_service_that_is_not_ours_keeps_its_name_wherever_its_unit_is() {
     }
     let late = ["menshen", "install", "late", "--start", "delayed", "--", "sleep", "5"];
     assert!(machine.run(&late).ended_with(1).stderr.contains("late.timer is another"));
-    assert_eq!(everything(&machine), before);
+    before.assert_same(&files_of(&machine));
     assert_eq!(machine.property("dbus.service", "ActiveState"), "active");
 }
 
@@ -216,7 +210,7 @@ fn what_is_down_stays_down_and_who_ran_it_is_told() {
 #[test]
 fn who_may_not_install_is_told_so() {
     let Some(machine) = machine() else { return };
-    let before = everything(&machine);
+    let before = files_of(&machine);
     let words = [
         "setpriv",
         "--reuid=nobody",
@@ -231,5 +225,5 @@ fn who_may_not_install_is_told_so() {
     machine.run(&["chmod", "755", "/shared"]).done();
     let refused = machine.run(&words).ended_with(5);
     assert!(refused.stderr.contains("--user"), "{}", refused.stderr);
-    assert_eq!(everything(&machine), before);
+    before.assert_same(&files_of(&machine));
 }

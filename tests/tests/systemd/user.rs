@@ -1,9 +1,12 @@
 //! `menshen install --user`: services of somebody who is not root, with their own systemd.
 
 use menshen_tests::command::Ran;
+use menshen_tests::files::Files;
 use menshen_tests::machine::Machine;
 use menshen_tests::wait::until;
 use serde_json::Value;
+
+use super::files_of;
 
 const USER: &str = "ann";
 const HOME: &str = "/srv/ann";
@@ -76,13 +79,9 @@ impl House {
         shown.text().trim().to_owned()
     }
 
-    /// Everything of theirs: names, kinds and modes, and what is in files.
-    fn everything(&self) -> String {
-        let list = format!(
-            "find {HOME} -printf '%y %m %p %l\\n' | sort; find {HOME} -type f -exec sha256sum {{}} + | sort; \
-             find /etc/menshen /var/lib/menshen 2>&1"
-        );
-        self.machine.run(&["sh", "-c", &list]).text()
+    /// All there is, theirs and the machine's.
+    fn files(&self) -> Files {
+        files_of(&self.machine)
     }
 
     fn services(&self, guard: &str) -> Vec<String> {
@@ -116,7 +115,7 @@ fn what_lingers_runs_after_the_machine_was_booted_again() {
 #[test]
 fn a_definition_is_a_service_of_a_user_until_it_is_uninstalled_without_a_trace() {
     let Some(house) = House::with_linger() else { return };
-    let before = house.everything();
+    let before = house.files();
     let installed = house.menshen(&["install", "--user", "--file", "/shared/shop.toml", "--now"]).ended_with(0);
     assert!(installed.text().contains("shop: installed with systemd (user)"), "{}", installed.text());
     assert!(!installed.stderr.contains("linger"), "it has been enabled: {}", installed.stderr);
@@ -141,14 +140,14 @@ fn a_definition_is_a_service_of_a_user_until_it_is_uninstalled_without_a_trace()
 
     house.menshen(&["uninstall", "shop", "--purge"]).done();
     assert_eq!(house.property("shop.service", "LoadState"), "not-found");
-    assert_eq!(house.everything(), before);
+    before.assert_same(&house.files());
     assert!(!house.machine.run(&["sh", "-c", "cat /proc/*/cmdline | tr '\\0' ' '"]).text().contains("sleep 3600"));
 }
 
 #[test]
 fn one_service_and_a_command_are_services_of_a_user_too() {
     let Some(house) = House::with_linger() else { return };
-    let before = house.everything();
+    let before = house.files();
     house.menshen(&["install", "--user", "--only", "web", "--file", "/shared/shop.toml", "--now"]).done();
     until("the guard has started all", || house.is_up("shop"));
     assert_eq!(house.services("shop"), ["db", "web"]);
@@ -164,13 +163,13 @@ fn one_service_and_a_command_are_services_of_a_user_too() {
     for name in ["shop", "worker"] {
         house.menshen(&["uninstall", name, "--purge"]).done();
     }
-    assert_eq!(house.everything(), before);
+    before.assert_same(&house.files());
 }
 
 #[test]
 fn a_program_is_a_service_of_the_users_own_systemd() {
     let Some(house) = House::with_linger() else { return };
-    let before = house.everything();
+    let before = house.files();
     house.menshen(&["install", "db", "--user", "--native", "--file", "/shared/shop.toml", "--now"]).done();
     house.menshen(&["install", "web", "--user", "--native", "--file", "/shared/shop.toml", "--now"]).done();
     house.menshen(&["install", "nap", "--user", "--native", "--", "/bin/sleep", "3600"]).done();
@@ -187,18 +186,19 @@ fn a_program_is_a_service_of_the_users_own_systemd() {
     for name in ["web", "db", "nap"] {
         house.menshen(&["uninstall", name]).done();
     }
-    assert_eq!(house.everything(), before);
+    before.assert_same(&house.files());
 }
 
 #[test]
 fn without_linger_it_is_said_what_it_is_for() {
     let Some(house) = House::build() else { return };
-    let before = house.everything();
+    let before = house.files();
     // There is no session, and so no systemd of theirs.
     let refused = house.menshen(&["install", "--user", "--file", "/shared/shop.toml"]);
     assert_ne!(refused.code, 0, "{}", refused.text());
     assert!(refused.stderr.contains("loginctl enable-linger ann"), "{}", refused.stderr);
-    assert_eq!(house.everything(), before, "nothing is left of what did not work");
+    // Nothing is left of what did not work.
+    before.assert_same(&house.files());
 
     // As in a session: it runs, and ends with it.
     house.machine.run(&["systemctl", "start", &format!("user@{}.service", house.id)]).done();
@@ -212,11 +212,12 @@ fn without_linger_it_is_said_what_it_is_for() {
 #[test]
 fn who_is_not_root_is_told_of_services_of_their_own() {
     let Some(house) = House::with_linger() else { return };
+    let before = house.files();
     for words in [&["install", "--file", "/shared/shop.toml"][..], &["install", "nap", "--", "/bin/sleep", "1"]] {
         let refused = house.menshen(words).ended_with(5);
         assert!(refused.stderr.contains("--user"), "{words:?}: {}", refused.stderr);
     }
-    assert!(!house.everything().contains("menshen/"), "{}", house.everything());
+    before.assert_same(&house.files());
 }
 
 /// A guard that runs as somebody else reads its definition itself.
