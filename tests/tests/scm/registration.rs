@@ -43,6 +43,18 @@ fn every_option_is_in_the_registry_and_nothing_is_left_of_it() {
     assert_eq!(wine.below(&key) + &wine.below(&source_of(SERVICE)), "");
 }
 
+/// Wine answers that it has done so, and tells that it has not.
+#[test]
+fn the_manager_is_told_when_and_after_which_ends_a_service_is_started_again() {
+    let Some(wine) = windows() else { return };
+    sample_with(&wine, "install", "full", "steady").done();
+    // 600 s.
+    let told = wine.told();
+    assert!(told.contains("SERVICE_CONFIG_FAILURE_ACTIONS not implemented: period 600 "), "{told}");
+    // SERVICE_CONFIG_FAILURE_ACTIONS_FLAG.
+    assert!(told.contains("svcctl_ChangeServiceConfig2W level 4 not implemented"), "{told}");
+}
+
 #[test]
 fn an_installed_service_is_changed_in_place() {
     let Some(wine) = windows() else { return };

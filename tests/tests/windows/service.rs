@@ -23,7 +23,11 @@ fn registered(windows: &GuardedWindows, value: &str) -> Option<String> {
 fn a_definition_is_a_service_of_windows_until_it_is_uninstalled_without_a_trace() {
     let Some(windows) = GuardedWindows::start(SHOP) else { return };
     let install = ["install", "--file", r"C:\test\menshen.toml", "--description", "The shop"];
-    windows.menshen(&[&install[..], &["--now"]].concat()).done();
+    let installed = windows.menshen(&[&install[..], &["--now"]].concat()).ended_with(0);
+    // Wine's manager does not; Windows' does.
+    let is_told = format!("{}{}", installed.text(), installed.stderr).contains("scm does not know the failure flag");
+    assert!(is_told, "{installed:?}");
+    assert!(windows.told().contains("SERVICE_CONFIG_FAILURE_ACTIONS not implemented: period "), "{}", windows.told());
     assert!(asked(&windows).contains("RUNNING"), "{}", asked(&windows));
     let line = r#""C:\test\menshen.exe" up --file C:\test\menshen.toml --as-service shop"#;
     assert_eq!(registered(&windows, "ImagePath").as_deref(), Some(line));

@@ -95,7 +95,10 @@ impl Task<'_> {
                 let of_manager = plan.steps.iter().map(ToString::to_string);
                 steps::show(arguments, of_definition.chain([of_record]).chain(of_manager));
             }
-            Mode::Do => tell(arguments, self.record, &self.install(&registration)?, self.manager),
+            Mode::Do => {
+                let outcome = self.install(&registration)?;
+                tell(arguments, self.record, &outcome, self.manager, &self.manager.not_kept(&registration)?);
+            }
         }
         Ok(())
     }
@@ -288,7 +291,7 @@ fn hold_same(record: &Record, there: &Record) -> Result<(), Failure> {
     Err(Failure::new(Exit::Failed, message).help(format!("`menshen uninstall {name}` first, or choose another name")))
 }
 
-fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn ServiceManager) {
+fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn ServiceManager, not_kept: &[String]) {
     let outcome = match outcome {
         Outcome::Unchanged => "unchanged",
         Outcome::Changed => "installed",
@@ -296,12 +299,15 @@ fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn
     if arguments.json {
         return output::json(&json!({
             "name": record.name, "manager": record.manager, "scope": record.scope, "guard": record.guard,
-            "outcome": outcome,
+            "outcome": outcome, "not_kept": not_kept,
         }));
     }
     output::line(format_args!("{}: {outcome} with {} ({})", record.name, manager.kind(), manager.scope()));
     if record.origin == DefinitionOrigin::Written {
         output::note(format_args!("its definition is {}", record.definition.display()));
+    }
+    for lost in not_kept {
+        output::note(format_args!("{} does not know {lost}", manager.kind()));
     }
     if let Some(hint) = manager.hint() {
         output::note(hint);

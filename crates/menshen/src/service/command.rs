@@ -310,6 +310,9 @@ fn install(registration: &Registration, manager: &dyn ServiceManager, extent: Ex
     for missing in manager.missing_dependencies(registration)? {
         say(format_args!("it needs {missing}, which {} does not know", manager.kind()));
     }
+    for lost in manager.not_kept(registration)? {
+        say(format_args!("{} does not know {lost}", manager.kind()));
+    }
     if let Some(hint) = manager.hint() {
         say(hint);
     }

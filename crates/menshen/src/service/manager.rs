@@ -365,6 +365,15 @@ pub trait ServiceManager: fmt::Debug + Send + Sync {
         Ok(missing)
     }
 
+    /// What this manager was told of an installed service and does not keep, though others of its kind do: each with what comes of
+    /// it. What none of them keeps is refused before.
+    ///
+    /// # Errors
+    /// When the manager cannot be asked.
+    fn not_kept(&self, _registration: &Registration) -> Result<Vec<String>, ManagerError> {
+        Ok(Vec::new())
+    }
+
     /// In what an installed service differs from a registration: what `install` would change.
     ///
     /// # Errors

@@ -87,6 +87,11 @@ pub(crate) fn read_failures(service: &Handle, settings: &mut Settings) -> io::Re
     Ok(())
 }
 
+/// Whether the manager knows that an end with an error code can be a failure, too. Every Windows there is does; Wine does not.
+pub(crate) fn knows_failure_flag(service: &Handle) -> io::Result<bool> {
+    query::<SERVICE_FAILURE_ACTIONS_FLAG>(service, SERVICE_CONFIG_FAILURE_ACTIONS_FLAG).map(|known| known.is_some())
+}
+
 fn read_triggers(service: &Handle, settings: &mut Settings) -> io::Result<()> {
     settings.triggers.clear();
     let Some(raw) = query::<SERVICE_TRIGGER_INFO>(service, SERVICE_CONFIG_TRIGGER_INFO)? else { return Ok(()) };
@@ -155,7 +160,7 @@ fn change_failures(service: &Handle, from: &Failures, to: &Failures) -> io::Resu
         let all = i32::from(to.kinds == FailureKinds::CrashesAndErrors);
         let raw = SERVICE_FAILURE_ACTIONS_FLAG { fFailureActionsOnNonCrashFailures: all };
         match set(service, SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, &raw) {
-            // Every Windows there is knows it. Wine does not, and starts nothing again whatever it is told.
+            // Whoever installs is told, see `knows_failure_flag`: without it a service is as good as it can be there.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
             done => done?,
         }

@@ -154,6 +154,14 @@ impl Service {
         Ok(settings.failures)
     }
 
+    /// Whether the manager keeps which ends of it are failures.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn knows_failure_flag(&self) -> io::Result<bool> {
+        levels::knows_failure_flag(&self.handle)
+    }
+
     /// Changes when it is started, and nothing else of it. An automatic start stays a delayed one if it was.
     ///
     /// # Errors

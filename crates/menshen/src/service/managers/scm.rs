@@ -14,6 +14,8 @@ mod platform;
 #[path = "scm/windows.rs"]
 mod platform;
 
+use menshen_scm::settings::FailureKinds;
+
 pub use self::request::Request;
 pub use self::wanted::Wanted;
 use crate::service::deadline::Deadline;
@@ -169,6 +171,16 @@ impl ServiceManager for Scm {
                 source(name, ours, None)
             }
         })
+    }
+
+    fn not_kept(&self, registration: &Registration) -> Result<Vec<String>, ManagerError> {
+        let is_asked = match Wanted::of(registration).settings.failures.kinds {
+            FailureKinds::CrashesAndErrors => true,
+            FailureKinds::Crashes => false,
+        };
+        let is_lost = is_asked && !platform::knows_failure_flag(&registration.name)?;
+        let told = "the failure flag: what ends with an error code is not started again, only what crashes";
+        Ok(is_lost.then(|| told.to_owned()).into_iter().collect())
     }
 
     fn act_by(&self, name: &ServiceName, verb: Verb, deadline: Deadline) -> Result<(), ManagerError> {

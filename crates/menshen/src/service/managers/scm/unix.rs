@@ -31,6 +31,11 @@ pub(super) const fn installed(_wanted: &Wanted) -> Result<Option<Settings>, Mana
 }
 
 /// Nobody knows.
+pub(super) const fn knows_failure_flag(_name: &ServiceName) -> Result<bool, ManagerError> {
+    Err(NOBODY)
+}
+
+/// Nobody knows.
 pub(super) const fn messages_of(_name: &ServiceName) -> Result<Option<String>, ManagerError> {
     Err(NOBODY)
 }

@@ -13,7 +13,7 @@ mod register;
 mod state;
 
 pub(super) use self::act::act;
-pub(super) use self::register::{hold_ours, installed, messages_of, tell};
+pub(super) use self::register::{hold_ours, installed, knows_failure_flag, messages_of, tell};
 pub(super) use self::state::status;
 use crate::service::manager::ManagerError;
 

@@ -48,6 +48,13 @@ pub(in super::super) fn installed(wanted: &Wanted) -> Result<Option<Settings>, M
     settings(&service, wanted).map(Some)
 }
 
+/// Whether the manager keeps which ends of an installed service are failures.
+pub(in super::super) fn knows_failure_flag(name: &ServiceName) -> Result<bool, ManagerError> {
+    let manager = Manager::connect(Purpose::Use).map_err(refused("OpenSCManagerW"))?;
+    let service = manager.open(name.as_str(), Rights::Look).map_err(refused("OpenServiceW"))?;
+    service.map_or(Ok(true), |service| service.knows_failure_flag().map_err(refused("QueryServiceConfig2W")))
+}
+
 /// The file that the messages of a source of events are in; `None` if there is no such source.
 pub(in super::super) fn messages_of(name: &ServiceName) -> Result<Option<String>, ManagerError> {
     event_log::message_file(name.as_str()).map_err(refused(format!("reading the source of events {name}")))
