@@ -114,6 +114,16 @@ impl Windows {
         self.await_end();
     }
 
+    /// Lets programs have windows where there is no display, from a boot of its own on.
+    ///
+    /// # Panics
+    /// When that cannot be.
+    pub fn draw_nowhere(&self) {
+        self.run(&["reg", "add", r"HKCU\Software\Wine\Drivers", "/v", "Graphics", "/d", "null", "/f"]).done();
+        self.cut_off();
+        self.boot();
+    }
+
     /// Waits until nothing of it runs any more.
     ///
     /// # Panics

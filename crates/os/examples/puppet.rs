@@ -1,5 +1,12 @@
 //! A program that does what it is told, to be guarded in tests where no other programs are: `puppet WORD [ARGUMENT…]`.
 
+#[cfg(unix)]
+#[path = "puppet/unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "puppet/windows.rs"]
+mod platform;
+
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -70,7 +77,15 @@ fn main() -> io::Result<ExitCode> {
             given.iter().try_for_each(|word| say(&format!("[{word}]")))?;
             sleep()
         }
-        _ => Ok(ExitCode::from(2)),
+        // Has this much memory (MiB).
+        ["hold", mebibytes] => hold(mebibytes.parse().map_err(io::Error::other)?),
+        // Says how many bytes it could read, and runs on.
+        ["read"] => {
+            let bytes = io::copy(&mut io::stdin(), &mut io::sink())?;
+            say(&format!("{bytes} bytes, and the end"))?;
+            sleep()
+        }
+        _ => platform::act(&words).unwrap_or(Ok(ExitCode::from(2))),
     }
 }
 
@@ -126,6 +141,12 @@ fn drip(lines: u64, length: usize) -> io::Result<()> {
         std::thread::sleep(Duration::from_millis(1));
         out.flush()
     })
+}
+
+fn hold(mebibytes: usize) -> io::Result<ExitCode> {
+    let memory = vec![1_u8; mebibytes << 20];
+    say(&format!("held {} bytes", std::hint::black_box(&memory).len()))?;
+    sleep()
 }
 
 fn tick(file: &PathBuf) -> io::Result<ExitCode> {

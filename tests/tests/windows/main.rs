@@ -4,9 +4,11 @@
 
 mod accounts;
 mod adoption;
+mod console;
 mod guarding;
 mod importing;
 mod install;
+mod jobs;
 mod output;
 mod pipe;
 mod service;

@@ -8,6 +8,7 @@ use menshen_os::{Output, Place, Target};
 use menshen_plan::ServicePlan;
 use menshen_plan::definition::{LogFormat, ProbeKind};
 use menshen_plan::plan::ProbeCheck;
+use menshen_plan::signal::Signal;
 
 use super::alert::{Delivery, Payload};
 use super::input::Input;
@@ -36,6 +37,8 @@ impl Guard {
                 let Some(token) = self.jobs.token_of(run) else { return };
                 match menshen_os::signal::number(&signal.to_string()) {
                     Some(number) => self.system.signal(token, of(target), number),
+                    // Where no signal stops a process, none has to go on.
+                    None if signal == Signal::Cont => {}
                     None => self.no_such_signal(run, &signal.to_string()),
                 }
             }

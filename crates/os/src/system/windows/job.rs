@@ -190,27 +190,7 @@ impl Job {
 
     /// Sets what it may use. Says what the system sees to; it counts processes and not threads, so tasks are the caller's.
     pub(super) fn limit(&self, limits: &Limits) -> Enforced {
-        let mut memory = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
-        if let Some(bytes) = limits.memory_bytes {
-            memory.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_JOB_MEMORY;
-            memory.JobMemoryLimit = usize::try_from(bytes).unwrap_or(usize::MAX);
-        }
-        let set_memory = set(&self.handle, JobObjectExtendedLimitInformation, &memory);
-        let mut cpu = JOBOBJECT_CPU_RATE_CONTROL_INFORMATION::default();
-        if let Some(cores) = limits.cpu_cores {
-            let processors = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
-            cpu.ControlFlags = JOB_OBJECT_CPU_RATE_CONTROL_ENABLE | JOB_OBJECT_CPU_RATE_CONTROL_HARD_CAP;
-            let rate = (cores / processors * RATE_WHOLE).clamp(1.0, RATE_WHOLE);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was clamped")]
-            let rate = rate as u32;
-            cpu.Anonymous.CpuRate = rate;
-        }
-        let set_cpu = set(&self.handle, JobObjectCpuRateControlInformation, &cpu);
-        Enforced {
-            memory: limits.memory_bytes.is_none() || set_memory.is_ok(),
-            cpu: limits.cpu_cores.is_none() || set_cpu.is_ok(),
-            tasks: limits.tasks.is_none(),
-        }
+        limit(&self.handle, limits)
     }
 
     /// Processor time of everything that is or was in it, where the system counts it; else of what is.
@@ -228,6 +208,53 @@ impl Job {
     pub(super) fn opened(&self) -> impl Iterator<Item = OwnedHandle> {
         self.members().into_iter().filter_map(|pid| process::open(pid, process::TO_WATCH))
     }
+}
+
+/// What of this the system would see to, by a job that nothing is ever in.
+pub(super) fn enforced(limits: &Limits) -> Enforced {
+    // SAFETY: nothing is given, neither permissions nor a name.
+    match owned(unsafe { CreateJobObjectW(ptr::null(), ptr::null()) }) {
+        Ok(job) => limit(&job, limits),
+        Err(_) => Enforced {
+            memory: limits.memory_bytes.is_none(),
+            cpu: limits.cpu_cores.is_none(),
+            tasks: limits.tasks.is_none(),
+        },
+    }
+}
+
+fn limit(job: &OwnedHandle, limits: &Limits) -> Enforced {
+    let set_memory = set(job, JobObjectExtendedLimitInformation, &memory_limit(limits));
+    let set_cpu = set(job, JobObjectCpuRateControlInformation, &cpu_limit(limits));
+    Enforced {
+        memory: limits.memory_bytes.is_none() || set_memory.is_ok(),
+        cpu: limits.cpu_cores.is_none() || set_cpu.is_ok(),
+        tasks: limits.tasks.is_none(),
+    }
+}
+
+/// Without a limit, what takes away the one before. Nothing here lets a process leave the job.
+fn memory_limit(limits: &Limits) -> JOBOBJECT_EXTENDED_LIMIT_INFORMATION {
+    let mut memory = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+    if let Some(bytes) = limits.memory_bytes {
+        memory.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_JOB_MEMORY;
+        memory.JobMemoryLimit = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    memory
+}
+
+/// The same for processor time.
+fn cpu_limit(limits: &Limits) -> JOBOBJECT_CPU_RATE_CONTROL_INFORMATION {
+    let mut cpu = JOBOBJECT_CPU_RATE_CONTROL_INFORMATION::default();
+    if let Some(cores) = limits.cpu_cores {
+        cpu.ControlFlags = JOB_OBJECT_CPU_RATE_CONTROL_ENABLE | JOB_OBJECT_CPU_RATE_CONTROL_HARD_CAP;
+        let processors = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
+        let rate = (cores / processors * RATE_WHOLE).clamp(1.0, RATE_WHOLE);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was clamped")]
+        let rate = rate as u32;
+        cpu.Anonymous.CpuRate = rate;
+    }
+    cpu
 }
 
 /// Kills everything in a job at once.
@@ -306,4 +333,41 @@ unsafe extern "system" {
     fn NtSuspendProcess(process: HANDLE) -> i32;
     /// Takes one suspension back of every thread of a process.
     fn NtResumeProcess(process: HANDLE) -> i32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Limits = Limits { memory_bytes: None, cpu_cores: None, tasks: None };
+
+    #[test]
+    fn a_limit_of_memory_is_the_whole_jobs_and_lets_nothing_leave_it() {
+        let set = memory_limit(&Limits { memory_bytes: Some(64 << 20), ..NONE });
+        let flags = set.BasicLimitInformation.LimitFlags;
+        assert_eq!((flags, set.JobMemoryLimit), (JOB_OBJECT_LIMIT_JOB_MEMORY, 64 << 20));
+        assert_eq!(memory_limit(&NONE).BasicLimitInformation.LimitFlags, 0, "the one before is taken away");
+    }
+
+    #[test]
+    fn a_limit_of_processor_time_is_a_cap_in_ten_thousandths_of_the_machine() {
+        let processors = u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap();
+        let set = |cores| cpu_limit(&Limits { cpu_cores: Some(cores), ..NONE });
+        let rate = |cores| {
+            // SAFETY: with these flags the number is the rate.
+            unsafe { set(cores).Anonymous.CpuRate }
+        };
+        let flags = JOB_OBJECT_CPU_RATE_CONTROL_ENABLE | JOB_OBJECT_CPU_RATE_CONTROL_HARD_CAP;
+        assert_eq!((set(0.5).ControlFlags, rate(0.5)), (flags, 5000 / processors));
+        assert_eq!((rate(1e-9), rate(4096.0)), (1, 10_000), "it stays what Windows takes");
+        assert_eq!(cpu_limit(&NONE).ControlFlags, 0, "the one before is taken away");
+    }
+
+    #[test]
+    fn what_the_system_does_not_see_to_is_known_before_anything_runs() {
+        assert_eq!(enforced(&NONE), Enforced { memory: true, cpu: true, tasks: true });
+        let all = Limits { memory_bytes: Some(64 << 20), cpu_cores: Some(0.5), tasks: Some(5) };
+        // Wine knows no processor limit.
+        assert_eq!(enforced(&all), Enforced { memory: true, cpu: false, tasks: false });
+    }
 }

@@ -136,3 +136,27 @@ pub(super) fn kill_self() {
 pub(super) const fn killed() -> u32 {
     KILLED
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn processor_time_and_memory_are_counted_in_the_units_they_are_told_in() {
+        const USED: Duration = Duration::from_millis(200);
+        let own = open(std::process::id(), TO_WATCH).unwrap();
+        let (before, begun) = (cpu(&own), Instant::now());
+        while cpu(&own) < before + USED {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", cpu(&own));
+        }
+        let used = cpu(&own).saturating_sub(before);
+        assert!(begun.elapsed() >= USED / 2 && used < Duration::from_secs(5), "{used:?} within {:?}", begun.elapsed());
+
+        let before = memory_bytes(&own);
+        let held = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let more = memory_bytes(&own).saturating_sub(before);
+        assert!(more > (60 << 20) && more < (300 << 20), "{more} more with {}", held.len());
+    }
+}

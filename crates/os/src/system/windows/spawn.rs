@@ -312,6 +312,15 @@ mod tests {
     }
 
     #[test]
+    fn a_nice_value_is_the_priority_class_that_is_nearest_to_it() {
+        let classes = [-20, -11, -10, -1, 0, 1, 10, 11, 19].map(|nice| priority(Some(nice)));
+        let (high, above) = (HIGH_PRIORITY_CLASS, ABOVE_NORMAL_PRIORITY_CLASS);
+        let (below, idle) = (BELOW_NORMAL_PRIORITY_CLASS, IDLE_PRIORITY_CLASS);
+        assert_eq!(classes, [high, high, above, above, NORMAL_PRIORITY_CLASS, below, below, idle, idle]);
+        assert_eq!(priority(None), NORMAL_PRIORITY_CLASS);
+    }
+
+    #[test]
     fn a_program_of_another_logon_has_the_accounts_variables_and_over_them_its_own() {
         let (identity, session) = own_identity();
         let line = "echo %MINE% %TEMP% %USERPROFILE%& exit 7";

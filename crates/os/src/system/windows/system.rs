@@ -476,7 +476,11 @@ impl System {
     pub fn limit(&mut self, service: &str, limits: &Limits) -> Enforced {
         self.limits.insert(service.to_owned(), *limits);
         let own = self.jobs.iter().filter(|(place, _)| place.service == service);
-        let set: Vec<Enforced> = own.map(|(_, (_, job))| job.limit(limits)).collect();
+        let mut set: Vec<Enforced> = own.map(|(_, (_, job))| job.limit(limits)).collect();
+        if set.is_empty() {
+            // Nothing of it has run yet.
+            set.push(job::enforced(limits));
+        }
         let all = |which: fn(&Enforced) -> bool| set.iter().all(which);
         Enforced { memory: all(|set| set.memory), cpu: all(|set| set.cpu), tasks: limits.tasks.is_none() }
     }
