@@ -66,6 +66,13 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default().trim_end().to_owned()
     }
 
+    /// Its program with its arguments; nothing if it is gone.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let command = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ")
+    }
+
     /// What it has done so far.
     ///
     /// # Panics
@@ -121,8 +128,7 @@ impl Process {
 impl fmt::Debug for Process {
     /// With what it says of itself, which is what one wants to know of a process that should not be there.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let command = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        let command = String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ");
+        let command = self.command();
         write!(formatter, "{} ({})", self.pid, if self.lives() { command } else { "gone".to_owned() })
     }
 }

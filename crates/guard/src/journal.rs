@@ -364,6 +364,7 @@ fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", done)?;
         transaction.commit()?;
+        reach(FailPoint::JournalMigrated);
     }
     Ok(())
 }
@@ -396,15 +397,19 @@ fn read_as_it_lies<T>(path: &Path, read: impl FnOnce(&Connection) -> Result<T, r
     read(&connection).ok()
 }
 
+/// The journal itself comes last: as long as it is there the next guard finds it damaged, too, should this one be killed. No new
+/// journal ever lies beside what belongs to the damaged one.
 fn put_aside(path: &Path) {
-    for ending in ["", "-wal", "-shm"] {
+    for ending in ["-wal", "-shm", ""] {
         let with = |text: &str| {
             let mut name = path.as_os_str().to_owned();
             name.push(text);
             PathBuf::from(name)
         };
         // One that is not there need not be put aside.
-        let _ = std::fs::rename(with(ending), with(&format!(".damaged{ending}")));
+        if std::fs::rename(with(ending), with(&format!(".damaged{ending}"))).is_ok() {
+            reach(FailPoint::JournalPutAside);
+        }
     }
 }
 
@@ -413,6 +418,26 @@ mod tests {
     use super::*;
 
     const GENEROUS: Bounds = Bounds { keep: Duration::from_secs(86_400), bytes: 1 << 30 };
+
+    /// A journal that was killed with events that are only in its write-ahead log, and whose file is damaged; so many of its
+    /// files are put aside already.
+    fn damaged(folder: &Path, put_aside: usize) -> PathBuf {
+        let (alive, path) = (folder.join("alive.db"), folder.join("journal.db"));
+        let (mut journal, _) = Journal::open(&alive, GENEROUS).unwrap();
+        journal.append(&[event(7, "old")]).unwrap();
+        for ending in ["-wal", "-shm", ""] {
+            let from = PathBuf::from(format!("{}{ending}", alive.display()));
+            std::fs::copy(from, format!("{}{ending}", path.display())).unwrap();
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[..16].fill(0xff);
+        std::fs::write(&path, bytes).unwrap();
+        for ending in ["-wal", "-shm"].iter().take(put_aside) {
+            let from = format!("{}{ending}", path.display());
+            std::fs::rename(from, format!("{}.damaged{ending}", path.display())).unwrap();
+        }
+        path
+    }
 
     fn event(sequence: u64, service: &str) -> Event {
         let time = Time::from_ms(menshen_os::clock::wall_ms());
@@ -564,6 +589,23 @@ mod tests {
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside it");
+    }
+
+    #[test]
+    fn a_guard_killed_while_it_puts_a_damaged_journal_aside_is_followed_by_one_that_does() {
+        for done in 0..=2 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = damaged(folder.path(), done);
+            let (mut journal, opened) = Journal::open(&path, GENEROUS).unwrap();
+            assert_eq!(opened, Opened::Anew, "{done} of its files were aside");
+            assert_eq!(journal.newest().unwrap(), 0, "nothing of the damaged one is in the new one");
+            journal.append(&[event(1, "new")]).unwrap();
+            drop(journal);
+            assert_eq!(Journal::open(&path, GENEROUS).unwrap().0.newest().unwrap(), 1);
+            for ending in ["", "-wal", "-shm"] {
+                assert!(folder.path().join(format!("journal.db.damaged{ending}")).exists(), "{ending}");
+            }
+        }
     }
 
     #[test]

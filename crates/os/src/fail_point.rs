@@ -62,6 +62,10 @@ fail_points! {
     JournalInserted = "journal-inserted",
     /// Events have been committed to the journal.
     JournalCommitted = "journal-committed",
+    /// The tables of the journal are those of the next version.
+    JournalMigrated = "journal-migrated",
+    /// One of the files of a damaged journal has been put aside.
+    JournalPutAside = "journal-put-aside",
     /// Old events have left the journal.
     JournalPruned = "journal-pruned",
     /// What a command changed is written; its answer is not given.
@@ -70,6 +74,10 @@ fail_points! {
     LockTaken = "lock-taken",
     /// The lock says whose it is.
     LockSigned = "lock-signed",
+    /// The socket that a guard before left is gone.
+    SocketCleared = "socket-cleared",
+    /// The control socket is there; who may use it is not settled.
+    SocketBound = "socket-bound",
     /// A FIFO has been made where there was none.
     PipeMade = "pipe-made",
     /// What runs of one service has been taken over.
@@ -98,24 +106,40 @@ fail_points! {
     LogWritten = "log-written",
     /// What a line begins with, whose end is not there yet, has been kept.
     LogTailKept = "log-tail-kept",
+    /// What a line began with that was not to be kept is forgotten.
+    LogTailUndone = "log-tail-undone",
+    /// What a line began with is not kept any more: its end has come.
+    LogTailForgotten = "log-tail-forgotten",
     /// The bytes that lines in a log were made of have left their pipe.
     LogTaken = "log-taken",
     /// Where the log ended is not noted any more.
     LogNoteCleared = "log-note-cleared",
     /// A log that is full has its final name; the times of its bytes have not.
     LogClosed = "log-closed",
+    /// The times of a log that a guard before closed have their final name, too.
+    LogTimesFollowed = "log-times-followed",
+    /// Times that were not those of the log are forgotten.
+    LogTimesReset = "log-times-reset",
     /// The times of its bytes have theirs.
     LogTimesClosed = "log-times-closed",
     /// A closed log has been compressed into a file beside it.
     LogCompressed = "log-compressed",
     /// The compressed file is on the disk.
     LogCompressedSynced = "log-compressed-synced",
+    /// A file that a guard before left half compressed has been removed.
+    LogUnfinishedRemoved = "log-unfinished-removed",
     /// The compressed file has its name; the original is there, too.
     LogCompressedNamed = "log-compressed-named",
     /// The original is gone.
     LogOriginalRemoved = "log-original-removed",
     /// A file of a closed log that was too old or too much has been removed.
     LogRetired = "log-retired",
+    /// The guard has let go of everything for the next version, and has not made it a note yet.
+    RoomMade = "room-made",
+    /// What the next version is to take over is noted; it is not executed yet.
+    HandoverReady = "handover-ready",
+    /// The next version has read the note and opened what was handed over.
+    HandoverTaken = "handover-taken",
     /// At an orderly end, what is wanted of each service is written.
     EndRemembered = "end-remembered",
 }

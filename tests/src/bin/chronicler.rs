@@ -5,7 +5,8 @@
 //! milliseconds, or until it is ended; ends with one of these codes in turn; starts a child that writes, too, and outlives
 //! it; passes over SIGTERM; halts within each line, after the first two words.
 //!
-//! In its folder it keeps `NAME.notes` (`start LIFE PID`, `end LIFE CODE`, `twin LIFE PID`) and, for each life and writer,
+//! In its folder it keeps `NAME.notes` (`start LIFE PID AT`, `end LIFE CODE AT`, `twin LIFE PID`), with milliseconds since the
+//! machine was started, and, for each life and writer,
 //! how many lines have been written, `NAME.LIFE.WRITER.OUT` and `….ERR`.
 
 use std::env;
@@ -58,7 +59,7 @@ fn main() -> io::Result<ExitCode> {
     if lock.is_none() {
         return note(&mut notes, &format!("twin {life} {}", std::process::id())).map(|()| ExitCode::FAILURE);
     }
-    note(&mut notes, &format!("start {life} {}", std::process::id()))?;
+    note(&mut notes, &format!("start {life} {} {}", std::process::id(), now_ms()))?;
     if told.child {
         let mut child = Command::new(env::current_exe()?);
         child.arg("child").arg(&told.folder).args([&told.name, &life.to_string()]).stdin(Stdio::null());
@@ -68,8 +69,12 @@ fn main() -> io::Result<ExitCode> {
     let halt = if told.halting { HALT } else { Duration::ZERO };
     write(&told.folder, &told.name, &life.to_string(), "main", until, halt)?;
     let code = told.codes.get(life % told.codes.len().max(1)).copied().unwrap_or(0);
-    note(&mut notes, &format!("end {life} {code}"))?;
+    note(&mut notes, &format!("end {life} {code} {}", now_ms()))?;
     Ok(ExitCode::from(code))
+}
+
+fn now_ms() -> u64 {
+    menshen_os::clock::monotonic_ns() / 1_000_000
 }
 
 /// The child of a life: it writes until it is ended.

@@ -21,7 +21,7 @@ fn main() {
         Ok("walk") => Trees::Walk,
         Ok(_) | Err(_) => Trees::Cgroup,
     };
-    let again = format!("MENSHEN_TREES={} cargo xtask torture --seed {seed} --kills {kills}", trees.as_str());
-    println!("seed {seed}: {kills} kills and each fail-point once; again: {again}");
-    println!("{}", torture(Orders { seed, kills, trees }));
+    let orders = Orders { seed, kills, trees };
+    println!("seed {seed}: {kills} kills and each fail-point once; again: {}", orders.again());
+    println!("{}", torture(orders));
 }

@@ -13,10 +13,10 @@ use menshen_os::fail_point::{FailPoint, VARIABLE};
 use super::checks::{self, Killed, Waiting};
 use super::notes::Notes;
 use super::operator::{Operator, Outcome, Verb};
-use super::world::{CAST, Part, definition, of};
+use super::world::{CAST, FALLBACK, PATIENCE_MS, Part, definition, of};
 use crate::command::built;
 use crate::wait::{DEADLINE, until, within};
-use crate::{Bed, Process, Signal, State, Trees, require};
+use crate::{Bed, Process, Signal, State, Trees, Wanted, require};
 
 /// So many kills come between two looks at everything.
 const KILLS_BETWEEN_CHECKS: u32 = 25;
@@ -53,6 +53,8 @@ pub struct Counts {
     pub programs_killed: [u32; 2],
     /// Commands that were answered, and those the guard died over.
     pub commands: [u64; 2],
+    /// Upgrades that were answered, those the guard died over, and those after which the next version said that it guards.
+    pub upgrades: [u64; 3],
     /// Log lines that were looked at in the end.
     pub lines: u64,
 }
@@ -81,6 +83,11 @@ impl fmt::Display for Counts {
             "commands: {} answered, all carried out; {} the guard died over",
             self.commands[0], self.commands[1]
         )?;
+        writeln!(
+            formatter,
+            "upgrades: {} answered, {} the guard died over; {} done",
+            self.upgrades[0], self.upgrades[1], self.upgrades[2]
+        )?;
         write!(formatter, "log lines: {}, none missing, doubled or out of order", self.lines)
     }
 }
@@ -91,6 +98,7 @@ impl fmt::Display for Counts {
 /// When it did not, with what was broken.
 #[must_use]
 pub fn torture(orders: Orders) -> Counts {
+    let _again = Again(orders);
     let mut campaign = Campaign::begin(orders);
     campaign.visit_every_point();
     for kill in 1..=orders.kills {
@@ -101,6 +109,26 @@ pub fn torture(orders: Orders) -> Counts {
     }
     campaign.check();
     campaign.end()
+}
+
+/// Says how to do the same once more, if it fails.
+struct Again(Orders);
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("again: {}", self.0.again());
+        }
+    }
+}
+
+impl Orders {
+    /// The command that follows them.
+    #[must_use]
+    pub fn again(&self) -> String {
+        let Self { seed, kills, trees } = self;
+        format!("MENSHEN_TREES={} cargo xtask torture --seed {seed} --kills {kills}", trees.as_str())
+    }
 }
 
 struct Campaign {
@@ -151,24 +179,48 @@ impl Campaign {
 
     /// Kills a guard at each fail-point in turn. One that cannot be reached is a promise nobody looks at.
     fn visit_every_point(&mut self) {
-        for point in FailPoint::ALL.iter().copied().filter(|point| *point != FailPoint::EndRemembered) {
+        // Those of a journal that begins come first, while there is nothing in it.
+        self.visit(FailPoint::JournalMigrated);
+        self.damage_journal();
+        self.visit(FailPoint::JournalPutAside);
+        for point in FailPoint::ALL.iter().copied().filter(|point| !is_of_begin_or_end(*point)) {
             if point == FailPoint::RecordRemoved {
                 self.define(false);
             } else if point == FailPoint::PipeMade {
                 self.define(true);
             }
-            let mut guard = self.start(Some((point, 1)));
-            let end = Instant::now() + DEADLINE;
-            while guard.try_wait().unwrap().is_none() {
-                assert!(Instant::now() < end, "the fail-point {} is not reached", point.name());
-                self.act();
-            }
-            self.guard_died(guard, point);
-            self.check_always();
+            self.visit(point);
         }
         // The guest has to be there from now on.
         self.define(true);
         self.check();
+    }
+
+    fn visit(&mut self, point: FailPoint) {
+        let mut guest_is_there = false;
+        let mut guard = self.start(Some((point, 1)));
+        let end = Instant::now() + DEADLINE;
+        while guard.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "the fail-point {} is not reached", point.name());
+            self.act();
+            if is_of_upgrade(point) {
+                self.upgrade();
+            } else if point == FailPoint::LogTailForgotten {
+                self.define(guest_is_there);
+                self.reload();
+                guest_is_there = !guest_is_there;
+            }
+        }
+        self.guard_died(guard, point);
+        self.check_always();
+    }
+
+    /// Leaves a journal that none can be. What lies beside one would mend it.
+    fn damage_journal(&self) {
+        let folder = self.bed.home().join("state").join(self.bed.instance());
+        for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+            fs::write(folder.join(name), "this is no journal\n".repeat(1000)).unwrap();
+        }
     }
 
     /// One guard's life, and what comes after it.
@@ -209,19 +261,71 @@ impl Campaign {
 
     /// Does one thing to what is guarded, or only looks.
     fn act(&mut self) {
-        match self.random.u8(..12) {
+        match self.random.u8(..16) {
             0 => self.kill_a_program(0),
             1..=5 => self.give_a_command(),
             6..=8 => self.send_on_an_errand(),
+            9 => self.pause_or_continue(),
+            10 => self.say_something(),
+            11 => self.reload(),
+            12 => self.upgrade(),
             _ => {}
         }
         std::thread::sleep(Duration::from_millis(self.random.u64(..15)));
     }
 
     fn give_a_command(&mut self) {
-        let commanded: Vec<_> = of(Part::Commanded).collect();
-        let name = commanded[self.random.usize(..commanded.len())].name;
+        let name = self.one_of(Part::Commanded);
         let verb = [Verb::Start, Verb::Stop, Verb::Restart][self.random.usize(..3)];
+        self.order(name, verb);
+    }
+
+    /// Pauses what runs, or has it go on.
+    fn pause_or_continue(&mut self) {
+        let name = self.one_of(Part::Paused);
+        let Outcome::Answered(service) = self.operator.service(name) else { return };
+        let verb = if service.wanted == Wanted::Paused { Verb::Continue } else { Verb::Pause };
+        self.order(name, verb);
+    }
+
+    /// Asks of a program what does not change whether it runs.
+    fn say_something(&mut self) {
+        let (name, verb) = match self.random.u8(..3) {
+            0 => (self.one_of(Part::Mortal), Verb::Reset),
+            1 => ("brook", Verb::Reload),
+            _ => (self.one_of(Part::Steady), Verb::Signal),
+        };
+        let Outcome::Answered(service) = self.operator.service(name) else { return };
+        if verb == Verb::Reset || service.pid.is_some() {
+            self.order(name, verb);
+        }
+    }
+
+    /// Has the definition read again; nothing in it has changed.
+    fn reload(&mut self) {
+        if let Outcome::Refused(why) = self.operator.reload() {
+            panic!("the reload was refused: {why}");
+        }
+    }
+
+    /// Has another guard go on in the place of this one.
+    fn upgrade(&mut self) {
+        match self.operator.upgrade(&self.menshen) {
+            Outcome::Answered(_) => self.counts.upgrades[0] += 1,
+            Outcome::Unclear => self.counts.upgrades[1] += 1,
+            // The one before may not be done yet.
+            Outcome::Refused(why) => assert!(why.contains("under way"), "the upgrade was refused: {why}"),
+            Outcome::Unheard => {}
+        }
+    }
+
+    fn one_of(&mut self, part: Part) -> &'static str {
+        let all: Vec<_> = of(part).collect();
+        all[self.random.usize(..all.len())].name
+    }
+
+    /// Gives a command that there is no reason to refuse.
+    fn order(&mut self, name: &'static str, verb: Verb) {
         let notes = Notes::of(&self.folder, name);
         if let Outcome::Refused(why) = self.operator.command(name, verb, &notes) {
             panic!("{verb:?} of {name} was refused: {why}");
@@ -230,21 +334,16 @@ impl Campaign {
 
     /// Has a one-shot started, if it is at rest and nobody is in doubt about it.
     fn send_on_an_errand(&mut self) {
-        let errands: Vec<_> = of(Part::Errand).collect();
-        let name = errands[self.random.usize(..errands.len())].name;
+        let name = self.one_of(Part::Errand);
         let Outcome::Answered(service) = self.operator.service(name) else { return };
         if matches!(service.state, State::Completed | State::Stopped) {
-            let notes = Notes::of(&self.folder, name);
-            if let Outcome::Refused(why) = self.operator.command(name, Verb::Start, &notes) {
-                panic!("the start of {name} was refused: {why}");
-            }
+            self.order(name, Verb::Start);
         }
     }
 
     /// Kills a program that is there to die.
     fn kill_a_program(&mut self, without_guard: usize) {
-        let mortals: Vec<_> = of(Part::Mortal).collect();
-        let name = mortals[self.random.usize(..mortals.len())].name;
+        let name = self.one_of(Part::Mortal);
         let notes = Notes::of(&self.folder, name);
         let Some((life, last)) = notes.lives.iter().next_back().filter(|(_, last)| last.code.is_none()) else { return };
         let Some(process) = Process::find(last.pid).filter(Process::lives) else { return };
@@ -280,6 +379,7 @@ impl Campaign {
             wrong.is_empty()
         });
         assert!(all_is_well, "{}", wrong.join("\n"));
+        self.check_fallbacks();
         self.clear_doubts();
         self.check_events();
         guard.kill().unwrap();
@@ -296,7 +396,7 @@ impl Campaign {
                 panic!("a guard that lives answers")
             };
             let Some(ledger) = self.operator.ledgers.get_mut(cast.name) else { continue };
-            ledger.wanted = Some(service.wanted == menshen_api::types::Wanted::Up);
+            ledger.wanted = Some(service.wanted == Wanted::Up);
             ledger.life_after = 0;
             ledger.starts_max = if cast.part == Part::Errand { starts } else { starts.saturating_sub(1) };
             self.counts.commands[0] += ledger.answered;
@@ -308,13 +408,39 @@ impl Campaign {
         }
     }
 
+    /// One at most stands in for what has failed.
+    fn check_fallbacks(&self) {
+        let is_fallback = |process: &Process| process.command() == FALLBACK;
+        let fallbacks: Vec<Process> = self.bed.processes().into_iter().filter(is_fallback).collect();
+        assert!(fallbacks.len() <= 1, "more than one fallback: {fallbacks:?}");
+    }
+
     /// The guard's own account has every command that was answered, and no more than were given.
-    fn check_events(&self) {
-        let told = self.operator.count_events(|event| event.kind == "command");
+    fn check_events(&mut self) {
+        let events = self.operator.events();
+        let mut told: BTreeMap<&str, u64> = BTreeMap::new();
+        for event in events.iter().filter(|event| event.kind == "command") {
+            *told.entry(event.service.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+        let [answered, unclear, done] = &mut self.counts.upgrades;
+        *done = events.iter().filter(|event| event.kind == "upgraded").count() as u64;
+        assert!(*done <= *answered + *unclear, "{done} upgrades of {answered} and {unclear}");
+        let failed = events.iter().find(|event| event.reason.contains("could not take over"));
+        assert!(failed.is_none(), "{failed:?}");
         for (name, ledger) in &self.operator.ledgers {
             let told = told.get(*name).copied().unwrap_or(0);
             let expected = ledger.settled..=ledger.settled + ledger.doubted;
             assert!(expected.contains(&told), "{name}: {told} commands in the journal, {expected:?} given");
+        }
+    }
+
+    /// Who waits has waited as long as he was to and not for as long anew with each guard: mostly, for there is not always one.
+    fn check_waits(&self) {
+        for cast in of(Part::Patient) {
+            let mut waits = Notes::of(&self.folder, cast.name).waits_ms();
+            waits.sort_unstable();
+            let median = waits.get(waits.len() / 2).copied().unwrap_or_default();
+            assert!(median < 3 * PATIENCE_MS, "{}: {waits:?}", cast.name);
         }
     }
 
@@ -332,14 +458,26 @@ impl Campaign {
         self.guard_died(guard, FailPoint::EndRemembered);
         until("nothing that was guarded is left", || self.bed.processes().is_empty());
         self.check_logs(Waiting::Nothing);
+        self.check_waits();
         self.counts.lives = CAST.iter().map(|cast| Notes::of(&self.folder, cast.name).starts()).sum();
         self.counts
     }
 }
 
+/// Points that are come by when a journal begins, and at the orderly end.
+const fn is_of_begin_or_end(point: FailPoint) -> bool {
+    matches!(point, FailPoint::JournalMigrated | FailPoint::JournalPutAside | FailPoint::EndRemembered)
+}
+
+/// Points a guard comes by when another goes on in its place.
+const fn is_of_upgrade(point: FailPoint) -> bool {
+    matches!(point, FailPoint::RoomMade | FailPoint::HandoverReady | FailPoint::HandoverTaken)
+}
+
 /// Points that are not come by in the course of things.
 const fn is_special(point: FailPoint) -> bool {
-    matches!(point, FailPoint::RecordRemoved | FailPoint::PipeMade | FailPoint::EndRemembered)
+    matches!(point, FailPoint::RecordRemoved | FailPoint::PipeMade | FailPoint::LogTailForgotten)
+        || is_of_begin_or_end(point)
 }
 
 const fn cast_name(cast: &super::world::Cast) -> &'static str {

@@ -9,7 +9,7 @@ use menshen_api::types::{Service, State};
 
 use super::notes::{Life, Notes, counted};
 use super::operator::{Ledger, Operator, Outcome};
-use super::world::{CAST, Cast, Format, Part};
+use super::world::{CAST, Cast, FAILURES, Format, OPEN_FOR_MS, PATIENCE_MS, Part};
 use crate::Process;
 
 /// What the campaign itself has done to programs: the lives it has killed.
@@ -33,14 +33,20 @@ pub(super) fn always(
     }
     let starts = notes.starts();
     let most = match cast.part {
-        Part::Steady => 1,
-        Part::Mortal => u64::MAX,
+        Part::Steady | Part::Paused => 1,
+        Part::Mortal | Part::Patient => u64::MAX,
+        Part::Fused => tried_at_most(&notes),
         Part::Commanded => 1 + ledger.starts_max,
         // One that nobody saw end counts as a failure.
         Part::Errand => ledger.starts_max + unseen,
     };
     if starts > most {
         return Err(format!("{name}: started {starts} times, which is more than the {most} there was reason for"));
+    }
+    if cast.part == Part::Patient
+        && let Some(wait) = notes.waits_ms().iter().find(|wait| **wait < PATIENCE_MS)
+    {
+        return Err(format!("{name}: started {wait} ms after its end, and it is to wait for {PATIENCE_MS} ms"));
     }
     let may_die = |life: &u64| killed.get(name).is_some_and(|lives| lives.contains(life));
     let mut earlier = notes.lives.iter().rev().skip(1);
@@ -51,6 +57,15 @@ pub(super) fn always(
         }
         Some(_) | None => Ok(notes),
     }
+}
+
+/// How often what always fails may have been tried by now, whoever guarded: until its breaker opened, and then once each time
+/// it had been open for twice as long as before.
+fn tried_at_most(notes: &Notes) -> u64 {
+    let Some(first) = notes.lives.values().next() else { return FAILURES };
+    let elapsed_ms = (menshen_os::clock::monotonic_ns() / 1_000_000).saturating_sub(first.began_ms);
+    let opened = (0..).take_while(|trial| OPEN_FOR_MS * ((2_u64 << trial) - 1) <= elapsed_ms).count();
+    FAILURES + u64::try_from(opened).unwrap_or(u64::MAX)
 }
 
 /// What must come to be so once a guard guards.
@@ -72,9 +87,14 @@ pub(super) fn settled(
     let state = (service.state, service.pid);
     let wrong = |what: &str| Err(format!("{name}: {what}: {state:?} {:?}; {last:?} lives: {lives}", service.reason));
     let runs = service.state == State::Running && lives && service.pid == last.map(|life| life.pid);
+    let is_paused = service.state == State::Paused && lives && service.pid == last.map(|life| life.pid);
     let rests = !lives && service.pid.is_none();
     let is_as_wanted = match (cast.part, ledger.wanted) {
-        (Part::Steady | Part::Mortal, _) | (Part::Commanded, Some(true)) => runs,
+        (Part::Steady | Part::Mortal, _) | (Part::Commanded | Part::Paused, Some(true)) => runs,
+        (Part::Paused, Some(false)) => is_paused,
+        (Part::Paused, None) => runs || is_paused,
+        (Part::Patient, _) => runs || (rests && service.state == State::Backoff),
+        (Part::Fused, _) => rests && service.state == State::Tripped && service.fallback_pid.is_some(),
         (Part::Commanded, Some(false)) => rests && service.state == State::Stopped,
         (Part::Commanded, None) => runs || (rests && service.state == State::Stopped),
         (Part::Errand, _) => rests && matches!(service.state, State::Completed | State::Stopped),
@@ -83,11 +103,11 @@ pub(super) fn settled(
         return wrong("it is not as it was wanted");
     }
     let counts = match cast.part {
-        Part::Steady => service.restarts_total == 0 && service.restarts == 0,
+        Part::Steady | Part::Paused => service.restarts_total == 0 && service.restarts == 0,
         // No death is forgotten, where the kernel remembers them. One that a guard noted and did not live to begin is taken
         // for one that has ended.
-        Part::Mortal => {
-            let deaths = notes.starts().saturating_sub(1);
+        Part::Mortal | Part::Patient | Part::Fused => {
+            let deaths = notes.starts().saturating_sub(u64::from(lives));
             (deaths.saturating_sub(unseen)..=deaths + guards_killed).contains(&service.restarts_total)
         }
         Part::Commanded => notes.starts() > ledger.life_after || ledger.wanted != Some(true),

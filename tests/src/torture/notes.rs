@@ -18,6 +18,9 @@ pub(super) struct Notes {
 pub(super) struct Life {
     pub pid: u32,
     pub code: Option<u8>,
+    /// When it began and when it ended by itself, in milliseconds since the machine was started.
+    pub began_ms: u64,
+    pub ended_ms: Option<u64>,
 }
 
 impl Notes {
@@ -31,14 +34,15 @@ impl Notes {
         for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
-                ["start", life, pid] => {
-                    let known =
-                        notes.lives.insert(life.parse().unwrap(), Life { pid: pid.parse().unwrap(), code: None });
+                ["start", life, pid, at] => {
+                    let (pid, began_ms) = (pid.parse().unwrap(), at.parse().unwrap());
+                    let life = life.parse().unwrap();
+                    let known = notes.lives.insert(life, Life { pid, code: None, began_ms, ended_ms: None });
                     assert_eq!(known, None, "{name}: {line} is noted twice");
                 }
-                ["end", life, code] => {
+                ["end", life, code, at] => {
                     let life = notes.lives.get_mut(&life.parse().unwrap()).expect("what ends has started");
-                    life.code = Some(code.parse().unwrap());
+                    (life.code, life.ended_ms) = (Some(code.parse().unwrap()), Some(at.parse().unwrap()));
                 }
                 ["twin", ..] => notes.twins.push(line.to_owned()),
                 _ => panic!("{name} has noted: {line}"),
@@ -50,6 +54,13 @@ impl Notes {
     /// How often it was started.
     pub(super) fn starts(&self) -> u64 {
         self.lives.len() as u64
+    }
+
+    /// How long it was not there between the end of each life that ended by itself and the next, in milliseconds.
+    pub(super) fn waits_ms(&self) -> Vec<u64> {
+        let lives: Vec<&Life> = self.lives.values().collect();
+        let wait = |pair: &[&Life]| pair[0].ended_ms.map(|ended_ms| pair[1].began_ms.saturating_sub(ended_ms));
+        lives.windows(2).filter_map(wait).collect()
     }
 
     /// Its latest life.

@@ -1,10 +1,11 @@
 //! Who gives commands to a guard that may die at any moment, and remembers what may follow from each.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use menshen_api::client::Call;
-use menshen_api::types::{Event, EventList, EventQuery, Service};
+use menshen_api::types::{Event, EventList, EventQuery, Service, SignalRequest, UpgradeRequest, Upgrading};
 use menshen_api::{Client, ClientError, Endpoint};
 use menshen_os::local_socket;
 use tokio::runtime::Runtime;
@@ -53,7 +54,44 @@ pub(super) enum Verb {
     Start,
     Stop,
     Restart,
+    Pause,
+    Continue,
+    Reset,
+    Reload,
+    Signal,
 }
+
+impl Verb {
+    /// What the service is wanted to do then: to run, or not to; `None` if that stays as it was.
+    const fn wants(self) -> Option<bool> {
+        match self {
+            Self::Start | Self::Restart | Self::Continue => Some(true),
+            Self::Stop | Self::Pause => Some(false),
+            Self::Reset | Self::Reload | Self::Signal => None,
+        }
+    }
+
+    /// Whether a program may be started because of it.
+    const fn starts(self) -> bool {
+        matches!(self, Self::Start | Self::Restart)
+    }
+
+    const fn endpoint(self) -> Endpoint {
+        match self {
+            Self::Start => Endpoint::StartService,
+            Self::Stop => Endpoint::StopService,
+            Self::Restart => Endpoint::RestartService,
+            Self::Pause => Endpoint::PauseService,
+            Self::Continue => Endpoint::ContinueService,
+            Self::Reset => Endpoint::ResetService,
+            Self::Reload => Endpoint::ReloadService,
+            Self::Signal => Endpoint::SignalService,
+        }
+    }
+}
+
+/// A signal that ends no program which knows nothing of it.
+const HARMLESS: &str = "SIGURG";
 
 /// Gives commands.
 pub(super) struct Operator {
@@ -75,20 +113,18 @@ impl Operator {
 
     /// Gives a command, and enters what may follow from it.
     pub(super) fn command(&mut self, name: &'static str, verb: Verb, notes: &Notes) -> Outcome<Service> {
-        let endpoint = match verb {
-            Verb::Start => Endpoint::StartService,
-            Verb::Stop => Endpoint::StopService,
-            Verb::Restart => Endpoint::RestartService,
-        };
-        let outcome = self.call::<Service>(&Call::about(endpoint, name));
+        let call = Call::about(verb.endpoint(), name);
+        let signal = SignalRequest { signal: HARMLESS.to_owned() };
+        let call = if verb == Verb::Signal { call.body(&signal).unwrap() } else { call };
+        let outcome = self.call::<Service>(&call);
         let ledger = self.ledgers.entry(name).or_default();
-        let starts = u64::from(verb != Verb::Stop);
+        let starts = u64::from(verb.starts());
         match outcome {
             Outcome::Answered(_) => {
                 ledger.answered += 1;
                 ledger.starts_max += starts;
                 let was_down = ledger.wanted == Some(false);
-                ledger.wanted = Some(verb != Verb::Stop);
+                ledger.wanted = verb.wants().or(ledger.wanted);
                 if verb == Verb::Restart || (verb == Verb::Start && was_down) {
                     ledger.life_after = notes.starts();
                 }
@@ -97,7 +133,7 @@ impl Operator {
                 ledger.unclear += 1;
                 // A stop may have been begun and not noted: the program's death is then one like any other.
                 ledger.starts_max += 1;
-                let same = ledger.wanted == Some(verb != Verb::Stop);
+                let same = verb.wants().is_none() || ledger.wanted == verb.wants();
                 ledger.wanted = ledger.wanted.filter(|_| same);
             }
             Outcome::Refused(_) | Outcome::Unheard => {}
@@ -110,9 +146,20 @@ impl Operator {
         self.call(&Call::about(Endpoint::GetService, name))
     }
 
-    /// Every event of a kind the guard has, by service.
-    pub(super) fn count_events(&self, is_it: impl Fn(&Event) -> bool) -> BTreeMap<String, u64> {
-        let mut counts = BTreeMap::new();
+    /// Has the guard read its definition again.
+    pub(super) fn reload(&self) -> Outcome<serde_json::Value> {
+        self.call(&Call::new(Endpoint::Reload))
+    }
+
+    /// Has the guard make room for a next one of this binary.
+    pub(super) fn upgrade(&self, binary: &Path) -> Outcome<Upgrading> {
+        let request = UpgradeRequest { binary: binary.display().to_string() };
+        self.call(&Call::new(Endpoint::Upgrade).body(&request).unwrap())
+    }
+
+    /// Every event the guard has.
+    pub(super) fn events(&self) -> Vec<Event> {
+        let mut events = Vec::new();
         let mut after = 0;
         let mut last = 0;
         loop {
@@ -124,11 +171,9 @@ impl Operator {
             for event in page.events.iter() {
                 assert!(event.sequence > last, "events out of order: {} after {last}", event.sequence);
                 last = event.sequence;
-                if let Some(service) = event.service.clone().filter(|_| is_it(event)) {
-                    *counts.entry(service).or_default() += 1;
-                }
             }
-            let Some(next) = page.next else { return counts };
+            events.extend(page.events);
+            let Some(next) = page.next else { return events };
             after = next;
         }
     }

@@ -1,4 +1,4 @@
-//! The definition under torture: ten services, each there for something.
+//! The definition under torture: more than ten services, each there for something.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,6 +14,12 @@ pub(super) enum Part {
     Commanded,
     /// It is started by commands, does one thing and ends.
     Errand,
+    /// It runs on and is paused at times: started once, and never again.
+    Paused,
+    /// It dies by itself, and waits for its next start longer than most guards live.
+    Patient,
+    /// It dies by itself whenever it is tried, and its breaker is open for twice as long each time.
+    Fused,
 }
 
 /// How a log is written.
@@ -50,16 +56,44 @@ pub(super) struct Cast {
 }
 
 const NO_WAIT: &str = "restart = { delay = \"20ms\", max = \"20ms\", jitter = 0.0 }\nbreaker.failures = 0\n";
+/// [`Part::Patient`] waits so long.
+pub(super) const PATIENCE_MS: u64 = 1500;
+const PATIENT: &str = "restart = { delay = \"1500ms\", max = \"1500ms\", jitter = 0.0 }\nbreaker.failures = 0\n";
+/// The breaker of [`Part::Fused`] opens after so many failures, for so long the first time.
+pub(super) const FAILURES: u64 = 3;
+pub(super) const OPEN_FOR_MS: u64 = 200;
+/// What stands in while it is open.
+pub(super) const FALLBACK: &str = "sleep 3599";
+const FUSED: &str = "restart = { delay = \"20ms\", max = \"20ms\", jitter = 0.0 }\nbreaker = { failures = 3, within = \"1d\", \
+                     open_for = \"200ms\", max_open = \"1d\", close_after = \"1h\", fallback = { command = \"sleep 3599\" } }\n";
 const KEEP_ALL: &str = "log.rotate = { size = \"64KiB\", keep = 0, total = \"0B\" }\n";
 const KEEP_ALL_GZIP: &str = "log.rotate = { size = \"48KiB\", keep = 0, total = \"0B\", compress = \"gzip\" }\n";
-const KEEP_FEW: &str = "log.rotate = { size = \"4KiB\", keep = 2 }\n";
+/// Little of its log is kept, and it takes a signal for a reload that ends no program.
+const BROOK: &str = "log.rotate = { size = \"4KiB\", keep = 2 }\nreload.signal = \"SIGURG\"\n";
 const ONCE: &str =
     "type = \"oneshot\"\nstart = \"manual\"\nrestart = { delay = \"20ms\", max = \"20ms\" }\nbreaker.failures = 0\n";
 
 /// All of them.
-pub(super) const CAST: [Cast; 10] = [
+pub(super) const CAST: [Cast; 13] = [
     Cast { name: "rock", part: Part::Steady, program: "child", more: "", format: Format::Raw, keeps_all: true },
-    Cast { name: "brook", part: Part::Steady, program: "", more: KEEP_FEW, format: Format::Raw, keeps_all: false },
+    Cast { name: "brook", part: Part::Steady, program: "", more: BROOK, format: Format::Raw, keeps_all: false },
+    Cast { name: "sloth", part: Part::Paused, program: "child", more: "", format: Format::Text, keeps_all: true },
+    Cast {
+        name: "snail",
+        part: Part::Patient,
+        program: "lives=50-200 codes=1",
+        more: PATIENT,
+        format: Format::Raw,
+        keeps_all: true,
+    },
+    Cast {
+        name: "fuse",
+        part: Part::Fused,
+        program: "lives=20-100 codes=1",
+        more: FUSED,
+        format: Format::Json,
+        keeps_all: true,
+    },
     Cast {
         name: "mayfly",
         part: Part::Mortal,
@@ -121,7 +155,7 @@ pub(super) const CAST: [Cast; 10] = [
 
 /// A service that comes into the definition and leaves it.
 pub(super) const GUEST: Cast =
-    Cast { name: "guest", part: Part::Commanded, program: "", more: "", format: Format::Raw, keeps_all: true };
+    Cast { name: "guest", part: Part::Commanded, program: "halting", more: "", format: Format::Json, keeps_all: true };
 
 /// The services of a part.
 pub(super) fn of(part: Part) -> impl Iterator<Item = &'static Cast> {

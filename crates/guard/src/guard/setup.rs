@@ -145,6 +145,9 @@ fn inherit(given: Option<Box<Handover>>, paths: &Paths, instance: &str) -> (Opti
     };
     let takeover = given.or_else(left);
     let inherited = takeover.as_ref().map(|takeover| takeover.open()).unwrap_or_default();
+    if takeover.is_some() {
+        reach(FailPoint::HandoverTaken);
+    }
     (takeover, inherited)
 }
 

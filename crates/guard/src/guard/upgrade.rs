@@ -13,6 +13,7 @@ use menshen_api::{Problem, ProblemCode};
 use menshen_core::{Record, RecordKind};
 use menshen_os::error::describe;
 use menshen_os::event::Ask;
+use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Look, look};
 use menshen_os::handover::{Keep, Way, myself, way};
 use menshen_os::{OsEvent, Output, Place, Program, Target, Token};
@@ -303,6 +304,7 @@ impl Guard {
             lock
         });
         handover.lock = lock.as_ref().and_then(|lock| keep.add(lock).ok());
+        reach(FailPoint::RoomMade);
         let error = self.go_on_as(&binary, &handover, &mut keep);
         handover.failure = Some(describe(&error));
         let source = self.go_on_as(&myself(), &handover, &mut keep);
@@ -331,6 +333,7 @@ impl Guard {
             Ok(number) => number,
             Err(error) => return error,
         };
+        reach(FailPoint::HandoverReady);
         let own_name = std::env::args_os().next().unwrap_or_else(|| "menshen".into());
         let name = if handover.failure.is_none() { program.as_os_str().to_owned() } else { own_name };
         let arguments: Vec<OsString> = [name].into_iter().chain(std::env::args_os().skip(1)).collect();

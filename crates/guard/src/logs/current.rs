@@ -134,6 +134,7 @@ impl Current {
         if let Some(newest) = newest {
             // Without it, times are unknown; nothing else depends on it.
             let _ = fs::rename(self.stem.index(&self.folder), newest.path(&self.folder, Part::Index));
+            reach(FailPoint::LogTimesFollowed);
         }
     }
 
@@ -244,10 +245,10 @@ impl Current {
         self.open.as_ref().map_or(Ok(true), Open::ends_with_line)
     }
 
-    /// Removes it if it is empty, with its index.
+    /// Removes it if it is empty, with its index. That goes first: alone it would be taken for that of the log closed last.
     pub(super) fn remove_empty(&mut self) {
         if self.open.take().is_some_and(|open| open.length == 0) {
-            for path in [self.path.clone(), self.stem.index(&self.folder)] {
+            for path in [self.stem.index(&self.folder), self.path.clone()] {
                 // An empty file that stays harms nobody.
                 let _ = fs::remove_file(path);
             }

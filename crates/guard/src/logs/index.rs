@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::output::LogFile;
 
 /// The shortest time between two pairs.
@@ -75,6 +76,7 @@ impl IndexWriter {
         if let Some(file) = &self.file {
             // What stays behind is written over, and costs readers no more than times.
             let _ = file.set_length(0);
+            reach(FailPoint::LogTimesReset);
         }
     }
 

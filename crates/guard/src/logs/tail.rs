@@ -82,8 +82,12 @@ impl Tail {
     pub(super) fn forget(&mut self) -> io::Result<()> {
         self.is_empty = true;
         match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) => {
+                reach(FailPoint::LogTailForgotten);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }
@@ -98,7 +102,9 @@ fn path(pipe: &Path) -> PathBuf {
 pub(super) fn undo(pipe: &Path, number: u64) -> io::Result<()> {
     match File::options().read(true).write(true).open(path(pipe)) {
         Ok(file) if head(&file, number)?.is_some_and(|[kept, ..]| kept == number) => {
-            write_all_at(&file, &[0; HEAD_BYTES], place(number))
+            write_all_at(&file, &[0; HEAD_BYTES], place(number))?;
+            reach(FailPoint::LogTailUndone);
+            Ok(())
         }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -44,6 +44,7 @@ pub(super) enum Left {
 pub(super) fn tend(folder: &Path, rotate: &Rotate, stop: &AtomicBool) -> Result<Left, TendError> {
     for unfinished in &list(folder)?.unfinished {
         remove(unfinished)?;
+        reach(FailPoint::LogUnfinishedRemoved);
     }
     retain(folder, rotate)?;
     let Some(part) = part_of(rotate.compress) else { return Ok(Left::Nothing) };

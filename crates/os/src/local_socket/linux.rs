@@ -9,6 +9,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::Admits;
 use crate::account::{GroupId, UserId};
 use crate::error::context;
+use crate::fail_point::{FailPoint, reach};
 use crate::handover::Kept;
 
 /// Who is at the other end, as the kernel knows it.
@@ -90,11 +91,12 @@ impl Listener {
     pub fn bind(path: &Path, admits: &Admits) -> io::Result<Self> {
         let what = || context(format!("listening on {}", path.display()));
         match std::fs::remove_file(path) {
-            Ok(()) => {}
+            Ok(()) => reach(FailPoint::SocketCleared),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(what()(error)),
         }
         let listener = UnixListener::bind(path).map_err(what())?;
+        reach(FailPoint::SocketBound);
         let door = Door { path: path.to_owned() };
         door.admit(admits).map_err(what())?;
         Ok(Self { listener, door })
