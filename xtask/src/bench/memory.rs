@@ -32,7 +32,7 @@ pub(super) fn measure(menshen: &Menshen) -> Result<Vec<Figure>, String> {
 }
 
 /// The guard and its holder.
-fn processes(guard: u32) -> Result<Vec<u32>, String> {
+pub(super) fn processes(guard: u32) -> Result<Vec<u32>, String> {
     let path = format!("/proc/{guard}/task/{guard}/children");
     let children = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let is_holder =
@@ -41,7 +41,7 @@ fn processes(guard: u32) -> Result<Vec<u32>, String> {
     Ok([guard].into_iter().chain(holders).collect())
 }
 
-fn rollup(pid: u32) -> Result<String, String> {
+pub(super) fn rollup(pid: u32) -> Result<String, String> {
     let path = format!("/proc/{pid}/smaps_rollup");
     fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
 }

@@ -1,4 +1,4 @@
-//! What the guard held, sample by sample, and whether that is flat.
+//! What the processes of the guard held together, sample by sample, and whether that is flat.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::guarded::Guarded;
+use super::super::memory::{processes, rollup};
 
 /// What is looked at: its name, and by how much the mean of the last third may exceed that of the middle third: by a share
 /// of it, or by so much at least.
@@ -33,24 +34,27 @@ pub(super) struct Curve(Vec<Sample>);
 
 impl Sample {
     pub(super) fn take(guard: &Guarded<'_>, at: Duration) -> Result<Self, String> {
-        let process = format!("/proc/{}", guard.pid());
-        let failed = |error: std::io::Error| format!("the guard cannot be looked at: {error}");
-        let rollup = fs::read_to_string(format!("{process}/smaps_rollup")).map_err(failed)?;
-        let kib = |name: &str| {
-            let line = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok())
-                .ok_or_else(|| format!("no {name}"))
-        };
-        let entries = |folder: &str| fs::read_dir(format!("{process}/{folder}")).map(Iterator::count).map_err(failed);
-        let held = [
-            kib("Rss")?,
-            kib("Anonymous")?,
-            count(entries("fd")?),
-            count(entries("task")?),
-            count(journal_kib(&guard.home().join("state"))?),
-        ];
+        let mut held = [0.0; LOOKED_AT.len()];
+        for pid in processes(guard.pid())? {
+            let rollup = rollup(pid)?;
+            let of_process =
+                [kib(&rollup, "Rss")?, kib(&rollup, "Anonymous")?, entries(pid, "fd")?, entries(pid, "task")?];
+            held.iter_mut().zip(of_process).for_each(|(all, one)| *all += one);
+        }
+        held[LOOKED_AT.len() - 1] = count(journal_kib(&guard.home().join("state"))?);
         Ok(Self { at, held })
     }
+}
+
+fn kib(rollup: &str, name: &str) -> Result<f64, String> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    number.ok_or_else(|| format!("no {name}"))
+}
+
+fn entries(pid: u32, folder: &str) -> Result<f64, String> {
+    let path = format!("/proc/{pid}/{folder}");
+    fs::read_dir(&path).map(|entries| count(entries.count())).map_err(|error| format!("{path}: {error}"))
 }
 
 /// All files of the journal, wherever below the folder.
