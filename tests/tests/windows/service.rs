@@ -1,7 +1,10 @@
 //! A guard as a service of Windows: installed, run and stopped by the service control manager.
 
+use std::fs;
+
 use menshen_tests::wait::until;
-use menshen_tests::{GuardedWindows, State};
+use menshen_tests::{GuardedWindows, State, require};
+use serde_json::Value;
 
 const SHOP: &str = r#"
 [service.web]
@@ -69,4 +72,27 @@ fn a_killed_guard_leaves_its_programs_to_the_next_one() {
     let after = windows.service("web");
     assert_eq!((after.state, after.pid, after.restarts_total), (State::Running, before.pid, 0));
     windows.menshen(&["uninstall", "shop", "--purge"]).done();
+}
+
+#[test]
+fn a_guard_whose_services_take_long_to_stop_shows_its_manager_that_it_goes_on() {
+    let definition = "[service.slow]\ncommand = ['C:\\test\\puppet.exe', \"stubborn\"]\nstop.timeout = \"6s\"\n";
+    let Some(windows) = GuardedWindows::start(definition) else { return };
+    let Some(sample) = require::for_windows("scm-sample") else { return };
+    fs::copy(sample, windows.path("scm-sample.exe")).unwrap();
+    windows.menshen(&["install", "--file", r"C:\test\menshen.toml", "--now"]).done();
+    until("its service runs", || windows.service("slow").state == State::Running);
+    windows.run(&["sc", "stop", "shop"]).done();
+    let mut steps: Vec<u64> = Vec::new();
+    until("it has stopped", || {
+        let status: Value = windows.run(&["scm-sample.exe", "--name", "shop", "status"]).ended_with(0).json();
+        if status["state"] == "stopping" {
+            assert!(status["wait_hint_ms"].as_u64() >= Some(10_000), "{status}");
+            steps.extend(status["checkpoint"].as_u64());
+        }
+        status["state"] == "stopped"
+    });
+    steps.dedup();
+    assert!(steps.len() >= 3 && steps.is_sorted_by(|one, next| one < next), "{steps:?}");
+    assert_eq!(windows.processes_of("puppet.exe"), []);
 }
