@@ -8,20 +8,17 @@ use menshen::service::registration::{
     Account, Children, Dependency, FailureKind, HardeningLevel, Listen, Protocol, Registration, Reload, RestartPolicy,
     Secret, SidType, Socket, StartType, Trigger,
 };
-use menshen::service::{RegistrationOption, ServiceManager, ServiceName};
+use menshen::service::{RegistrationOption, ServiceManager};
+
+use crate::sample::Sample;
 
 /// See the module. Some options come only with another.
 #[must_use]
-pub fn registration(
-    name: ServiceName,
-    program: &std::path::Path,
-    option: RegistrationOption,
-    manager: &dyn ServiceManager,
-) -> Registration {
-    let mut registration = Registration::new(name, program);
+pub fn registration(sample: &Sample, option: RegistrationOption, manager: &dyn ServiceManager) -> Registration {
+    let mut registration = Registration::new(sample.name.clone(), &sample.program);
     // Every registration asks for one of these; the rest is to be seen by itself.
     registration.restart.policy = manager.restarts_failed();
-    ask(&mut registration, option);
+    ask(&mut registration, option, sample);
     let is_wait = matches!(
         option,
         RegistrationOption::RestartDelay | RegistrationOption::RestartBackoff | RegistrationOption::RestartReset
@@ -33,21 +30,16 @@ pub fn registration(
     registration
 }
 
-fn ask(registration: &mut Registration, option: RegistrationOption) {
+fn ask(registration: &mut Registration, option: RegistrationOption, sample: &Sample) {
     use RegistrationOption as O;
     let text = || Some("x".to_owned());
     let time = Some(Duration::from_secs(20));
-    let user = |group: Option<String>, password: Option<String>| Account::User {
-        name: "nobody".to_owned(),
-        group,
-        password: password.map(Secret),
-    };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7007));
     let socket = |listen: Listen| vec![Socket { name: "web".to_owned(), listen }];
     match option {
         O::DisplayName => registration.display_name = text(),
         O::Description => registration.description = text(),
-        O::Directory => registration.directory = registration.program.parent().map(Into::into),
+        O::Directory => registration.directory = Some(sample.folder.clone()),
         O::Environment => registration.environment = BTreeMap::from([("A".to_owned(), "b".to_owned())]),
         O::AccountUser => registration.account = user(None, None),
         O::AccountGroup => registration.account = user(Some("nogroup".to_owned()), None),
@@ -57,7 +49,11 @@ fn ask(registration: &mut Registration, option: RegistrationOption) {
         O::AccountVirtual => registration.account = Account::Virtual,
         O::AccountGroupManaged => registration.account = Account::GroupManaged("DOMAIN\\web$".to_owned()),
         O::StartDelayed => registration.start = StartType::Delayed,
-        O::StartManual => registration.start = StartType::Manual,
+        O::StartManual => {
+            registration.start = StartType::Manual;
+            // launchd starts at boot whatever it starts again.
+            registration.restart.policy = RestartPolicy::Never;
+        }
         O::StartDisabled => registration.start = StartType::Disabled,
         O::DependsOnService => registration.depends_on = vec![Dependency::Service("other".to_owned())],
         O::DependsOnGroup => registration.depends_on = vec![Dependency::Group("TDI".to_owned())],
@@ -103,4 +99,8 @@ fn ask(registration: &mut Registration, option: RegistrationOption) {
         O::WindowsLoadOrderGroup => registration.windows.load_order_group = text(),
         O::WindowsFailures => registration.windows.failures = FailureKind::Crashes,
     }
+}
+
+fn user(group: Option<String>, password: Option<String>) -> Account {
+    Account::User { name: "nobody".to_owned(), group, password: password.map(Secret) }
 }

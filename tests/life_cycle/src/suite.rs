@@ -1,8 +1,10 @@
 //! The steps.
 
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
+use menshen::service::plan::{Plan, Step};
 use menshen::service::registration::{Registration, RestartPolicy, StartType};
 use menshen::service::status::Exit;
 use menshen::service::{ManagerError, Outcome as Installed, RegistrationOption, ServiceManager, State, Status, Verb};
@@ -42,6 +44,13 @@ const STEPS: Steps = &[
     ("nothing is left behind", nothing_is_left),
 ];
 
+/// What a manager plans, which no manager need be there for.
+const PLANNED: Steps = &[
+    ("what the manager cannot do is refused by name", unsupported_options_are_refused),
+    ("whatever can be asked of it is shown step by step", plans_are_shown),
+    ("what a plan writes is where the manager's row says, and its removal removes it", what_is_written_goes),
+];
+
 /// What the steps work with.
 pub(crate) struct World<'a> {
     pub(crate) manager: &'a dyn ServiceManager,
@@ -57,6 +66,8 @@ pub enum Part {
     Common,
     /// Those of what only this manager has.
     Further,
+    /// Those that ask the manager nothing and touch nothing.
+    Planned,
 }
 
 /// Runs the steps up to the first that fails, and tells of each when it is done. What a failed run leaves is removed as far
@@ -81,9 +92,10 @@ pub fn run(
         is_good
     };
     let begun = Instant::now();
-    let before = match belongings_of(manager, abilities) {
-        Ok(before) => before,
-        Err(told) => {
+    let before = match (part, belongings_of(manager, abilities)) {
+        (Part::Planned, _) => Belongings::new(),
+        (Part::Common | Part::Further, Ok(before)) => before,
+        (Part::Common | Part::Further, Err(told)) => {
             add("what is there is remembered", begun, Err(told));
             return report;
         }
@@ -92,10 +104,11 @@ pub fn run(
     let steps = match part {
         Part::Common => STEPS,
         Part::Further => further::of(abilities.kind),
+        Part::Planned => PLANNED,
     };
     for (name, step) in steps {
         let begun = Instant::now();
-        if !add(name, begun, step(&world)) {
+        if !add(name, begun, step(&world)) && part != Part::Planned {
             // What matters is what failed; whether it can be tidied up changes nothing about it.
             let _ = manager.uninstall(&sample.name);
             break;
@@ -182,7 +195,7 @@ fn nothing_is_there(world: &World<'_>) -> Came {
 fn unsupported_options_are_refused(world: &World<'_>) -> Came {
     let mut refused = Vec::new();
     for option in RegistrationOption::ALL {
-        let asked = asked::registration(world.sample.name.clone(), &world.sample.program, *option, world.manager);
+        let asked = asked::registration(world.sample, *option, world.manager);
         held(asked.options().contains(option), || format!("{option:?} is not asked for by {asked:?}"))?;
         let honoured = world.manager.honours(*option);
         match (honoured, world.manager.plan(&asked)) {
@@ -210,6 +223,57 @@ fn a_plan_touches_nothing(world: &World<'_>) -> Came {
     held(!differences.is_empty(), || "nothing would be done to install it".to_owned())?;
     nothing_is_there(world)?;
     nothing_is_left(world)
+}
+
+/// The plan for each option that the manager honours.
+fn plans(world: &World<'_>) -> Result<Vec<Plan>, String> {
+    let honoured = RegistrationOption::ALL.iter().filter(|option| world.manager.honours(**option).is_ok());
+    let asked = honoured.map(|option| asked::registration(world.sample, *option, world.manager));
+    let plans = asked.chain([world.registration()]).map(|asked| match world.manager.plan(&asked) {
+        // What comes with an option may be what cannot be honoured; that has been held before.
+        Err(ManagerError::Unsupported { .. }) => Ok(None),
+        planned => planned.map(Some).map_err(told),
+    });
+    plans.filter_map(Result::transpose).collect()
+}
+
+fn plans_are_shown(world: &World<'_>) -> Came {
+    let shown = |plan: &Plan| plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (plans, again) = (plans(world)?, plans(world)?);
+    for (plan, again) in plans.iter().zip(&again) {
+        let steps = shown(plan);
+        held(!steps.is_empty() && steps.iter().all(|step| !step.is_empty()), || format!("{steps:?}"))?;
+        held(steps == shown(again), || format!("{steps:?} is another plan when it is made again"))?;
+    }
+    let removal = shown(&world.manager.removal_of(&world.sample.name));
+    held(!removal.is_empty() && removal.iter().all(|step| !step.is_empty()), || format!("{removal:?}"))?;
+    Ok(Some(format!("{} plans", plans.len())))
+}
+
+fn what_is_written_goes(world: &World<'_>) -> Came {
+    let places = world.abilities.places_in(world.manager.scope());
+    let removal = world.manager.removal_of(&world.sample.name).steps;
+    let is_removed = |path: &Path| {
+        removal.iter().any(|step| match step {
+            Step::NoFile { path: removed, .. } => path == removed,
+            Step::NoFolder { path: removed } => path.starts_with(removed),
+            Step::Folder { .. }
+            | Step::File { .. }
+            | Step::Link { .. }
+            | Step::NoEmptyFolder { .. }
+            | Step::Call { .. } => false,
+        })
+    };
+    for step in plans(world)?.iter().flat_map(|plan| &plan.steps) {
+        let (Step::File { path, .. } | Step::Link { path, .. }) = step else { continue };
+        held(places.iter().any(|place| path.starts_with(place)), || format!("{step} is in none of {places:?}"))?;
+    }
+    // What was made beside it for some options only is looked for when it is removed.
+    for step in world.manager.plan(&world.registration()).map_err(told)?.steps {
+        let (Step::File { path, .. } | Step::Link { path, .. }) = &step else { continue };
+        held(is_removed(path), || format!("{step} stays: {removal:?}"))?;
+    }
+    Ok(None)
 }
 
 fn install(world: &World<'_>) -> Came {
@@ -271,9 +335,7 @@ fn what_it_was_given(world: &World<'_>) -> Came {
         held(arrived.is_some_and(|value| value == VARIABLE.1), || format!("{VARIABLE:?} arrived as {arrived:?}"))?;
     }
     let directory = registration.directory.as_deref().or_else(|| registration.program.parent());
-    let same = |one: &std::path::Path, other: &std::path::Path| {
-        one == other || fs::canonicalize(one).ok() == fs::canonicalize(other).ok()
-    };
+    let same = |one: &Path, other: &Path| one == other || fs::canonicalize(one).ok() == fs::canonicalize(other).ok();
     let is_there = directory.is_some_and(|directory| same(directory, &run.directory));
     held(is_there, || format!("{directory:?} and not {:?}", run.directory))?;
     Ok(None)
