@@ -1,15 +1,27 @@
-//! Control groups of version 1 around a guard, to let it have less than it needs. They need root.
+//! Control groups around a guard, to let it have less than it needs. They need root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::process::Process;
+use crate::require::{Controller, Version};
+
+/// What there may be less of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// Memory, in bytes.
+    Memory,
+    /// Processes and threads.
+    Tasks,
+}
 
 /// A group that is removed when this is dropped; what lives in it goes back to where the tests are.
 #[derive(Debug)]
 pub struct ControlGroup {
     path: PathBuf,
     outside: PathBuf,
+    /// Where its limit is written.
+    limit: PathBuf,
 }
 
 impl ControlGroup {
@@ -18,11 +30,12 @@ impl ControlGroup {
     /// # Panics
     /// When it cannot be made.
     #[must_use]
-    pub fn new(controller: &str, name: &str) -> Option<Self> {
-        let outside = crate::require::controller(controller)?;
+    pub fn new(resource: Resource, name: &str) -> Option<Self> {
+        let Controller { folder: outside, version } = crate::require::controller(resource.controller())?;
         let path = outside.join(format!("menshen-{name}"));
         fs::create_dir(&path).unwrap();
-        Some(Self { path, outside })
+        let limit = path.join(resource.file(version));
+        Some(Self { path, outside, limit })
     }
 
     /// Moves a process into it; what the process starts from now on is born there.
@@ -33,21 +46,29 @@ impl ControlGroup {
         enter(&self.path, &process.pid.to_string()).unwrap();
     }
 
-    /// Writes one of its files.
+    /// Lets it have so much.
     ///
     /// # Panics
     /// When the kernel refuses it.
-    pub fn set(&self, file: &str, value: &str) {
-        fs::write(self.path.join(file), value).unwrap();
+    pub fn limit(&self, most: &str) {
+        fs::write(&self.limit, most).unwrap();
+    }
+}
+
+impl Resource {
+    const fn controller(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Tasks => "pids",
+        }
     }
 
-    /// Reads a number from one of its files.
-    ///
-    /// # Panics
-    /// When it is none.
-    #[must_use]
-    pub fn get(&self, file: &str) -> u64 {
-        fs::read_to_string(self.path.join(file)).unwrap().trim().parse().unwrap()
+    const fn file(self, version: Version) -> &'static str {
+        match (self, version) {
+            (Self::Memory, Version::One) => "memory.limit_in_bytes",
+            (Self::Memory, Version::Two) => "memory.max",
+            (Self::Tasks, Version::One | Version::Two) => "pids.max",
+        }
     }
 }
 

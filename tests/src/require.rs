@@ -112,11 +112,54 @@ pub fn fuse() -> bool {
     can
 }
 
-/// The folder of a version-1 controller in which the tests are, where they may make more.
+/// Where control groups can be made in which a controller counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Of which version it is.
+    pub version: Version,
+}
+
+/// The two versions of control groups, whose files have other names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// A hierarchy for each controller.
+    One,
+    /// One for all.
+    Two,
+}
+
+/// Where the tests may make control groups in which a controller counts: those of version 2 where it is one of theirs.
 #[must_use]
-pub fn controller(name: &str) -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+pub fn controller(name: &str) -> Option<Controller> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let (mounts, own) = (read("/proc/self/mountinfo"), read("/proc/self/cgroup"));
+    let second = second_controller(name, &mounts, &own).map(|folder| Controller { folder, version: Version::Two });
+    let first = || Some(Controller { folder: first_controller(name, &mounts, &own)?, version: Version::One });
+    let found = second.or_else(first).filter(|found| is_root() && found.folder.is_dir());
+    if found.is_none() {
+        skip(&format!("it needs root and the control group controller '{name}'"));
+    }
+    found
+}
+
+/// The nearest folder around the tests in which a controller counts for those who are made in it, or can be told to. Where
+/// processes live beside them it cannot.
+fn second_controller(name: &str, mounts: &str, own: &str) -> Option<PathBuf> {
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let own = Path::new(mount).join(own);
+    let counts = |folder: &Path| {
+        let counted = fs::read_to_string(folder.join("cgroup.subtree_control")).unwrap_or_default();
+        counted.split_ascii_whitespace().any(|known| known == name)
+            || fs::write(folder.join("cgroup.subtree_control"), format!("+{name}")).is_ok()
+    };
+    own.ancestors().take_while(|folder| folder.starts_with(mount)).find(|folder| counts(folder)).map(Path::to_owned)
+}
+
+/// The folder of a version-1 controller in which the tests are.
+fn first_controller(name: &str, mounts: &str, own: &str) -> Option<PathBuf> {
     let has = |names: &str| names.split(',').any(|known| known == name);
     let mount = mounts
         .lines()
@@ -126,12 +169,7 @@ pub fn controller(name: &str) -> Option<PathBuf> {
         let mut parts = line.splitn(3, ':').skip(1);
         parts.next().is_some_and(has).then(|| parts.next())?
     });
-    let folder = mount.zip(own).map(|(mount, own)| Path::new(mount).join(own.trim_start_matches('/')));
-    let folder = folder.filter(|folder| is_root() && folder.is_dir());
-    if folder.is_none() {
-        skip(&format!("it needs root and the control group controller '{name}' of version 1"));
-    }
-    folder
+    Some(Path::new(mount?).join(own?.trim_start_matches('/')))
 }
 
 /// Whether a `menshen` with fail-points was built together with the tests, as `cargo xtask test` does.

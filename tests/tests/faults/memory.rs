@@ -2,6 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
+use menshen_tests::control_group::Resource;
 use menshen_tests::events::Mark;
 use menshen_tests::{Bed, ControlGroup, Signal, WORKER, Worker, with_both_trees};
 
@@ -10,12 +11,12 @@ use crate::told::heard;
 with_both_trees! {
     fn a_guard_that_the_kernel_ends_for_want_of_memory_leaves_its_programs_at_work(trees: Trees) {
         let bed = Bed::new(trees, WORKER);
-        let Some(group) = ControlGroup::new("memory", bed.instance()) else { return };
+        let Some(group) = ControlGroup::new(Resource::Memory, bed.instance()) else { return };
         let mut bed = bed.up();
         let (worker, guard) = (Worker::of(&bed), bed.guard());
         // What it has is not counted, what it takes from now on is.
         group.take(bed.guard());
-        group.set("memory.limit_in_bytes", "256K");
+        group.limit("256K");
         let mut callers = Vec::new();
         while let Ok(stream) = std::os::unix::net::UnixStream::connect(bed.control_socket())
             && bed.guard().lives()

@@ -1,5 +1,6 @@
 //! No process and no thread can be made.
 
+use menshen_tests::control_group::Resource;
 use menshen_tests::{Bed, ControlGroup, Signal, State, WORKER, Worker, with_both_trees};
 
 use crate::told::{ALERTS, heard, over};
@@ -17,7 +18,7 @@ const SERVICES: &str = r#"
 with_both_trees! {
     fn no_process_can_be_made(trees: Trees) {
         let bed = Bed::new(trees, WORKER).and(SERVICES).and(ALERTS);
-        let Some(group) = ControlGroup::new("pids", bed.instance()) else { return };
+        let Some(group) = ControlGroup::new(Resource::Tasks, bed.instance()) else { return };
         let bed = bed.up();
         bed.await_service("probed", "healthy", |service| service.healthy == Some(true));
         let (probed, flaky) = (bed.main_process("probed"), bed.main_process("flaky"));
@@ -25,7 +26,7 @@ with_both_trees! {
 
         // It is counted and has to do with what it has, threads included; what it guards is elsewhere.
         group.take(bed.guard());
-        group.set("pids.max", "0");
+        group.limit("0");
         heard(&bed, mark, "its liveness probe cannot be asked", false);
         assert!(flaky.signal(Signal::KILL));
         let backoff = bed.await_entry(mark, "flaky", State::Backoff);
@@ -39,7 +40,7 @@ with_both_trees! {
             assert_eq!(bed.menshen(["logs", "probed", "-n", "all"]).ended_with(0).text(), "here I am\n");
         }
 
-        group.set("pids.max", "max");
+        group.limit("max");
         over(&bed, mark, "its liveness probe is asked again");
         bed.await_ready("flaky");
         assert_eq!(bed.main_process("probed"), probed);

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod bomb;
 #[cfg(test)]
+mod second;
+#[cfg(test)]
 mod shapes;
 #[cfg(test)]
 mod unkillable;

@@ -175,7 +175,8 @@ impl Hierarchy {
         let base_enabled = enable(base).is_ok() || (move_guard_below(base).is_ok() && enable(base).is_ok());
         let enabled = base_enabled && enable(&self.root).is_ok();
         self.counts_memory.set(self.counts_memory.get() || (enabled && controller == "memory"));
-        enabled && self.root.join(service).is_dir()
+        // It is made here if no process has been: the first has to find its limits.
+        enabled && fs::create_dir_all(self.root.join(service)).is_ok()
     }
 
     /// Version-1 folders a process of this service has to enter by itself before it is executed.
