@@ -106,6 +106,14 @@ impl DefinitionSource {
             Some(text) => vec![Layer { files: vec![Source { name: self.name_of_text(), text: text.clone() }] }],
             None => self.files()?.iter().map(|files| read_layer(files)).collect::<Result<Vec<Layer>, _>>()?,
         };
+        self.load_texts(layers)
+    }
+
+    /// Makes a plan of texts that were read before, whatever has become of the files.
+    ///
+    /// # Errors
+    /// When a service that is wanted alone is not in them.
+    pub fn load_texts(&self, layers: Vec<Layer>) -> Result<Loaded, DefinitionError> {
         let input = Input {
             layers,
             settings: self.settings.clone(),

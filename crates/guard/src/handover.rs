@@ -16,11 +16,12 @@ use menshen_os::handover::{Kept, take, take_bytes};
 use menshen_os::output::Descriptor;
 use menshen_os::paths::Paths;
 use menshen_os::service_manager::VARIABLES;
-use menshen_plan::Plan;
+use menshen_plan::{Layer, Plan, Source};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::GuardError;
+use crate::definition::DefinitionSource;
 
 /// The variable by which a guard speaks to the version that is to follow it. No program of a service sees it.
 pub(crate) const VARIABLE: &str = "MENSHEN_TAKEOVER";
@@ -65,6 +66,17 @@ pub struct Handover {
     #[serde(default)]
     pub(crate) holder: Option<i32>,
     pub(crate) services: BTreeMap<String, OfService>,
+    /// What the version before followed at last: the texts of the definition, layer by layer. Who does not give it lets the next
+    /// one begin only if the definition on disk can be followed.
+    #[serde(default)]
+    pub(crate) definition: Vec<Vec<Text>>,
+}
+
+/// A text of a definition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Text {
+    name: String,
+    text: String,
 }
 
 /// A handover to another process.
@@ -187,7 +199,23 @@ impl Handover {
             control: None,
             holder: None,
             services: BTreeMap::new(),
+            definition: Vec::new(),
         }
+    }
+
+    /// The same with what is followed.
+    pub(crate) fn following(mut self, plan: &Plan) -> Self {
+        let text = |source: &Source| Text { name: source.name.clone(), text: source.text.clone() };
+        self.definition = plan.texts.iter().map(|layer| layer.files.iter().map(text).collect()).collect();
+        self
+    }
+
+    /// What the version before followed at last, if it has given it and this version can follow it.
+    #[must_use]
+    pub fn followed(&self, source: &DefinitionSource) -> Option<Plan> {
+        let file = |text: &Text| Source { name: text.name.clone(), text: text.text.clone() };
+        let layers = self.definition.iter().map(|files| Layer { files: files.iter().map(file).collect() });
+        source.load_texts(layers.collect()).ok()?.plan
     }
 
     /// Notes it for the next version, where that is another process.
@@ -286,7 +314,7 @@ mod tests {
     fn another_format_or_another_guard_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let paths = Paths::of_caller(Some(home.path()), &|_| None);
-        let source = crate::definition::DefinitionSource {
+        let source = DefinitionSource {
             path: home.path().to_owned(),
             text: Some("[guard]\nname = \"shop\"\n[service.web]\ncommand = \"true\"\n".to_owned()),
             profile: None,

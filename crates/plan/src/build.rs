@@ -88,6 +88,7 @@ pub(crate) fn build(
         journal: definition.guard.journal.clone(),
         services,
         alerts,
+        texts: Arc::default(),
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Input {
 }
 
 /// Files that count alike.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layer {
     /// The files, in order.
     pub files: Vec<Source>,
@@ -88,7 +88,7 @@ pub fn load(input: &Input, facts: &dyn Facts) -> Loaded {
     faulty.extend(undecoded);
 
     let places = build::Places { tree: &tree, faulty: &faulty };
-    let built = build::build(&definition, input, &places, facts, &mut diagnostics);
+    let mut built = build::build(&definition, input, &places, facts, &mut diagnostics);
     check::run(
         &check::Context { definition: &definition, built: &built, places: &places, sources: &sources, facts },
         &mut diagnostics,
@@ -97,6 +97,7 @@ pub fn load(input: &Input, facts: &dyn Facts) -> Loaded {
 
     diagnostics.iter_mut().for_each(|diagnostic| diagnostic.mask(&secrets));
     sort(&mut diagnostics);
+    built.texts = input.layers.clone().into();
     let refused = diagnostics.iter().any(Diagnostic::refuses);
     let plan = (!refused).then_some(built);
     Loaded { sources, diagnostics, plan, definition, tree, secrets }

@@ -14,6 +14,7 @@ use crate::definition::{
     RestartPolicy, ServiceType, StartType, StatusMatch, Stop, Target, Umask,
 };
 use crate::duration;
+use crate::load::Layer;
 use crate::order;
 use crate::secret::{Secret, Secrets};
 use crate::signal::Signal;
@@ -35,6 +36,9 @@ pub struct Plan {
     pub services: IndexMap<ServiceName, Arc<ServicePlan>>,
     /// Who is told.
     pub alerts: IndexMap<ServiceName, Arc<AlertPlan>>,
+    /// The texts it was made of, from which it can be made again whatever has become of the files.
+    #[serde(skip)]
+    pub texts: Arc<[Layer]>,
 }
 
 /// One service.

@@ -281,6 +281,42 @@ with_both_trees! {
         bed.menshen(["restart", "web"]).done();
     }
 
+    fn a_definition_that_is_broken_meanwhile_leaves_nothing_without_a_guard(trees: Trees) {
+        let real = menshen_tests::command::menshen().display().to_string();
+        // It is what was followed at last that goes on, and not what the guard began with.
+        let bed = Bed::new(trees, "[service.web]\ncommand = \"sleep 3600\"\n").up();
+        let both = "[service.web]\ncommand = \"sleep 3600\"\n[service.mail]\ncommand = \"sleep 3600\"\n";
+        bed.write("menshen.toml", both);
+        bed.menshen(["reload"]).done();
+        bed.await_ready("mail");
+        let before = (bed.guard(), bed.main_process("web"), bed.main_process("mail"));
+        let runs_on = |why: &str| {
+            assert_eq!((bed.guard(), bed.main_process("web"), bed.main_process("mail")), before, "{why}");
+            drop(bed.menshen(["reload"]).ended_with(3));
+        };
+        let goes_on = format!("exec {real} \"$@\"");
+        let breaks = |how: &str| actor(&bed, &goes_on, &format!("{how}; {goes_on}"));
+        let upgrade = |binary: &Path| bed.menshen(["upgrade", "--binary", binary.to_str().unwrap()]);
+        upgrade(&breaks("echo '[service.web' > menshen.toml")).done();
+        runs_on("it is no definition any more");
+        bed.write("menshen.toml", both);
+        upgrade(&breaks("rm menshen.toml")).done();
+        assert_eq!((bed.guard(), bed.main_process("web"), bed.main_process("mail")), before, "it is gone");
+
+        // Nor does the version that goes on because the next could not be executed.
+        bed.write("menshen.toml", both);
+        let gone = actor(&bed, &format!("echo '[service.web' > menshen.toml; rm \"$0\"; {WILLING}"), "exit 1");
+        let ran = upgrade(&gone).ended_with(1);
+        assert!(ran.stderr.contains("could not take over") && ran.stderr.contains("runs on"), "{}", ran.stderr);
+        runs_on("the next version is gone, too");
+
+        // What is mended is followed again.
+        bed.write("menshen.toml", "[service.web]\ncommand = \"sleep 3600\"\n");
+        bed.menshen(["reload"]).done();
+        assert!(before.1.lives());
+        until("what is not wanted any more has ended", || !before.2.lives());
+    }
+
     fn a_version_that_dies_at_once_harms_nothing(trees: Trees) {
         let mut bed = Bed::new(trees, LOGGING).up();
         bed.await_ready("web");
@@ -334,6 +370,26 @@ with_both_trees! {
         Process::of(guard.id()).signal(Signal::TERM);
         assert_eq!(guard.wait().unwrap().code(), Some(0));
         assert!(!program.lives());
+    }
+
+    fn a_program_that_is_gone_from_its_place_meanwhile_keeps_its_guard(trees: Trees) {
+        let bed = Bed::new(trees, "");
+        let program = bed.path("program");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut run = bed.command();
+        run.args(["run", "--name", bed.instance(), "--", program.to_str().unwrap(), "3600"]);
+        let mut guard = run.spawn().unwrap();
+        let process = Process::of(guard.id());
+        until("it runs", || process.descendants().iter().any(|child| executes(*child, &program)));
+        let child = process.descendants().into_iter().find(|child| executes(*child, &program)).unwrap();
+        let goes_on = format!("exec {} \"$@\"", menshen_tests::command::menshen().display());
+        let other = actor(&bed, &goes_on, &format!("rm program; {goes_on}"));
+        let instance = format!("run-{}", bed.instance());
+        bed.menshen(["--instance", &instance, "upgrade", "--binary", other.to_str().unwrap()]).done();
+        assert!(child.lives() && process.lives());
+        process.signal(Signal::TERM);
+        assert_eq!(guard.wait().unwrap().code(), Some(0));
+        assert!(!child.lives());
     }
 
     fn a_guard_whose_words_go_to_a_file_is_upgraded_as_any_other(trees: Trees) {

@@ -56,18 +56,39 @@ enum Shown {
     Line(TapLine),
 }
 
+/// Guards what a definition says, in this process.
+pub(super) fn guard_here(
+    source: &DefinitionSource,
+    machine_errors: MachineErrors,
+    end: EndWhen,
+    audience: Audience,
+) -> Result<Exit, Failure> {
+    let takeover = Takeover::from_environment().map_err(|error| unable(&error))?;
+    let loaded = load_plan(source, machine_errors);
+    let followed = match &takeover {
+        Some(Takeover::Begin(handover)) => handover.followed(source),
+        Some(Takeover::Question(_)) | None => None,
+    };
+    let plan = match followed {
+        Some(followed) => or_followed(loaded, Arc::new(followed)),
+        None => loaded?,
+    };
+    guard(source, plan, takeover, end, audience, None)
+}
+
 /// Guards until it ends, and shows what happens and what services write, as far as it is for whoever reads it. Asked by an earlier
 /// version whether this one could go on in its place, only says so.
 pub(super) fn guard(
     source: &DefinitionSource,
     mut plan: Arc<Plan>,
+    takeover: Option<Takeover>,
     end: EndWhen,
     audience: Audience,
     mut overseer: Option<Overseer>,
 ) -> Result<Exit, Failure> {
     menshen_os::system::hold_signals();
     let trees = trees()?;
-    let mut takeover = match Takeover::from_environment().map_err(|error| unable(&error))? {
+    let mut takeover = match takeover {
         Some(Takeover::Question(question)) => return answer(&question, &plan),
         Some(Takeover::Begin(handover)) => Some(handover),
         None => None,
@@ -89,16 +110,16 @@ pub(super) fn guard(
             Ending::Succeeded(next) => return attend(next, audience),
             Ending::Returned { handover, plan: followed } => {
                 takeover = Some(handover);
-                plan = read_again(source, followed);
+                plan = or_followed(load_plan(source, MachineErrors::Shown), followed);
             }
         }
     }
 }
 
-/// What is followed once another version could not go on: what the definition says by now, or else what was followed at last.
-/// Nobody guards meanwhile, so no mistake in it may end this process.
-fn read_again(source: &DefinitionSource, followed: Arc<Plan>) -> Arc<Plan> {
-    let why = match load_plan(source, MachineErrors::Shown) {
+/// What is followed by whoever goes on, be it another version or the same: what the definition says by now, or else what was
+/// followed at last. Nobody guards meanwhile, so no mistake in it may end this process.
+fn or_followed(loaded: Result<Arc<Plan>, Failure>, followed: Arc<Plan>) -> Arc<Plan> {
+    let why = match loaded {
         Ok(plan) if plan.name == followed.name => return plan,
         Ok(plan) => format!("that on disk is of a guard named '{}'", plan.name),
         Err(failure) => failure.message,
@@ -277,13 +298,15 @@ mod tests {
         let of = |services: &str| format!("guard.name = \"shop\"\n{services}");
         let web = "[service.web]\ncommand = \"sleep 1\"\n";
         let followed = load_plan(&source(&of(web)), MachineErrors::Shown).unwrap();
-        let after = |text: &str| read_again(&source(text), Arc::clone(&followed));
+        let read =
+            |source: &DefinitionSource| or_followed(load_plan(source, MachineErrors::Shown), Arc::clone(&followed));
+        let after = |text: &str| read(&source(text));
         for refused in [of("[service.web]\ncommand = 7\n"), format!("guard.name = \"other\"\n{web}")] {
             assert!(Arc::ptr_eq(&after(&refused), &followed), "{refused}");
         }
         let nowhere =
             DefinitionSource { path: std::env::temp_dir().join("nowhere/menshen.toml"), text: None, ..source("") };
-        assert!(Arc::ptr_eq(&read_again(&nowhere, Arc::clone(&followed)), &followed));
+        assert!(Arc::ptr_eq(&read(&nowhere), &followed));
         let changed = after(&of(&web.replace("web", "api")));
         assert_eq!(changed.services.keys().map(ToString::to_string).collect::<Vec<_>>(), ["api"]);
     }

@@ -55,7 +55,7 @@ impl Service for Overseen {
         let overseer = Overseer { service: name, told: Box::new(move |told| pass_on(&handle, told)), asks };
         // The guard's loop is a thread's; this task only speaks for it.
         let mut guard = tokio::task::spawn_blocking(move || {
-            foreground::guard(&source, plan, EndWhen::Asked, Audience::Later, Some(overseer))
+            foreground::guard(&source, plan, None, EndWhen::Asked, Audience::Later, Some(overseer))
         });
         loop {
             tokio::select! {

@@ -7,7 +7,7 @@ use menshen_guard::definition::DefinitionSource;
 
 use super::foreground::{self, Audience};
 use crate::args::{RestartPolicy, Run};
-use crate::definition::{MachineErrors, environment, load_plan, quoted, quoted_command};
+use crate::definition::{MachineErrors, environment, quoted, quoted_command};
 use crate::failure::{Exit, Failure};
 
 /// Guards one program in the foreground. It sees the whole environment of whoever started it.
@@ -22,8 +22,7 @@ pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
         environment: environment(),
         only: Vec::new(),
     };
-    let plan = load_plan(&source, MachineErrors::Refuse)?;
-    foreground::guard(&source, plan, EndWhen::AtRest, Audience::Watching, None)
+    foreground::guard_here(&source, MachineErrors::Refuse, EndWhen::AtRest, Audience::Watching)
 }
 
 /// The program's file name, with what no name may have left out.

@@ -45,16 +45,17 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     if up.in_background {
         menshen_os::system::leave_terminal();
     }
-    let plan = load_plan(&source, MachineErrors::Shown)?;
     if up.detach && !up.in_background {
+        let plan = load_plan(&source, MachineErrors::Shown)?;
         return detach(arguments, up, &source, plan.name.as_str());
     }
     if let Some(name) = &up.as_service {
+        let plan = load_plan(&source, MachineErrors::Shown)?;
         return overseen::guard(name, source, plan);
     }
     // Where nobody reads along, what services write is in their logs.
     let audience = if up.in_background || up.log_as.is_some() { Audience::Later } else { Audience::Watching };
-    foreground::guard(&source, plan, EndWhen::Asked, audience, None)
+    foreground::guard_here(&source, MachineErrors::Shown, EndWhen::Asked, audience)
 }
 
 /// Starts this very command in the background and waits until it guards.

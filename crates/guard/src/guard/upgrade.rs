@@ -287,7 +287,7 @@ impl Guard {
     pub(super) fn leave(mut self, upgrade: Upgrade) -> GuardError {
         let holder = self.system.leave_to_holder();
         let mut keep = Keep::default();
-        let mut handover = upgrade.handover();
+        let mut handover = upgrade.handover().following(self.core.plan());
         let binary = upgrade.binary;
         handover.holder = holder.and_then(|holder| keep.add(&holder).ok());
         self.hand_over(&mut handover, &mut keep);
