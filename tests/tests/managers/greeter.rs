@@ -63,11 +63,14 @@ fn goes_through_its_commands(stage: &Stage, manager: &str, account: &[&str]) {
 
     stage.ask(&["start"]).done();
     let first = stage.process();
+    stage.await_logged(&["logs"], "greeting whoever connects listen=0.0.0.0:7755");
     let owner = stage.shell(&format!("stat --format=%U /proc/{first}"));
     assert_eq!(owner.trim(), account.last().copied().unwrap_or("root"));
-    stage.await_logged(&["logs"], "greeting whoever connects listen=0.0.0.0:7755");
     stage.ask(&["restart"]).done();
     assert_ne!(stage.process(), first);
+    // It runs a moment before it has said so.
+    let greetings = || stage.ask(&["logs", "-n", "1000"]).text().matches("greeting whoever connects").count();
+    until("it says so again", || greetings() == 2);
 
     let program = Booted::path("greeter");
     let follow = format!("{} logs -f -n 1 >/shared/followed 2>&1 </dev/null & echo $!", program.display());

@@ -1,6 +1,6 @@
 //! A guard that `menshen install` has each manager run.
 
-use menshen_tests::command::{built, menshen};
+use menshen_tests::command::{Ran, built, menshen};
 use menshen_tests::init::{Booted, Init};
 use menshen_tests::wait::until;
 use serde_json::Value;
@@ -15,24 +15,133 @@ fn is_guarded(machine: &Booted, program: &str) -> bool {
     status.code == 0 && status.json::<Value>()["services"][0]["state"] == "running"
 }
 
-/// Installed, it runs what the definition says; uninstalled, nothing is left of it.
-fn is_installed_and_uninstalled(init: &Init, manager: &str) {
-    let files = [menshen(), built("life-cycle-sample")];
-    let Some(machine) = init.boot(&[&files[0], &files[1]]) else { return };
-    let program = Booted::path("menshen");
-    let program = program.to_str().unwrap();
-    let before = files_of(&machine);
-    let install = ["install", "worker", "--now", "--manager", manager, "--", "/bin/sleep", "3600"];
-    machine.run(&[&[program][..], &install].concat()).done();
-    until("its service runs", || is_guarded(&machine, program));
-    let again = machine.run(&[&[program][..], &install].concat()).ended_with(0).text();
-    assert!(again.contains("worker: unchanged"), "{again}");
-    assert!(machine.run(&[program, "diff", "worker"]).ended_with(0).text().contains("as it should be"));
+/// How a program is installed.
+struct Form {
+    /// The words by which that is asked for.
+    words: &'static [&'static str],
+    /// What its status says of it.
+    status: &'static str,
+}
 
-    machine.run(&[program, "uninstall", "worker", "--purge"]).done();
-    let left = machine.run(&["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).text();
+/// By way of a guard.
+const GUARDED: Form = Form { words: &[], status: "What happened last" };
+/// As the manager's own.
+const NATIVE: Form = Form { words: &["--native"], status: "itself" };
+/// The same, where the manager starts nothing again.
+const NATIVE_ONCE: Form =
+    Form { words: &["--native", "--set", "service.worker.restart.policy=never"], status: "itself" };
+
+/// A machine with the program, and the life-cycle suite's to ask the manager by.
+struct Site {
+    machine: Booted,
+    manager: &'static str,
+}
+
+impl Site {
+    fn boot(init: &Init, manager: &'static str) -> Option<Self> {
+        let files = [menshen(), built("life-cycle")];
+        Some(Self { machine: init.boot(&[&files[0], &files[1]])?, manager })
+    }
+
+    fn menshen(&self, words: &[&str]) -> Ran {
+        let program = Booted::path("menshen");
+        self.machine.run(&[&[program.to_str().unwrap()][..], words].concat())
+    }
+
+    /// What the manager itself says of it.
+    fn shown(&self) -> String {
+        let program = Booted::path("life-cycle");
+        let manager = format!("--manager={}", self.manager);
+        let own = ["--program=/bin/sleep", "--folder=/shared/notes", "--name=worker", "--show"];
+        self.machine.run(&[&[program.to_str().unwrap(), &manager][..], &own].concat()).ended_with(0).text()
+    }
+
+    fn await_shown(&self, begins: &str) {
+        until(&format!("it is {begins}"), || self.shown().starts_with(begins));
+    }
+
+    fn install(&self, form: &Form, more: &[&str]) -> Ran {
+        let first = ["install", "worker", "--manager", self.manager];
+        self.menshen(&[&first, form.words, more, &["--", "/bin/sleep", "3600"]].concat())
+    }
+}
+
+/// Installed, it runs what the definition says, is looked at and changed by each command; uninstalled, nothing is left of it.
+fn is_installed_and_uninstalled(init: &Init, manager: &'static str, form: &Form) {
+    let Some(site) = Site::boot(init, manager) else { return };
+    let before = files_of(&site.machine);
+    let shown = site.install(form, &["--dry-run"]).ended_with(0).text();
+    assert!(shown.contains("write "), "{shown}");
+    before.assert_same(&files_of(&site.machine));
+
+    site.install(form, &["--now"]).done();
+    site.await_shown("running auto ");
+    until("its service runs", || site.menshen(&["status", "worker"]).code == 0);
+    let status = site.menshen(&["status", "worker"]).text();
+    assert!(status.contains(form.status), "{status}");
+    let again = site.install(form, &["--now"]).ended_with(0).text();
+    assert!(again.contains("worker: unchanged"), "{again}");
+    assert!(site.menshen(&["diff", "worker"]).ended_with(0).text().contains("as it should be"));
+    is_changed(&site);
+
+    site.menshen(&["uninstall", "worker", "--purge"]).done();
+    let left = site.machine.run(&["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).text();
     assert!(!left.contains("sleep 3600") && !left.contains("menshen up"), "{left}");
-    before.assert_same(&files_of(&machine));
+    before.assert_same(&files_of(&site.machine));
+}
+
+/// It is disabled, enabled, stopped, started and edited, and what somebody else changes is seen and mended.
+fn is_changed(site: &Site) {
+    for (verb, shown) in [("disable", "running manual "), ("enable", "running auto ")] {
+        site.menshen(&[verb, "worker"]).done();
+        site.await_shown(shown);
+    }
+    site.menshen(&["edit", "worker", "--start", "manual", "--description", "Sleeps well"]).done();
+    site.await_shown("running manual ");
+    let definition = ["/etc/init.d/worker", "/etc/sv/worker/run", "/etc/s6/sv/worker/run"];
+    let script = definition.into_iter().find(|path| site.machine.run(&["test", "-f", path]).code == 0).unwrap();
+    site.machine.run(&["grep", "-q", "Sleeps well", script]).done();
+    assert!(site.menshen(&["diff", "worker"]).ended_with(0).text().contains("as it should be"));
+
+    site.machine.run(&["sed", "-i", "s/Sleeps well/Sleeps badly/", script]).done();
+    let differs = site.menshen(&["diff", "worker"]).ended_with(1).text();
+    assert!(differs.contains("Sleeps badly") && differs.contains("Sleeps well"), "{differs}");
+    site.menshen(&["edit", "worker", "--start", "auto"]).done();
+    assert!(site.menshen(&["diff", "worker"]).ended_with(0).text().contains("as it should be"));
+    site.await_shown("running auto ");
+    let refused = site.menshen(&["edit", "worker", "--set", "service.worker.comand=x"]).ended_with(3);
+    assert!(refused.stderr.contains("comand"), "{}", refused.stderr);
+    for (verb, code) in [("stop", 3), ("start", 0), ("restart", 0)] {
+        site.menshen(&[verb, "worker"]).done();
+        drop(site.menshen(&["status", "worker"]).ended_with(code));
+    }
+}
+
+/// None of them keeps services of users, and that is why.
+#[test]
+fn a_user_has_no_services_of_their_own_where_the_manager_keeps_none() {
+    for (init, manager) in [(&RUNIT, "runit"), (&S6, "s6"), (&SYSV, "sysv"), (&OPENRC, "openrc")] {
+        let Some(site) = Site::boot(init, manager) else { return };
+        let before = files_of(&site.machine);
+        for form in [&GUARDED, &NATIVE] {
+            let refused = site.install(form, &["--user"]).ended_with(1);
+            assert!(
+                refused.stderr.contains(&format!("{manager} keeps no services of the user's own")),
+                "{}",
+                refused.stderr
+            );
+        }
+        before.assert_same(&files_of(&site.machine));
+    }
+}
+
+/// What the manager would not do is said.
+#[test]
+fn a_program_that_is_to_be_started_again_is_not_system_v_inits_own() {
+    let Some(site) = Site::boot(&SYSV, "sysv") else { return };
+    let refused = site.install(&NATIVE, &[]);
+    assert_ne!(refused.code, 0);
+    assert!(refused.stderr.contains("init watches no services"), "{}", refused.stderr);
 }
 
 /// Installing a service of a name that somebody else's has changes nothing.
@@ -70,22 +179,42 @@ fn what_is_not_ours_is_left_alone_by_openrc() {
 
 #[test]
 fn runit_runs_a_guard() {
-    is_installed_and_uninstalled(&RUNIT, "runit");
+    is_installed_and_uninstalled(&RUNIT, "runit", &GUARDED);
+}
+
+#[test]
+fn runit_runs_a_program_itself() {
+    is_installed_and_uninstalled(&RUNIT, "runit", &NATIVE);
 }
 
 #[test]
 fn s6_runs_a_guard() {
-    is_installed_and_uninstalled(&S6, "s6");
+    is_installed_and_uninstalled(&S6, "s6", &GUARDED);
+}
+
+#[test]
+fn s6_runs_a_program_itself() {
+    is_installed_and_uninstalled(&S6, "s6", &NATIVE);
 }
 
 #[test]
 fn system_v_init_runs_a_guard() {
-    is_installed_and_uninstalled(&SYSV, "sysv");
+    is_installed_and_uninstalled(&SYSV, "sysv", &GUARDED);
+}
+
+#[test]
+fn system_v_init_runs_a_program_itself() {
+    is_installed_and_uninstalled(&SYSV, "sysv", &NATIVE_ONCE);
 }
 
 #[test]
 fn openrc_runs_a_guard() {
-    is_installed_and_uninstalled(&OPENRC, "openrc");
+    is_installed_and_uninstalled(&OPENRC, "openrc", &GUARDED);
+}
+
+#[test]
+fn openrc_runs_a_program_itself() {
+    is_installed_and_uninstalled(&OPENRC, "openrc", &NATIVE);
 }
 
 /// What `menshen down` has ended is not started again by its manager, and is no failure to it.

@@ -7,6 +7,8 @@ use menshen_tests::machine::Machine;
 use menshen_tests::wait::until;
 use serde_json::Value;
 
+use super::files_of;
+
 const SHOP: &str = r#"
 [guard]
 name = "shop"
@@ -162,6 +164,31 @@ fn what_a_service_needs_systemd_runs_itself_or_it_is_refused() {
     assert!(refused.stderr.contains("'plain' is needed by") && refused.stderr.contains("app"), "{}", refused.stderr);
     menshen(&machine, &["uninstall", "app"]).done();
     menshen(&machine, &["uninstall", "plain"]).done();
+}
+
+#[test]
+fn a_command_is_systemds_own_until_it_is_uninstalled_without_a_trace() {
+    let Some(machine) = machine() else { return };
+    let before = files_of(&machine);
+    let command = ["--", "/bin/sh", "-c", "echo \"$0\"; exec sleep 3600", "a $b %c"];
+    let install = |more: &[&str]| menshen(&machine, &[&["install", "nap", "--native"], more, &command].concat());
+    install(&["--now"]).done();
+    let of = |name: &str| machine.property("nap.service", name);
+    assert_eq!((of("ActiveState"), of("UnitFileState")), ("active".into(), "enabled".into()));
+    let running = machine.run(&["sh", "-c", &format!("tr '\\0' ' ' < /proc/{}/cmdline", of("MainPID"))]).text();
+    assert_eq!(running.trim(), "sleep 3600", "there is no guard between");
+    until("its argument arrives as it was typed", || machine.journal("nap.service").contains("a $b %c"));
+    assert!(install(&[]).ended_with(0).text().contains("nap: unchanged"));
+    assert!(menshen(&machine, &["diff", "nap"]).ended_with(0).text().contains("as it should be"));
+    for (verb, state) in [("disable", "disabled"), ("enable", "enabled")] {
+        menshen(&machine, &[verb, "nap"]).done();
+        assert_eq!(of("UnitFileState"), state);
+    }
+    menshen(&machine, &["edit", "nap", "--start", "manual", "--description", "Naps"]).done();
+    assert_eq!((of("Description"), of("UnitFileState")), ("Naps".into(), "disabled".into()));
+    menshen(&machine, &["uninstall", "nap", "--purge"]).done();
+    assert_eq!(of("LoadState"), "not-found");
+    before.assert_same(&files_of(&machine));
 }
 
 #[test]

@@ -108,7 +108,7 @@ const fn speaks_to(manager: ManagerKind) -> bool {
     }
 }
 
-/// Whether what a guard says is somewhere under a manager of this kind.
+/// Whether a manager of this kind keeps what a guard says, and more than a file that grows.
 const fn keeps_words(manager: ManagerKind) -> bool {
     match manager {
         ManagerKind::Systemd
