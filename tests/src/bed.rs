@@ -15,6 +15,7 @@ use crate::command::{Ran, beside, menshen};
 use crate::disk::{Disk, Mount};
 use crate::events::{Follower, History, Mark, entered, mark, tell};
 use crate::process::{self, Process};
+use crate::served::Served;
 use crate::stuck::Stuck;
 use crate::trees::{self, Trees};
 use crate::wait::{until, until_some, within};
@@ -117,6 +118,17 @@ impl Bed {
         let stuck = Stuck::mount(&self.path(name));
         self.mounts.push(Mount::at(&self.path(name)));
         stuck
+    }
+
+    /// Puts a file system that can be out of order in the place of a folder of the bed.
+    ///
+    /// # Panics
+    /// When it cannot be mounted.
+    pub fn mount_served(&mut self, name: &str) -> Served {
+        let folder = self.path(name);
+        let served = Served::mount(&self.path("behind").join(name), &folder);
+        self.mounts.push(Mount::at(&folder));
+        served
     }
 
     /// Gives the guard, and nobody else, a variable in its environment.

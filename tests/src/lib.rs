@@ -9,6 +9,7 @@
 //! - [`control_group`]: less memory and fewer processes than a guard needs.
 //! - [`disk`]: disks that fill up and turn read-only.
 //! - [`stuck`]: a file system that hangs.
+//! - [`served`]: a file system that is out of order for a while.
 //! - [`terminal`]: a terminal, at which somebody sits.
 //! - [`require`]: what a test needs, and the only reason to skip one.
 //! - [`machine`]: a machine of its own, with a real systemd.
@@ -35,6 +36,7 @@ pub mod machine;
 pub mod port;
 pub mod process;
 pub mod require;
+pub mod served;
 pub mod servers;
 pub mod stuck;
 pub mod terminal;

@@ -1,6 +1,7 @@
 //! Disks that are full, have no room for files, or are read-only: the one of what is remembered, the one of the logs and the
 //! one of sockets and pipes, each by itself.
 
+use menshen_tests::served::Fault;
 use menshen_tests::{Bed, Disk, Signal, State, Trouble, WORKER, Worker, require, wait, with_both_trees};
 
 use crate::told::{ALERTS, begun, over};
@@ -51,6 +52,14 @@ fn troubles(bed: &Bed) -> Vec<Trouble> {
 fn events_are_whole(bed: &Bed) {
     let sequences: Vec<u64> = bed.events().iter().map(|event| event.sequence).collect();
     assert!(sequences.is_sorted_by(|before, next| before + 1 == *next), "{sequences:?}");
+}
+
+/// How it is told.
+const fn text_of(fault: Fault) -> &'static str {
+    match fault {
+        Fault::ReadOnly => "read-only",
+        Fault::Broken => "error",
+    }
 }
 
 with_both_trees! {
@@ -118,6 +127,68 @@ with_both_trees! {
         bed.start_guard();
         assert_eq!(bed.service("flaky").service.state, State::Stopped);
         worker.works_undisturbed(&bed);
+    }
+
+    fn what_is_remembered_cannot_be_written_for_a_while(trees: Trees) {
+        if !require::fuse() {
+            return;
+        }
+        for fault in [Fault::ReadOnly, Fault::Broken] {
+            let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(ALERTS);
+            let disk = bed.mount_served("home/state");
+            let mut bed = bed.up();
+            bed.await_ready("flaky");
+            let (worker, before) = (Worker::of(&bed), bed.mark());
+            disk.fail(fault);
+            let stopped = bed.menshen(["stop", "flaky"]).ended_with(0);
+            assert!(stopped.stderr.contains("cannot be remembered: writing"), "{fault:?}: {}", stopped.stderr);
+            let told = begun(&bed, before, "what the guard remembers cannot be written");
+            assert!(told.reason.contains(text_of(fault)), "{told:?}");
+            // What happens meanwhile happens, and can be asked for.
+            bed.menshen(["start", "flaky"]).done();
+            assert!(bed.main_process("flaky").signal(Signal::KILL));
+            bed.await_entry(before, "flaky", State::Backoff);
+            bed.await_ready("flaky");
+            bed.menshen(["stop", "flaky"]).ended_with(0);
+            worker.works_undisturbed(&bed);
+            disk.work();
+            over(&bed, before, "can be written again");
+            wait::until("the last stop is remembered", || remembers(&bed, "flaky", "down"));
+            wait::until("nothing is in trouble", || troubles(&bed).is_empty());
+            events_are_whole(&bed);
+            bed.kill_guard();
+            bed.start_guard();
+            assert_eq!(bed.service("flaky").service.state, State::Stopped, "{fault:?}");
+            events_are_whole(&bed);
+            worker.works_undisturbed(&bed);
+        }
+    }
+
+    fn logs_cannot_be_written_for_a_while(trees: Trees) {
+        if !require::fuse() {
+            return;
+        }
+        for (fault, format) in [(Fault::ReadOnly, "raw"), (Fault::Broken, "raw"), (Fault::ReadOnly, "json"), (Fault::Broken, "json")] {
+            let mut bed = Bed::new(trees, WORKER).and(&counter(format)).and(ALERTS);
+            let disk = bed.mount_served("home/logs");
+            let bed = bed.up();
+            bed.await_ready("counter");
+            let (worker, counter, before) = (Worker::of(&bed), bed.main_process("counter"), bed.mark());
+            wait::until("something is written", || counted(&bed).len() > 100);
+            disk.fail(fault);
+            begun(&bed, before, text_of(fault));
+            worker.works_undisturbed(&bed);
+            assert!(counter.lives());
+            disk.work();
+            over(&bed, before, "again");
+            bed.write("enough", "");
+            let last: u64 = bed.await_file("last").trim().parse().unwrap();
+            wait::until("the last line is there", || counted(&bed).last() == Some(&last));
+            // Every line once, and in order.
+            assert!(counted(&bed).into_iter().eq(1..=last), "{fault:?} {format}");
+            assert_eq!(bed.service("counter").service.restarts_total, 0);
+            wait::until("nothing is in trouble", || troubles(&bed).is_empty());
+        }
     }
 
     fn logs_have_no_room(trees: Trees) {
