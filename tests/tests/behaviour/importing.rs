@@ -109,6 +109,105 @@ startsecs=0
     }
 }
 
+/// Notes what it was given, in one piece, and stays.
+const NOTE: &str = r#"printf '%s\n' "$GREETING" "$@" >seen.new && mv seen.new seen && exec sleep 1000"#;
+/// What has to arrive, however a source writes it.
+const SEEN: &str = "hello  world\ntwo words\na \"quoted\" one\n$5 100%\n";
+
+/// A source that runs the program of the bed's folder `FOLDER`, and how it is imported.
+struct Source {
+    name: &'static str,
+    text: &'static str,
+    more: &'static [&'static str],
+}
+
+const SOURCES: [Source; 5] = [
+    Source {
+        name: "shop.xml",
+        text: r#"<service>
+  <id>web</id>
+  <name>The web</name>
+  <description>Notes what it is given</description>
+  <executable>/bin/sh</executable>
+  <arguments>%BASE%/note.sh "two words" "a \"quoted\" one" "$5 100%"</arguments>
+  <workingdirectory>FOLDER</workingdirectory>
+  <env name="GREETING" value="hello  world"/>
+  <onfailure action="restart" delay="1 sec"/>
+  <stoptimeout>5 sec</stoptimeout>
+</service>"#,
+        more: &[],
+    },
+    Source {
+        name: "web.dump",
+        text: r#"nssm.exe install web /bin/sh
+nssm.exe set web AppParameters ^"FOLDER/note.sh \^"two words\^" \^"a \\\^"quoted\\\^" one\^" \^"$5 100%\^"^"
+nssm.exe set web AppDirectory FOLDER
+nssm.exe set web AppEnvironmentExtra ":GREETING=hello  world"
+nssm.exe set web AppExit Default Restart
+"#,
+        more: &["--from", "nssm"],
+    },
+    Source {
+        name: "ecosystem.config.js",
+        text: r#"module.exports = {
+  apps: [
+    {
+      name: 'web',
+      script: './note.sh',
+      interpreter: '/bin/sh',
+      args: ['two words', 'a "quoted" one', '$5 100%'],
+      cwd: 'FOLDER',
+      env: { GREETING: 'hello  world' },
+      max_restarts: 3,
+    },
+  ],
+};
+"#,
+        more: &[],
+    },
+    Source {
+        name: "Procfile",
+        text: r#"release: echo "released with $GREETING" > released
+web: GREETING="hello  world" sh note.sh "two words" 'a "quoted" one' '$5 100%'
+"#,
+        more: &[],
+    },
+    Source {
+        name: "supervisord.conf",
+        text: r#"[program:web]
+command=/bin/sh %(here)s/note.sh "two words" "a \"quoted\" one" "$5 100%%"
+directory=FOLDER
+environment=GREETING="hello  world"
+"#,
+        more: &[],
+    },
+];
+
+/// From what another supervisor reads to a program that runs, each by the commands that somebody would type.
+#[test]
+fn every_source_is_imported_checked_and_runs_with_the_words_it_has() {
+    for source in SOURCES {
+        let bed = bed();
+        bed.write("note.sh", NOTE);
+        let path = bed.write(source.name, source.text.replace("FOLDER", &bed.folder().display().to_string()));
+        println!("{}", path.display());
+        let import = [&["import", source.name, "--output", "menshen.toml"], source.more].concat();
+        bed.menshen(import).done();
+        println!("{}", std::fs::read_to_string(bed.path("menshen.toml")).unwrap());
+        bed.menshen(["check"]).done();
+
+        let bed = bed.tell_guard("GREETING", "nobody").up();
+        assert_eq!(bed.await_file("seen"), SEEN, "{}", source.name);
+        bed.await_state("web", State::Running);
+        if source.name == "Procfile" {
+            assert_eq!(bed.await_file("released"), "released with nobody\n");
+            bed.await_state("release", State::Completed);
+        }
+        bed.menshen(["stop", "web"]).done();
+        bed.await_state("web", State::Stopped);
+    }
+}
+
 #[test]
 fn a_file_that_is_there_is_never_overwritten() {
     let bed = Bed::new(Trees::Walk, "# mine\n");
