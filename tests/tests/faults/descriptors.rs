@@ -28,6 +28,18 @@ const LEAVES_A_CHILD: &str = r#"
     restart.delay = "20ms"
 "#;
 
+/// A service that is to be started while there is nothing to start it with, and one whose log is to be closed meanwhile. That
+/// writes numbered lines until there is a file `enough`, and then the last number into `last`.
+const GO_ON: &str = r#"
+    [service.alone]
+    command = "sleep 1000"
+    restart = { delay = "5s", max = "5s", jitter = 0.0 }
+    breaker.failures = 0
+    [service.counter]
+    command = ["sh", "-c", 'n=0; while [ ! -e enough ]; do n=$$((n+1)); echo line $$n; [ $$((n % 100)) = 0 ] && sleep 0.01; done; echo $$n > last; exec sleep 1000']
+    log.rotate = { size = "64KiB", keep = 0, total = "0B", compress = "none" }
+"#;
+
 with_both_trees! {
     fn the_guard_has_no_descriptors_left(trees: Trees) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -71,6 +83,46 @@ with_both_trees! {
         bed.await_ready("leaves");
         wait::until("it is started anew", || bed.await_process("child") != child);
         assert_eq!(services.map(|name| bed.main_process(name)), before, "they worked all the time");
+        worker.works_undisturbed(&bed);
+    }
+}
+
+with_both_trees! {
+    fn a_start_and_the_closing_of_a_log_wait_until_there_are_descriptors(trees: Trees) {
+        let bed = Bed::new(trees, WORKER).and(GO_ON).and(ALERTS).up();
+        bed.await_ready("alone");
+        bed.await_ready("counter");
+        let (alone, counter) = (bed.main_process("alone"), bed.main_process("counter"));
+        let (worker, mark) = (Worker::of(&bed), bed.mark());
+        let guard = Pid::from_raw(bed.guard().pid.cast_signed()).unwrap();
+        // Its death has been seen to the end; its start is yet to come.
+        assert!(alone.signal(Signal::KILL));
+        bed.await_entry(mark, "alone", State::Backoff);
+        let none = Rlimit { current: Some(3), maximum: getrlimit(Resource::Nofile).maximum };
+        let enough = prlimit(Some(guard), Resource::Nofile, none).unwrap();
+
+        let cannot_be_started = |event: &menshen_tests::Event| {
+            menshen_tests::events::entered(event, "alone") == Some(State::Backoff)
+                && event.reason.contains("could not be started")
+                && event.reason.contains("too many open files")
+        };
+        bed.await_event(mark, "it cannot be started", cannot_be_started);
+        worker.works_undisturbed(&bed);
+        bed.await_event(mark, "its log cannot be closed", |event| {
+            event.service.as_deref() == Some("counter") && event.kind == "trouble" && event.reason.contains("too many open files")
+        });
+        assert!(counter.lives());
+
+        prlimit(Some(guard), Resource::Nofile, enough).unwrap();
+        bed.await_ready("alone");
+        wait::until("nothing is in trouble", || !bed.menshen(["status"]).text().contains("trouble"));
+        bed.write("enough", "");
+        let last: u64 = bed.await_file("last").trim().parse().unwrap();
+        let lines = || bed.menshen(["logs", "counter", "-n", "all"]).ended_with(0).text();
+        let expected: String = (1..=last).map(|number| format!("line {number}\n")).collect();
+        wait::until("the last line is there", || lines().ends_with(&format!("line {last}\n")));
+        assert!(lines() == expected, "a line is missing or doubled");
+        assert_eq!(bed.service("counter").service.restarts_total, 0);
         worker.works_undisturbed(&bed);
     }
 }
