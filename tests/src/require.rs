@@ -67,21 +67,10 @@ pub fn for_windows(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// The unit tests of a library that were built last for Windows.
+/// The unit tests of a package that were built for Windows.
 #[must_use]
-pub fn unit_tests_for_windows(library: &str) -> Option<PathBuf> {
-    let folder = built_for_windows().map(|folder| folder.join("deps"));
-    let entries = folder.into_iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path());
-    let is_one = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.starts_with(&format!("{library}-")) && name.ends_with(".exe")
-    };
-    let built_at = |path: &PathBuf| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let found = entries.filter(is_one).max_by_key(built_at);
-    if found.is_none() {
-        skip(&format!("there are no unit tests of {library} for Windows; `cargo xtask windows` builds them"));
-    }
-    found
+pub fn unit_tests_for_windows(package: &str) -> Option<PathBuf> {
+    for_windows(&format!("unit-tests/{package}"))
 }
 
 /// Where what is built for Windows goes.

@@ -159,15 +159,15 @@ impl Windows {
         self.command(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// Runs the unit tests of a library there; what they say. `None` where they were not built.
+    /// Runs those unit tests of a package there whose names begin so; what they say. `None` where they were not built.
     ///
     /// # Panics
     /// When one fails.
     #[must_use]
-    pub fn unit_tests(&self, library: &str) -> Option<String> {
-        let tests = require::unit_tests_for_windows(library)?;
+    pub fn unit_tests(&self, package: &str, modules: &[&str]) -> Option<String> {
+        let tests = require::unit_tests_for_windows(package)?;
         fs::copy(tests, self.path("tests.exe")).unwrap();
-        Some(self.run(&["tests.exe"]).ended_with(0).text())
+        Some(self.run(&[&["tests.exe"], modules].concat()).ended_with(0).text())
     }
 
     /// A value of the registry, as `reg query` shows it; `None` if there is none.

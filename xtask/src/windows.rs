@@ -3,11 +3,14 @@
 //! rustup's toolchain has no part for Windows; Debian's brings the source of the standard library, of which one is built, once.
 //! Everything is apart in `target/windows`. Tests run what is built here under Wine, in the test bed of that name.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::debian;
-use crate::shell::{command, is_there, root, run};
+use crate::shell::{command, is_there, read, root, run};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Debian's toolchain, which is beside rustup's and not in its way.
@@ -30,9 +33,10 @@ const BUILT: [(&str, &str, &[&str]); 4] = [
     ("menshen-os", "--example", &["puppet"]),
 ];
 /// What has unit tests that run there.
-const TESTED: &str = "menshen-os";
-/// What is held against the lints as Windows compiles it: what has siblings for it.
-const LINTED: [&str; 5] = ["menshen", "menshen-greeter", "menshen-life-cycle", "menshen-os", "menshen-scm"];
+const TESTED: [&str; 3] = ["menshen", "menshen-os", "menshen-scm"];
+/// What is held against the lints as Windows compiles it.
+const LINTED: [&str; 7] =
+    ["menshen", "menshen-cli", "menshen-greeter", "menshen-guard", "menshen-life-cycle", "menshen-os", "menshen-scm"];
 
 /// Builds everything that tests run under Wine.
 pub(crate) fn build() -> Result<(), String> {
@@ -44,10 +48,23 @@ pub(crate) fn build() -> Result<(), String> {
         build.args(programs.iter().flat_map(|program| [kind, program]));
         run(&mut build)?;
     }
+    TESTED.into_iter().try_for_each(build_unit_tests)
+}
+
+/// Builds the unit tests of a package's library, and puts them where they are found by its name.
+fn build_unit_tests(package: &str) -> Result<(), String> {
     let mut tests = cargo(CARGO);
-    tests.args(["test", "--no-run", "--quiet"]);
+    tests.args(["test", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"]);
     tell_target(&mut tests);
-    run(tests.args(["--package", TESTED, "--lib"]))
+    let messages = read(tests.args(["--package", package, "--lib"]))?;
+    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
+        let is_of_tests = message["profile"]["test"] == true;
+        message["executable"].as_str().filter(|_| is_of_tests).map(PathBuf::from)
+    });
+    let built = built.ok_or_else(|| format!("cargo does not say where the unit tests of {package} are"))?;
+    let folder = root().join("target/windows").join(TARGET).join("debug/unit-tests");
+    let put = fs::create_dir_all(&folder).and_then(|()| fs::copy(&built, folder.join(format!("{package}.exe"))));
+    put.map(drop).map_err(|error| format!("putting {} into {}: {error}", built.display(), folder.display()))
 }
 
 /// The lints, with what is compiled for Windows alone.

@@ -254,3 +254,84 @@ extern "system" fn handler(control: u32, kind: u32, data: *mut c_void, _context:
         Some(Answer::Busy) | None => ERROR_SERVICE_CANNOT_ACCEPT_CTRL,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use windows_sys::Win32::System::Services::SERVICE_CONTROL_NETBINDADD;
+    use windows_sys::Win32::UI::WindowsAndMessaging::{PBT_POWERSETTINGCHANGE, WTS_SESSION_LOCK};
+
+    use super::*;
+
+    static HEARD: Mutex<Vec<Asked>> = Mutex::new(Vec::new());
+
+    fn ask(control: u32, kind: u32, data: *mut c_void) -> u32 {
+        handler(control, kind, data, ptr::null_mut())
+    }
+
+    fn heard() -> Vec<Asked> {
+        std::mem::take(&mut *HEARD.lock().unwrap())
+    }
+
+    /// One test, for a process has one listener.
+    #[test]
+    fn what_the_manager_asks_reaches_the_listener_as_it_was_meant() {
+        let none = ptr::null_mut();
+        assert_eq!(ask(SERVICE_CONTROL_STOP, 0, none), ERROR_SERVICE_CANNOT_ACCEPT_CTRL, "nobody listens yet");
+        let listener = |asked| {
+            HEARD.lock().unwrap().push(asked);
+            if asked == Asked::Pause { Answer::Busy } else { Answer::Yes }
+        };
+        assert!(LISTENER.set(Box::new(listener)).is_ok());
+        for (control, asked) in [
+            (SERVICE_CONTROL_STOP, Asked::Stop),
+            (SERVICE_CONTROL_SHUTDOWN, Asked::Shutdown),
+            (SERVICE_CONTROL_PRESHUTDOWN, Asked::Preshutdown),
+            (SERVICE_CONTROL_CONTINUE, Asked::Continue),
+            (SERVICE_CONTROL_PARAMCHANGE, Asked::ParamChange),
+        ] {
+            assert_eq!((ask(control, 0, none), heard()), (NO_ERROR, vec![asked]), "{control}");
+        }
+        assert_eq!(ask(SERVICE_CONTROL_PAUSE, 0, none), ERROR_SERVICE_CANNOT_ACCEPT_CTRL, "it cannot now");
+        assert_eq!(heard(), [Asked::Pause]);
+
+        let mut session = WTSSESSION_NOTIFICATION { cbSize: 8, dwSessionId: 7 };
+        let data = (&raw mut session).cast();
+        assert_eq!(ask(SERVICE_CONTROL_SESSIONCHANGE, WTS_SESSION_LOCK, data), NO_ERROR);
+        assert_eq!(heard(), [Asked::Session { id: 7, change: WTS_SESSION_LOCK }]);
+        for (kind, power) in [
+            (PBT_APMSUSPEND, Power::Suspending),
+            (PBT_APMRESUMEAUTOMATIC, Power::Resumed),
+            (PBT_APMRESUMESUSPEND, Power::Resumed),
+            (PBT_APMPOWERSTATUSCHANGE, Power::StatusChanged),
+            (PBT_POWERSETTINGCHANGE, Power::Other),
+        ] {
+            assert_eq!((ask(SERVICE_CONTROL_POWEREVENT, kind, none), heard()), (NO_ERROR, vec![Asked::Power(power)]));
+        }
+
+        assert_eq!(ask(SERVICE_CONTROL_INTERROGATE, 0, none), NO_ERROR);
+        assert_eq!(ask(SERVICE_CONTROL_SESSIONCHANGE, WTS_SESSION_LOCK, none), ERROR_CALL_NOT_IMPLEMENTED);
+        assert_eq!(ask(SERVICE_CONTROL_NETBINDADD, 0, none), ERROR_CALL_NOT_IMPLEMENTED);
+        assert_eq!(heard(), [], "none of these is anything to be asked");
+    }
+
+    #[test]
+    fn a_service_accepts_what_it_wants_to_hear_and_always_to_end() {
+        let end = SERVICE_ACCEPT_STOP | SERVICE_ACCEPT_SHUTDOWN | SERVICE_ACCEPT_PRESHUTDOWN;
+        let all = [Accepts::Pause, Accepts::ParamChange, Accepts::Sessions, Accepts::Power];
+        let each = SERVICE_ACCEPT_PAUSE_CONTINUE
+            | SERVICE_ACCEPT_PARAMCHANGE
+            | SERVICE_ACCEPT_SESSIONCHANGE
+            | SERVICE_ACCEPT_POWEREVENT;
+        for state in [State::Running, State::Paused] {
+            assert_eq!(accepted(state, &[]), end, "{state:?}");
+            assert_eq!(accepted(state, &all), end | each, "{state:?}");
+            assert_eq!(accepted(state, &[Accepts::Sessions]), end | SERVICE_ACCEPT_SESSIONCHANGE, "{state:?}");
+        }
+        // In between nothing can be asked, and of one that has stopped nothing at all.
+        for state in
+            [State::Stopped, State::StartPending, State::StopPending, State::ContinuePending, State::PausePending]
+        {
+            assert_eq!(accepted(state, &all), 0, "{state:?}");
+        }
+    }
+}

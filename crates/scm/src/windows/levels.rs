@@ -143,11 +143,9 @@ pub(crate) fn change(service: &Handle, from: &Settings, to: &Settings) -> io::Re
 
 fn change_failures(service: &Handle, from: &Failures, to: &Failures) -> io::Result<()> {
     if (&from.restart_after, from.reset) != (&to.restart_after, to.reset) {
-        let restart = |after: &Duration| SC_ACTION { Type: SC_ACTION_RESTART, Delay: milliseconds(*after) };
-        let mut actions: Vec<SC_ACTION> = to.restart_after.iter().map(restart).collect();
-        let reset = to.reset.map_or(NEVER, |reset| u32::try_from(reset.as_secs()).unwrap_or(NEVER));
+        let mut actions = actions(to);
         let raw = SERVICE_FAILURE_ACTIONSW {
-            dwResetPeriod: reset,
+            dwResetPeriod: reset_s(to),
             lpRebootMsg: ptr::null_mut(),
             lpCommand: ptr::null_mut(),
             cActions: u32::try_from(actions.len()).map_err(io::Error::other)?,
@@ -166,6 +164,17 @@ fn change_failures(service: &Handle, from: &Failures, to: &Failures) -> io::Resu
         }
     }
     Ok(())
+}
+
+/// What is done after each failure; the last goes for all that follow.
+fn actions(failures: &Failures) -> Vec<SC_ACTION> {
+    let restart = |after: &Duration| SC_ACTION { Type: SC_ACTION_RESTART, Delay: milliseconds(*after) };
+    failures.restart_after.iter().map(restart).collect()
+}
+
+/// After how many seconds without a failure those before are forgotten.
+fn reset_s(failures: &Failures) -> u32 {
+    failures.reset.map_or(NEVER, |reset| u32::try_from(reset.as_secs()).unwrap_or(NEVER))
 }
 
 fn change_triggers(service: &Handle, wanted: &[Trigger]) -> io::Result<()> {
@@ -244,4 +253,27 @@ fn guid_of(raw: &GUID) -> Guid {
 
 fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wine takes them and does not tell them again, so they are looked at before.
+    #[test]
+    fn failures_are_restarts_in_milliseconds_and_are_forgotten_after_seconds() {
+        let restart_after = vec![Duration::from_millis(100), Duration::from_secs(10)];
+        let reset = Some(Duration::from_secs(600));
+        let failures = Failures { restart_after, reset, kinds: FailureKinds::CrashesAndErrors };
+        let told: Vec<(i32, u32)> = actions(&failures).iter().map(|action| (action.Type, action.Delay)).collect();
+        assert_eq!(told, [(SC_ACTION_RESTART, 100), (SC_ACTION_RESTART, 10_000)]);
+        assert_eq!(reset_s(&failures), 600);
+        assert_eq!(reset_s(&Failures { reset: None, ..failures }), u32::MAX, "they are never forgotten");
+    }
+
+    #[test]
+    fn a_class_of_devices_is_the_same_there_and_back() {
+        let class = Guid(0x4d36_e972_e325_11ce_bfc1_0800_2be1_0318);
+        assert_eq!(guid_of(&GUID::from_u128(class.0)), class);
+    }
 }

@@ -34,8 +34,10 @@ impl Sockets {
     /// What a manager would have opened, for an author's tests: see [`Rehearsal::handing`](super::rehearsal::Rehearsal::handing).
     #[must_use]
     pub fn of_listeners<N: Into<String>>(listeners: impl IntoIterator<Item = (N, std::net::TcpListener)>) -> Self {
-        let socket =
-            |(name, listener): (N, std::net::TcpListener)| Socket { name: name.into(), descriptor: listener.into() };
+        let socket = |(name, listener): (N, std::net::TcpListener)| Socket {
+            name: name.into(),
+            descriptor: platform::of_listener(listener),
+        };
         Self::new(listeners.into_iter().map(socket).collect())
     }
 

@@ -1,6 +1,7 @@
 //! Sockets that came through an exec.
 
 use std::io;
+use std::net;
 use std::os::fd::OwnedFd;
 
 pub(in super::super) use menshen_activation::take::TakeError;
@@ -19,6 +20,10 @@ pub(in super::super) type Descriptor = OwnedFd;
 pub(super) fn take() -> Result<Sockets, SocketsError> {
     let handed = take::take().map_err(SocketsError::Damaged)?;
     Ok(Sockets::new(handed.into_iter().map(|Handed { name, descriptor }| Socket { name, descriptor }).collect()))
+}
+
+pub(in super::super) fn of_listener(listener: net::TcpListener) -> Descriptor {
+    listener.into()
 }
 
 pub(in super::super) fn tcp_listener(socket: Socket) -> Result<TcpListener, SocketsError> {
@@ -91,7 +96,6 @@ fn never_wait(descriptor: &OwnedFd) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::net;
     use std::os::unix::net as local;
 
     use super::*;

@@ -291,3 +291,61 @@ const fn is_pending(state: State) -> bool {
         State::Running | State::Paused | State::Stopped => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use menshen_scm::dispatch::Asked as From;
+
+    use super::*;
+
+    #[test]
+    fn everything_that_is_asked_means_one_thing() {
+        let cases = [
+            (From::Stop, Asked::Stop(StopReason::Manager)),
+            (From::Shutdown, Asked::Stop(StopReason::Shutdown)),
+            (From::Preshutdown, Asked::Stop(StopReason::Preshutdown)),
+            (From::Pause, Asked::Pause),
+            (From::Continue, Asked::Continue),
+            (From::ParamChange, Asked::Reload),
+            (From::Power(Power::Suspending), Asked::Power(PowerEvent::Suspending)),
+            (From::Power(Power::Resumed), Asked::Power(PowerEvent::Resumed)),
+            (From::Power(Power::StatusChanged), Asked::Power(PowerEvent::StatusChanged)),
+            (From::Power(Power::Other), Asked::Power(PowerEvent::Other)),
+        ];
+        for (asked, wanted) in cases {
+            assert_eq!(meant(asked), wanted, "{asked:?}");
+        }
+        use SessionKind as K;
+        // WTS_CONSOLE_CONNECT and so on, as wtsapi32.h counts them.
+        let kinds = [
+            (1, K::Connected),
+            (2, K::Disconnected),
+            (3, K::Connected),
+            (4, K::Disconnected),
+            (5, K::Logon),
+            (6, K::Logoff),
+            (7, K::Locked),
+            (8, K::Unlocked),
+            (9, K::Other),
+        ];
+        for (change, kind) in kinds {
+            let wanted = Asked::Session(SessionChange { session: 3, kind });
+            assert_eq!(meant(From::Session { id: 3, change }), wanted, "{change}");
+        }
+    }
+
+    #[test]
+    fn a_stop_is_never_lost_and_anything_else_is_refused_when_too_much_is_asked() {
+        let ears = Ears::default();
+        assert_eq!(ears.hear(From::Stop), Answer::Busy, "it cannot hear yet");
+        let (sender, mut asked) = mpsc::channel(1);
+        *ears.asked.lock().unwrap() = Some(sender);
+        assert_eq!(ears.hear(From::ParamChange), Answer::Yes);
+        assert_eq!(ears.hear(From::Pause), Answer::Busy);
+        assert_eq!(ears.hear(From::Preshutdown), Answer::Yes);
+        assert_eq!(asked.blocking_recv(), Some(Asked::Reload));
+        assert_eq!(asked.blocking_recv(), Some(Asked::Stop(StopReason::Preshutdown)));
+        drop(asked);
+        assert_eq!(ears.hear(From::Stop), Answer::Yes, "it has ended already");
+    }
+}

@@ -12,6 +12,10 @@ pub(in super::super) type Descriptor = net::TcpListener;
 /// Nothing is taken that could be damaged.
 pub(in super::super) type TakeError = Infallible;
 
+pub(in super::super) const fn of_listener(listener: net::TcpListener) -> Descriptor {
+    listener
+}
+
 pub(in super::super) fn tcp_listener(socket: Socket) -> Result<TcpListener, SocketsError> {
     let Socket { name, descriptor } = socket;
     let listener = descriptor.set_nonblocking(true).and_then(|()| TcpListener::from_std(descriptor));
