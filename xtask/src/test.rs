@@ -8,7 +8,7 @@ use crate::{bench, codegen, debian, testbed, tidy, torture, windows};
 
 /// Programs nobody here wrote, that are guarded in the tests or help them: how to find each, and the Debian package it comes
 /// from.
-const REAL_PROGRAMS: [(&str, &str, &str); 7] = [
+const REAL_PROGRAMS: [(&str, &str, &str); 9] = [
     ("nginx", "-v", "nginx-light"),
     ("redis-server", "--version", "redis-server"),
     (POSTGRES, "--version", "postgresql"),
@@ -16,6 +16,8 @@ const REAL_PROGRAMS: [(&str, &str, &str); 7] = [
     ("faketime", "--version", "faketime"),
     ("shellcheck", "--version", "shellcheck"),
     ("plistutil", "--version", "libplist-utils"),
+    ("zsh", "--version", "zsh"),
+    ("fish", "--version", "fish"),
 ];
 const POSTGRES: &str = "postgres";
 /// Where Debian and its like keep each version of PostgreSQL; every release has another.

@@ -4,9 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 use menshen::service::ManagerKind;
 use menshen::service::registration::StartType;
 use menshen_plan::import::Kind;
+
+use crate::complete;
 
 /// Guards programs: starts them in order, checks their health, restarts them, keeps their logs.
 #[derive(Debug, Parser)]
@@ -27,7 +30,7 @@ pub(crate) struct Arguments {
     pub color: Color,
 
     /// Speak to the guard of this name only.
-    #[arg(long, short, global = true, value_name = "NAME", env = "MENSHEN_INSTANCE")]
+    #[arg(long, short, global = true, value_name = "NAME", env = "MENSHEN_INSTANCE", add = ArgValueCompleter::new(complete::guards))]
     pub instance: Option<String>,
 }
 
@@ -109,6 +112,11 @@ pub(crate) enum Command {
     /// Have an installed service not started at boot.
     Disable(Enable),
     /// Print a completion script for a shell.
+    ///
+    /// The script has the shell ask this command for what can come next: so it offers the names of services, of guards and of what is
+    /// installed as they are now, and need not be printed again for another version. In `~/.bashrc` or `~/.zshrc`:
+    /// `source <(menshen completions bash)`, or `zsh`; in `~/.config/fish/config.fish`: `menshen completions fish | source`; in
+    /// PowerShell's `$PROFILE`: `menshen completions powershell | Out-String | Invoke-Expression`.
     Completions {
         /// For which shell.
         shell: clap_complete::Shell,
@@ -336,13 +344,14 @@ pub(crate) struct Upgrade {
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Which service. Without it, all of them.
+    #[arg(add = ArgValueCompleter::new(complete::services))]
     pub name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Act {
     /// Which services.
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present = "all", add = ArgValueCompleter::new(complete::services))]
     pub names: Vec<String>,
 
     /// Every service, also those that are started by hand only, such as one-shots for now and then.
@@ -364,7 +373,7 @@ pub(crate) struct Signal {
     pub signal: String,
 
     /// Which services.
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", required = true, add = ArgValueCompleter::new(complete::services))]
     pub names: Vec<String>,
 }
 
@@ -494,12 +503,14 @@ impl From<Manager> for ManagerKind {
 #[derive(Debug, Args)]
 pub(crate) struct Installed {
     /// The name it was installed as.
+    #[arg(add = ArgValueCompleter::new(complete::installed))]
     pub name: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Enable {
     /// The name it was installed as.
+    #[arg(add = ArgValueCompleter::new(complete::installed))]
     pub name: String,
 
     #[command(flatten)]
@@ -532,6 +543,7 @@ impl DryRun {
 #[derive(Debug, Args)]
 pub(crate) struct Uninstall {
     /// The name it was installed as.
+    #[arg(add = ArgValueCompleter::new(complete::installed))]
     pub name: String,
 
     /// Remove its logs and what its guard remembers, too.
@@ -545,6 +557,7 @@ pub(crate) struct Uninstall {
 #[derive(Debug, Args)]
 pub(crate) struct Edit {
     /// The name it was installed as.
+    #[arg(add = ArgValueCompleter::new(complete::installed))]
     pub name: String,
 
     #[command(flatten)]
@@ -561,7 +574,7 @@ pub(crate) struct Edit {
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// Which services. Without any, all of them.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::services))]
     pub names: Vec<String>,
 
     /// Go on with what is written from now on.
@@ -600,7 +613,7 @@ pub(crate) struct Events {
     pub since: Option<String>,
 
     /// Only of this service.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::services))]
     pub service: Option<String>,
 }
 

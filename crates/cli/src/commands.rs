@@ -28,7 +28,7 @@ mod upgrade;
 use menshen::service::Verb;
 
 use crate::args::{Arguments, Command};
-use crate::exits;
+use crate::complete;
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -65,9 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Enable(enable) => enable::enable(arguments, enable, Verb::Enable),
         Command::Disable(enable) => enable::enable(arguments, enable, Verb::Disable),
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut exits::command(), "menshen", &mut script);
-            output::raw(&script);
+            output::raw(&complete::script(*shell)?);
             Ok(Exit::Done)
         }
         Command::Man => manual::manual(),

@@ -2,6 +2,7 @@
 //!
 //! - [`args`]: what can be typed, apart from what it does. The help, the man page and the completions are made from it.
 //! - [`commands`]: what it does, one file per command. [`exits`]: what each can end with.
+//! - [`complete`]: what a shell offers for TAB.
 //! - [`guards`]: finding running guards and speaking to them. [`definition`]: finding and loading definitions. [`at_hand`]: that of
 //!   the folder somebody is in, and whose guard is meant.
 //! - [`registering`]: from a definition to what the machine's service manager is told.
@@ -10,6 +11,7 @@
 mod args;
 mod at_hand;
 mod commands;
+mod complete;
 mod definition;
 mod diagnostics;
 mod exits;
@@ -24,6 +26,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 fn main() -> ExitCode {
+    complete::answer_shell(args::Arguments::command);
     let matches = matches();
     let arguments = args::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     output::set_color(arguments.color);

@@ -9,6 +9,8 @@ mod at_hand;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod completing;
+#[cfg(test)]
 mod control;
 mod damaged_record;
 #[cfg(test)]
