@@ -71,6 +71,9 @@ with_both_trees! {
         bed.await_entry(mark, "leaves", State::Stopping);
         worker.works_undisturbed(&bed);
         assert!(child.lives(), "nobody could have found it");
+        bed.await_event(mark, "it says that it cannot look", |event| {
+            event.service.as_deref() == Some("leaves") && event.reason.contains("its processes cannot be looked at: too many open files")
+        });
         assert_eq!(bed.history_after(mark).iter().filter(|event| leaves_stopping(event)).count(), 0, "while {child:?} lives");
 
         prlimit(Some(guard), Resource::Nofile, enough).unwrap();

@@ -10,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::child::ExecFailure;
 use super::spawn::Born;
+use crate::error::describe;
 use crate::event::{OsEvent, Token};
 use crate::holder::platform::Entered;
 use crate::program::Place;
@@ -274,6 +275,10 @@ pub(super) fn open(pid: u32) -> Option<OwnedFd> {
 pub(super) fn describe_members(tree: &Tree) -> String {
     /// So many are named; the rest is counted.
     const NAMED_MAX: usize = 5;
+    // What was seen last, or nothing, is not what is there.
+    if let Err(error) = std::fs::read_dir("/proc") {
+        return format!("its processes cannot be looked at: {}", describe(&error));
+    }
     let members = tree.members();
     let named: Vec<String> =
         members.iter().take(NAMED_MAX).map(|pid| format!("pid {pid} ({})", crate::tree::describe(*pid))).collect();
