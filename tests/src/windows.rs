@@ -142,6 +142,17 @@ impl Windows {
         self.in_files(&self.command(words))
     }
 
+    /// The same, and Wine itself tells on its stderr of what it takes and does nothing with.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[must_use]
+    pub fn run_told(&self, words: &[&str]) -> Ran {
+        let mut command = self.command(words);
+        command.env("WINEDEBUG", TOLD);
+        self.in_files(&command)
+    }
+
     /// A program there, that has yet to be run.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use menshen_tests::wait::{until, until_some};
 
-use super::{SERVICE, key_of, sample, sample_with, source_of, windows};
+use super::{FOLDER, SERVICE, key_of, sample, sample_with, source_of, windows};
 
 #[test]
 fn every_option_is_in_the_registry_and_nothing_is_left_of_it() {
@@ -108,6 +108,7 @@ fn a_service_that_cannot_be_made_whole_is_not_made_at_all() {
         ("privileges", "the manager knows no required privileges (level 6)"),
         ("triggers", "the manager knows no triggers (level 8)"),
         ("user", r"giving .\nobody-there the right to be logged on as a service"),
+        ("managed", r"giving NOWHERE\shop$ the right to be logged on as a service"),
     ];
     for (options, why) in cases {
         let refused = sample_with(&wine, "install", options, "steady").ended_with(1);
@@ -121,7 +122,7 @@ fn a_change_that_cannot_be_made_whole_is_not_made_at_all() {
     let Some(wine) = windows() else { return };
     sample_with(&wine, "install", "full", "steady").done();
     let before = wine.below(&key_of(SERVICE));
-    for options in ["sid", "triggers", "user"] {
+    for options in ["sid", "triggers", "user", "managed"] {
         sample_with(&wine, "install", options, "steady").ended_with(1);
         assert_eq!(wine.below(&key_of(SERVICE)), before, "{options}");
     }
@@ -213,4 +214,20 @@ fn an_account_with_a_password_is_not_lost_by_a_change_that_fails() {
     sample_with(&wine, "install", "plain", "steady").done();
     assert_eq!(wine.registry(&key_of(SERVICE), "ObjectName").as_deref(), Some("LocalSystem"));
     assert_eq!(noted(), None, "the right was taken from the account again");
+}
+
+/// Wine takes a right and forgets it, but tells of each call.
+#[test]
+fn a_user_has_the_right_to_be_logged_on_as_long_as_a_service_needs_it() {
+    let Some(wine) = windows() else { return };
+    let calls = |words: &[&str]| {
+        let told = wine.run_told(&[&["scm-sample.exe"][..], words].concat()).ended_with(0).stderr;
+        ["LsaAddAccountRights", "LsaRemoveAccountRights"].map(|call| told.matches(call).count())
+    };
+    let install = ["install", "asker", FOLDER, "steady"];
+    assert_eq!(calls(&["install", "plain", FOLDER, "steady"]), [0, 0]);
+    assert_eq!(calls(&install), [1, 0]);
+    assert_eq!(calls(&[&["--name", "other"][..], &install].concat()), [1, 0]);
+    assert_eq!(calls(&["uninstall"]), [0, 0], "the other still needs it");
+    assert_eq!(calls(&["--name", "other", "uninstall"]), [0, 1]);
 }

@@ -180,3 +180,30 @@ impl Right {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_is_named_in_full_without_the_zero_at_its_end() {
+        let mut right = Right::new().unwrap();
+        let lsa = right.lsa();
+        assert_eq!((usize::from(lsa.Length), usize::from(lsa.MaximumLength)), (RIGHT.len() * 2, RIGHT.len() * 2 + 2));
+        // SAFETY: the text is there as long as the right is, and its length is in bytes.
+        let units = unsafe { std::slice::from_raw_parts(lsa.Buffer, usize::from(lsa.Length) / 2) };
+        assert_eq!(String::from_utf16(units).unwrap(), "SeServiceLogonRight");
+    }
+
+    /// Wine takes a right and forgets it: that an account has it then cannot be seen there.
+    #[test]
+    fn an_account_that_is_there_can_be_given_the_right_and_nobody_else() {
+        let user = std::env::var("USERNAME").unwrap();
+        assert_eq!(grant(&user).unwrap(), Granted::Now);
+        revoke(&user).unwrap();
+        for nobody in ["nobody-there", r"NOWHERE\shop$"] {
+            assert!(grant(nobody).is_err() && revoke(nobody).is_err(), "{nobody}");
+        }
+        assert!(is_same(&user, &format!(r".\{user}")) && !is_same(&user, "nobody-there"));
+    }
+}

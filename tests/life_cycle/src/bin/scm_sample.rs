@@ -97,6 +97,8 @@ enum Options {
     Triggers,
     /// A user who is not there
     User,
+    /// A group managed account that is not there
+    Managed,
     /// Whoever asks, and a password
     Asker,
     /// Started by hand
@@ -223,6 +225,7 @@ fn registration(name: &ServiceName, what: &What) -> Result<Registration, Failure
             let password = Some(Secret("p".to_owned()));
             registration.account = Account::User { name: "nobody-there".to_owned(), group: None, password };
         }
+        Options::Managed => registration.account = Account::GroupManaged(r"NOWHERE\shop$".to_owned()),
         Options::Asker => {
             let password = Some(Secret("p".to_owned()));
             registration.account = Account::User { name: std::env::var("USERNAME")?, group: None, password };
