@@ -120,6 +120,7 @@ fn a_second_ctrl_c_ends_at_once_what_does_not_stop() {
     let process = Process::of(terminal.program.id());
     let child = until_some("its child is there", || process.descendants().last().copied());
     assert!(child.signal(Signal::STOP));
+    until("it is stopped", || child.is_stopped());
     terminal.press(CTRL_C);
     until("it was told", || fs::read_to_string(folder.path().join("told")).is_ok_and(|told| told == "stop\n"));
     let told = Instant::now();
