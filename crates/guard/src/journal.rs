@@ -397,20 +397,24 @@ fn read_as_it_lies<T>(path: &Path, read: impl FnOnce(&Connection) -> Result<T, r
     read(&connection).ok()
 }
 
-/// The journal itself comes last: as long as it is there the next guard finds it damaged, too, should this one be killed. No new
-/// journal ever lies beside what belongs to the damaged one.
 fn put_aside(path: &Path) {
-    for ending in ["-wal", "-shm", ""] {
-        let with = |text: &str| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(text);
-            PathBuf::from(name)
-        };
+    for (from, to) in aside(path) {
         // One that is not there need not be put aside.
-        if std::fs::rename(with(ending), with(&format!(".damaged{ending}"))).is_ok() {
+        if std::fs::rename(from, to).is_ok() {
             reach(FailPoint::JournalPutAside);
         }
     }
+}
+
+/// Where each file of a damaged journal goes. The journal itself comes last: as long as it is there the next guard finds it
+/// damaged, too, should this one be killed. No new journal ever lies beside what belongs to the damaged one.
+fn aside(path: &Path) -> [(PathBuf, PathBuf); 3] {
+    let with = |text: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(text);
+        PathBuf::from(name)
+    };
+    ["-wal", "-shm", ""].map(|ending| (with(ending), with(&format!(".damaged{ending}"))))
 }
 
 #[cfg(test)]
@@ -432,9 +436,8 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[..16].fill(0xff);
         std::fs::write(&path, bytes).unwrap();
-        for ending in ["-wal", "-shm"].iter().take(put_aside) {
-            let from = format!("{}{ending}", path.display());
-            std::fs::rename(from, format!("{}.damaged{ending}", path.display())).unwrap();
+        for (from, to) in aside(&path).into_iter().take(put_aside) {
+            std::fs::rename(from, to).unwrap();
         }
         path
     }
