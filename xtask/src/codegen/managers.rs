@@ -71,7 +71,8 @@ fn note(kind: ManagerKind) -> &'static str {
              which logrotate is told in `/etc/logrotate.d`, and uninstalling removes both. Its variables are in \
              `/etc/menshen/environment/NAME`, which only root can read. When it is stopped, what is left of its process group is \
              ended; when it crashes, that is left. For the network it waits where a service brings that up (`want net`). One that \
-             is not restarted is *failed* when it ended by itself, whatever its code was. The life cycle is tested against OpenRC \
+             is not restarted is *failed* when it ended by itself, whatever its code was. On a machine with much to do \
+             `rc-service` may never see its script end; its `status` is asked again then. The life cycle is tested against OpenRC \
              0.56."
         }
         ManagerKind::SysV => {

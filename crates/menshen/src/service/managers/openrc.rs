@@ -50,8 +50,10 @@ impl OpenRc {
         Path::new(SCRIPTS).join(name.as_str())
     }
 
-    fn run(name: &ServiceName, verb: &str) -> Result<Ran, ManagerError> {
-        tool::run("rc-service", &[name.as_str(), verb])
+    /// `openrc-run` hears of its script's end by a signal. When the machine has much to do that may come before it has noted which
+    /// process the script is, is lost, and it waits for ever.
+    fn ask(name: &ServiceName) -> Result<Ran, ManagerError> {
+        tool::ask("rc-service", &[name.as_str(), "status"])
     }
 
     fn cannot(&self, name: &ServiceName, verb: Verb, why: &str) -> ManagerError {
@@ -205,7 +207,7 @@ impl ServiceManager for OpenRc {
             return Ok(Status::NOT_INSTALLED);
         }
         let start = if is_enabled(name.as_str()) { StartType::Auto } else { StartType::Manual };
-        let ran = Self::run(name, "status")?;
+        let ran = Self::ask(name)?;
         let pid = pid_of(name);
         let state = match ran.code {
             Some(0) if pid.is_some() => State::Running,

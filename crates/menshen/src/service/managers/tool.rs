@@ -107,6 +107,26 @@ pub(super) fn run_within<Word: AsRef<str>>(
     }
 }
 
+/// Runs a program that answers a question and that may lose its answer. When it has none after a while it is ended and asked
+/// again, each time with more patience.
+pub(super) fn ask<Word: AsRef<str>>(program: &str, arguments: &[Word]) -> Result<Ran, ManagerError> {
+    ask_within(PATIENCE, program, arguments)
+}
+
+fn ask_within<Word: AsRef<str>>(
+    [first, second, last]: [Duration; 3],
+    program: &str,
+    arguments: &[Word],
+) -> Result<Ran, ManagerError> {
+    for within in [first, second] {
+        match run_within(within, program, arguments) {
+            Err(ManagerError::TookTooLong { .. }) => {}
+            answered => return answered,
+        }
+    }
+    run_within(last, program, arguments)
+}
+
 /// A program that runs.
 struct Running {
     child: Child,
@@ -225,6 +245,8 @@ pub(super) fn until(
 
 /// How long a program may take for an answer. Some of them wait for their manager themselves, for half of it.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// How long one that may lose its answer has for it, each time: in all as long as any other.
+const PATIENCE: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(40)];
 /// How long a program may take to be gone once it was ended.
 const ENDED_WITHIN: Duration = Duration::from_secs(5);
 /// How soon the end of a program is looked for at first.
@@ -270,6 +292,24 @@ mod tests {
             Ok(!stat.contains("(sleep) S") && !stat.contains("(sleep) R"))
         };
         assert!(until(Duration::from_secs(30), is_gone).unwrap(), "{child} lives");
+    }
+
+    /// Hangs the first time it gets so far.
+    const LOSES: &str = "mkdir \"$1\" 2>/dev/null && exec sleep 600; echo said; exit 3";
+
+    #[test]
+    fn a_program_that_loses_its_answer_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let noted = folder.path().join("has-run");
+        let arguments = ["-c", LOSES, "sh", noted.to_str().unwrap()];
+        let hour = Duration::from_secs(3600);
+        let patience = [Duration::from_secs(2), Duration::from_secs(2), hour];
+        let ran = ask_within(patience, "sh", &arguments).unwrap();
+        assert_eq!((ran.code, ran.said.as_str()), (Some(3), "said\n"));
+        // Whoever answers is not asked again, and in the end it is said that there was none.
+        assert_eq!(ask_within([hour; 3], "sh", &["-c", "exit 4"]).unwrap().code, Some(4));
+        let told = ask_within([Duration::from_millis(10); 3], "sleep", &["600"]);
+        assert!(matches!(told, Err(ManagerError::TookTooLong { .. })), "{told:?}");
     }
 
     #[test]
