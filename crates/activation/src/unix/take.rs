@@ -96,3 +96,49 @@ fn forget() {
         unsafe { std::env::remove_var(name) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::{Command, Stdio};
+
+    use rustix::io::fcntl_getfd;
+
+    use super::*;
+
+    /// Set in the process to which something is handed over.
+    const IS_CHILD: &str = "ACTIVATION_TEST_CHILD";
+
+    /// A test has threads beside it, so this is how things are in a program that has some of its own.
+    #[test]
+    fn what_was_handed_over_is_taken_once_and_a_process_with_threads_leaves_its_environment_alone() {
+        if std::env::var_os(IS_CHILD).is_some() {
+            let taken = take().unwrap();
+            let names: Vec<&str> = taken.iter().map(|handed| handed.name.as_str()).collect();
+            assert_eq!(names, ["web", "local"]);
+            assert!(taken.iter().all(|it| fcntl_getfd(&it.descriptor).unwrap().contains(FdFlags::CLOEXEC)));
+            assert!(take().unwrap().is_empty());
+            assert_eq!(std::env::var(VARIABLES[0]).unwrap(), std::process::id().to_string());
+            return;
+        }
+        let script = "export LISTEN_PID=$$; exec \"$0\" --exact \"$1\" 3</dev/null 4</dev/null";
+        let name = std::thread::current().name().unwrap().to_owned();
+        let mut child = Command::new("sh");
+        child.args(["-c", script]).arg(std::env::current_exe().unwrap()).arg(name);
+        child.envs([("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "web:local"), (IS_CHILD, "1")]);
+        let output = child.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    fn a_number_that_this_process_has_opened_itself_was_not_handed_over() {
+        use std::os::fd::AsRawFd as _;
+        let own = File::open("/dev/null").unwrap();
+        let refused = claim(own.as_raw_fd(), "web".to_owned()).unwrap_err();
+        assert!(matches!(refused, TakeError::NotHanded { .. }), "{refused}");
+        assert!(own.metadata().is_ok(), "it is open as before");
+        let nobodys = claim(RawFd::MAX, "web".to_owned()).unwrap_err();
+        assert_eq!(nobodys.to_string(), format!("descriptor {}, 'web', was not handed over", RawFd::MAX));
+    }
+}
