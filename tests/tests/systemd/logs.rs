@@ -49,7 +49,7 @@ fn lines_that_also_go_to_journald_are_there_with_their_service_and_priority() {
     };
     assert_eq!(of("3"), ["PRIORITY=0"]);
     // What is no text journalctl shows as the numbers of its bytes.
-    let raw: Value = b"raw \xff bytes".iter().copied().collect::<Vec<u8>>().into();
+    let raw: Value = b"raw \xff bytes".to_vec().into();
     assert_eq!(of("6"), [&"serving 门".into(), &"".into(), &raw]);
     // What is also there is in the guard's own log as it was, and who did not ask for it is not in the journal.
     assert_eq!(
