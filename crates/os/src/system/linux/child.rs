@@ -4,7 +4,6 @@
 //! nor call what keeps something for its thread, as the C library does with `errno`. Everything it needs was made ready in
 //! `prepare`; it makes system calls and nothing else.
 
-use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::ptr;
@@ -12,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use syscalls::{Errno, Sysno, syscall};
 
-use super::prepare::{OWN_PID_DIGITS, Prepared, pointers};
+use super::prepare::{OwnPid, Prepared, ending_with_null, pointers};
 use super::window::{FIRST, SharedTable, table_state};
 use crate::error::context;
 
@@ -87,7 +86,13 @@ impl Birth {
     pub(super) fn new(prepared: Prepared, program_descriptors: usize) -> Self {
         Self {
             arguments: pointers(&prepared.arguments),
-            environment: pointers(&prepared.environment),
+            environment: ending_with_null(
+                prepared
+                    .environment
+                    .iter()
+                    .map(|variable| variable.as_ptr())
+                    .chain(prepared.own_pid.iter().map(OwnPid::as_ptr)),
+            ),
             prepared,
             handed: Vec::new(),
             program_descriptors,
@@ -277,8 +282,8 @@ unsafe fn execute(birth: &Birth) -> Option<Errno> {
     let prepared = &birth.prepared;
     // SAFETY: the arrays end with null, and what they point to outlives the exec.
     unsafe {
-        for index in &prepared.own_pid {
-            write_own_pid(&prepared.environment[*index]);
+        if let Ok(number) = syscall!(Sysno::getpid) {
+            prepared.own_pid.iter().for_each(|variable| variable.set(number));
         }
         let mut telling = Errno::ENOENT;
         for candidate in &prepared.candidates {
@@ -290,32 +295,5 @@ unsafe fn execute(birth: &Birth) -> Option<Errno> {
             }
         }
         Some(telling)
-    }
-}
-
-/// Writes the child's own number in the place of the zeros at the end of the variable. It begins with no zero: C reads a
-/// number that does as an octal one.
-///
-/// # Safety
-/// See [`live`]: the memory is this birth's, and nobody else looks at it.
-#[expect(unsafe_code, reason = "what a child does before its exec is system calls")]
-unsafe fn write_own_pid(variable: &CStr) {
-    // SAFETY: the variable ends with that many digits, and no process has a number of more.
-    unsafe {
-        let Ok(number) = syscall!(Sysno::getpid) else { return };
-        let mut digits = 1;
-        let mut left = number / 10;
-        while left > 0 {
-            digits += 1;
-            left /= 10;
-        }
-        let begin = variable.as_ptr().cast_mut().add(variable.count_bytes() - OWN_PID_DIGITS);
-        let mut left = number;
-        for place in (0..digits).rev() {
-            let digit = u8::try_from(left % 10).unwrap_or(0);
-            begin.add(place).write((b'0' + digit).cast_signed());
-            left /= 10;
-        }
-        begin.add(digits).write(0);
     }
 }

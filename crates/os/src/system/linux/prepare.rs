@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -74,8 +75,8 @@ pub(super) struct Prepared {
     pub candidates: Vec<CString>,
     pub arguments: Vec<CString>,
     pub environment: Vec<CString>,
-    /// Where in `environment` the child has to write its own number.
-    pub own_pid: Vec<usize>,
+    /// More of its environment: the child writes its own number into these.
+    pub own_pid: Vec<OwnPid>,
     pub directory: CString,
     pub identity: Option<Identity>,
     pub umask: Option<u32>,
@@ -131,9 +132,52 @@ impl AsFd for Kept {
     }
 }
 
-/// Room for the number of any process.
-const OWN_PID: &str = "0000000000";
-pub(super) const OWN_PID_DIGITS: usize = OWN_PID.len();
+/// A variable whose value is the number of the process that it is handed to, which only the child itself knows. It is the child
+/// that writes it, into memory that was made before: what could be written to by anybody is atomic.
+#[derive(Debug)]
+pub(super) struct OwnPid {
+    /// As C has it: the name, `=`, the digits and a null.
+    text: Box<[AtomicU8]>,
+    /// Where the digits begin.
+    begin: usize,
+}
+
+impl OwnPid {
+    /// Room for the number of any process.
+    const ROOM: &str = "0000000000";
+
+    fn new(name: &OsStr) -> io::Result<Self> {
+        let text = variable(name, OsStr::new(Self::ROOM))?.into_bytes_with_nul();
+        let begin = text.len() - 1 - Self::ROOM.len();
+        Ok(Self { text: text.into_iter().map(AtomicU8::new).collect(), begin })
+    }
+
+    /// As an exec takes it.
+    pub(super) fn as_ptr(&self) -> *const c_char {
+        self.text.as_ptr().cast()
+    }
+
+    /// Gives it this value, without a zero before it: C reads a number that begins with one as an octal one.
+    pub(super) fn set(&self, number: usize) {
+        let mut left = number;
+        let digits = std::iter::from_fn(|| {
+            let digit = u8::try_from(left % 10).ok().filter(|_| left > 0)?;
+            left /= 10;
+            Some(b'0' + digit)
+        });
+        // No process has a number of more digits; nothing is allocated here, for it is done between fork and exec.
+        let mut value = [0; Self::ROOM.len()];
+        let mut count = 0;
+        for (place, digit) in value.iter_mut().zip(digits) {
+            *place = digit;
+            count += 1;
+        }
+        let value = value.iter().take(count).rev().chain([&0]);
+        for (place, byte) in self.text.iter().skip(self.begin).zip(value) {
+            place.store(*byte, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Prepared {
     pub(super) fn new(
@@ -217,10 +261,15 @@ impl Kept {
 
 /// As an exec takes them: the last is null.
 pub(super) fn pointers(words: &[CString]) -> Vec<*const c_char> {
-    words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
+    ending_with_null(words.iter().map(|word| word.as_ptr()))
 }
 
-fn environment(program: &Program, mark: &Mark) -> io::Result<(Vec<CString>, Vec<usize>)> {
+/// The same of words that are pointers already.
+pub(super) fn ending_with_null(words: impl Iterator<Item = *const c_char>) -> Vec<*const c_char> {
+    words.chain([ptr::null()]).collect()
+}
+
+fn environment(program: &Program, mark: &Mark) -> io::Result<(Vec<CString>, Vec<OwnPid>)> {
     let mut environment: Vec<CString> =
         program.environment.iter().map(|(name, value)| variable(name, value)).collect::<io::Result<_>>()?;
     if let Some(variable) = mark.variable() {
@@ -233,11 +282,7 @@ fn environment(program: &Program, mark: &Mark) -> io::Result<(Vec<CString>, Vec<
         environment.push(c_string(OsStr::new(&format!("LISTEN_FDNAMES={}", names.join(":"))))?);
         own_pid_names.push(OsStr::new("LISTEN_PID"));
     }
-    let first = environment.len();
-    for name in &own_pid_names {
-        environment.push(variable(name, OsStr::new(OWN_PID))?);
-    }
-    let own_pid = (first..environment.len()).collect();
+    let own_pid = own_pid_names.into_iter().map(OwnPid::new).collect::<io::Result<_>>()?;
     Ok((environment, own_pid))
 }
 
@@ -266,4 +311,20 @@ pub(super) fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(bytes).map_err(|_| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("'{}' contains a NUL byte", text.to_string_lossy()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_takes_the_number_of_any_process_and_again_another() {
+        let variable = OwnPid::new(OsStr::new("LISTEN_PID")).unwrap();
+        for number in [4_194_304, 1, 10, 4_294_967_295] {
+            variable.set(number);
+            let bytes: Vec<u8> = variable.text.iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+            let text = std::ffi::CStr::from_bytes_until_nul(&bytes).unwrap();
+            assert_eq!(text.to_str().unwrap(), format!("LISTEN_PID={number}"));
+        }
+    }
 }
