@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 
 use menshen_tests::events::Mark;
-use menshen_tests::{Bed, Process, Signal, State, with_both_trees};
+use menshen_tests::{Bed, Process, Signal, State, require, wait, with_both_trees};
 use serde_json::Value as Json;
 
 const WEB: &str = "[service.web]\ncommand = \"sleep 1000\"\nrestart.delay = \"20ms\"\n";
@@ -50,6 +50,28 @@ fn start_time(process: Process) -> u64 {
 }
 
 with_both_trees! {
+    fn what_stands_in_and_was_not_noted_gets_no_twin(trees: Trees) {
+        if !require::fail_points() {
+            return;
+        }
+        let definition = "[service.fuse]\ncommand = \"false\"\nbreaker = { failures = 1, within = \"1m\", open_for = \"1h\", \
+                          max_open = \"2h\", fallback = { command = \"sleep 3597\" } }\n";
+        let mut bed = Bed::new(trees, definition);
+        // The second that is born stands in for the first.
+        bed.die_at("child-born:2");
+        let fallbacks = |bed: &Bed| -> Vec<u32> {
+            let is_fallback = |process: &Process| process.command() == "sleep 3597";
+            bed.processes().iter().filter(|process| is_fallback(process)).map(|process| process.pid).collect()
+        };
+        wait::until("one stands in whom nobody knows", || fallbacks(&bed).len() == 1);
+        bed.start_guard();
+        let fuse = bed.await_service("fuse", "tripped, with its fallback", |service| {
+            service.state == State::Tripped && service.fallback_pid.is_some()
+        });
+        let one: Vec<u32> = fuse.service.fallback_pid.into_iter().collect();
+        wait::until("one stands in", || fallbacks(&bed) == one);
+    }
+
     fn a_program_whose_record_is_half_written_runs_on_and_gets_no_twin(trees: Trees) {
         let mut bed = Bed::new(trees, WEB).up();
         bed.await_ready("web");

@@ -198,6 +198,9 @@ impl Guard {
                 self.system.kill_left(&place);
             }
         }
+        for role in [Role::Fallback, Role::Stop] {
+            self.end_unnoted(id, &place(name, role), role, (noted, running));
+        }
         let main = self.core.main_run(id);
         let noted = main.and_then(|run| noted_as(noted, run));
         if noted.as_ref().is_some_and(|noted| self.system.lives(noted)) {
@@ -217,6 +220,22 @@ impl Guard {
             self.core.resume_found(id, found(last.pid, Some(last.number), before.len()));
         } else if main.is_none() && self.system.has(running, &place) && self.ends_whole(id) {
             self.core.resume_found(id, Found::default());
+        }
+    }
+
+    /// What stands in for a service, or has been run to stop it, is nobody's if it was not noted. It is started again if it is
+    /// needed, and must not have a twin then.
+    fn end_unnoted(&self, id: ServiceId, place: &Place, role: Role, (noted, running): (&[StoredProcess], &Running)) {
+        let is_known = |number: u64| {
+            let run = RunId { service: id, role, number };
+            let is_held =
+                || self.system.held_runs(place, number).iter().any(|held| held.number == number && !held.ended);
+            noted_as(noted, run).is_some_and(|noted| self.system.lives(&noted)) || is_held()
+        };
+        let mut runs = self.core.memory(id).into_iter().flat_map(|memory| memory.runs().collect::<Vec<_>>());
+        let known = runs.any(|(of, number, _)| of == role && is_known(number));
+        if !known && self.system.has(running, place) {
+            self.system.kill_left(place);
         }
     }
 
