@@ -119,7 +119,7 @@ with_both_trees! {
         let web = bed.main_process("web");
         bed.kill_guard();
         web.signal(Signal::KILL);
-        menshen_tests::wait::until("it is dead", || !web.lives());
+        wait::until("it is dead", || !web.lives());
         let stranger = Stranger::start();
         // As if the kernel had come round to the number again.
         edit_record(&bed, "web", |record| {
