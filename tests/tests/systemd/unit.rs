@@ -46,9 +46,9 @@ fn guarded() -> Option<Machine> {
     machine.run(&["cp", "/shared/shop.toml", "/etc/menshen/shop.toml"]).done();
     machine.install(UNIT, &unit());
     machine.run(&["systemctl", "start", UNIT]).done();
-    // It is started once the guard guards.
+    // It is started once the guard guards; what is guarded is up a little later.
     assert_eq!(machine.property(UNIT, "ActiveState"), "active");
-    machine.run(&["menshen", "status"]).done();
+    until("what is guarded is up", || machine.run(&["menshen", "status"]).code == 0);
     assert_eq!(machine.await_lines("notes", 2), STARTED);
     Some(machine)
 }
