@@ -116,7 +116,9 @@ impl Machine {
     pub fn run(&self, words: &[&str]) -> Ran {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.systemd.pid.to_string()]);
-        command.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/", "--"]).args(words);
+        command.args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/", "--"]);
+        // That folder is the one outside, which has no name within.
+        command.args(["sh", "-c", "cd / && exec \"$@\"", "sh"]).args(words);
         command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("NO_COLOR", "1").env("LC_ALL", "C.UTF-8");
         Ran::of(&command)
     }

@@ -13,7 +13,7 @@ use menshen_api::client::Call;
 use menshen_os::local_socket;
 use serde::Deserialize;
 
-use crate::definition::all_paths;
+use crate::definition::places;
 use crate::failure::{Exit, Failure};
 use crate::guards::{Listed, client, read, wait_for};
 use crate::registering::record::{Form, Record};
@@ -58,7 +58,9 @@ pub(crate) fn services(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 /// The names of guards that are there.
 pub(crate) fn guards(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let names = all_paths().into_iter().flat_map(|paths| local_socket::instances(&paths.run));
+    let names = places().into_iter().flat_map(|place| {
+        local_socket::instances(&place.paths.run).into_iter().filter(move |guard| place.may_have(guard))
+    });
     candidates(names.map(|name| (name, "guard".to_owned())), &typed.to_string_lossy())
 }
 
@@ -91,9 +93,10 @@ struct Nothing {}
 fn listed(asked: Option<&str>) -> Vec<(String, Named)> {
     let mut found = Vec::new();
     let look = async {
-        for paths in all_paths() {
+        for place in places() {
+            let paths = &place.paths;
             for guard in local_socket::instances(&paths.run) {
-                if asked.is_some_and(|asked| asked != guard) {
+                if !place.may_have(&guard) || asked.is_some_and(|asked| asked != guard) {
                     continue;
                 }
                 let client = client(&guard, paths.control(&guard));

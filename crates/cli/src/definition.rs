@@ -19,9 +19,45 @@ pub(crate) fn paths() -> Paths {
     Paths::of_caller(home().as_deref(), &variable)
 }
 
-/// Everywhere guards may be found.
-pub(crate) fn all_paths() -> Vec<Paths> {
-    Paths::all(home().as_deref(), &variable)
+/// Where guards may be found.
+pub(crate) struct Place {
+    pub paths: Paths,
+    /// The only guard that is looked for there.
+    only: Option<String>,
+}
+
+impl Place {
+    /// Whether a guard of this name is looked for here.
+    pub(crate) fn may_have(&self, instance: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == instance)
+    }
+}
+
+/// Everywhere guards may be found: in the caller's own folders, in the system's, and for whom those are the same, in those of the
+/// accounts that a guard was installed under. Of the last only that guard: what else is there is the account's own business.
+pub(crate) fn places() -> Vec<Place> {
+    let own = Paths::all(home().as_deref(), &variable);
+    let of_accounts = match own.as_slice() {
+        [_] if home().is_none() => Record::guards_of_accounts(),
+        _ => Vec::new(),
+    };
+    let of_accounts = of_accounts
+        .into_iter()
+        .filter_map(|(guard, account)| Some(Place { paths: Paths::of_account(&account)?, only: Some(guard) }));
+    own.into_iter().map(|paths| Place { paths, only: None }).chain(of_accounts).collect()
+}
+
+/// The folders of a guard that was installed, if it is known what they are.
+pub(crate) fn paths_of_installed(record: &Record) -> Option<Paths> {
+    match &record.asked.account {
+        Some(account) if home().is_none() => Paths::of_account(account),
+        Some(_) | None => Some(paths()),
+    }
+}
+
+/// Everywhere a guard of this name may be found.
+pub(crate) fn paths_of(instance: &str) -> Vec<Paths> {
+    places().into_iter().filter(|place| place.may_have(instance)).map(|place| place.paths).collect()
 }
 
 /// The folder everything is below, where somebody moved it.

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::args::Arguments;
 use crate::at_hand::{self, AtHand};
-use crate::definition::all_paths;
+use crate::definition::{paths_of, places};
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -81,12 +81,12 @@ impl Guards {
             wanted: arguments.instance.clone(),
             at_hand: AtHand::look(arguments),
         };
-        for paths in all_paths() {
-            let instances = local_socket::instances(&paths.run);
-            for instance in instances
-                .into_iter()
-                .filter(|instance| arguments.instance.as_ref().is_none_or(|wanted| wanted == instance))
-            {
+        for place in places() {
+            let is_wanted = |instance: &String| {
+                place.may_have(instance) && arguments.instance.as_ref().is_none_or(|wanted| wanted == instance)
+            };
+            let paths = &place.paths;
+            for instance in local_socket::instances(&paths.run).into_iter().filter(is_wanted) {
                 let client = client(&instance, paths.control(&instance));
                 let call = Call::new(endpoint);
                 match tokio::time::timeout(ANSWER_WITHIN, client.text(&call)).await {
@@ -112,7 +112,7 @@ impl Guards {
                     Err(_) => guards.silent.push(instance),
                 }
             }
-            guards.looked_in.push(paths.run);
+            guards.looked_in.push(place.paths.run);
         }
         guards
     }
@@ -247,12 +247,12 @@ pub(crate) enum Aim {
 
 /// Whether a guard of this name lives, whether it answers or not.
 pub(crate) fn is_held(instance: &str) -> bool {
-    all_paths().iter().any(|paths| matches!(Lock::is_held(&paths.lock(instance)), Ok(true)))
+    paths_of(instance).iter().any(|paths| matches!(Lock::is_held(&paths.lock(instance)), Ok(true)))
 }
 
 /// The services that a guard of this name left running when it was killed, or made room for the next.
 pub(crate) fn left_running(instance: &str) -> Vec<String> {
-    all_paths().iter().flat_map(|paths| menshen_guard::left_running(paths, instance)).collect()
+    paths_of(instance).iter().flat_map(|paths| menshen_guard::left_running(paths, instance)).collect()
 }
 
 /// Whether a guard that took too long for something else answers at all: one that is busy does.
@@ -263,7 +263,7 @@ async fn answers(client: &Client, asked: Endpoint) -> bool {
 
 /// Whether the last guard of this name ended in order, so that there need not be a next one; `None` if that cannot be seen.
 pub(crate) fn ended_in_order(instance: &str) -> Option<bool> {
-    let all: Vec<_> = all_paths().iter().map(|paths| menshen_guard::ended_in_order(paths, instance)).collect();
+    let all: Vec<_> = paths_of(instance).iter().map(|paths| menshen_guard::ended_in_order(paths, instance)).collect();
     if all.iter().any(|one| matches!(one, Ok(false))) {
         return Some(false);
     }
@@ -280,7 +280,7 @@ fn told_left(instance: &str) -> Option<String> {
 
 /// The process of the guard of this name that lives, whether it answers or not.
 pub(crate) fn holder(instance: &str) -> Option<u32> {
-    all_paths().iter().find_map(|paths| Lock::holder(&paths.lock(instance)))
+    paths_of(instance).iter().find_map(|paths| Lock::holder(&paths.lock(instance)))
 }
 
 /// What to say where a guard of this name is to be started, and this process is one. Of another definition, whatever is done to

@@ -36,6 +36,13 @@ impl Paths {
         home.map_or_else(|| platform::of_caller(environment), Self::below)
     }
 
+    /// The folders of a guard that the system's own manager runs under this account; `None` where there is no such account, or
+    /// nothing is known of where it keeps anything.
+    #[must_use]
+    pub fn of_account(account: &str) -> Option<Self> {
+        platform::of_account(account)
+    }
+
     /// The folders a command line looks for guards in: the caller's own and the system's.
     #[must_use]
     pub fn all(home: Option<&Path>, environment: &dyn Fn(&str) -> Option<String>) -> Vec<Self> {

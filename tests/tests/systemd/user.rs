@@ -233,5 +233,26 @@ fn a_command_of_another_account_runs() {
     const THEIRS: &str =
         r#"for p in /proc/[0-9]*; do [ "$(stat -c %U $p)" = ann ] && tr '\0' ' ' <$p/cmdline; done; :"#;
     until("its program runs as them", || machine.run(&["sh", "-c", THEIRS]).text().contains("/bin/sleep 3600"));
-    machine.run(&["menshen", "uninstall", "worker", "--purge"]).done();
+    // Root has to do with it as with its own.
+    let status: Value = machine.run(&["menshen", "status", "--json"]).ended_with(0).json();
+    assert_eq!(
+        (&status["services"][0]["name"], &status["services"][0]["state"]),
+        (&"worker".into(), &"running".into())
+    );
+    machine.run(&["menshen", "stop", "worker"]).done();
+    until("its program is stopped", || !machine.run(&["sh", "-c", THEIRS]).text().contains("/bin/sleep 3600"));
+    machine.run(&["menshen", "start", "worker"]).done();
+    let uninstalled = machine.run(&["menshen", "uninstall", "worker", "--purge"]).ended_with(0);
+    assert!(uninstalled.stderr.contains("stays in /srv/ann/.local/state/menshen"), "{}", uninstalled.stderr);
+}
+
+#[test]
+fn a_guard_has_no_account_that_has_no_home() {
+    let Some(House { machine, .. }) = House::build() else { return };
+    let before = files_of(&machine);
+    let install = ["menshen", "install", "worker", "--account", "nobody", "--now", "--", "/bin/sleep", "3600"];
+    let refused = machine.run(&install).ended_with(1);
+    assert!(refused.stderr.contains("'nobody' has no home (/nonexistent is no folder)"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("user = \"nobody\""), "{}", refused.stderr);
+    before.assert_same(&files_of(&machine));
 }

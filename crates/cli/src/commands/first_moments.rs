@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use menshen::service::status::Exit as Ended;
 use menshen::service::{Deadline, ServiceManager, ServiceName, State as ManagerState, Status};
 use menshen_api::types::{Service, State};
+use menshen_os::paths::Paths;
 
 use super::up::{is_settled, is_settled_well, not_ready};
-use crate::definition::paths;
 use crate::failure::{Exit, Failure};
 use crate::guards::{ANSWER_WITHIN, Guard, client};
 use crate::output;
@@ -21,11 +21,11 @@ const PAUSE_LAST: Duration = Duration::from_millis(250);
 /// Waits until the guard answers and its services are where they are wanted, and fails when one of them does, or the guard.
 pub(super) async fn watch(
     name: &ServiceName,
-    instance: &str,
+    (instance, paths): (&str, &Paths),
     manager: &dyn ServiceManager,
     deadline: Deadline,
 ) -> Result<(), Failure> {
-    let guard = Guard::new(instance.to_owned(), client(instance, paths().control(instance)));
+    let guard = Guard::new(instance.to_owned(), client(instance, paths.control(instance)));
     let begun = Instant::now();
     let (mut pause, mut first) = (PAUSE_FIRST, None);
     loop {

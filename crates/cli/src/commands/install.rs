@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{first_moments, steps};
 use crate::args::{Arguments, AskedOfManager, Install, Mode};
-use crate::definition::{self, MachineErrors, home, load_plan, quoted, quoted_command};
+use crate::definition::{self, MachineErrors, home, load_plan, paths_of_installed, quoted, quoted_command};
 use crate::failure::{Exit, Failure};
 use crate::guards::wait_for;
 use crate::output;
@@ -141,7 +141,11 @@ pub(super) fn registration(
         }
         Form::Native => native_registration(&name, record, source, manager)?,
     };
-    account::hold(&registration.account, manager, &ThisMachine::default())?;
+    let facts = ThisMachine::default();
+    account::hold(&registration.account, manager, &facts)?;
+    if record.form == Form::Guard && home().is_none() {
+        account::hold_home(&registration.account, manager, &facts)?;
+    }
     if let Account::User { password, .. } = &mut registration.account
         && manager.kind() == ManagerKind::Scm
     {
@@ -317,10 +321,11 @@ fn tell(arguments: &Arguments, record: &Record, outcome: &Outcome, manager: &dyn
 fn start(name: &ServiceName, record: &Record, manager: &dyn ServiceManager) -> Result<(), Failure> {
     let deadline = Deadline::after(START_WITHIN);
     manager.act_by(name, Verb::Start, deadline)?;
-    match (record.form, &record.asked.account) {
-        (Form::Guard, None) => wait_for(first_moments::watch(name, &record.guard, manager, deadline))?,
-        // The guard of another account is among that account's own, and answers there.
-        (Form::Guard, Some(_)) | (Form::Native, _) => {
+    match (record.form, paths_of_installed(record)) {
+        (Form::Guard, Some(paths)) => {
+            wait_for(first_moments::watch(name, (&record.guard, &paths), manager, deadline))?;
+        }
+        (Form::Guard, None) | (Form::Native, _) => {
             drop(manager.wait_for(name, State::Running, deadline.left())?);
         }
     }

@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use menshen::service::{ManagerError, Scope, ServiceName};
+use menshen_os::paths::Paths;
 use serde_json::json;
 
 use super::steps;
 use crate::args::{Arguments, Mode, Uninstall};
-use crate::definition::paths;
+use crate::definition::{paths, paths_of_installed};
 use crate::failure::{Exit, Failure};
 use crate::output::{self, dim};
 use crate::registering::folders::remove_empty_above;
@@ -45,12 +46,27 @@ pub(super) fn uninstall(arguments: &Arguments, uninstall: &Uninstall) -> Result<
         output::json(&json!({ "name": record.name, "manager": record.manager, "outcome": "uninstalled" }));
     } else {
         output::line(format_args!("{name}: uninstalled"));
-        if !uninstall.purge && record.form == Form::Guard {
-            let logs = paths().logs.join(&record.guard);
-            output::note(dim(format_args!("its logs stay in {}; --purge removes them, too", logs.display())));
-        }
+        tell_what_stays(&record, uninstall);
     }
     Ok(Exit::Done)
+}
+
+fn tell_what_stays(record: &Record, uninstall: &Uninstall) {
+    let folders = paths_of_installed(record).filter(|_| record.form == Form::Guard);
+    let Some(Paths { logs, state, .. }) = folders else { return };
+    if is_of_account(record) {
+        let (state, account) = (state.display(), record.asked.account.as_deref().unwrap_or_default());
+        output::note(dim(format_args!("what '{account}' has of it stays in {state}: that is the account's own")));
+    } else if !uninstall.purge {
+        let logs = logs.join(&record.guard);
+        output::note(dim(format_args!("its logs stay in {}; --purge removes them, too", logs.display())));
+    }
+}
+
+/// Whether what its guard keeps is in the folders of another account. That may lead anywhere from there, so that whoever may do
+/// everything keeps away from it.
+fn is_of_account(record: &Record) -> bool {
+    paths_of_installed(record).is_none_or(|folders| folders != paths())
 }
 
 /// A service that its manager runs itself is there for as long as another one needs it: that one could not be started again.
@@ -84,7 +100,7 @@ fn leftovers(record: &Record, uninstall: &Uninstall) -> Vec<PathBuf> {
     if record.origin == DefinitionOrigin::Written {
         paths_left.push(record.definition.clone());
     }
-    if uninstall.purge && record.form == Form::Guard {
+    if uninstall.purge && record.form == Form::Guard && !is_of_account(record) {
         paths_left.extend([
             paths().logs.join(&record.guard),
             paths().memory(&record.guard),

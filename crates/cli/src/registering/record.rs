@@ -170,6 +170,14 @@ impl Record {
         Ok(records.filter_map(|record| record.inspect_err(pass_over).ok()).collect())
     }
 
+    /// The guards of the machine's own manager that have another account than root's, each with its account. What cannot be read
+    /// is told elsewhere.
+    pub(crate) fn guards_of_accounts() -> Vec<(String, String)> {
+        let records = Self::each().unwrap_or_default().into_iter().flatten();
+        let guards = records.filter(|record| record.form == Form::Guard && record.scope == RecordedScope::System);
+        guards.filter_map(|record| Some((record.guard, record.asked.account?))).collect()
+    }
+
     fn each() -> Result<Vec<Result<Self, Failure>>, Failure> {
         let folder = folder();
         let entries = match fs::read_dir(&folder) {

@@ -28,7 +28,16 @@ pub(super) fn of_caller(environment: &dyn Fn(&str) -> Option<String>) -> Paths {
     }
     let user = crate::account::current();
     let absolute = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = absolute("HOME").unwrap_or(user.home);
+    of_user(&absolute("HOME").unwrap_or(user.home), &absolute)
+}
+
+/// A manager of the system's gives its services no session, and nothing of one.
+pub(super) fn of_account(account: &str) -> Option<Paths> {
+    let user = crate::account::find(account)?;
+    Some(if user.uid == 0 { of_system() } else { of_user(&user.home, &|_| None) })
+}
+
+fn of_user(home: &Path, absolute: &dyn Fn(&str) -> Option<PathBuf>) -> Paths {
     let state = absolute("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")).join("menshen");
     Paths {
         definitions: absolute("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")).join("menshen"),
@@ -53,6 +62,16 @@ mod tests {
         for path in [&paths.definitions, &paths.run, &paths.state, &paths.logs] {
             assert!(path.starts_with("/tmp/x"), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_guard_of_an_account_has_the_folders_of_a_user_without_a_session() {
+        assert_eq!(of_account("root"), Some(of_system()));
+        assert_eq!(of_account("nobody-of-this-name"), None);
+        let nobody = of_account("nobody").unwrap();
+        let home = crate::account::find("nobody").unwrap().home;
+        assert_eq!(nobody, of_user(&home, &|_| None));
+        assert!(nobody.run.starts_with(&nobody.state) && nobody.state.starts_with(home), "{nobody:?}");
     }
 
     #[test]

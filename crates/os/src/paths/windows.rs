@@ -36,6 +36,11 @@ pub(super) fn of_caller(environment: &dyn Fn(&str) -> Option<String>) -> Paths {
     }
 }
 
+/// Where the profile of an account is, or will be, only a logon tells.
+pub(super) fn of_account(_account: &str) -> Option<Paths> {
+    None
+}
+
 /// The name of a guard's control pipe. Pipes have one space of names for the whole machine, so that of a guard whose folders
 /// are elsewhere has a number of them.
 pub(super) fn control(run: &Path, instance: &str) -> PathBuf {
