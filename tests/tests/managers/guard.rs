@@ -82,7 +82,7 @@ fn is_installed_and_uninstalled(init: &Init, manager: &'static str, form: &Form)
     let again = site.install(form, &["--now"]).ended_with(0).text();
     assert!(again.contains("worker: unchanged"), "{again}");
     assert!(site.menshen(&["diff", "worker"]).ended_with(0).text().contains("as it should be"));
-    is_changed(&site);
+    is_changed(&site, form);
 
     site.menshen(&["uninstall", "worker", "--purge"]).done();
     let left = site.machine.run(&["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"]).text();
@@ -90,12 +90,25 @@ fn is_installed_and_uninstalled(init: &Init, manager: &'static str, form: &Form)
     before.assert_same(&files_of(&site.machine));
 }
 
-/// It is disabled, enabled, stopped, started and edited, and what somebody else changes is seen and mended.
-fn is_changed(site: &Site) {
-    for (verb, shown) in [("disable", "running manual "), ("enable", "running auto ")] {
-        site.menshen(&[verb, "worker"]).done();
+/// Whatever else is changed, and however often it is installed.
+fn is_disabled_until_it_is_enabled(site: &Site, form: &Form) {
+    let stays = |shown: &str| {
         site.await_shown(shown);
-    }
+        assert!(site.menshen(&["diff", "worker"]).ended_with(0).text().contains("as it should be"), "{shown}");
+    };
+    site.menshen(&["disable", "worker"]).done();
+    stays("running manual ");
+    site.menshen(&["edit", "worker", "--description", "Sleeps on"]).done();
+    stays("running manual ");
+    site.install(form, &[]).done();
+    stays("running manual ");
+    site.menshen(&["enable", "worker"]).done();
+    stays("running auto ");
+}
+
+/// It is disabled, enabled, stopped, started and edited, and what somebody else changes is seen and mended.
+fn is_changed(site: &Site, form: &Form) {
+    is_disabled_until_it_is_enabled(site, form);
     site.menshen(&["edit", "worker", "--start", "manual", "--description", "Sleeps well"]).done();
     site.await_shown("running manual ");
     let definition = ["/etc/init.d/worker", "/etc/sv/worker/run", "/etc/s6/sv/worker/run"];

@@ -82,11 +82,29 @@ fn what_differs_is_shown_and_mended_and_what_is_edited_is_changed_in_place() {
     assert_eq!(machine.property(UNIT, "UnitFileState"), "disabled");
     machine.run(&["menshen", "enable", "shop"]).done();
     assert_eq!(machine.property(UNIT, "UnitFileState"), "enabled");
-    machine.run(&["menshen", "disable", "shop"]).done();
-    assert_eq!(machine.property(UNIT, "UnitFileState"), "disabled");
+    is_disabled_until_it_is_enabled(&machine);
     let refused = machine.run(&["menshen", "edit", "shop", "--set", "service.web.comand=x"]).ended_with(3);
     assert!(refused.stderr.contains("comand"), "{}", refused.stderr);
     machine.run(&["menshen", "uninstall", "shop"]).done();
+}
+
+/// Whatever else is changed, and however often it is installed; then it is started as was asked for before.
+fn is_disabled_until_it_is_enabled(machine: &Machine) {
+    let stays = |unit: &str, state: &str| {
+        assert_eq!(machine.property(unit, "UnitFileState"), state);
+        assert!(machine.run(&["menshen", "diff", "shop"]).ended_with(0).text().contains("as it should be"), "{state}");
+    };
+    for (start, unit) in [("auto", UNIT), ("delayed", "shop.timer")] {
+        machine.run(&["menshen", "edit", "shop", "--start", start]).done();
+        stays(unit, "enabled");
+        machine.run(&["menshen", "disable", "shop"]).done();
+        stays(UNIT, "disabled");
+        machine.run(&["menshen", "edit", "shop", "--description", start]).done();
+        machine.run(&["menshen", "install", "--file", "/shared/shop.toml"]).done();
+        stays(UNIT, "disabled");
+        machine.run(&["menshen", "enable", "shop"]).done();
+        stays(unit, "enabled");
+    }
 }
 
 #[test]
@@ -106,6 +124,25 @@ fn one_service_comes_with_what_it_needs_and_a_command_with_a_definition() {
         machine.run(&["menshen", "uninstall", name, "--purge"]).done();
     }
     before.assert_same(&files_of(&machine));
+}
+
+#[test]
+fn a_command_runs_in_the_folder_where_it_was_typed() {
+    let Some(machine) = machine() else { return };
+    let folder = "/srv/here and there/$app";
+    machine.run(&["mkdir", "-p", folder]).done();
+    for form in ["", "--native"] {
+        let beside = "echo 'echo said >said; exec sleep 3600' >beside";
+        let script = format!("cd '{folder}'; {beside}; exec menshen install worker --now {form} -- sh beside");
+        machine.run(&["sh", "-ec", &script]).done();
+        let said = format!("{folder}/said");
+        until("it finds what is beside it, and writes there", || machine.run(&["test", "-s", &said]).code == 0);
+        let again = machine.run(&["sh", "-ec", &script]).ended_with(0).text();
+        assert!(again.contains("worker: unchanged"), "{again}");
+        machine.run(&["menshen", "uninstall", "worker", "--purge"]).done();
+        machine.run(&["rm", &said]).done();
+    }
+    assert_ne!(machine.run(&["test", "-e", "/etc/menshen/installed"]).code, 0);
 }
 
 #[test]

@@ -238,14 +238,17 @@ fn every_dry_run_is_told_to_programs_in_the_same_shape() {
     assert!(has(&removal, &format!("remove {file}")), "{removal:#?}");
     assert!(has(&removal, "remove /var/lib/menshen/installed/db.json"), "{removal:#?}");
     assert_eq!(steps(&["enable", "db", "--dry-run", "--json"]), Vec::<String>::new(), "it is so already");
-    assert_eq!(steps(&["disable", "db", "--dry-run", "--json"]), ["ask systemd to disable db"]);
+    let note = "note in /var/lib/menshen/installed/db.json that it is";
+    let disable = [format!("{note} disabled"), "ask systemd to disable db".to_owned()];
+    assert_eq!(steps(&["disable", "db", "--dry-run", "--json"]), disable);
     assert_eq!(machine.property("db.service", "UnitFileState"), "enabled");
     assert_eq!(machine.run(&["sha256sum", file]).text(), before);
 
     let disabled: Value = menshen(&machine, &["disable", "db", "--json"]).ended_with(0).json();
     assert_eq!((&disabled["name"], &disabled["outcome"]), (&"db".into(), &"disabled".into()));
     assert_eq!(machine.property("db.service", "UnitFileState"), "disabled");
-    assert_eq!(steps(&["enable", "db", "--dry-run", "--json"]), ["ask systemd to enable db"]);
+    let enable = [format!("{note} enabled"), "ask systemd to enable db".to_owned()];
+    assert_eq!(steps(&["enable", "db", "--dry-run", "--json"]), enable);
     let gone: Value = menshen(&machine, &["uninstall", "db", "--json"]).ended_with(0).json();
     assert_eq!((&gone["name"], &gone["outcome"]), (&"db".into(), &"uninstalled".into()));
 }

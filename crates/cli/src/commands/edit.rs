@@ -29,6 +29,9 @@ pub(super) fn edit(arguments: &Arguments, edit: &Edit) -> Result<Exit, Failure> 
         let message = "there is nothing to show: an editor's changes are made at once";
         return Err(Failure::new(Exit::Usage, message).help("say what to change: `menshen edit --help`"));
     }
+    if changes.start.is_some() {
+        record.switched = None;
+    }
     record.asked = changes.over(record.asked);
     record.settings.retain(|setting| edit.set.iter().all(|new| key(new) != key(setting)));
     record.settings.extend(edit.set.iter().cloned());

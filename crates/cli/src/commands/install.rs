@@ -54,6 +54,7 @@ pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, 
         only,
         guard,
         asked: asked(&install.asked),
+        switched: None,
     };
     hold_settings(&install.definition.set)?;
     if let Some(there) = Record::load(&name)? {

@@ -8,7 +8,7 @@ use menshen::service::registration::{
 };
 use menshen::service::{ManagerKind, Registration, RegistrationOption, ServiceManager, ServiceName};
 
-use super::record::Record;
+use super::record::{Record, Switched};
 
 /// How soon a guard that was killed is there again, where the manager lets the wait grow.
 const RESTART_AFTER: Duration = Duration::from_millis(100);
@@ -152,6 +152,25 @@ pub(super) fn apply(record: &Record, manager: ManagerKind, registration: &mut Re
     }
     if let Some(account) = asked.account {
         registration.account = Account::named(&account, &registration.name, manager);
+    }
+    registration.start = match (record.switched, registration.start) {
+        (Some(Switched::Enabled), StartType::Manual | StartType::Disabled) => StartType::Auto,
+        (Some(Switched::Disabled), StartType::Auto | StartType::Delayed) => disabled(manager),
+        (Some(Switched::Enabled | Switched::Disabled) | None, start) => start,
+    };
+}
+
+/// What becomes of a service when a manager of this kind is told to disable it.
+pub(crate) const fn disabled(manager: ManagerKind) -> StartType {
+    match manager {
+        ManagerKind::Launchd | ManagerKind::FreeBsdRc => StartType::Disabled,
+        ManagerKind::Systemd
+        | ManagerKind::Scm
+        | ManagerKind::OpenRc
+        | ManagerKind::SysV
+        | ManagerKind::Runit
+        | ManagerKind::S6
+        | ManagerKind::Dinit => StartType::Manual,
     }
 }
 

@@ -223,6 +223,7 @@ mod tests {
             only: Vec::new(),
             guard: "web".to_owned(),
             asked: Asked::default(),
+            switched: None,
         }
     }
 

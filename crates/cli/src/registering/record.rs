@@ -45,6 +45,19 @@ pub(crate) struct Record {
     pub guard: String,
     /// What the manager is told besides.
     pub asked: Asked,
+    /// What `menshen enable` or `disable` has made of when it is started, until somebody says that anew.
+    #[serde(default)]
+    pub switched: Option<Switched>,
+}
+
+/// Whether it is started at boot, whatever else is said of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Switched {
+    /// It is.
+    Enabled,
+    /// It is not.
+    Disabled,
 }
 
 /// Whose service it is.
@@ -130,6 +143,9 @@ impl Record {
 
     /// What was asked for and set before, such as by `menshen edit`, stays as far as nobody says otherwise now.
     pub(crate) fn keep(&mut self, before: Self) {
+        if self.asked.start.is_none() {
+            self.switched = before.switched;
+        }
         self.asked = self.asked.clone().over(before.asked);
         let kept = before.settings.into_iter().filter(|old| self.settings.iter().all(|new| key(new) != key(old)));
         self.settings = kept.collect::<Vec<_>>().into_iter().chain(self.settings.drain(..)).collect();

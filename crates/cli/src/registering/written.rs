@@ -3,10 +3,12 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use menshen::service::{ServiceName, Step};
 use menshen_guard::definition::DefinitionSource;
 use menshen_os::file::{create_folder, replace_shared};
+use menshen_plan::ServicePlan;
 
 use super::folders::remove_empty_above;
 use super::record::{DefinitionOrigin, Record};
@@ -49,8 +51,8 @@ pub(crate) enum Change {
 }
 
 impl Written {
-    /// Of a program and its arguments. A program that is named by a path is the one that this means where it is typed. What
-    /// somebody has added to the definition since it was written first stays in it.
+    /// Of a program and its arguments. It runs in the folder where it is typed, and a program that is named by a path is the one
+    /// that this means there. What somebody has added to the definition since it was written first stays in it.
     pub(crate) fn of_command(
         name: &ServiceName,
         (program, arguments): (&str, &[String]),
@@ -61,11 +63,12 @@ impl Written {
         } else {
             program.to_owned()
         };
+        let here = here()?;
         let words: Vec<String> = std::iter::once(program).chain(arguments.iter().cloned()).collect();
         let path = paths().definitions.join(FOLDER).join(format!("{name}.toml"));
         let noted = noted.filter(|noted| noted.origin == DefinitionOrigin::Written).map(|noted| &noted.definition);
         let former = noted.filter(|noted| **noted != path).cloned();
-        let made = Self { path, text: text_of(name, &words), former };
+        let made = Self { path, text: text_of(name, &words, Some(&here)), former };
         let place = made.former.as_ref().unwrap_or(&made.path);
         let Some(there) = read(place)? else { return Ok(made) };
         if noted.is_none() && !there.starts_with(MARK) {
@@ -73,12 +76,16 @@ impl Written {
             return Err(Failure::new(Exit::Failed, message)
                 .help(format!("choose another name, or install that definition: `--file {}`", place.display())));
         }
-        let command = command_in(&there, place, name);
-        if command.as_ref() == Some(&words) {
-            return Ok(Self { text: there, ..made });
-        }
-        if command.is_some_and(|command| there == text_of(name, &command)) {
+        let service = service_in(&there, place, name);
+        let is_as_written = |service: &ServicePlan| {
+            let texts = [None, Some(&*service.directory)].map(|folder| text_of(name, &service.command.0, folder));
+            texts.contains(&there)
+        };
+        if service.as_deref().is_some_and(is_as_written) {
             return Ok(made);
+        }
+        if service.is_some_and(|service| service.command.0 == words) {
+            return Ok(Self { text: there, ..made });
         }
         let message = format!("{} was edited since it was written, and has another command", place.display());
         Err(Failure::new(Exit::Failed, message)
@@ -126,10 +133,25 @@ impl Written {
     }
 }
 
-/// What is written of a command.
-fn text_of(name: &ServiceName, words: &[String]) -> String {
-    let (quoted, command) = (quoted(name.as_str()), quoted_command(words));
-    format!("{MARK}\n[guard]\nname = {quoted}\n\n[service.{quoted}]\ncommand = {command}\n")
+/// What is written of a command. An earlier version has written nothing of a folder.
+fn text_of(name: &ServiceName, words: &[String], folder: Option<&Path>) -> String {
+    let (quoted_name, command) = (quoted(name.as_str()), quoted_command(words));
+    let text = format!("{MARK}\n[guard]\nname = {quoted_name}\n\n[service.{quoted_name}]\ncommand = {command}\n");
+    let directory = folder.map(|folder| quoted(&folder.to_string_lossy().replace('$', "$$")));
+    directory.map_or_else(|| text.clone(), |directory| format!("{text}directory = {directory}\n"))
+}
+
+/// Where it is typed.
+fn here() -> Result<PathBuf, Failure> {
+    let here = std::env::current_dir().map_err(|error| {
+        let why = menshen_os::error::describe(&error);
+        Failure::new(Exit::Failed, format!("the folder this is typed in cannot be found: {why}"))
+    })?;
+    if here.to_str().is_some() {
+        return Ok(here);
+    }
+    let message = format!("{} is no folder that a definition can name: it is no text", here.display());
+    Err(Failure::new(Exit::Failed, message).help("install it from another folder"))
 }
 
 fn source(path: &Path, text: &str, settings: &[String]) -> DefinitionSource {
@@ -143,10 +165,10 @@ fn source(path: &Path, text: &str, settings: &[String]) -> DefinitionSource {
     }
 }
 
-/// The command that a definition has; nothing, where it is refused.
-fn command_in(text: &str, path: &Path, name: &ServiceName) -> Option<Vec<String>> {
+/// The service that a definition has; nothing, where it is refused.
+fn service_in(text: &str, path: &Path, name: &ServiceName) -> Option<Arc<ServicePlan>> {
     let plan = source(path, text, &[]).load().ok()?.plan?;
-    plan.services.get(name.as_str()).map(|service| service.command.0.clone())
+    plan.services.get(name.as_str()).cloned()
 }
 
 fn read(path: &Path) -> Result<Option<String>, Failure> {
@@ -181,5 +203,6 @@ mod tests {
         let service = &plan.services["worker"];
         assert_eq!(service.command.0[0], "sleep");
         assert_eq!(service.command.0[1..], arguments);
+        assert_eq!(service.directory, std::env::current_dir().unwrap());
     }
 }
