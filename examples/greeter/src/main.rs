@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use menshen::service::{Command, Context, Failure, Health, Main, Request, Service, ServiceName};
+use menshen::service::{Command, Context, Failure, Health, Main, RegistrationOption, Request, Service, ServiceName};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -31,13 +31,21 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let name: ServiceName = "greeter".parse().expect("letters are a name");
-    let main =
-        Main::new(name).reloads().pauses().logs().stops_within(Duration::from_secs(5)).registered(|registration| {
+    let main = Main::new(name).reloads().pauses().logs().stops_within(Duration::from_secs(5)).registered(
+        |registration, manager| {
             registration.description = Some("Greets whoever connects".to_owned());
-        });
+            // Where nobody listens, nobody is told that it is well.
+            if manager.honours(RegistrationOption::Watchdog).is_ok() {
+                registration.watchdog = Some(WATCHDOG);
+            }
+        },
+    );
     let greeter = Greeter { listen: arguments.listen, file: arguments.greeting };
     main.run_or(arguments.service.as_ref(), greeter)
 }
+
+/// How long nobody may hear that it is well before it is started anew.
+const WATCHDOG: Duration = Duration::from_secs(30);
 
 struct Greeter {
     listen: SocketAddr,

@@ -216,7 +216,7 @@ impl Main {
             registration.reload = Some(Reload::Signal("SIGHUP".to_owned()));
         }
         registration.restart.policy = manager.restarts_failed();
-        self.shape(&mut registration);
+        self.shape(&mut registration, manager);
         Ok(registration)
     }
 }

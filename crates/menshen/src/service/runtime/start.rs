@@ -9,6 +9,7 @@ use super::author::Service;
 use super::door::Ability;
 use super::life::{self, Logging, Manner};
 use super::platform;
+use crate::service::manager::ServiceManager;
 use crate::service::name::ServiceName;
 use crate::service::registration::Registration;
 
@@ -53,14 +54,17 @@ fn help(name: &ServiceName) -> String {
 pub struct Main {
     name: ServiceName,
     manner: Manner,
-    shape: fn(&mut Registration),
+    shape: Shape,
 }
+
+/// What an author has to say to a registration, and the manager it is for.
+type Shape = fn(&mut Registration, &dyn ServiceManager);
 
 impl Main {
     /// A service of this name that can be stopped, and cannot be paused or reloaded.
     #[must_use]
     pub const fn new(name: ServiceName) -> Self {
-        let nothing = |_: &mut Registration| {};
+        let nothing = |_: &mut Registration, _: &dyn ServiceManager| {};
         Self {
             name,
             shape: nothing,
@@ -111,9 +115,25 @@ impl Main {
     }
 
     /// What its manager is to be told of it besides: what it is for, whom it runs as, what must have been started before. What
-    /// is asked for here the manager honours, or `install` fails and names it.
+    /// is asked for here the manager honours, or `install` fails and names it. What the service can do without, it asks for where
+    /// the manager says that it honours it:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use menshen::service::{Main, RegistrationOption, ServiceName};
+    ///
+    /// let name: ServiceName = "greeter".parse()?;
+    /// let main = Main::new(name).registered(|registration, manager| {
+    ///     registration.description = Some("Greets whoever connects".to_owned());
+    ///     if manager.honours(RegistrationOption::Watchdog).is_ok() {
+    ///         registration.watchdog = Some(Duration::from_secs(30));
+    ///     }
+    /// });
+    /// # Ok::<(), menshen::service::name::NameError>(())
+    /// ```
     #[must_use]
-    pub const fn registered(mut self, shape: fn(&mut Registration)) -> Self {
+    pub const fn registered(mut self, shape: Shape) -> Self {
         self.shape = shape;
         self
     }
@@ -135,8 +155,8 @@ impl Main {
     }
 
     #[cfg(feature = "command")]
-    pub(in super::super) fn shape(&self, registration: &mut Registration) {
-        (self.shape)(registration);
+    pub(in super::super) fn shape(&self, registration: &mut Registration, manager: &dyn ServiceManager) {
+        (self.shape)(registration, manager);
     }
 
     pub(super) fn manner(&self) -> Manner {
