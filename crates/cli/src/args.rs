@@ -128,7 +128,7 @@ pub(crate) enum Command {
     Hold(Hold),
 }
 
-/// Which definition.
+// Which definition. A documentation of what several commands have in common would be taken for theirs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Definition {
     /// The definition: a file, or a folder of *.toml files. Without it ./menshen.toml, or else the system's own.
@@ -148,7 +148,7 @@ pub(crate) struct Definition {
     pub only: Vec<String>,
 }
 
-/// What a guard left.
+// What a guard left.
 #[derive(Debug, Args)]
 pub(crate) struct Hold {
     /// What the guard passes.
@@ -415,7 +415,7 @@ pub(crate) struct Install {
     pub command: Vec<String>,
 }
 
-/// What the service manager is told besides the definition.
+// What the service manager is told besides the definition.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct AskedOfManager {
     /// When the manager starts it. Without it: at boot; with --native, as its definition says.
@@ -499,7 +499,7 @@ impl From<Manager> for ManagerKind {
     }
 }
 
-/// A service that was installed.
+// A service that was installed.
 #[derive(Debug, Args)]
 pub(crate) struct Installed {
     /// The name it was installed as.
@@ -517,7 +517,7 @@ pub(crate) struct Enable {
     pub dry_run: DryRun,
 }
 
-/// Whether something is done.
+// Whether something is done.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct DryRun {
     /// Only show what would be done, step by step; with --json as {"steps": [...], "done": false}.
@@ -626,6 +626,29 @@ mod tests {
     #[test]
     fn the_arguments_are_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_is_told_of_in_its_own_words() {
+        let mut arguments = Arguments::command();
+        arguments.build();
+        for (name, begins) in [
+            ("up", "Guard what"),
+            ("check", "Look for"),
+            ("config", "Print the merged"),
+            ("install", "Have the machine's"),
+            ("uninstall", "Stop what"),
+            ("edit", "Change what"),
+            ("diff", "Show in what"),
+            ("enable", "Have an installed service started"),
+            ("disable", "Have an installed service not"),
+        ] {
+            let command = arguments.find_subcommand(name).unwrap();
+            let about = [command.get_about(), command.get_long_about()].into_iter().flatten();
+            for about in about.map(ToString::to_string) {
+                assert!(about.starts_with(begins), "{name}: {about}");
+            }
+        }
     }
 
     #[test]

@@ -127,6 +127,50 @@ fn several_services_are_acted_on_and_one_that_fails_does_not_hide_the_others() {
 }
 
 #[test]
+fn what_else_is_started_or_stopped_along_is_told() {
+    let bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    let stopped = bed.menshen(["stop", "db"]).ended_with(0).text();
+    assert!(!stopped.contains("killed"), "{stopped}");
+    bed.menshen(["stop", "web"]).done();
+    let started = bed.menshen(["start", "web"]).ended_with(0).text();
+    assert!(started.starts_with("web: running") && started.contains("\ndb: also running"), "{started}");
+    bed.menshen(["stop", "--all"]).done();
+    let started: serde_json::Value = bed.menshen(["start", "web", "--json"]).ended_with(0).json();
+    assert_eq!(started["services"][0]["name"], "web", "{started}");
+    assert_eq!(started["also"].as_array().unwrap().len(), 1, "{started}");
+    assert_eq!((&started["also"][0]["name"], &started["also"][0]["state"]), (&"db".into(), &"running".into()));
+    let alone: serde_json::Value = bed.menshen(["restart", "web", "--json"]).ended_with(0).json();
+    assert_eq!(alone["also"], serde_json::json!([]), "{alone}");
+}
+
+#[test]
+fn a_stop_that_had_to_kill_says_so() {
+    let deaf = "[service.deaf]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo deaf; while :; do sleep 1; done\"]\n\
+                stop.timeout = \"100ms\"\nprobe.readiness.log = \"deaf\"\n";
+    let bed = Bed::new(Trees::Walk, deaf).up();
+    bed.await_ready("deaf");
+    let stopped = bed.menshen(["stop", "deaf"]).ended_with(0).text();
+    assert!(stopped.starts_with("deaf: stopped") && stopped.contains("killed by SIGKILL"), "{stopped}");
+    let again = bed.menshen(["stop", "deaf"]).ended_with(0).text();
+    assert!(!again.contains("killed"), "nothing ran: {again}");
+}
+
+#[test]
+fn programs_that_end_or_begin_a_guard_read_json() {
+    let slow =
+        "[service.web]\ncommand = \"sleep 1000\"\nprobe.readiness = { exec = [\"false\"], interval = \"100ms\" }\n";
+    let bed = Bed::new(Trees::Walk, slow);
+    let name = format!("guard.name={}", bed.instance());
+    let up = ["up", "--detach", "--wait", "--timeout", "500ms", "--json", "--set", &name];
+    let begun = bed.menshen(up).ended_with(7);
+    assert_eq!(begun.json::<serde_json::Value>()["services"][0]["name"], "web");
+    let ended: serde_json::Value = bed.menshen(["down", "--json"]).ended_with(0).json();
+    let wanted = serde_json::json!({ "instance": bed.instance(), "outcome": "stopped", "installed": null });
+    assert_eq!(ended, wanted);
+}
+
+#[test]
 fn status_as_json_is_the_list_of_the_contract() {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");

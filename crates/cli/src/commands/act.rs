@@ -1,5 +1,7 @@
 //! `menshen start`, `stop`, `restart`, `pause`, `continue`, `reset` and `signal`.
 
+mod along;
+
 use std::time::Duration;
 
 use anstyle::AnsiColor;
@@ -13,6 +15,7 @@ use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Aim, Guard, Guards, wait_for};
 use crate::output::{self, state_style, styled};
+use along::Before;
 
 /// What is done to services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,7 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         } else {
             Vec::new()
         };
+        let before = Before::of(&services).await?;
         let all = services.iter().map(|(_, service)| service.name.as_str());
         let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
         let calls = services.iter().map(|(guard, service)| call(guard, verb, &service.name, &query));
@@ -99,7 +103,14 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
         spinner.finish_and_clear();
         let mut report = Report::of(arguments);
-        services.iter().zip(answers).for_each(|((_, service), answer)| report.guarded(&service.name, answer));
+        for ((_, service), answer) in services.iter().zip(answers) {
+            let how = if verb == Verb::Stop && before.ran(service) { Tell::HowItEnded } else { Tell::State };
+            report.guarded(&service.name, answer, how);
+        }
+        match before.others(&services).await {
+            Ok(others) => others.into_iter().for_each(|service| report.also(service)),
+            Err(failure) => output::pass_over(&failure),
+        }
         told.into_iter().for_each(|told| report.native(told));
         report.end()
     })
@@ -142,7 +153,7 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
         let mut report = Report::of(arguments);
         for (name, (guard, service)) in signal.names.iter().zip(services) {
             let call = Call::about(Endpoint::SignalService, &service.name).body(&request)?;
-            report.guarded(name, guard.client.call(&call).await);
+            report.guarded(name, guard.client.call(&call).await, Tell::State);
         }
         report.end()
     })
@@ -168,6 +179,9 @@ async fn call(guard: &Guard, verb: Verb, name: &str, query: &WaitQuery) -> Resul
     guard.client.call(&Call::about(verb.endpoint(), name).query(query)?).await
 }
 
+/// How the program of a service has ended that did not end when it was asked to.
+const KILLED: &str = "killed by SIGKILL";
+
 /// How many calls wait for their answers at once; a guard takes only so many connections.
 const CALLS_AT_ONCE: usize = 32;
 
@@ -192,28 +206,49 @@ async fn all_at_once<T>(calls: impl Iterator<Item = impl Future<Output = T>>) ->
     answers.into_iter().flatten().collect()
 }
 
+/// What is told of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tell {
+    /// How it is.
+    State,
+    /// That its program did not end by itself, too.
+    HowItEnded,
+}
+
 /// What came of telling services something.
 struct Report<'a> {
     arguments: &'a Arguments,
     services: Vec<Service>,
+    also: Vec<Service>,
     native: Vec<Told>,
     failure: Option<Failure>,
 }
 
 impl<'a> Report<'a> {
     const fn of(arguments: &'a Arguments) -> Self {
-        Self { arguments, services: Vec::new(), native: Vec::new(), failure: None }
+        Self { arguments, services: Vec::new(), also: Vec::new(), native: Vec::new(), failure: None }
     }
 
     /// What a guard answered.
-    fn guarded(&mut self, name: &str, answer: Result<Service, ClientError>) {
+    fn guarded(&mut self, name: &str, answer: Result<Service, ClientError>, tell: Tell) {
         match answer {
             Ok(service) if self.arguments.json => self.services.push(service),
             Ok(service) => {
-                output::line(format_args!("{name}: {}", describe(&service)));
+                let killed = service.last_exit.as_deref().filter(|exit| *exit == KILLED && tell == Tell::HowItEnded);
+                let killed = killed.map(|exit| format!(", {}", styled(exit, AnsiColor::Yellow.on_default())));
+                output::line(format_args!("{name}: {}{}", describe(&service), killed.unwrap_or_default()));
                 warn(name, &service);
             }
             Err(error) => self.failed(error.into()),
+        }
+    }
+
+    /// What nobody named.
+    fn also(&mut self, service: Service) {
+        if self.arguments.json {
+            self.also.push(service);
+        } else {
+            output::line(format_args!("{}: also {}", service.name, describe(&service)));
         }
     }
 
@@ -235,7 +270,7 @@ impl<'a> Report<'a> {
 
     fn end(self) -> Result<Exit, Failure> {
         if self.arguments.json {
-            output::json(&serde_json::json!({ "services": self.services, "native": self.native }));
+            output::json(&serde_json::json!({ "services": self.services, "also": self.also, "native": self.native }));
         }
         self.failure.map_or(Ok(Exit::Done), Err)
     }

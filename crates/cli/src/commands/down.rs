@@ -7,6 +7,7 @@ use menshen::service::Verb;
 use menshen_api::client::Call;
 use menshen_api::types::{Accepted, ShutdownQuery};
 use menshen_api::{ClientError, Endpoint};
+use serde_json::json;
 
 use crate::args::{Arguments, Down};
 use crate::failure::{Exit, Failure};
@@ -40,17 +41,39 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         }
         await_end(guard).await?;
         await_lock(&guard.instance).await;
-        let how = if leave { "ended; everything runs on" } else { "stopped" };
-        output::note(format_args!("{}: {how}", guard.instance));
-        if let Some(Managed { name, manager }) = &managed {
-            output::note(format_args!(
-                "{} ran it as '{name}', and starts it again at boot and when it is told to; `menshen disable {name}` keeps it \
-                 from the boot",
-                manager.kind()
-            ));
-        }
+        let programs = if leave { Programs::RunOn } else { Programs::Stopped };
+        report(arguments, &guard.instance, programs, managed.as_ref());
         Ok(Exit::Done)
     })
+}
+
+/// What became of what it guarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Programs {
+    /// It runs on.
+    RunOn,
+    /// It was stopped.
+    Stopped,
+}
+
+fn report(arguments: &Arguments, instance: &str, programs: Programs, managed: Option<&Managed>) {
+    let (outcome, how) = match programs {
+        Programs::RunOn => ("left", "ended; everything runs on"),
+        Programs::Stopped => ("stopped", "stopped"),
+    };
+    if arguments.json {
+        let managed = managed
+            .map(|Managed { name, manager }| json!({ "name": name.as_str(), "manager": manager.kind().as_str() }));
+        return output::json(&json!({ "instance": instance, "outcome": outcome, "installed": managed }));
+    }
+    output::note(format_args!("{instance}: {how}"));
+    if let Some(Managed { name, manager }) = managed {
+        output::note(format_args!(
+            "{} ran it as '{name}', and starts it again at boot and when it is told to; `menshen disable {name}` keeps it \
+             from the boot",
+            manager.kind()
+        ));
+    }
 }
 
 /// Whether systemd stops a unit in order to start it again. It says so in its list of jobs, and nowhere else. Where it does

@@ -78,25 +78,24 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
             await_guard((&guard, source), &mut child, (&log, said_before), up.wait.then_some(timeout)).await?;
         if arguments.json {
             output::json(&serde_json::json!({ "instance": instance, "pid": child.id(), "services": services }));
-            return Ok(Exit::Done);
+        } else {
+            tell_begun(instance, child.id(), &services, &log);
         }
-        for service in &services {
-            output::line(format_args!(
-                "{}: {}",
-                service.name,
-                styled(service.state.as_str(), state_style(service.state))
-            ));
-        }
-        output::note(format_args!(
-            "{instance} is guarded by process {}; `menshen status` shows it, `menshen down` ends it",
-            child.id()
-        ));
-        output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
         if up.wait && !services.iter().all(is_settled_well) {
             return Err(not_ready(&guard, &services).await);
         }
         Ok(Exit::Done)
     })
+}
+
+fn tell_begun(instance: &str, pid: u32, services: &[Service], log: &Path) {
+    for service in services {
+        output::line(format_args!("{}: {}", service.name, styled(service.state.as_str(), state_style(service.state))));
+    }
+    output::note(format_args!(
+        "{instance} is guarded by process {pid}; `menshen status` shows it, `menshen down` ends it"
+    ));
+    output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
 }
 
 /// Refuses to start a guard where there is one, whether it answers or not.

@@ -1,0 +1,60 @@
+//! What else became of services, along with those that were told something: what these need is started, too, and what needs
+//! them may not run on without.
+
+use menshen_api::types::{Service, State};
+
+use crate::failure::Failure;
+use crate::guards::Guard;
+
+/// The services of the guards that are to be told something, as they were before.
+pub(super) struct Before<'a> {
+    guards: Vec<(&'a Guard, Vec<Service>)>,
+}
+
+impl<'a> Before<'a> {
+    /// Asks each guard of these services once.
+    pub(super) async fn of(told: &[(&'a Guard, Service)]) -> Result<Self, Failure> {
+        let mut guards: Vec<(&Guard, Vec<Service>)> = Vec::new();
+        for (guard, _) in told {
+            if guards.iter().all(|(known, _)| !std::ptr::eq(*known, *guard)) {
+                guards.push((guard, guard.services().await?));
+            }
+        }
+        Ok(Self { guards })
+    }
+
+    /// Whether a program of this service ran.
+    pub(super) fn ran(&self, service: &Service) -> bool {
+        let mut all = self.guards.iter().flat_map(|(_, services)| services);
+        all.any(|before| before.instance == service.instance && before.name == service.name && before.pid.is_some())
+    }
+
+    /// The services that nobody named and that are up though they were not before, or the other way round.
+    pub(super) async fn others(&self, told: &[(&Guard, Service)]) -> Result<Vec<Service>, Failure> {
+        let mut others = Vec::new();
+        for (guard, before) in &self.guards {
+            let is_told = |service: &Service| {
+                told.iter().any(|(_, told)| told.instance == service.instance && told.name == service.name)
+            };
+            let is_other = |service: &Service| {
+                let before = before.iter().find(|before| before.name == service.name);
+                before.is_some_and(|before| is_up(before) != is_up(service)) && !is_told(service)
+            };
+            others.extend(guard.services().await?.into_iter().filter(is_other));
+        }
+        Ok(others)
+    }
+}
+
+const fn is_up(service: &Service) -> bool {
+    match service.state {
+        State::Starting
+        | State::Running
+        | State::Pausing
+        | State::Paused
+        | State::Continuing
+        | State::Stopping
+        | State::Backoff => true,
+        State::Waiting | State::Completed | State::Tripped | State::Failed | State::Stopped => false,
+    }
+}
