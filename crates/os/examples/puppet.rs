@@ -70,6 +70,14 @@ fn main() -> io::Result<ExitCode> {
             drip(lines.parse().map_err(io::Error::other)?, length.parse().map_err(io::Error::other)?)?;
             Ok(ExitCode::from(7))
         }
+        // The same, but it does not end before there is this file.
+        ["drip", lines, length, file] => {
+            drip(lines.parse().map_err(io::Error::other)?, length.parse().map_err(io::Error::other)?)?;
+            while !std::path::Path::new(file).exists() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(ExitCode::from(7))
+        }
         // Adds to a file again and again.
         ["tick", file] => tick(&PathBuf::from(file)),
         // Says what it was given.

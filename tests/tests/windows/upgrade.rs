@@ -14,7 +14,7 @@ command = ['C:\test\puppet.exe', "wait"]
 probe.readiness.log = "ready"
 restart.delay = "10ms"
 [service.drip]
-command = ['C:\test\puppet.exe', "drip", "4000", "20"]
+command = ['C:\test\puppet.exe', "drip", "4000", "20", 'C:\test\enough']
 restart.policy = "never"
 "#;
 const WEB: &str = r#"
@@ -75,6 +75,7 @@ fn an_upgrade_leaves_every_program_and_loses_no_byte() {
     assert_eq!(facts(), before);
     fs::remove_file(windows.path("before.exe")).unwrap();
 
+    fs::write(windows.path("enough"), "").unwrap();
     until("all is written", || windows.service("drip").state != State::Running);
     let lines = (1..=4000).map(|number| format!("{number:07} {}\n", "x".repeat(11))).collect::<String>();
     until("everything it wrote is in its log", || windows.log("drip").len() >= lines.len());
