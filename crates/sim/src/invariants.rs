@@ -65,6 +65,8 @@ invariants! {
     NewestDefinition = "newest-definition",
     /// A stop has a reason.
     StopsForAReason = "stops-for-a-reason",
+    /// What is left to run when a stop command has ended is asked by the signal.
+    SignalFollowsCommand = "signal-follows-command",
     /// A stop asks, kills when its time is over, and ends as soon as nothing is left.
     StopEnds = "stop-ends",
     /// What a stop leads to is what the end of the program means, unless somebody asked for something else.
@@ -155,6 +157,7 @@ pub struct Checker {
     now: Instant,
     step: u64,
     journal: journal::Told,
+    asked: stops::Asked,
     spin: whole::Spin,
     shutdown: whole::Shutdown,
     /// The last alert about each service that is not over.
@@ -171,6 +174,7 @@ impl Checker {
             now: Instant::default(),
             step: 0,
             journal: journal::Told::default(),
+            asked: stops::Asked::default(),
             spin: whole::Spin::default(),
             shutdown: whole::Shutdown::default(),
             alerts: eventually::OpenAlerts::default(),
@@ -188,6 +192,7 @@ impl Checker {
         self.now = now;
         self.step += 1;
         self.journal = journal::Told::default();
+        self.asked = stops::Asked::default();
         self.check_spin(event);
         self.check_shutdown_event(event);
         self.model.event(now, event);
@@ -210,6 +215,7 @@ impl Checker {
     pub fn settled(&mut self, event: &Event, statuses: &[(ServiceId, ServiceStatus)], world: &World) {
         self.check_statuses(statuses);
         self.check_answers(event);
+        self.check_asked(event);
         self.model.settled();
         for (id, status) in statuses {
             self.check_trees(*id, world);

@@ -53,6 +53,28 @@ WantedBy=multi-user.target
 }
 
 #[test]
+fn what_a_stop_command_of_a_unit_leaves_running_is_ended_by_the_signal() {
+    let mut bed = bed();
+    let unit = r#"
+[Service]
+WorkingDirectory=FOLDER
+ExecStart=/bin/sh -c 'trap "echo told >> order; exit 0" USR1; echo up > up; while :; do sleep 1000 & wait $!; done'
+ExecStop=/bin/sh -c 'echo out of the balancer >> order'
+KillSignal=SIGUSR1
+[Install]
+WantedBy=multi-user.target
+"#;
+    bed.write("web.service", unit.replace("FOLDER", &bed.folder().display().to_string()));
+    bed.menshen(["import", "web.service", "--output", "menshen.toml"]).done();
+    bed.start_guard();
+    bed.await_file("up");
+    bed.menshen(["stop", "web"]).done();
+    assert_eq!(bed.await_file("order"), "out of the balancer\ntold\n");
+    let stopped = bed.service("web").service;
+    assert_eq!((stopped.state, stopped.last_exit.as_deref()), (State::Stopped, Some("exit 0")));
+}
+
+#[test]
 fn drop_ins_that_cannot_be_looked_into_are_not_taken_for_none() {
     let bed = bed();
     bed.write("web.service", "[Service]\nExecStart=/bin/sleep 1000\n");

@@ -61,7 +61,7 @@ impl Service {
         self.check_stopped(context);
     }
 
-    /// Runs the stop command, or sends the signal.
+    /// Runs the stop command, after which the signal follows, or sends the signal.
     pub(super) fn ask_to_stop(&mut self, context: &mut Context<'_>) {
         if self.life.kills > 0 {
             self.kill(context);
@@ -106,12 +106,15 @@ impl Service {
         }
     }
 
-    /// The stop command ended, or could not be started. If it did not work, the signal is sent after all.
+    /// The stop command ended, or could not be started. A program that still runs gets the signal: the command may have done
+    /// no more than what comes before the end, such as taking the program out of a load balancer.
     pub(crate) fn stopper_exited(&mut self, context: &mut Context<'_>, exit: Result<Exit, &str>, tree: Tree) {
-        let worked = exit == Ok(Exit::Code(0));
-        if !worked && self.life.main.as_ref().is_some_and(|run| !run.main_ended) {
-            let what = exit.map_or_else(str::to_owned, |exit| exit.to_string());
-            self.record(context, RecordKind::Trouble { over: false }, format!("the stop command failed: {what}"), None);
+        if self.life.main.as_ref().is_some_and(|run| !run.main_ended) {
+            if exit != Ok(Exit::Code(0)) {
+                let what = exit.map_or_else(str::to_owned, |exit| exit.to_string());
+                let text = format!("the stop command failed: {what}");
+                self.record(context, RecordKind::Trouble { over: false }, text, None);
+            }
             if self.life.kills == 0 {
                 self.signal_to_stop(context, SignalTarget::Main);
             }
@@ -142,9 +145,12 @@ impl Service {
 
     /// It was asked to end, and has not.
     pub(crate) fn stop_timed_out(&mut self, context: &mut Context<'_>) {
+        let signal = self.plan.stop.signal;
+        let command_runs = self.life.stopper.as_ref().is_some_and(|run| !run.main_ended);
         let asked = match &self.plan.stop.command {
-            Some(_) => "its stop command".to_owned(),
-            None => self.plan.stop.signal.to_string(),
+            Some(_) if command_runs => "its stop command".to_owned(),
+            Some(_) => format!("its stop command and {signal}"),
+            None => signal.to_string(),
         };
         let after = format(self.plan.stop.timeout);
         self.record(context, RecordKind::Killed, format!("it is killed: {asked} did not end it within {after}"), None);

@@ -71,16 +71,50 @@ fn a_tree_that_survives_the_kill_is_killed_again_and_people_are_told() {
 }
 
 #[test]
-fn a_stop_command_takes_the_place_of_the_signal() {
-    let mut rig = Rig::one("stop.command = [\"web\", \"quit\"]");
+fn a_stop_command_comes_before_the_signal_and_the_kill_after_both() {
+    let mut rig = Rig::one("stop = { command = [\"web\", \"quit\"], signal = \"SIGQUIT\", timeout = \"10s\" }");
     rig.command("web", Command::Stop).unwrap();
     assert_eq!(rig.spawns("web", Role::Stop), 1);
-    assert_eq!(rig.signals("web"), []);
+    rig.wait_s(4);
+    assert_eq!(rig.signals("web"), [], "the command runs");
     let stopper = rig.run_of("web", Role::Stop);
     rig.send(Event::Exited { run: stopper, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
-    assert_eq!(rig.state("web"), State::Stopping);
-    rig.exit("web", 0);
+    assert_eq!(rig.signals("web"), [(SignalTarget::Main, Signal::Quit)]);
+    rig.wait_s(5);
+    assert_eq!(rig.signals("web").len(), 1, "the command's time is part of the time-out, and the rest of it is left");
+    rig.wait_s(1);
+    assert_eq!(rig.signals("web").last(), Some(&(SignalTarget::Tree, Signal::Kill)));
+    assert_eq!(killed_because(&rig), "it is killed: its stop command and SIGQUIT did not end it within 10s");
+    rig.kill("web", Signal::Kill);
     assert_eq!(rig.state("web"), State::Stopped);
+}
+
+#[test]
+fn a_program_its_stop_command_has_ended_gets_no_signal() {
+    let mut rig = Rig::one("stop.command = [\"web\", \"quit\"]");
+    rig.command("web", Command::Stop).unwrap();
+    let stopper = rig.run_of("web", Role::Stop);
+    rig.exit("web", 0);
+    rig.send(Event::Exited { run: stopper, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
+    assert_eq!(rig.state("web"), State::Stopped);
+    assert!(rig.signals("web").iter().all(|(_, signal)| *signal == Signal::Kill), "{:?}", rig.signals("web"));
+}
+
+#[test]
+fn a_stop_command_that_takes_all_of_the_time_is_named_as_what_did_not_end_the_program() {
+    let mut rig = Rig::one("stop = { command = [\"web\", \"quit\"], timeout = \"10s\" }");
+    rig.command("web", Command::Stop).unwrap();
+    rig.wait_s(10);
+    assert_eq!(killed_because(&rig), "it is killed: its stop command did not end it within 10s");
+    let stopper = rig.run_of("web", Role::Stop);
+    let before = rig.signals("web").len();
+    rig.send(Event::Exited { run: stopper, exit: Exit::Signal(Signal::Kill), oom: false, tree: Tree::Empty });
+    assert_eq!(rig.signals("web").len(), before, "what was killed is not asked any more");
+}
+
+fn killed_because(rig: &Rig) -> String {
+    let killed = rig.records().into_iter().find(|record| record.kind == RecordKind::Killed);
+    killed.map(|record| record.reason).unwrap_or_default()
 }
 
 #[test]

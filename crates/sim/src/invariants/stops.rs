@@ -1,5 +1,6 @@
 //! Stops: for a reason, in order, bounded, and to where the end leads.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use menshen_core::{Effect, Event, RecordKind, Role, RunId, ServiceId, SignalTarget, State};
@@ -10,10 +11,20 @@ use crate::model::{Next, Service};
 /// What survives a kill is killed again at the latest after this long.
 const KILL_AGAIN: Duration = Duration::from_secs(30);
 
+/// Whose main process one event had asked to end.
+#[derive(Debug, Default)]
+pub(super) struct Asked(BTreeSet<ServiceId>);
+
 impl Checker {
     pub(super) fn check_stop(&mut self, event: &Event, effect: &Effect) {
         if let Effect::Kill { run, target } = effect {
             self.check_kill(*run, *target);
+        }
+        if let Effect::Signal { run, target: SignalTarget::Main, signal } = effect
+            && run.role == Role::Main
+            && self.model.services.get(&run.service).is_some_and(|service| service.plan.stop.signal == *signal)
+        {
+            self.asked.0.insert(run.service);
         }
         let Effect::Record(record) = effect else { return };
         let RecordKind::Transition { from, to, .. } = record.kind else { return };
@@ -79,6 +90,22 @@ impl Checker {
         if target != reached {
             let what = format!("{target:?} of {:?} run {} is killed instead of {reached:?}", run.role, run.number);
             self.broken(Invariant::StopEnds, Some(run.service), what);
+        }
+    }
+
+    /// The end of a stop command leads to the signal, unless the program has ended or is being killed.
+    pub(super) fn check_asked(&mut self, event: &Event) {
+        let (Event::Exited { run, .. } | Event::SpawnFailed { run, .. }) = event else { return };
+        if run.role != Role::Stop {
+            return;
+        }
+        let Some(service) = self.model.services.get(&run.service) else { return };
+        let main_runs = service.runs.get(&Role::Main).is_some_and(|main| !main.ended);
+        // Once the stop is over, what runs is the next start.
+        let runs_on = service.state == State::Stopping && main_runs;
+        if runs_on && service.killed_at.is_none() && !self.asked.0.contains(&run.service) {
+            let what = "its stop command has ended, it runs on, and is not asked to end";
+            self.broken(Invariant::SignalFollowsCommand, Some(run.service), what);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{Effect, Event, Instant, Record, RecordKind, Role, RunId, State};
+use menshen_core::{Effect, Event, Exit, Instant, Record, RecordKind, Role, RunId, State};
 use menshen_plan::ServiceName;
 use menshen_plan::definition::AlertKind;
 use menshen_sim::{Invariant, Options, Sabotage, run};
@@ -92,6 +92,11 @@ provable! {
     });
     a_stop_for_no_reason_is_seen: StopsForAReason = effects(|_, all| {
         after_each(all, |effect| follow_up(effect, State::Running, State::Stopping));
+    });
+    a_stop_command_that_nothing_follows_is_seen: SignalFollowsCommand = effects(|event, all| {
+        if matches!(event, Event::Exited { run, exit: Exit::Code(0), .. } if run.role == Role::Stop) {
+            all.retain(|effect| !matches!(effect, Effect::Signal { .. }));
+        }
     });
     a_stop_that_does_not_kill_is_seen: StopEnds = effects(|_, all| {
         all.retain(|effect| !matches!(effect, Effect::Kill { .. }));

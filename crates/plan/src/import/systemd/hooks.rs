@@ -172,6 +172,9 @@ fn translate_stop(subject: &mut Subject<'_, '_>, draft: &mut Draft) {
         draft.service.stop.signal = signal;
         return;
     }
+    let message =
+        "may take `stop.timeout` together with the signal that follows it; systemd gives each of them as long";
+    subject.note(Note::changed(setting, message).help("make stop.timeout longer if the command itself takes long"));
     let variables = subject.variables.clone();
     let words_of = |subject: &mut Subject<'_, '_>, (setting, exec): &(Setting, Exec)| -> Vec<String> {
         let (_, exec) = without_main_pid(exec);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::definition::{Account, Inherit, OnLoss, StartType};
+use crate::signal::Signal;
 use crate::source::Source;
 
 use super::super::draft::{Draft, Drafts, Need, command};
@@ -182,6 +183,10 @@ fn translate_stop(subject: &mut Subject<'_, '_>) {
     let Some(program) = program.or(own) else { return };
     let text = arguments.map(|element| element.setting.value).unwrap_or_default();
     subject.draft.service.stop.command = Some(command([vec![program], subject.words(&text), singles].concat()));
+    // What only asks must not have the program ended while it finishes its work.
+    subject.draft.service.stop.signal = Signal::Cont;
+    let line = "WinSW waits for the end of a program after its stop command: SIGCONT, which ends nothing, follows the command.";
+    subject.draft.comments.push(line.to_owned());
 }
 
 fn note_rest(subject: &mut Subject<'_, '_>) {
