@@ -103,3 +103,24 @@ fn losing_a_dependency_does_what_the_definition_says() {
     assert!(without.lives(), "nobody asked to restart it");
     assert_eq!(bed.states(mark, "without"), []);
 }
+
+#[test]
+fn what_is_stopped_together_stops_in_reverse_whatever_order_it_is_named_in() {
+    // Each writes down that it ends, and takes its time for that.
+    let service = |name: &str, needs: &str| {
+        let script =
+            format!("trap 'sleep 0.1; echo {name} >> ended; exit 0' TERM; echo up; while :; do sleep 0.05; done");
+        format!(
+            "[service.{name}]\ncommand = [\"sh\", \"-c\", \"{script}\"]\nprobe.readiness.log = \"up\"\ndepends_on = [{needs}]\n"
+        )
+    };
+    let definition = [service("db", ""), service("api", "\"db\""), service("web", "\"api\"")].concat();
+    let bed = Bed::new(Trees::Walk, &definition).up();
+    for words in [["db", "api", "web"], ["api", "db", "web"], ["web", "db", "api"]] {
+        bed.await_ready("web");
+        bed.write("ended", "");
+        bed.menshen([&["stop"][..], &words].concat()).done();
+        assert_eq!(std::fs::read_to_string(bed.path("ended")).unwrap(), "web\napi\ndb\n", "{words:?}");
+        bed.menshen(["start", "web"]).done();
+    }
+}

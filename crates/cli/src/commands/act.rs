@@ -97,8 +97,11 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         let before = Before::of(&services).await?;
         let all = services.iter().map(|(_, service)| service.name.as_str());
         let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
-        let calls = services.iter().map(|(guard, service)| call(guard, verb, &service.name, &query));
-        let answers = all_at_once(calls).await;
+        let mut answers = Vec::new();
+        for group in services.chunk_by(|(_, one), (_, next)| verb != Verb::Stop || one.order == next.order) {
+            let calls = group.iter().map(|(guard, service)| call(guard, verb, &service.name, &query));
+            answers.extend(all_at_once(calls).await);
+        }
         let act = |told| native.iter().map(|native| native.act(told, patience)).collect();
         let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
         spinner.finish_and_clear();
@@ -159,7 +162,8 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
     })
 }
 
-/// The services, in the order they are started or, to stop them, the other way round.
+/// The services, in the order they are started or, to stop them, the other way round. Each call has a connection of its own, and
+/// a guard may read them in any order: what is to stop first has stopped before the others are told.
 async fn in_order<'a>(guards: &'a Guards, names: &[String], verb: Verb) -> Result<Vec<(&'a Guard, Service)>, Failure> {
     let mut services = if names.is_empty() {
         // Every service of one guard: what another project runs is not meant by `--all`.
