@@ -597,6 +597,10 @@ pub(crate) struct Logs {
     #[arg(long)]
     pub stdout: bool,
 
+    /// With the time of each line, also where what one service wrote is piped, which else is shown as it was written.
+    #[arg(long, short)]
+    pub times: bool,
+
     /// The last so many lines; `all` for every one. 100 without --since and --grep.
     #[arg(short = 'n', long, value_name = "LINES")]
     pub lines: Option<String>,

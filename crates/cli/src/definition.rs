@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use menshen_guard::definition::{DefinitionSource, FILE_NAME};
+use menshen_guard::definition::{DefinitionError, DefinitionSource, FILE_NAME};
 use menshen_os::paths::Paths;
 use menshen_plan::{Code, Diagnostic, Loaded, Plan, Severity};
 
@@ -143,7 +143,18 @@ fn has_definitions(folder: &Path) -> bool {
 
 /// Reads a definition.
 pub(crate) fn load(source: &DefinitionSource) -> Result<Loaded, Failure> {
-    source.load().map_err(|error| Failure::new(Exit::Refused, error.to_string()))
+    source.load().map_err(|error| {
+        let exit = match &error {
+            DefinitionError::NoSuchService(_) => Exit::NoSuchService,
+            DefinitionError::Missing(_)
+            | DefinitionError::Unreadable { .. }
+            | DefinitionError::EmptyFolder(_)
+            | DefinitionError::TooManyFiles(_)
+            | DefinitionError::BadProfile(_)
+            | DefinitionError::NoProfile { .. } => Exit::Refused,
+        };
+        Failure::new(exit, error.to_string())
+    })
 }
 
 /// What follows from something the machine lacks, such as the program, while the definition itself is right.

@@ -27,9 +27,9 @@ fn of(command: &str) -> Vec<Exit> {
     let speaks = |more: &[Exit]| [&SPEAKS, more].concat();
     match command {
         "run" => vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::NotReady],
-        "up" => speaks(&[Exit::Refused, Exit::NotReady]),
-        "check" => vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused],
-        "config" => vec![Exit::Done, Exit::Usage, Exit::Refused],
+        "up" => speaks(&[Exit::Refused, Exit::NoSuchService, Exit::NotReady]),
+        "check" => vec![Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::NoSuchService],
+        "config" => vec![Exit::Done, Exit::Usage, Exit::Refused, Exit::NoSuchService],
         "schema" | "completions" => vec![Exit::Done, Exit::Usage],
         "import" => vec![Exit::Done, Exit::Failed, Exit::Usage],
         "man" => vec![Exit::Done, Exit::Failed, Exit::Usage],

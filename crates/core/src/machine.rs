@@ -275,7 +275,10 @@ impl Core {
 
     fn begin(&mut self) {
         self.begun = true;
-        let reason = format!("guarding {} services", self.services.len());
+        let reason = match self.services.len() {
+            1 => "guarding 1 service".to_owned(),
+            several => format!("guarding {several} services"),
+        };
         self.batch.push(Effect::Record(Record { service: None, kind: RecordKind::Started, reason, by: None }));
         if self.services.values().any(Service::is_delayed) {
             self.delay_until = Some(self.now + DELAYED_START_MAX);

@@ -27,6 +27,8 @@ fn exit_codes_tell_what_happened() {
         (&["check", "--file", "bad.toml"], 3),
         (&["up", "--file", "bad.toml"], 3),
         (&["check", "--file", "missing.toml"], 3),
+        (&["check", "--only", "nope"], 4),
+        (&["config", "--only", "nope"], 4),
         (&["check", "--profile", "a/b"], 3),
         (&["check", "--profile", "../../etc"], 3),
         (&["status", "--instance", "nope"], 6),
@@ -239,6 +241,9 @@ fn what_is_piped_is_what_was_written() {
     let ran = bed.menshen(["logs", "web", "--stdout", "-n", "all"]).ended_with(0);
     assert_eq!(ran.stdout, b"one\n\n\x1b[31mred\xff\nno end", "{:?}", ran.text());
     assert_eq!(bed.menshen(["logs", "web", "--stderr"]).ended_with(0).stdout, b"err\n");
+    let timed = bed.menshen(["logs", "web", "--stderr", "--times"]).ended_with(0).text();
+    let (time, text) = timed.trim().rsplit_once(' ').unwrap();
+    assert!(text == "err" && time.chars().next().is_some_and(|first| first.is_ascii_digit()), "{timed}");
     let found = bed.menshen(["logs", "web", "--grep", "^o"]).ended_with(0);
     assert_eq!(found.stdout, b"one\n");
     let wrong = bed.menshen(["logs", "web", "--grep", "("]).ended_with(2);

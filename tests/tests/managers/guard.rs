@@ -148,13 +148,17 @@ fn a_user_has_no_services_of_their_own_where_the_manager_keeps_none() {
     }
 }
 
-/// What the manager would not do is said.
+/// What nobody wrote is told, and what somebody wrote is refused by the name they wrote.
 #[test]
 fn a_program_that_is_to_be_started_again_is_not_system_v_inits_own() {
     let Some(site) = Site::boot(&SYSV, "sysv") else { return };
-    let refused = site.install(&NATIVE, &[]);
+    let refused = site.install(&NATIVE, &["--set", "service.worker.restart.policy=always"]);
     assert_ne!(refused.code, 0);
-    assert!(refused.stderr.contains("init watches no services"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("restart.policy = \"always\": init watches no services"), "{}", refused.stderr);
+    let told = site.install(&NATIVE, &[]).ended_with(0).stderr;
+    let lines = told.lines().filter(|line| line.contains("does not know restart.policy = \"always\""));
+    assert_eq!(lines.count(), 1, "{told}");
+    site.menshen(&["uninstall", "worker"]).done();
 }
 
 /// Installing a service of a name that somebody else's has changes nothing.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen::service::registration::Account;
-use menshen::service::{Deadline, ManagerKind, Outcome, Registration, Scope, ServiceManager, ServiceName, State, Verb};
+use menshen::service::{
+    Deadline, ManagerError, ManagerKind, Outcome, Registration, Scope, ServiceManager, ServiceName, State, Verb,
+};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::facts::ThisMachine;
 use menshen_plan::{Plan, ServicePlan, looks_secret};
@@ -16,7 +18,7 @@ use crate::definition::{self, MachineErrors, home, load_plan, paths_of_installed
 use crate::failure::{Exit, Failure};
 use crate::guards::wait_for;
 use crate::output;
-use crate::registering::manager::{choose, choose_to_show};
+use crate::registering::manager::{choose, choose_to_show, lacks_password};
 use crate::registering::record::{Asked, DefinitionOrigin, Form, Record, RecordedScope};
 use crate::registering::written::{Before, Change, Written};
 use crate::registering::{account, guarded, native, needed, once};
@@ -88,7 +90,7 @@ impl Task<'_> {
     pub(super) fn carry_out(&self, arguments: &Arguments, mode: Mode) -> Result<(), Failure> {
         let registration = registration(self.record, self.source, self.manager)?;
         // What is refused is refused before anything is written.
-        let plan = self.manager.plan(&registration)?;
+        let plan = self.manager.plan(&registration).map_err(|error| self.refusal(error))?;
         match mode {
             Mode::Show => {
                 let of_definition = self.written.into_iter().flat_map(Written::steps);
@@ -98,10 +100,31 @@ impl Task<'_> {
             }
             Mode::Do => {
                 let outcome = self.install(&registration)?;
-                tell(arguments, self.record, &outcome, self.manager, &self.manager.not_kept(&registration)?);
+                tell(arguments, self.record, &outcome, self.manager, &self.not_kept(&registration)?);
             }
         }
         Ok(())
+    }
+
+    /// In the words of the definition, where the manager is told what is in it.
+    fn refusal(&self, error: ManagerError) -> Failure {
+        match (self.record.form, &error) {
+            (Form::Native, ManagerError::Unsupported { manager, options }) if !lacks_password(&error) => {
+                native::refused(*manager, options)
+            }
+            (Form::Native | Form::Guard, _) => error.into(),
+        }
+    }
+
+    /// What the manager has taken and does not keep, or does not have and nobody asked for.
+    fn not_kept(&self, registration: &Registration) -> Result<Vec<String>, Failure> {
+        let mut not_kept = self.manager.not_kept(registration)?;
+        if self.record.form == Form::Native {
+            let left_out = native::defaults_left_out(registration, self.manager);
+            not_kept
+                .extend((!left_out.is_empty()).then(|| format!("{}, which is usual elsewhere", left_out.join(", "))));
+        }
+        Ok(not_kept)
     }
 
     /// What has to be there before goes first; when the manager does not take it, everything is as it was.
@@ -162,8 +185,9 @@ fn native_registration(
     manager: &dyn ServiceManager,
 ) -> Result<Registration, Failure> {
     // What is to be said of the definition has been said by whoever read it before; what refuses it is.
-    let plan = match definition::load(source)?.plan {
-        Some(plan) => Arc::new(plan),
+    let loaded = definition::load(source)?;
+    let plan = match &loaded.plan {
+        Some(plan) => Arc::new(plan.clone()),
         None => load_plan(source, MachineErrors::Shown)?,
     };
     let service = match (record.only.as_slice(), plan.services.len()) {
@@ -176,7 +200,9 @@ fn native_registration(
         Failure::new(Exit::Usage, message).help("name the service: `menshen install NAME --native`")
     })?;
     let plain = plain(service, source)?;
-    let made = native::registration(name, record, (&plan, service), &plain, manager, &ThisMachine::default());
+    let keys = native::keys(&loaded, service.name.as_str());
+    let written = native::Written { keys: &keys, facts: &ThisMachine::default() };
+    let made = native::registration(name, record, (&plan, service), &plain, manager, written);
     let mut registration = made.map_err(|lost| {
         let each: Vec<String> = lost.iter().map(|lost| format!("  {} = {}", lost.key, lost.value)).collect();
         let message = format!("without a guard this would be lost:\n{}", each.join("\n"));

@@ -37,7 +37,7 @@ pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> 
         match guards.some() {
             Ok(_) => from_guards(arguments, &guards, logs, &query).await,
             Err(failure) if failure.code() == Exit::NoGuard && !guards.has_silent() => {
-                files::show(arguments, &logs.names, &query, failure)
+                files::show(arguments, logs, &query, failure)
             }
             Err(failure) => Err(failure),
         }
@@ -70,18 +70,16 @@ async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query:
                     && !query.follow
                     && Files::are_there(arguments, &logs.names) =>
             {
-                return files::show(arguments, &logs.names, query, failure);
+                return files::show(arguments, logs, query, failure);
             }
             services => services?,
         }
     };
-    let several = services.len() > 1;
     let mut sources = Vec::new();
     for (guard, service) in services {
         sources.push(Source::open(guard, service.name, query).await?);
     }
-    let width = sources.iter().map(|source| source.name.len()).max().unwrap_or(0);
-    let printer = Printer { json: arguments.json, several, width };
+    let printer = Printer::of(arguments, logs, &sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>());
     if query.follow { follow(sources, &printer).await } else { merged(sources, query, &printer).await }
 }
 
@@ -224,18 +222,30 @@ async fn follow(sources: Vec<Source>, printer: &Printer) -> Result<Exit, Failure
 struct Printer {
     json: bool,
     several: bool,
+    /// What is piped into another program is what was written, byte for byte.
+    as_written: bool,
     width: usize,
 }
 
 impl Printer {
+    fn of(arguments: &Arguments, logs: &Logs, names: &[&str]) -> Self {
+        let several = names.len() > 1;
+        let as_written = !several && !logs.times && !output::is_terminal();
+        Self {
+            json: arguments.json,
+            several,
+            as_written,
+            width: names.iter().map(|name| name.len()).max().unwrap_or(0),
+        }
+    }
+
     fn print(&self, name: &str, line: &LogLine) {
         if self.json {
             let mut json = serde_json::to_value(line).unwrap_or_default();
             json["service"] = name.into();
             return output::json_line(&json);
         }
-        // What is piped into another program is what was written, byte for byte.
-        if !self.several && !output::is_terminal() {
+        if self.as_written {
             return output::raw(&bytes(line));
         }
         let mut text = output::printable(&line.text);

@@ -239,12 +239,20 @@ fn field(name: &str, text: &str) {
     output::line(format_args!("  {name:<9} {}", output::printable(text)));
 }
 
+fn counted(count: impl Into<u64>, what: &str) -> String {
+    match count.into() {
+        1 => format!("1 {what}"),
+        several => format!("{several} {what}s"),
+    }
+}
+
 fn print_process(detail: &ServiceDetail) {
     let service = &detail.service;
     if let Some(pid) = service.pid {
         let usage = detail.usage.map(|usage| {
             let memory = usage.memory_bytes / (1 << 20);
-            format!(", {memory} MiB, {:.1} s CPU, {} tasks, {} files", usage.cpu_seconds, usage.tasks, usage.files)
+            let (tasks, files) = (counted(usage.tasks, "task"), counted(usage.files, "file"));
+            format!(", {memory} MiB, {:.1} s CPU, {tasks}, {files}", usage.cpu_seconds)
         });
         field("process", &format!("{pid}{}", usage.unwrap_or_default()));
     }

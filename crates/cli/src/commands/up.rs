@@ -123,7 +123,12 @@ fn own_log(instance: &str) -> Result<(PathBuf, File), Failure> {
 }
 
 fn unopened(log: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("opening {}: {}", log.display(), menshen_os::error::describe(error)))
+    let message = format!("opening {}: {}", log.display(), menshen_os::error::describe(error));
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        return Failure::new(Exit::NotPermitted, message)
+            .help("the folder is somebody else's: `MENSHEN_HOME=FOLDER` has everything below one of your own");
+    }
+    Failure::new(Exit::Failed, message)
 }
 
 /// The file of what a guard in the background says. One that has grown large is put aside, in the place of the last such.

@@ -78,7 +78,7 @@ impl From<ManagerError> for Failure {
 }
 
 /// Whether all that is missing is the password of an account.
-fn lacks_password(error: &ManagerError) -> bool {
+pub(crate) fn lacks_password(error: &ManagerError) -> bool {
     let ManagerError::Unsupported { options, .. } = error else { return false };
     options.iter().any(|unsupported| unsupported.option == RegistrationOption::AccountPassword)
 }

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use menshen::service::options::Unsupported;
 use menshen::service::registration::{
     Account, Protocol, Registration, Reload, Restart, RestartPolicy, Secret, StartType,
 };
-use menshen::service::{RegistrationOption, ServiceManager, ServiceName};
+use menshen::service::{ManagerKind, RegistrationOption, ServiceManager, ServiceName};
+use menshen_plan::config::{Setting, settings};
 use menshen_plan::definition::{Condition, OnLoss, RestartPolicy as PlanPolicy, ServiceType, StartType as PlanStart};
 use menshen_plan::plan::ProbeCheck;
-use menshen_plan::{Facts, Plan, ServicePlan};
+use menshen_plan::{Facts, Loaded, Plan, ServicePlan};
 use serde_json::Value as Json;
 
 use super::guarded;
 use super::record::Record;
+use crate::failure::{Exit, Failure};
 
 /// What the definition says that no service manager would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,76 @@ const TOLD: [&str; 23] = [
     "user",
 ];
 
+/// What somebody wrote of a service, and what is known of the machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Written<'a> {
+    /// The keys that are in the definition, or were set; the others are defaults.
+    pub keys: &'a [String],
+    /// The machine.
+    pub facts: &'a dyn Facts,
+}
+
+impl Written<'_> {
+    fn has(self, key: &str) -> bool {
+        self.keys.iter().any(|written| written == key)
+    }
+}
+
+/// The keys of a service that somebody wrote.
+pub(crate) fn keys(loaded: &Loaded, service: &str) -> Vec<String> {
+    let own = settings(loaded).into_iter().filter(|setting| setting.origin != "default");
+    let key = |setting: Setting| match setting.path.as_slice() {
+        [first, name, key @ ..] if first == "service" && name == service => Some(key.join(".")),
+        _ => None,
+    };
+    own.filter_map(key).collect()
+}
+
+/// What a definition has of itself and the manager does not, in the words of a definition: told, for nobody asked for it.
+pub(crate) fn defaults_left_out(registration: &Registration, manager: &dyn ServiceManager) -> Vec<String> {
+    let has = |option: RegistrationOption| manager.honours(option).is_ok();
+    let is_endless = registration.stop_timeout.is_none();
+    let is_usual = registration.restart.policy == manager.restarts_failed();
+    let is_left = !has(RegistrationOption::RestartAlways) && is_usual;
+    let said = [(is_endless, "stop.timeout = \"10s\""), (is_left, "restart.policy = \"always\"")];
+    said.into_iter().filter(|(is_so, _)| *is_so).map(|(_, key)| key.to_owned()).collect()
+}
+
+/// What a manager cannot do, by the keys that people write.
+pub(crate) fn refused(manager: ManagerKind, options: &[Unsupported]) -> Failure {
+    let each = options.iter().map(|unsupported| {
+        let why = unsupported.why.replace("restart = ", "restart.policy = ");
+        format!("  {}: {why}", key_of(unsupported.option))
+    });
+    let each: Vec<String> = each.collect();
+    Failure::new(Exit::Usage, format!("{manager} cannot do this itself:\n{}", each.join("\n")))
+        .help("leave --native out, or take it out of the definition")
+}
+
+/// The keys that ask for options. What has none is asked for by an argument, or only a registration has it.
+const KEYS: [(RegistrationOption, &str); 16] = [
+    (RegistrationOption::StopTimeout, "stop.timeout"),
+    (RegistrationOption::StopSignal, "stop.signal"),
+    (RegistrationOption::ReloadSignal, "reload.signal"),
+    (RegistrationOption::RestartAlways, "restart.policy = \"always\""),
+    (RegistrationOption::RestartOnFailure, "restart.policy = \"on-failure\""),
+    (RegistrationOption::RestartNever, "restart.policy = \"never\""),
+    (RegistrationOption::RestartDelay, "restart.delay"),
+    (RegistrationOption::RestartBackoff, "restart.max"),
+    (RegistrationOption::RestartReset, "restart.reset_after"),
+    (RegistrationOption::OpenFiles, "limits.files"),
+    (RegistrationOption::ProtocolNative, "type = \"notify\""),
+    (RegistrationOption::Watchdog, "probe.liveness"),
+    (RegistrationOption::AccountUser, "user"),
+    (RegistrationOption::AccountGroup, "group"),
+    (RegistrationOption::AccountPassword, "password"),
+    (RegistrationOption::DependsOnService, "depends_on"),
+];
+
+fn key_of(option: RegistrationOption) -> &'static str {
+    KEYS.iter().find(|(of, _)| *of == option).map_or(option.name(), |(_, key)| key)
+}
+
 /// A program of a definition as the manager's own, but for what it depends on; or everything that would be lost.
 pub(crate) fn registration(
     name: &ServiceName,
@@ -58,13 +131,14 @@ pub(crate) fn registration(
     (plan, service): (&Plan, &ServicePlan),
     plain: &ServicePlan,
     manager: &dyn ServiceManager,
-    facts: &dyn Facts,
+    written: Written<'_>,
 ) -> Result<Registration, Vec<Lost>> {
     let lost = lost(plan, service, plain);
     if !lost.is_empty() {
         return Err(lost);
     }
-    let mut registration = Registration::new(name.clone(), program(service, facts));
+    let has = |option: RegistrationOption| manager.honours(option).is_ok();
+    let mut registration = Registration::new(name.clone(), program(service, written.facts));
     registration.arguments = service.command.0[1..].to_vec();
     registration.description = service.description.clone();
     registration.display_name = (service.display_name != plain.display_name).then(|| service.display_name.clone());
@@ -87,15 +161,16 @@ pub(crate) fn registration(
     };
     if service.uses_notify() {
         registration.protocol = Protocol::Native;
-        let is_told = manager.honours(RegistrationOption::StartTimeout).is_ok() || !service.has_usual_start_timeout();
+        let is_told = has(RegistrationOption::StartTimeout) || !service.has_usual_start_timeout();
         registration.start_timeout = service.start_timeout.filter(|_| is_told);
     }
     registration.watchdog = service.probes.liveness.as_ref().map(menshen_plan::plan::ProbePlan::window);
-    registration.stop_timeout = Some(service.stop.timeout);
+    let is_bounded = has(RegistrationOption::StopTimeout) || written.has("stop.timeout");
+    registration.stop_timeout = is_bounded.then_some(service.stop.timeout);
     registration.stop_signal = (service.stop.signal != plain.stop.signal).then(|| service.stop.signal.to_string());
     registration.reload = service.reload.signal.map(|signal| Reload::Signal(signal.to_string()));
     registration.open_files = service.limits.files;
-    registration.restart = restart(service, plain, manager);
+    registration.restart = restart(service, plain, manager, written);
     guarded::apply(record, manager.kind(), &mut registration);
     Ok(registration)
 }
@@ -105,6 +180,8 @@ fn lost(plan: &Plan, service: &ServicePlan, plain: &ServicePlan) -> Vec<Lost> {
     let (service_json, plain_json) = (json(service), json(plain));
     let mut lost = Vec::new();
     differences("", &service_json, &plain_json, &mut lost);
+    // A manager has no breaker, which is what a definition says that turns it off.
+    lost.retain(|lost| service.breaker.failures != 0 || !lost.key.starts_with("breaker."));
     lost.extend(lost_by_value(service));
     for alert in plan.alerts.keys() {
         lost.push(Lost { key: format!("alert.{alert}"), value: "nobody would be told".to_owned() });
@@ -165,10 +242,12 @@ fn json(service: &ServicePlan) -> Json {
 }
 
 /// What is asked for is told; the defaults of a definition only where the manager has them.
-fn restart(service: &ServicePlan, plain: &ServicePlan, manager: &dyn ServiceManager) -> Restart {
+fn restart(service: &ServicePlan, plain: &ServicePlan, manager: &dyn ServiceManager, written: Written<'_>) -> Restart {
     let has = |option: RegistrationOption| manager.honours(option).is_ok();
     let (rules, usual) = (&service.restart.rules, &plain.restart.rules);
+    let is_usual = !has(RegistrationOption::RestartAlways) && !written.has("restart.policy");
     let policy = match service.restart.policy {
+        PlanPolicy::Always if is_usual => manager.restarts_failed(),
         PlanPolicy::Always => RestartPolicy::Always,
         PlanPolicy::OnFailure => RestartPolicy::OnFailure,
         PlanPolicy::Never => RestartPolicy::Never,
@@ -227,7 +306,7 @@ mod tests {
         }
     }
 
-    fn plan(keys: &str) -> Plan {
+    fn loaded(keys: &str) -> Loaded {
         let source = DefinitionSource {
             path: "/srv".into(),
             text: Some(format!(
@@ -239,14 +318,17 @@ mod tests {
             only: Vec::new(),
         };
         let loaded = source.load().unwrap();
-        loaded.plan.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics))
+        assert!(loaded.plan.is_some(), "{:#?}", loaded.diagnostics);
+        loaded
     }
 
     fn native_with(keys: &str, manager: &dyn ServiceManager) -> Result<Registration, Vec<String>> {
-        let (plan, plain) = (plan(keys), plan(""));
+        let (loaded, plain) = (loaded(keys), loaded("").plan.unwrap());
+        let plan = loaded.plan.as_ref().unwrap();
+        let services = (plan, &*plan.services["web"]);
+        let written = Written { keys: &super::keys(&loaded, "web"), facts: &ThisMachine::default() };
         let name = "web".parse().unwrap();
-        let services = (&plan, &*plan.services["web"]);
-        let made = registration(&name, &record(), services, &plain.services["web"], manager, &ThisMachine::default());
+        let made = registration(&name, &record(), services, &plain.services["web"], manager, written);
         made.map_err(|lost| lost.into_iter().map(|lost| lost.key).collect())
     }
 
@@ -275,7 +357,7 @@ mod tests {
 
     #[test]
     fn windows_takes_a_program_that_answers_it() {
-        let scm = menshen::service::managers::assumed(menshen::service::ManagerKind::Scm);
+        let scm = menshen::service::managers::assumed(ManagerKind::Scm);
         let answers = "type = \"notify\"\nrestart.policy = \"on-failure\"\n";
         let usual = native_with(answers, scm.as_ref()).unwrap();
         assert_eq!((usual.protocol, usual.start_timeout), (Protocol::Native, None));
@@ -292,6 +374,30 @@ mod tests {
         let asked = native_with("restart.max = \"7s\"", &runit).unwrap();
         let refused = runit.plan(&asked).unwrap_err().to_string();
         assert!(refused.contains("restart delay_max"), "{refused}");
+    }
+
+    #[test]
+    fn what_nobody_wrote_is_told_and_what_somebody_wrote_is_refused_by_its_key() {
+        let defaults =
+            [(ManagerKind::SysV, "restart.policy = \"always\""), (ManagerKind::FreeBsdRc, "stop.timeout = \"10s\"")];
+        for (kind, default) in defaults {
+            let manager = menshen::service::managers::assumed(kind);
+            let usual = native_with("", manager.as_ref()).unwrap();
+            assert!(manager.plan(&usual).is_ok(), "{kind}: {:?}", manager.plan(&usual));
+            assert_eq!(defaults_left_out(&usual, manager.as_ref()), [default], "{kind}");
+            let written = native_with(default, manager.as_ref()).unwrap();
+            let Err(menshen::service::ManagerError::Unsupported { options, .. }) = manager.plan(&written) else {
+                panic!("{kind} cannot do that")
+            };
+            let (message, key) = (refused(kind, &options).message, default.split_once(" =").unwrap().0);
+            assert!(message.contains(&format!("\n  {key}")), "{message}");
+        }
+        assert!(defaults_left_out(&native("").unwrap(), &Systemd::found(Scope::System).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn a_breaker_that_is_off_is_what_a_manager_has() {
+        assert!(native("breaker.failures = 0").is_ok());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use menshen_api::types::{LogLine, LogQuery};
 use menshen_guard::logs::read::{Query, Reader};
 
 use super::Printer;
-use crate::args::Arguments;
+use crate::args::{Arguments, Logs};
 use crate::definition::places;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, dim};
@@ -58,13 +58,8 @@ fn folders_in(folder: &Path) -> Vec<(String, PathBuf)> {
 }
 
 /// Reads the files, for no guard tells of what is in them.
-pub(super) fn show(
-    arguments: &Arguments,
-    names: &[String],
-    query: &LogQuery,
-    untold: Failure,
-) -> Result<Exit, Failure> {
-    let files = Files::find(arguments, names);
+pub(super) fn show(arguments: &Arguments, logs: &Logs, query: &LogQuery, untold: Failure) -> Result<Exit, Failure> {
+    let files = Files::find(arguments, &logs.names);
     if files.is_empty() {
         let kept: Vec<String> = places().iter().map(|place| place.paths.logs.display().to_string()).collect();
         let help =
@@ -89,8 +84,8 @@ pub(super) fn show(
     let has_several_guards = guards.len() > 1;
     let label =
         |files: &Files| if has_several_guards { format!("{}/{}", files.guard, files.name) } else { files.name.clone() };
-    let width = files.iter().map(|files| label(files).len()).max().unwrap_or(0);
-    let printer = Printer { json: arguments.json, several: files.len() > 1, width };
+    let labels: Vec<String> = files.iter().map(label).collect();
+    let printer = Printer::of(arguments, logs, &labels.iter().map(String::as_str).collect::<Vec<_>>());
     let sources: Result<Vec<Source>, Failure> =
         files.iter().map(|files| Source::open(label(files), &files.folder, &parsed)).collect();
     merge(sources?, query.tail, |name, line| printer.print(name, line))?;
