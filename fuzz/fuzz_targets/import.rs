@@ -1,6 +1,8 @@
 //! Any text as what another supervisor reads: whatever comes out loads.
 #![no_main]
 
+use std::path::Path;
+
 use libfuzzer_sys::fuzz_target;
 use menshen_fuzz::loading::{SEPARATOR, load_parts};
 use menshen_fuzz::machine::Machine;
@@ -20,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         .collect();
     let _ = guess("web", &sources[0].text);
     let kind = Kind::ALL[usize::from(*first) % Kind::ALL.len()];
-    let Ok(imported) = import(kind, &sources, &Machine::default()) else { return };
+    let Ok(imported) = import(kind, &sources, Path::new("/srv"), &Machine::default()) else { return };
     assert!(imported.notes.iter().all(|note| !note.message.is_empty()), "a note says nothing");
     if imported.definition.contains(SEPARATOR) {
         return;

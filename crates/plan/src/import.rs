@@ -31,6 +31,8 @@ pub mod winsw;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use serde::Serialize;
 
 pub use error::ImportError;
@@ -53,12 +55,13 @@ pub struct Imported {
 }
 
 /// Translates files of one kind into one definition. Several files may speak of each other (`After=`), and a systemd unit
-/// may come with its drop-ins, which are known by their folder (`web.service.d/more.conf`).
+/// may come with its drop-ins, which are known by their folder (`web.service.d/more.conf`). `folder` is the whole path of
+/// the folder the definition is for; a source without a folder in its name lies there, too.
 ///
 /// # Errors
 /// When a text cannot be read as what it is said to be, or nothing in it can be guarded.
-pub fn import(kind: Kind, sources: &[Source], facts: &dyn Facts) -> Result<Imported, ImportError> {
-    let mut drafts = Drafts::new(facts);
+pub fn import(kind: Kind, sources: &[Source], folder: &Path, facts: &dyn Facts) -> Result<Imported, ImportError> {
+    let mut drafts = Drafts::new(facts, folder);
     match kind {
         Kind::Systemd => systemd::read(sources, &mut drafts),
         Kind::Supervisord => supervisord::read(sources, &mut drafts),
@@ -76,7 +79,8 @@ pub fn import(kind: Kind, sources: &[Source], facts: &dyn Facts) -> Result<Impor
 /// # Errors
 /// When none of them says what it is to run.
 pub fn import_service_keys(keys: &[nssm::ServiceKey], facts: &dyn Facts) -> Result<Imported, ImportError> {
-    let mut drafts = Drafts::new(facts);
+    // What the registry says of a service are whole paths.
+    let mut drafts = Drafts::new(facts, Path::new("."));
     nssm::translate(keys, &mut drafts);
     let mut names: Vec<&str> = keys.iter().map(|key| &*key.place.source).collect();
     names.dedup();

@@ -53,6 +53,25 @@ WantedBy=multi-user.target
 }
 
 #[test]
+fn a_variable_of_a_unit_is_as_many_arguments_as_are_in_it() {
+    let mut bed = bed();
+    let folder = bed.folder().display().to_string();
+    for (name, options) in [("none", ""), ("some", "-a  *")] {
+        let unit = format!(
+            "[Service]\nWorkingDirectory={folder}\nEnvironmentFile={folder}/{name}.env\n\
+             ExecStart=/bin/sh -c '(printf \"<%%s>\" \"$@\"; echo) > {name}.new; mv {name}.new {name}; exec sleep 1000' sh $OPTS 'l a s t'\n\
+             [Install]\nWantedBy=multi-user.target\n"
+        );
+        bed.write(&format!("{name}.service"), unit);
+        bed.write(&format!("{name}.env"), format!("OPTS={options}\n"));
+    }
+    bed.menshen(["import", "none.service", "some.service", "--output", "menshen.toml"]).done();
+    bed.start_guard();
+    assert_eq!(bed.await_file("none"), "<l a s t>\n");
+    assert_eq!(bed.await_file("some"), "<-a><*><l a s t>\n");
+}
+
+#[test]
 fn what_a_stop_command_of_a_unit_leaves_running_is_ended_by_the_signal() {
     let mut bed = bed();
     let unit = r#"

@@ -39,7 +39,7 @@ pub(super) fn import(arguments: &Arguments, import: &Import) -> Result<Exit, Fai
             Some(kind) => kind.into(),
             None => kind_of(&sources)?,
         };
-        (kind, translate(kind, &sources, &ThisMachine::default()))
+        (kind, translate(kind, &sources, &folder, &ThisMachine::default()))
     };
     let imported = imported.map_err(|error| failure(&error))?;
     if let Some(path) = &import.output {

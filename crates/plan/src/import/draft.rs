@@ -1,5 +1,7 @@
 //! Services as they come out of a source, before names are mended and dependencies resolved.
 
+use std::path::Path;
+
 use crate::command_line::CommandLine;
 use crate::definition::{EnvironmentValue, OnLoss, SecretText, Service};
 use crate::facts::Facts;
@@ -14,6 +16,8 @@ pub(crate) struct Drafts<'a> {
     pub notes: Vec<Note>,
     /// The machine, for what depends on it: a file of variables that may be missing.
     pub facts: &'a dyn Facts,
+    /// The folder of sources whose names have none.
+    pub folder: &'a Path,
 }
 
 /// One service.
@@ -48,8 +52,8 @@ impl Need {
 }
 
 impl<'a> Drafts<'a> {
-    pub(crate) fn new(facts: &'a dyn Facts) -> Self {
-        Self { services: Vec::new(), notes: Vec::new(), facts }
+    pub(crate) fn new(facts: &'a dyn Facts, folder: &'a Path) -> Self {
+        Self { services: Vec::new(), notes: Vec::new(), facts, folder }
     }
 
     pub(crate) fn note(&mut self, note: Note) {

@@ -17,7 +17,7 @@ use super::{ImportError, Imported, Kind, Note, NoteKind};
 
 /// Finishes what was drafted.
 pub(crate) fn finish(drafts: Drafts<'_>, kind: Kind, sources: &[&str]) -> Result<Imported, ImportError> {
-    let Drafts { mut services, mut notes, facts: _ } = drafts;
+    let Drafts { mut services, mut notes, facts: _, folder: _ } = drafts;
     services.retain(|draft| has_command(draft, &mut notes));
     if services.is_empty() {
         return Err(ImportError::Nothing { sources: sources.join(", "), notes });

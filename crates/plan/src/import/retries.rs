@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::definition::Restart;
+use crate::definition::{Breaker, Restart};
 
 /// The shortest window worth having.
 const WINDOW_MIN: Duration = Duration::from_secs(60);
@@ -18,6 +18,14 @@ pub(crate) fn window(failures: u16, restart: &Restart, each: Duration) -> Durati
     }
     let doubled = Duration::try_from_secs_f64((total * 2.0).ceil()).unwrap_or(crate::duration::DURATION_MAX);
     doubled.clamp(WINDOW_MIN, crate::duration::DURATION_MAX)
+}
+
+/// What a reader of the definition has to know of such a window; nothing where it is the usual one and not written.
+pub(crate) fn comment(failures: u16, within: Duration) -> Option<String> {
+    let within = Some(within).filter(|within| *within != Breaker::default().within).map(crate::duration::format)?;
+    Some(format!(
+        "breaker.within: {within} is twice as long as {failures} failures in a row take with their waits, since a breaker counts within a time."
+    ))
 }
 
 #[cfg(test)]

@@ -72,8 +72,12 @@ fn source(name: &str, text: &str) -> Source {
 }
 
 fn import_all(kind: Kind, sources: &[(&str, &str)]) -> Imported {
+    import_in("/srv", kind, sources)
+}
+
+fn import_in(folder: &str, kind: Kind, sources: &[(&str, &str)]) -> Imported {
     let sources: Vec<Source> = sources.iter().map(|(name, text)| source(name, text)).collect();
-    import(kind, &sources, &Machine).unwrap_or_else(|error| panic!("{error}: {error:?}"))
+    import(kind, &sources, Path::new(folder), &Machine).unwrap_or_else(|error| panic!("{error}: {error:?}"))
 }
 
 /// Loads a definition where the variables are set.
@@ -143,6 +147,57 @@ fn winsw_files() {
     let imported = import_all(Kind::Winsw, &[fixture!("shop.xml"), fixture!("cache.xml")]);
     insta::assert_snapshot!(shown(&imported, &[]));
     assert!(!imported.definition.contains("Pa55w0rd"), "a password is copied");
+}
+
+#[test]
+fn the_folder_of_a_source_is_a_whole_path_wherever_the_service_works() {
+    let conf = "[program:web]\ncommand=%(here)s/bin/web\ndirectory=/data\n";
+    let imported = import_in("/etc/shop", Kind::Supervisord, &[("supervisord.conf", conf)]);
+    assert!(imported.definition.contains("command = [\"/etc/shop/bin/web\"]"), "{}", imported.definition);
+
+    let xml = r"<service><id>web</id><executable>%BASE%\bin\web.exe</executable><workingdirectory>D:\data</workingdirectory></service>";
+    let of_windows = import_in(r"C:\shop", Kind::Winsw, &[("web.xml", xml)]);
+    assert!(of_windows.definition.contains(r"command = ['C:\shop\bin\web.exe']"), "{}", of_windows.definition);
+    assert!(of_windows.notes.iter().all(|note| note.key != "%BASE%"), "{:?}", of_windows.notes);
+    let elsewhere = import_in("/etc/shop", Kind::Winsw, &[("web.xml", xml)]);
+    assert!(elsewhere.definition.contains(r"command = ['.\bin\web.exe']"), "{}", elsewhere.definition);
+    assert!(elsewhere.notes.iter().any(|note| note.key == "%BASE%"), "{:?}", elsewhere.notes);
+    let without = xml.replace(r"<workingdirectory>D:\data</workingdirectory>", "");
+    let without = import_in(r"C:\shop", Kind::Winsw, &[("web.xml", &without)]);
+    assert!(!without.definition.contains("directory"), "beside the definition it works where that is");
+}
+
+#[test]
+fn a_switch_that_is_off_loses_nothing() {
+    let unit = |settings: &str| {
+        let text = format!("[Service]\nExecStart=/usr/bin/a\n{settings}\n[Install]\nWantedBy=a.target\n");
+        import_all(Kind::Systemd, &[("a.service", &text)]).notes
+    };
+    for off in ["DynamicUser=no", "PrivateTmp=0", "ProtectSystem=false", "NoNewPrivileges=off", "TTYReset=no"] {
+        assert_eq!(unit(off), [], "{off}");
+    }
+    for on in ["DynamicUser=yes", "PrivateTmp=1", "ProtectSystem=full", "LimitCORE=0", "SendSIGKILL=no"] {
+        assert_eq!(unit(on).len(), 1, "{on}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_a_word_of_its_own_becomes_as_many_words_as_are_in_it() {
+    let unit = "[Service]\nEnvironmentFile=/etc/default/web\nExecStart=/usr/bin/web -D $OPTS --port ${PORT}\n[Install]\nWantedBy=a.target\n";
+    let imported = import_all(Kind::Systemd, &[("web.service", unit)]);
+    let plan = plan_of(&imported, &[]);
+    let words = &plan.services["web"].command.0;
+    assert_eq!(words[..3], ["sh", "-fc", r#"exec "${1}" "${2}" $OPTS "${3}" "${4}""#]);
+    assert_eq!(words[3..], ["sh", "/usr/bin/web", "-D", "--port", ""]);
+}
+
+#[test]
+fn a_window_that_was_reckoned_out_is_explained() {
+    let conf = "[program:web]\ncommand=/bin/web\nstartretries=12\n";
+    let imported = import_all(Kind::Supervisord, &[("supervisord.conf", conf)]);
+    let comment = imported.definition.lines().find(|line| line.starts_with("# breaker.within")).unwrap_or_default();
+    let within = plan_of(&imported, &[]).services["web"].breaker.within;
+    assert!(comment.contains(&crate::duration::format(within)), "{}", imported.definition);
 }
 
 #[test]
@@ -300,7 +355,7 @@ proptest! {
         for kind in Kind::ALL {
             let source = source_with(kind, &arguments);
             prop_assert_eq!(guess(&source.name, &source.text), Ok(kind));
-            let imported = import(kind, std::slice::from_ref(&source), &Machine).unwrap();
+            let imported = import(kind, std::slice::from_ref(&source), Path::new("/srv"), &Machine).unwrap();
             let expected: Vec<String> = std::iter::once("/bin/app".to_owned()).chain(arguments.iter().cloned()).collect();
             prop_assert_eq!(words_of(&imported), expected, "{}: {}\n{}", kind, source.text, imported.definition);
         }
@@ -309,7 +364,7 @@ proptest! {
     #[test]
     fn whatever_comes_in_what_comes_out_loads(kind in 0_usize..6, text in SOURCE) {
         let source = source("x.service", &text);
-        if let Ok(imported) = import(Kind::ALL[kind], &[source], &Machine) {
+        if let Ok(imported) = import(Kind::ALL[kind], &[source], Path::new("/srv"), &Machine) {
             let loaded = load_with(&imported.definition, &[]);
             // What has to be set in the environment is for whoever starts the guard to set.
             let refusing = loaded.diagnostics.iter().find(|found| found.refuses() && found.code != crate::Code::UnsetPlaceholder);

@@ -7,7 +7,7 @@ use crate::signal::Signal;
 
 use super::super::draft::{Draft, Drafts, command};
 use super::super::procfile::line::{self, Line, Variable};
-use super::super::retries::window;
+use super::super::retries::{self, window};
 use super::super::template::Template;
 use super::super::{Note, Place, values, words};
 use super::fields::{Field, Fields};
@@ -301,6 +301,8 @@ fn translate_restarts(subject: &mut Subject<'_, '_>) {
     service.breaker.failures = count.max(1);
     service.breaker.within = window(count, &service.restart, uptime.unwrap_or(MIN_UPTIME));
     service.breaker.give_up_after = 1;
+    let within = service.breaker.within;
+    subject.draft.comments.extend(retries::comment(count.max(1), within));
 }
 
 fn translate_limits(subject: &mut Subject<'_, '_>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::definition::{Account, ExitAction, ExitMatch, Inherit, RestartPolicy, ServiceType, StartType, Umask};
 
 use super::super::draft::{Draft, Drafts, command};
-use super::super::retries::window;
+use super::super::retries::{self, window};
 use super::super::settings::{Setting, Settings};
 use super::super::template::Template;
 use super::super::{Note, NoteKind, values, words};
@@ -79,7 +79,9 @@ pub(super) fn translate(name: &str, section: Section, common: &Common, drafts: &
         let message = format!("{count} processes are more than are taken: {PROCESSES_MAX} are");
         drafts.note(Note::new(NoteKind::Changed, &place, "numprocs", message));
     }
-    let folder = place.source.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
+    // A service may have a folder of its own, from where no relative path would lead here.
+    let beside = drafts.folder.to_string_lossy();
+    let folder = place.source.rsplit_once('/').map_or(&*beside, |(folder, _)| folder).to_owned();
     let mut services = Vec::new();
     for number in (start..).take(usize::try_from(count.clamp(1, PROCESSES_MAX)).unwrap_or(1)) {
         let mut names = Names {
@@ -254,6 +256,8 @@ fn translate_retries(process: &mut Process<'_, '_>) {
     service.breaker.failures = failures;
     service.breaker.within = window(failures, &service.restart, seconds);
     service.breaker.give_up_after = 1;
+    let within = service.breaker.within;
+    process.draft.comments.extend(retries::comment(failures, within));
 }
 
 fn translate_stop(process: &mut Process<'_, '_>) {

@@ -143,8 +143,8 @@ pub(super) struct Expanded {
     pub words: Vec<Template>,
     /// Names that come from outside the unit.
     pub outside: Vec<String>,
-    /// Names whose value would be split into words, and is one.
-    pub unsplit: Vec<String>,
+    /// Names whose value is split into words when the program is started, and before which of the words each stands.
+    pub split_later: Vec<(usize, String)>,
     /// Placeholders for what only the machine knows.
     pub machine: Vec<(&'static str, &'static str)>,
 }
@@ -180,10 +180,29 @@ fn expand_bare(name: &str, variables: &Variables, expanded: &mut Expanded) {
             expanded.words.extend(words(&text).iter().map(|word| Template::literal(word)));
         }
         _ => {
-            let template = placeholder(name, variables, expanded);
-            expanded.unsplit.push(name.to_owned());
-            expanded.words.push(template);
+            expanded.split_later.push((expanded.words.len(), name.to_owned()));
         }
+    }
+}
+
+impl Expanded {
+    /// The words with a shell around them, where one has to split values: no definition can say that a word may be none or
+    /// several. `-f`, since systemd takes no `*` in a value for files.
+    pub(super) fn in_shell(&self) -> Vec<Template> {
+        if self.split_later.is_empty() {
+            return self.words.clone();
+        }
+        let mut script = "exec".to_owned();
+        for place in 0..=self.words.len() {
+            for (_, name) in self.split_later.iter().filter(|(before, _)| *before == place) {
+                script += &format!(" ${name}");
+            }
+            if place < self.words.len() {
+                script += &format!(" \"${{{}}}\"", place + 1);
+            }
+        }
+        let shell = ["sh", "-fc", &script, "sh"].map(Template::literal);
+        shell.into_iter().chain(self.words.iter().cloned()).collect()
     }
 }
 

@@ -137,17 +137,24 @@ pub(super) fn note(subject: &mut Subject<'_, '_>) {
 fn is_default(setting: &Setting) -> bool {
     let key = setting.key.as_str();
     let boolean = super::super::values::boolean(&setting.value);
-    let means_no = boolean == Some(false);
-    (key == "[Service] NotifyAccess" && matches!(setting.value.as_str(), "main" | "all" | "exec"))
+    is_off(setting)
+        || (key == "[Service] NotifyAccess" && matches!(setting.value.as_str(), "main" | "all" | "exec"))
         || (key == "[Service] StandardInput" && setting.value == "null")
         || (key == "[Service] SendSIGKILL" && boolean == Some(true))
-        || (matches!(
-            key,
-            "[Service] Delegate"
-                | "[Service] PermissionsStartOnly"
-                | "[Service] SendSIGHUP"
-                | "[Unit] RefuseManualStop"
-        ) && means_no)
+}
+
+/// Whether the setting is a switch that is off, as nearly all of them are by themselves.
+fn is_off(setting: &Setting) -> bool {
+    let key = setting.key.as_str();
+    let name = key.split_once("] ").map_or(key, |(_, name)| name);
+    // A 0 may be a number, and a limit.
+    let is_switch = |name: &str| {
+        SANDBOX.iter().any(|start| name.starts_with(start)) || matches!(name, "DynamicUser" | "Delegate" | "SendSIGHUP")
+    };
+    let is_on_by_itself = matches!(key, "[Service] SendSIGKILL" | "[Service] MemoryZSwapWriteback");
+    super::super::values::boolean(&setting.value) == Some(false)
+        && !is_on_by_itself
+        && (is_switch(name) || setting.value.parse::<u64>().is_err())
 }
 
 fn reason(setting: &Setting) -> (String, String) {

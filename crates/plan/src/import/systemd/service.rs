@@ -122,15 +122,19 @@ pub(super) fn expanded(
     if exec.has('@') && exec.words.len() > 1 {
         exec.words.remove(1);
     }
-    let Expanded { words, outside, unsplit, machine } = exec::expand(&exec, variables, &subject.specifiers);
+    let expanded = exec::expand(&exec, variables, &subject.specifiers);
+    let words = expanded.in_shell();
+    let Expanded { outside, split_later, machine, .. } = expanded;
     for name in outside {
         let message = format!("${name} is not set in the unit; here it is what the guard's environment has");
         subject
             .note(Note::advice(setting, message).help(format!("give {name} to the guard, or to --set, or a default")));
     }
-    for name in unsplit {
-        let message = format!("the value of ${name} is one word here, however many blanks are in it");
-        subject.note(Note::changed(setting, message).help("write the words out"));
+    for (_, name) in split_later {
+        let message = format!(
+            "${name} is as many words as are in its value, and none if that is empty: a shell splits it at each start, to which quotes in it are characters"
+        );
+        subject.note(Note::changed(setting, message).help("write the words out, and no shell is needed"));
     }
     note_machine(subject, setting, &machine);
     words

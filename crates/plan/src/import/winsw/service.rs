@@ -1,6 +1,7 @@
 //! What the service is.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::definition::{Account, Inherit, OnLoss, StartType};
 use crate::signal::Signal;
@@ -60,22 +61,60 @@ impl Subject<'_, '_> {
     }
 }
 
+/// The folder of the file.
+struct Base {
+    /// Where it does not lie beside the definition.
+    folder: Option<String>,
+    /// What `%BASE%` stands for: the whole path where that is one of Windows, and `.` beside a definition on another system.
+    text: String,
+}
+
+impl Base {
+    fn of(source: &Source, beside: &Path) -> Self {
+        let folder = source.name.rsplit_once(['/', '\\']).map(|(folder, _)| folder.to_owned());
+        let beside = beside.to_string_lossy().into_owned();
+        let here = if is_of_windows(&beside) { beside } else { ".".to_owned() };
+        Self { text: folder.clone().unwrap_or(here), folder }
+    }
+
+    /// On another system nobody knows where the file will be on Windows.
+    fn note(&self, source: &Source, subject: &mut Subject<'_, '_>) {
+        let text = source.text.to_ascii_uppercase();
+        let used = ["%BASE%", "%WINSW_EXECUTABLE%"].into_iter().find(|name| text.contains(name));
+        let Some(used) = used.filter(|_| !is_of_windows(&self.text)) else { return };
+        let message = format!(
+            "stands for the folder of the file on Windows, which is not known on this machine: '{}' is put in",
+            self.text
+        );
+        let note = Note::new(NoteKind::Changed, &Place::whole(&source.name), used, message);
+        subject.note(note.help("import it on Windows where the file is, or write the folder out"));
+    }
+}
+
+/// `C:\…`, or a share.
+fn is_of_windows(path: &str) -> bool {
+    path.starts_with("\\\\") || matches!(path.as_bytes(), [drive, b':', ..] if drive.is_ascii_alphabetic())
+}
+
 pub(super) fn translate(mut elements: Elements, source: &Source, drafts: &mut Drafts<'_>) {
     let place = Place::whole(&source.name);
     let stem = source.name.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem).to_owned();
     let id = elements.take("id").map_or_else(|| stem.clone(), |element| element.setting.value);
-    let folder = source.name.rsplit_once(['/', '\\']).map_or(".", |(folder, _)| folder);
+    let base = Base::of(source, drafts.folder);
     let known = [
-        ("BASE", folder.to_owned()),
+        ("BASE", base.text.clone()),
         ("SERVICE_ID", id.clone()),
         ("WINSW_SERVICE_ID", id.clone()),
-        ("WINSW_EXECUTABLE", format!("{folder}\\{stem}.exe")),
+        ("WINSW_EXECUTABLE", format!("{}\\{stem}.exe", base.text)),
     ];
     let known = known.map(|(name, value)| (name.to_owned(), Template::literal(&value))).into();
     let draft = Draft::new(id.to_ascii_lowercase(), id, place);
     let mut subject = Subject { elements, draft, drafts, known };
     subject.draft.service.inherit = Inherit::All;
+    // Without a folder of its own, it works where the file is.
+    subject.draft.service.directory = base.folder.clone().map(|folder| Template::literal(&folder).into_text());
+    base.note(source, &mut subject);
     translate_environment(&mut subject);
     translate_texts(&mut subject);
     translate_command(&mut subject);
@@ -95,9 +134,9 @@ fn translate_texts(subject: &mut Subject<'_, '_>) {
     if let Some(description) = subject.take("description") {
         subject.draft.service.description = Some(description.into_text());
     }
-    // Without a folder of its own, it works where the file is.
-    let folder = subject.take("workingdirectory").unwrap_or_else(|| subject.expanded("%BASE%"));
-    subject.draft.service.directory = Some(folder.into_text()).filter(|folder| folder != ".");
+    if let Some(folder) = subject.take("workingdirectory") {
+        subject.draft.service.directory = Some(folder.into_text()).filter(|folder| folder != ".");
+    }
 }
 
 fn translate_environment(subject: &mut Subject<'_, '_>) {
