@@ -72,3 +72,25 @@ stop.timeout = "10m"
     assert!(!said.contains("trouble"), "{said}");
     windows.menshen(&["down"]).done();
 }
+
+#[test]
+fn a_program_that_its_stop_command_leaves_running_is_asked_to_end_after_it() {
+    let Some(windows) = GuardedWindows::start(
+        r#"
+[service.window]
+command = ['C:\test\puppet.exe', "window"]
+probe.readiness.log = "ready"
+stop = { command = ['C:\test\puppet.exe', "exit", "0"], timeout = "10m" }
+"#,
+    ) else {
+        return;
+    };
+    windows.draw_nowhere();
+    windows.up();
+    until("its window is there", || windows.service("window").ready);
+    windows.menshen(&["stop", "window"]).done();
+    let window = windows.service("window");
+    assert_eq!((window.state, window.last_exit.as_deref()), (State::Stopped, Some("exit 0")));
+    assert_eq!(String::from_utf8_lossy(&windows.log("window")), "ready\ngoing\nasked to close\n");
+    windows.menshen(&["down"]).done();
+}
