@@ -306,6 +306,30 @@ fn a_script_of_system_v_init_says_what_fails() {
     drop(script("status").ended_with(3));
 }
 
+/// Who asks for a reload of a definition that is wrong is told so, and what runs goes on.
+fn tells_of_a_failed_reload(init: &Init, manager: &str, reload: &[&str]) {
+    let Some(machine) = init.boot(&[&menshen()]) else { return };
+    let program = Booted::path("menshen");
+    let program = program.to_str().unwrap();
+    machine.run(&[program, "install", "worker", "--now", "--manager", manager, "--", "/bin/sleep", "3600"]).done();
+    assert!(is_guarded(&machine, program));
+    drop(machine.run(reload).ended_with(0));
+    machine.run(&["sh", "-c", "echo 'comand = 1' >>/etc/menshen/installed/worker.toml"]).done();
+    let refused = machine.run(reload);
+    assert!(refused.code != 0 && refused.stderr.contains("comand"), "{refused:?}");
+    assert!(is_guarded(&machine, program));
+}
+
+#[test]
+fn a_reload_that_fails_is_told_under_openrc() {
+    tells_of_a_failed_reload(&OPENRC, "openrc", &["rc-service", "worker", "reload"]);
+}
+
+#[test]
+fn a_reload_that_fails_is_told_under_s6() {
+    tells_of_a_failed_reload(&S6, "s6", &["/run/service/worker/data/reload"]);
+}
+
 /// A guard whose services fail does not run, whatever the manager says of it.
 #[test]
 fn an_installation_that_fails_at_once_says_so() {

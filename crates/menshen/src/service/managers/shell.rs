@@ -110,6 +110,11 @@ impl Executed<'_> {
         format!("cd {directory} || exit 111\n{account}{handed_on}exec {before}{as_user}{command}\n")
     }
 
+    /// The same, in a process of its own whose end is waited for and tells whether it worked.
+    pub(super) fn beside(&self, command: &[String]) -> String {
+        format!("(\n{}) </dev/null", self.execute(command, ""))
+    }
+
     /// The same, in a process of its own that nobody waits for.
     pub(super) fn aside(&self, command: &[String]) -> String {
         format!("(\n{}) </dev/null &\n", self.execute(command, ""))

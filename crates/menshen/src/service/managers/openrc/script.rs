@@ -154,7 +154,7 @@ fn reload(registration: &Registration) -> String {
         }
         Some(Reload::Command(command)) => {
             let variables = variables_file(&registration.name);
-            Executed { registration, variables: &variables, as_user: AS_USER }.aside(command)
+            Executed { registration, variables: &variables, as_user: AS_USER }.beside(command) + " || return 1\n"
         }
         Some(Reload::Native) | None => return String::new(),
     };

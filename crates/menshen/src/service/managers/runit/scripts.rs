@@ -129,6 +129,7 @@ pub(super) fn reload(service: &Executed<'_>) -> Option<String> {
     let script = head("/bin/sh", registration);
     let told = match registration.reload.as_ref()? {
         Reload::Signal(name) => format!("kill -s {} \"$(cat supervise/pid)\"\n", signal(name)),
+        // runsv waits for this script, and `sv hup` not even for that: what fails says so where runsv writes.
         Reload::Command(command) => service.aside(command),
         Reload::Native => return None,
     };

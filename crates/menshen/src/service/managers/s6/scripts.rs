@@ -113,7 +113,7 @@ fn reload(service: &Executed<'_>) -> Option<String> {
         Reload::Signal(name) => {
             format!("kill -s {} \"$(s6-svstat -o pid \"${{0%/data/reload}}\")\"\n", signal(name))
         }
-        Reload::Command(command) => service.aside(command),
+        Reload::Command(command) => service.beside(command) + "\n",
         Reload::Native => return None,
     };
     Some(script + &told)

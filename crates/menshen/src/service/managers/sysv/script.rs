@@ -196,7 +196,7 @@ fn reload(service: &Executed<'_>) -> String {
     let told = match &service.registration.reload {
         Some(Reload::Signal(name)) => format!("    kill -s {} \"$pid\"\n", signal(name)),
         // Its own codes have another meaning here.
-        Some(Reload::Command(command)) => format!("(\n{}) </dev/null || return 1\n", service.execute(command, "")),
+        Some(Reload::Command(command)) => service.beside(command) + " || return 1\n",
         Some(Reload::Native) | None => return format!("reload() {{ return {UNIMPLEMENTED}; }}\n\n"),
     };
     format!("reload() {{\n    running || return {NOT_RUNNING}\n{told}}}\n\n")
