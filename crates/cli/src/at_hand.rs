@@ -26,6 +26,11 @@ impl AtHand {
         (arguments.instance.is_none() && path.is_file()).then(|| Self { path, loaded: OnceCell::new() })
     }
 
+    /// Where it is.
+    pub(crate) fn place(&self) -> PathBuf {
+        std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone())
+    }
+
     /// The guard that has this definition.
     ///
     /// # Errors

@@ -9,10 +9,11 @@ use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, ListQuery, Service, Trouble};
 use menshen_api::{Client, ClientError, Endpoint};
 use menshen_guard::definition::DefinitionSource;
+use menshen_guard::{LeftProcess, left_processes};
 use menshen_os::file::Lock;
 use menshen_os::local_socket;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::args::Arguments;
@@ -20,6 +21,7 @@ use crate::at_hand::{self, AtHand};
 use crate::definition::{paths_of, places};
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::registering::record::Record;
 
 /// A guard that works answers at once, whatever its services do.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -43,6 +45,17 @@ pub(crate) struct Guards {
     wanted: Option<String>,
     /// The definition here, whose guard is meant where nobody says which.
     at_hand: Option<AtHand>,
+}
+
+/// A process that runs on without its guard.
+#[derive(Debug, Serialize)]
+pub(crate) struct Left {
+    pub guard: String,
+    /// The service it belongs to.
+    pub name: String,
+    pub pid: u32,
+    /// The definition of that guard, if it was installed with one or is that of the folder somebody is in.
+    pub definition: Option<String>,
 }
 
 /// Runs what has to wait for guards.
@@ -170,13 +183,40 @@ impl Guards {
         let name = self.wanted.as_ref().map(|name| format!(" named '{name}'")).unwrap_or_default();
         let failure =
             Failure::new(Exit::NoGuard, format!("no guard{name} is running (looked in {})", folders.join(", ")));
+        let gone: Vec<(String, String)> = self.were_here().filter_map(|name| Some((told_left(&name)?, name))).collect();
+        let Some((_, name)) = gone.first() else { return failure.help("start one with `menshen up`") };
+        let left: Vec<&str> = gone.iter().map(|(left, _)| left.as_str()).collect();
+        failure.help(format!(
+            "{}; `menshen up` with its definition takes them over as they run; where that is gone, `menshen up` with one that has \
+             nothing but guard.name = \"{name}\" stops them",
+            left.join("; ")
+        ))
+    }
+
+    /// The guards that were here since the machine was started, as far as they are meant.
+    fn were_here(&self) -> impl Iterator<Item = String> {
         let were_here = self.looked_in.iter().flat_map(|run| were_in(run));
-        let meant = were_here.filter(|instance| self.wanted.as_ref().is_none_or(|wanted| wanted == instance));
-        let left: Vec<String> = meant.filter_map(|instance| told_left(&instance)).collect();
-        if left.is_empty() {
-            return failure.help("start one with `menshen up`");
+        were_here.filter(|instance| self.wanted.as_ref().is_none_or(|wanted| wanted == instance))
+    }
+
+    /// What runs on without a guard.
+    pub(crate) fn left(&self) -> Result<Vec<Left>, Failure> {
+        let records = Record::all_readable()?;
+        let mut left = Vec::new();
+        for guard in self.were_here().filter(|guard| !is_held(guard)) {
+            let installed = records.iter().find(|record| record.guard == guard).map(|record| record.definition.clone());
+            let here =
+                || self.at_hand.as_ref().filter(|at_hand| at_hand.guard_name() == Some(&*guard)).map(AtHand::place);
+            let definition = installed.or_else(here).map(|path| path.display().to_string());
+            let processes = paths_of(&guard).into_iter().flat_map(|paths| left_processes(&paths, &guard));
+            left.extend(processes.map(|LeftProcess { service, pid }| Left {
+                guard: guard.clone(),
+                name: service,
+                pid,
+                definition: definition.clone(),
+            }));
         }
-        failure.help(format!("{}; `menshen up` with its definition takes them over as they run", left.join("; ")))
+        Ok(left)
     }
 
     /// Every service of every guard, with the guard it belongs to.

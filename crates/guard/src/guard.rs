@@ -57,7 +57,7 @@ use notes::Notes;
 use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
-pub use store::{ended_in_order, left_running};
+pub use store::{LeftProcess, ended_in_order, left_processes, left_running};
 use troubles::Troubles;
 use upgrade::{Succession, Upgrade};
 use wait::Waiters;

@@ -23,4 +23,7 @@ mod probe;
 mod program;
 mod since;
 
-pub use guard::{EndWhen, Ending, GuardError, Options, Overseer, Told, Watcher, ended_in_order, left_running, run};
+pub use guard::{
+    EndWhen, Ending, GuardError, LeftProcess, Options, Overseer, Told, Watcher, ended_in_order, left_processes,
+    left_running, run,
+};

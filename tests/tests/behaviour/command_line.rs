@@ -413,6 +413,7 @@ fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
     let ran = bed.menshen(["status"]).ended_with(6);
     let left = format!("of the last guard '{}' still runs, without a guard: web;", bed.instance());
     assert!(ran.stderr.contains(&left) && ran.stderr.contains("`menshen up`"), "{}", ran.stderr);
+    is_listed(&bed, web.pid, &ran.text());
     let folder = bed.home().join("logs").join(bed.instance()).join("web").display().to_string();
     for name in ["web".to_owned(), format!("{}/web", bed.instance())] {
         let ran = bed.menshen(["logs", &name]).ended_with(0);
@@ -427,6 +428,29 @@ fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
     bed.menshen(["down"]).done();
     let ran = bed.menshen(["status"]).ended_with(6);
     assert!(!ran.stderr.contains("still runs"), "{}", ran.stderr);
+}
+
+/// What runs on is a row for people and an entry for programs.
+fn is_listed(bed: &Bed, pid: u32, shown: &str) {
+    let row = shown.lines().find(|line| line.starts_with(bed.instance())).unwrap_or_else(|| panic!("{shown}"));
+    assert!(row.contains("web") && row.contains(&pid.to_string()), "{row}");
+    let listed: serde_json::Value = bed.menshen(["status", "--json"]).ended_with(6).json();
+    let left = &listed["left"].as_array().unwrap()[..];
+    assert!(left.len() == 1 && listed["services"].as_array().unwrap().is_empty(), "{listed}");
+    assert_eq!((&left[0]["guard"], &left[0]["name"]), (&bed.instance().into(), &"web".into()));
+    assert_eq!(left[0]["pid"], pid);
+}
+
+#[test]
+fn what_a_guard_left_is_stopped_without_its_definition() {
+    let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"\n").up();
+    bed.await_ready("web");
+    let web = bed.main_process("web");
+    bed.kill_guard();
+    bed.write("menshen.toml", format!("[guard]\nname = \"{}\"\n", bed.instance()));
+    bed.menshen(["up", "--detach"]).done();
+    menshen_tests::wait::until("it has been stopped", || !web.lives());
+    bed.menshen(["down"]).done();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::events::sentence;
 use super::native::{self, Native, Told};
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
-use crate::guards::{self, Aim, Guard, Guards, wait_for};
+use crate::guards::{self, Aim, Guard, Guards, Left, wait_for};
 use crate::output::{self, bold, dim, state_style, styled};
 use crate::table::{Cell, Table};
 
@@ -30,7 +30,11 @@ pub(super) fn status(arguments: &Arguments, status: &Status) -> Result<Exit, Fai
 async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
     let natives = Native::all(arguments)?;
     // Where managers run services themselves there need be no guard.
-    let guarded = if natives.is_empty() || !guards.are_absent() { guards.some()? } else { &[] };
+    let guarded = if natives.is_empty() || !guards.are_absent() {
+        guards.some().inspect_err(|failure| show_left(arguments, guards, failure))?
+    } else {
+        &[]
+    };
     let mut unknown = None;
     let mut note = |failure: Failure| {
         output::show_failure(arguments, &failure);
@@ -42,6 +46,27 @@ async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
     guards.note_missing();
     let well = guarded_are_well && native.iter().all(Told::is_well);
     Ok(unknown.unwrap_or(if well { Exit::Done } else { Exit::NotReady }))
+}
+
+/// What runs on where no guard is there.
+fn show_left(arguments: &Arguments, guards: &Guards, failure: &Failure) {
+    if failure.code() != Exit::NoGuard {
+        return;
+    }
+    let left = match guards.left() {
+        Ok(left) if left.is_empty() => return,
+        Ok(left) => left,
+        Err(failure) => return output::pass_over(&failure),
+    };
+    if arguments.json {
+        return output::json(&serde_json::json!({ "services": [], "troubles": [], "native": [], "left": left }));
+    }
+    let mut table = Table::with_heading(&["GUARD", "NAME", "PID", "DEFINITION"]);
+    for Left { guard, name, pid, definition } in left {
+        let definition = definition.unwrap_or_else(|| "(not known)".to_owned());
+        table.add([guard, name, pid.to_string(), definition].map(Cell::new).into());
+    }
+    table.lines().into_iter().for_each(output::line);
 }
 
 /// Shows all services to people; whether those of the guards are as they are wanted.

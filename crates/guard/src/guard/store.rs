@@ -117,14 +117,38 @@ pub fn ended_in_order(paths: &Paths, instance: &str) -> std::io::Result<bool> {
     Ok(!entries.flatten().any(|entry| unfinished(entry.path())))
 }
 
+/// A process that a guard left running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftProcess {
+    /// Whose it is.
+    pub service: String,
+    /// Its number.
+    pub pid: u32,
+}
+
 /// The services of which a guard that was killed, or made room, left something running, by what it noted of them.
 #[must_use]
 pub fn left_running(paths: &Paths, instance: &str) -> Vec<String> {
+    let mut services: Vec<String> = left_processes(paths, instance).into_iter().map(|left| left.service).collect();
+    services.dedup();
+    services
+}
+
+/// What that is.
+#[must_use]
+pub fn left_processes(paths: &Paths, instance: &str) -> Vec<LeftProcess> {
     let boot = menshen_os::clock::boot_id();
-    let lives = |process: &StoredProcess| menshen_os::system::is_alive(process.pid, process.start_time);
-    let left = |stored: &Stored| !stored.orderly && stored.boot == boot && stored.processes.iter().any(lives);
-    let remembered = read_all(&paths.memory(instance)).unwrap_or_default().into_iter();
-    remembered.filter(|(_, stored)| stored.as_ref().is_ok_and(left)).map(|(name, _)| name).collect()
+    let lives = |process: &&StoredProcess| menshen_os::system::is_alive(process.pid, process.start_time);
+    let mut left = Vec::new();
+    for (service, stored) in read_all(&paths.memory(instance)).unwrap_or_default() {
+        let Ok(stored) = stored else { continue };
+        if stored.orderly || stored.boot != boot {
+            continue;
+        }
+        let living = stored.processes.iter().filter(lives);
+        left.extend(living.map(|process| LeftProcess { service: service.clone(), pid: process.pid }));
+    }
+    left
 }
 
 #[cfg(test)]
