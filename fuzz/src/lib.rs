@@ -13,4 +13,5 @@ pub mod shape;
 #[path = "../../crates/guard/src/notify.rs"]
 pub mod notify;
 
+mod output;
 mod shown;

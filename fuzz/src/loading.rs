@@ -4,6 +4,7 @@ use menshen_plan::value::{Node, Value};
 use menshen_plan::{Diagnostic, Input, Layer, Loaded, MASK, Source, Span, config, diff, load};
 
 use crate::machine::{self, FOLDER, Machine, SECRET};
+use crate::output::Palette;
 use crate::shown;
 
 /// What stands between the parts of an input: the definition, its profile, the env file, and `--set` arguments.
@@ -104,7 +105,7 @@ pub fn assert_shown(loaded: &Loaded) {
     if loaded.diagnostics.len() > SHOWN_MAX {
         return;
     }
-    let text = shown::text::render(loaded, false);
+    let text = shown::text::render(loaded, Palette::None);
     let json = shown::json::render(loaded);
     let sarif = shown::sarif::render(loaded);
     assert_eq!(json["diagnostics"].as_array().map(Vec::len), Some(loaded.diagnostics.len()));

@@ -43,7 +43,8 @@ pub struct Registration {
     pub stop_signal: Option<String>,
     /// What has it read its configuration again.
     pub reload: Option<Reload>,
-    /// A program with its arguments that is run to stop it, instead of the signal.
+    /// A program with its arguments that is run to stop it. With systemd the signal follows when it has ended; with the others it is
+    /// run instead of the signal.
     pub stop_command: Option<Vec<String>>,
     /// What happens when it ends by itself.
     pub restart: Restart,
