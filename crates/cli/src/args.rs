@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Stop every service in order, then the guard.
     Down(Down),
     /// Look for mistakes in a definition before anything runs.
+    ///
+    /// In text the worst comes last, and services that run as root without need are one finding; `--json` has each by itself, in
+    /// the order of the definition.
     Check(Check),
     /// Print the merged, expanded definition and where each value came from.
     Config(Config),

@@ -125,6 +125,8 @@ impl DefinitionSource {
             && let Some(plan) = &mut loaded.plan
         {
             plan.keep_only(&self.only)?;
+            let is_kept = |service: &String| plan.services.contains_key(service.as_str());
+            loaded.diagnostics.retain(|found| found.refuses() || found.service.as_ref().is_none_or(is_kept));
         }
         Ok(loaded)
     }
@@ -255,6 +257,14 @@ mod tests {
         };
         assert_eq!(only(&["web"]).unwrap(), ["cache", "db", "web"]);
         assert_eq!(only(&["mail", "db"]).unwrap(), ["db", "mail"]);
+        fs::write(&file, format!("{}[service.lame]\ncommand = \"no-such-program-of-anybody\"\n", text.concat()))
+            .unwrap();
+        let found = |names: &[&str]| {
+            let only = names.iter().map(|name| (*name).to_owned()).collect();
+            let found = DefinitionSource { only, ..source(&file, None) }.load().unwrap().diagnostics;
+            found.into_iter().filter(|found| found.message.contains("no-such-program")).count()
+        };
+        assert_eq!((found(&["web"]), found(&["lame"]), found(&[])), (0, 1, 1), "only what is meant is complained of");
         let error = only(&["webb"]).unwrap_err().to_string();
         assert_eq!(error, "the definition has no service 'webb'; did you mean 'web'?");
     }

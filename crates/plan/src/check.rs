@@ -104,9 +104,11 @@ pub(crate) fn run(context: &Context<'_>, diagnostics: &mut Vec<Diagnostic>) {
         security::check,
     ];
     for subject in context.services() {
+        let before = diagnostics.len();
         for rule in per_service {
             rule(context, &subject, diagnostics);
         }
+        diagnostics[before..].iter_mut().for_each(|found| found.service = Some(subject.name.to_string()));
     }
     dependencies::check_cycles(context, diagnostics);
     dependencies::check_alerts(context, diagnostics);

@@ -47,6 +47,9 @@ pub struct Diagnostic {
     pub related: Vec<Related>,
     /// What to do.
     pub help: Option<String>,
+    /// The service it is about, if it is about that one alone.
+    #[serde(skip)]
+    pub service: Option<String>,
 }
 
 /// A second place that belongs to a finding.
@@ -70,6 +73,7 @@ impl Diagnostic {
             label: None,
             related: Vec::new(),
             help: None,
+            service: None,
         }
     }
 

@@ -39,8 +39,13 @@ pub(super) fn install(arguments: &Arguments, install: &Install) -> Result<Exit, 
         Some(written) => (written.source(&install.definition.set), DefinitionOrigin::Written, MachineErrors::Refuse),
         None => (given(install)?, DefinitionOrigin::Given, MachineErrors::Shown),
     };
-    let plan = load_plan(&source, machine_errors)?;
+    // What is wrong with it is told below, as far as it is about what is meant.
+    let plan = match definition::load(&source)?.plan {
+        Some(plan) => plan,
+        None => Plan::clone(&*load_plan(&source, machine_errors)?),
+    };
     let (name, only) = meant(install, &plan, origin)?;
+    load_plan(&DefinitionSource { only: only.clone(), ..source.clone() }, machine_errors)?;
     let guard = if only.is_empty() { plan.name.to_string() } else { name.to_string() };
     let place = written.as_ref().map_or(&source.path, |written| &written.path);
     let mut record = Record {

@@ -8,7 +8,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, T
 
 use crate::output::Palette;
 
-/// Every finding, one below the other.
+/// Every finding, one below the other, the worst where it is seen: last. That services run as root is one.
 pub(crate) fn render(loaded: &Loaded, palette: Palette) -> String {
     let styles = match palette {
         Palette::Colors => ThemeStyles::ansi(),
@@ -17,13 +17,30 @@ pub(crate) fn render(loaded: &Loaded, palette: Palette) -> String {
     let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_cause_chain();
     let mut text = String::new();
-    for diagnostic in &loaded.diagnostics {
+    for diagnostic in &worst_last(&loaded.diagnostics) {
         let shown = Shown::new(diagnostic, loaded);
         // Writing to a String cannot fail.
         let _ = handler.render_report(&mut text, &shown);
         text.push('\n');
     }
     text.trim_end().to_owned()
+}
+
+/// In the order of the text, but by how bad they are.
+fn worst_last(diagnostics: &[Diagnostic]) -> Vec<Diagnostic> {
+    let is_root = |found: &&Diagnostic| found.code == Code::RunsAsRoot;
+    let names: Vec<String> = diagnostics.iter().filter(is_root).filter_map(|found| found.service.clone()).collect();
+    let mut first_of_root = diagnostics.iter().find(is_root).cloned();
+    if let Some(first) = first_of_root.as_mut().filter(|_| names.len() > 1) {
+        let names = names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+        first.message = format!("{names} run as root and nothing in the definition shows that they must");
+        first.help =
+            first.help.take().map(|help| help.replacen("give it a user of its own", "give each a user of its own", 1));
+    }
+    let grouped = |found: &Diagnostic| if is_root(&found) { first_of_root.take() } else { Some(found.clone()) };
+    let mut shown: Vec<Diagnostic> = diagnostics.iter().filter_map(grouped).collect();
+    shown.sort_by_key(|found| found.severity);
+    shown
 }
 
 /// A finding as miette takes it.
@@ -116,5 +133,25 @@ impl miette::Diagnostic for Shown<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         (!self.labels.is_empty())
             .then(|| Box::new(self.labels.iter().cloned()) as Box<dyn Iterator<Item = LabeledSpan>>)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_that_run_as_root_are_one_finding_and_errors_come_last() {
+        let root = |name: &str| Diagnostic {
+            service: Some(name.to_owned()),
+            ..Diagnostic::new(Code::RunsAsRoot, format!("'{name}' runs as root"))
+        };
+        let error = Diagnostic::new(Code::MissingDirectory, "a folder is missing");
+        assert_eq!(error.severity, Severity::Error);
+        let shown = worst_last(&[error.clone(), root("db"), root("web")]);
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert!(shown[0].message.starts_with("'db', 'web' run as root"), "{}", shown[0].message);
+        assert_eq!(shown[1], error);
+        assert_eq!(worst_last(&[root("db")]), [root("db")]);
     }
 }
