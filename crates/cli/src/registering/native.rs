@@ -92,7 +92,10 @@ pub(crate) fn defaults_left_out(registration: &Registration, manager: &dyn Servi
 /// What a manager cannot do, by the keys that people write.
 pub(crate) fn refused(manager: ManagerKind, options: &[Unsupported]) -> Failure {
     let each = options.iter().map(|unsupported| {
-        let why = unsupported.why.replace("restart = ", "restart.policy = ");
+        let why = unsupported
+            .why
+            .replace("restart = ", "restart.policy = ")
+            .replace("protocol = native", "type = \"notify\"");
         format!("  {}: {why}", key_of(unsupported.option))
     });
     let each: Vec<String> = each.collect();
