@@ -42,7 +42,7 @@ pub(crate) fn script(shell: Shell) -> Result<Vec<u8>, Failure> {
 /// Services that guards have, and those that are installed without one. Where guards have the same name, the guard's is before it.
 pub(crate) fn services(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
-    let asked = asked_guard(std::env::args());
+    let asked = asked_guard(std::env::args_os().map(|word| word.to_string_lossy().into_owned()));
     let of_guards = listed(asked.as_deref());
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     of_guards.iter().for_each(|(_, service)| *counts.entry(&service.name).or_default() += 1);

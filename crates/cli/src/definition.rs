@@ -33,17 +33,25 @@ impl Place {
     }
 }
 
-/// Everywhere guards may be found: in the caller's own folders, in the system's, and for whom those are the same, in those of the
-/// accounts that a guard was installed under. Of the last only that guard: what else is there is the account's own business.
+/// The folders whose files are looked at: the caller's own and the system's.
+pub(crate) fn all_paths() -> Vec<Paths> {
+    Paths::all(home().as_deref(), &variable)
+}
+
+/// Everywhere guards may listen: there, and for whom both are the same, in the folders of the accounts that a guard was installed
+/// under. Of the last only that guard is spoken to, and no file is opened: what is there is the account's own, and may be anything.
 pub(crate) fn places() -> Vec<Place> {
-    let own = Paths::all(home().as_deref(), &variable);
+    let own = all_paths();
     let of_accounts = match own.as_slice() {
         [_] if home().is_none() => Record::guards_of_accounts(),
         _ => Vec::new(),
     };
     let of_accounts = of_accounts
         .into_iter()
-        .filter_map(|(guard, account)| Some(Place { paths: Paths::of_account(&account)?, only: Some(guard) }));
+        .filter_map(|(guard, account)| Some((guard, Paths::of_account(&account)?)))
+        .filter(|(_, paths)| !own.contains(paths))
+        .map(|(guard, paths)| Place { paths, only: Some(guard) })
+        .collect::<Vec<_>>();
     own.into_iter().map(|paths| Place { paths, only: None }).chain(of_accounts).collect()
 }
 
@@ -53,11 +61,6 @@ pub(crate) fn paths_of_installed(record: &Record) -> Option<Paths> {
         Some(account) if home().is_none() => Paths::of_account(account),
         Some(_) | None => Some(paths()),
     }
-}
-
-/// Everywhere a guard of this name may be found.
-pub(crate) fn paths_of(instance: &str) -> Vec<Paths> {
-    places().into_iter().filter(|place| place.may_have(instance)).map(|place| place.paths).collect()
 }
 
 /// The folder everything is below, where somebody moved it.

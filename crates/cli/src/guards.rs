@@ -1,6 +1,7 @@
 //! Finding running guards and speaking to them.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::args::Arguments;
 use crate::at_hand::{self, AtHand};
-use crate::definition::{paths_of, places};
+use crate::definition::{all_paths, places};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::registering::record::Record;
@@ -195,8 +196,9 @@ impl Guards {
 
     /// The guards that were here since the machine was started, as far as they are meant.
     fn were_here(&self) -> impl Iterator<Item = String> {
-        let were_here = self.looked_in.iter().flat_map(|run| were_in(run));
-        were_here.filter(|instance| self.wanted.as_ref().is_none_or(|wanted| wanted == instance))
+        // One name may have been in several of them.
+        let were_here: BTreeSet<String> = self.looked_in.iter().flat_map(|run| were_in(run)).collect();
+        were_here.into_iter().filter(|instance| self.wanted.as_ref().is_none_or(|wanted| wanted == instance))
     }
 
     /// What runs on without a guard.
@@ -208,7 +210,7 @@ impl Guards {
             let here =
                 || self.at_hand.as_ref().filter(|at_hand| at_hand.guard_name() == Some(&*guard)).map(AtHand::place);
             let definition = installed.or_else(here).map(|path| path.display().to_string());
-            let processes = paths_of(&guard).into_iter().flat_map(|paths| left_processes(&paths, &guard));
+            let processes = all_paths().into_iter().flat_map(|paths| left_processes(&paths, &guard));
             left.extend(processes.map(|LeftProcess { service, pid }| Left {
                 guard: guard.clone(),
                 name: service,
@@ -287,12 +289,12 @@ pub(crate) enum Aim {
 
 /// Whether a guard of this name lives, whether it answers or not.
 pub(crate) fn is_held(instance: &str) -> bool {
-    paths_of(instance).iter().any(|paths| matches!(Lock::is_held(&paths.lock(instance)), Ok(true)))
+    all_paths().iter().any(|paths| matches!(Lock::is_held(&paths.lock(instance)), Ok(true)))
 }
 
 /// The services that a guard of this name left running when it was killed, or made room for the next.
 pub(crate) fn left_running(instance: &str) -> Vec<String> {
-    paths_of(instance).iter().flat_map(|paths| menshen_guard::left_running(paths, instance)).collect()
+    all_paths().iter().flat_map(|paths| menshen_guard::left_running(paths, instance)).collect()
 }
 
 /// Whether a guard that took too long for something else answers at all: one that is busy does.
@@ -303,7 +305,7 @@ async fn answers(client: &Client, asked: Endpoint) -> bool {
 
 /// Whether the last guard of this name ended in order, so that there need not be a next one; `None` if that cannot be seen.
 pub(crate) fn ended_in_order(instance: &str) -> Option<bool> {
-    let all: Vec<_> = paths_of(instance).iter().map(|paths| menshen_guard::ended_in_order(paths, instance)).collect();
+    let all: Vec<_> = all_paths().iter().map(|paths| menshen_guard::ended_in_order(paths, instance)).collect();
     if all.iter().any(|one| matches!(one, Ok(false))) {
         return Some(false);
     }
@@ -320,7 +322,7 @@ fn told_left(instance: &str) -> Option<String> {
 
 /// The process of the guard of this name that lives, whether it answers or not.
 pub(crate) fn holder(instance: &str) -> Option<u32> {
-    paths_of(instance).iter().find_map(|paths| Lock::holder(&paths.lock(instance)))
+    all_paths().iter().find_map(|paths| Lock::holder(&paths.lock(instance)))
 }
 
 /// What to say where a guard of this name is to be started, and this process is one. Of another definition, whatever is done to
@@ -362,11 +364,12 @@ pub(crate) fn find<'a, 'g>(
     services: &'a [(&'g Guard, Service)],
     name: &str,
 ) -> Result<&'a (&'g Guard, Service), Failure> {
-    let means = |service: &Service| match name.split_once('/') {
-        Some((instance, name)) => service.instance == instance && service.name == name,
+    // A guard is the one that was asked, whatever it says of itself.
+    let means = |(guard, service): &&(&Guard, Service)| match name.split_once('/') {
+        Some((instance, name)) => guard.instance == instance && service.name == name,
         None => service.name == name,
     };
-    let found: Vec<&(&Guard, Service)> = services.iter().filter(|(_, service)| means(service)).collect();
+    let found: Vec<&(&Guard, Service)> = services.iter().filter(means).collect();
     match found[..] {
         [only] => Ok(only),
         [] => {
@@ -376,7 +379,7 @@ pub(crate) fn find<'a, 'g>(
         }
         _ => {
             let full: Vec<String> =
-                found.iter().map(|(_, service)| format!("{}/{}", service.instance, service.name)).collect();
+                found.iter().map(|(guard, service)| format!("{}/{}", guard.instance, service.name)).collect();
             Err(Failure::new(Exit::Failed, format!("several guards have a service '{name}'"))
                 .help(format!("say which: {}", full.join(", "))))
         }

@@ -213,6 +213,10 @@ impl Handover {
     /// What the version before followed at last, if it has given it and this version can follow it.
     #[must_use]
     pub fn followed(&self, source: &DefinitionSource) -> Option<Plan> {
+        // One that gave none is of an earlier version: that is no definition without services.
+        if self.definition.is_empty() {
+            return None;
+        }
         let file = |text: &Text| Source { name: text.name.clone(), text: text.text.clone() };
         let layers = self.definition.iter().map(|files| Layer { files: files.iter().map(file).collect() });
         source.load_texts(layers.collect()).ok()?.plan
@@ -292,6 +296,16 @@ mod tests {
         let handover: Handover = serde_json::from_str(given).unwrap();
         assert_eq!((handover.id, handover.lock, handover.services["web"].notify), (7, Some(5), Some(7)));
         assert_eq!(handover.services["web"].descriptors, [("listen".to_owned(), 8)]);
+        // It gave no definition, which is not one without services.
+        let source = DefinitionSource {
+            path: "/etc/menshen".into(),
+            text: None,
+            profile: None,
+            settings: Vec::new(),
+            environment: BTreeMap::new(),
+            only: Vec::new(),
+        };
+        assert!(handover.followed(&source).is_none());
     }
 
     #[test]

@@ -113,8 +113,9 @@ fn the_guard_listens_where_no_other_machine_can_reach_it() {
     let bed = Bed::new(Trees::Walk, &probed).up();
     bed.await_service("web", "healthy", |service| service.healthy == Some(true));
     // That listeners are seen at all, this process shows, which has one of each kind.
-    let other = std::net::TcpListener::bind("[::1]:0").unwrap();
-    let ports = [&asked, &other].map(|listener| listener.local_addr().unwrap().port());
+    // Not every machine knows the second.
+    let other = std::net::TcpListener::bind("[::1]:0").ok();
+    let ports: Vec<u16> = [Some(&asked), other.as_ref()].into_iter().flatten().map(port).collect();
     assert_eq!(listens_at(Process::of(std::process::id())), ports);
     let guard = bed.guard();
     let holders = guard.descendants().into_iter().filter(|process| process.name() == "menshen-holder");
@@ -123,6 +124,10 @@ fn the_guard_listens_where_no_other_machine_can_reach_it() {
     for process in all {
         assert!(listens_at(process).is_empty(), "{process:?} listens at {:?}", listens_at(process));
     }
+}
+
+fn port(listener: &std::net::TcpListener) -> u16 {
+    listener.local_addr().unwrap().port()
 }
 
 /// The TCP ports at which a process waits for others, by version 4 and then by version 6.
@@ -140,6 +145,6 @@ fn listens_at(process: Process) -> Vec<u16> {
         let port = fields.get(1).filter(|_| is_own)?.rsplit_once(':')?.1;
         Some(u16::from_str_radix(port, 16).unwrap())
     };
-    let table = |name: &str| std::fs::read_to_string(format!("/proc/{}/net/{name}", process.pid)).unwrap();
+    let table = |name: &str| std::fs::read_to_string(format!("/proc/{}/net/{name}", process.pid)).unwrap_or_default();
     ["tcp", "tcp6"].map(table).iter().flat_map(|table| table.lines().filter_map(port)).collect()
 }

@@ -56,7 +56,7 @@ pub enum TakeError {
 /// the environment meanwhile; otherwise they stay, and name this process and no other.
 ///
 /// # Errors
-/// When what the manager says is not so. Then nothing is taken, and what it had handed over is closed.
+/// When what the manager says is not so. Then nothing is taken.
 pub fn take() -> Result<Vec<Handed>, TakeError> {
     static IS_TAKEN: AtomicBool = AtomicBool::new(false);
     if IS_TAKEN.swap(true, Ordering::Relaxed) {

@@ -97,17 +97,22 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         let before = Before::of(&services).await?;
         let all = services.iter().map(|(_, service)| service.name.as_str());
         let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
-        let mut answers = Vec::new();
-        for group in services.chunk_by(|(_, one), (_, next)| verb != Verb::Stop || one.order == next.order) {
-            let calls = group.iter().map(|(guard, service)| call(guard, verb, &service.name, &query));
-            answers.extend(all_at_once(calls).await);
+        if verb == Verb::Stop && services.len() > 1 {
+            // Each call has a connection of its own, and a guard may read them in any order. It is told one after the other first:
+            // what it knows to be stopping, what that needs waits for.
+            for (guard, service) in &services {
+                // What goes wrong with it, the call that is waited for says.
+                let _ = call(guard, verb, &service.name, &WaitQuery { wait: None, timeout: None }).await;
+            }
         }
+        let calls = services.iter().map(|(guard, service)| call(guard, verb, &service.name, &query));
+        let answers = all_at_once(calls).await;
         let act = |told| native.iter().map(|native| native.act(told, patience)).collect();
         let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
         spinner.finish_and_clear();
         let mut report = Report::of(arguments);
-        for ((_, service), answer) in services.iter().zip(answers) {
-            let how = if verb == Verb::Stop && before.ran(service) { Tell::HowItEnded } else { Tell::State };
+        for ((guard, service), answer) in services.iter().zip(answers) {
+            let how = if verb == Verb::Stop && before.ran(guard, service) { Tell::HowItEnded } else { Tell::State };
             report.guarded(&service.name, answer, how);
         }
         match before.others(&services).await {
@@ -162,8 +167,7 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
     })
 }
 
-/// The services, in the order they are started or, to stop them, the other way round. Each call has a connection of its own, and
-/// a guard may read them in any order: what is to stop first has stopped before the others are told.
+/// The services, in the order they are started or, to stop them, the other way round.
 async fn in_order<'a>(guards: &'a Guards, names: &[String], verb: Verb) -> Result<Vec<(&'a Guard, Service)>, Failure> {
     let mut services = if names.is_empty() {
         // Every service of one guard: what another project runs is not meant by `--all`.
@@ -252,7 +256,7 @@ impl<'a> Report<'a> {
         if self.arguments.json {
             self.also.push(service);
         } else {
-            output::line(format_args!("{}: also {}", service.name, describe(&service)));
+            output::line(format_args!("{}: also {}", output::printable(&service.name), describe(&service)));
         }
     }
 

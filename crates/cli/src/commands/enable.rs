@@ -12,7 +12,7 @@ use crate::definition::{load, source_of};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::registering::guarded::disabled;
-use crate::registering::manager::choose;
+use crate::registering::manager::{choose, lacks_password};
 use crate::registering::record::{Form, Record, Switched};
 
 pub(super) fn enable(arguments: &Arguments, enable: &Enable, verb: Verb) -> Result<Exit, Failure> {
@@ -84,7 +84,11 @@ fn tell(
     // Its file says so where disabling it is something else.
     let is_by_hand = is == Some(StartType::Manual) && disabled(manager.kind()) != StartType::Manual;
     match registration {
-        Some(registration) if is_delayed || is_by_hand => manager.install(registration).map(drop),
+        Some(registration) if is_delayed || is_by_hand => match manager.install(registration) {
+            // What it runs as it knows, and this alone needs no password.
+            Err(error) if lacks_password(&error) => manager.act(name, verb),
+            installed => installed.map(drop),
+        },
         Some(_) | None => manager.act(name, verb),
     }
 }

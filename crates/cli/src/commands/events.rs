@@ -7,10 +7,11 @@ use menshen_api::client::Call;
 use menshen_api::types::{Event, EventList, EventQuery};
 use menshen_api::{ClientError, Endpoint};
 use menshen_guard::journal::{Journal, ReadBackError};
+use menshen_os::paths::Paths;
 
 use super::status::local;
 use crate::args::{Arguments, Events};
-use crate::definition::{Place, places};
+use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, ended_in_order, find, is_held, wait_for};
 use crate::output::{self, bold, dim};
@@ -92,7 +93,7 @@ fn from_journal(
     query: &EventQuery,
     no_guard: Failure,
 ) -> Result<Exit, Failure> {
-    let mut journals: Vec<(String, PathBuf)> = places().iter().flat_map(journals_in).collect();
+    let mut journals: Vec<(String, PathBuf)> = all_paths().iter().flat_map(journals_in).collect();
     let is_left = |name: &&str| journals.iter().any(|(of, _)| of == name) && !is_held(name);
     let at_hand = guards.name_at_hand().filter(is_left);
     // Beside a guard that runs, only what is meant for sure is shown in its place.
@@ -139,13 +140,13 @@ fn read_back(journal: &Path, query: &EventQuery) -> Result<Vec<Event>, Failure> 
 }
 
 /// The journals that guards have left, by the guard's name.
-fn journals_in(place: &Place) -> Vec<(String, PathBuf)> {
-    let entries = std::fs::read_dir(&place.paths.state).into_iter().flatten().flatten();
+fn journals_in(paths: &Paths) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(&paths.state).into_iter().flatten().flatten();
     let journal = |entry: std::fs::DirEntry| {
         let path = entry.path().join("journal.db");
         path.is_file().then(|| (entry.file_name().to_string_lossy().into_owned(), path))
     };
-    let mut journals: Vec<_> = entries.filter_map(journal).filter(|(guard, _)| place.may_have(guard)).collect();
+    let mut journals: Vec<_> = entries.filter_map(journal).collect();
     journals.sort();
     journals
 }

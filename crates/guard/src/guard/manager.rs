@@ -13,6 +13,8 @@ use super::Guard;
 use super::input::{Input, Inputs};
 use super::standing::{self, Standing};
 
+/// How soon one that had no time to be told that the guard lives is told again, at the latest.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How often a guard that is ending asks for more time.
 const EXTEND_EVERY: Duration = Duration::from_secs(1);
 /// For how much. What services may take is bounded by their own definitions; a guard that hangs does not ask again.
@@ -81,8 +83,11 @@ impl Manager {
     /// The one that oversees this process, or that of the environment.
     pub(super) fn find(overseer: Option<Overseer>, tasks: &Handle, inputs: &Inputs) -> Self {
         let Some(Overseer { service, told, mut asks }) = overseer else {
-            let watchdog = watchdog().map(|interval| Watchdog { every: interval / 2, next: super::now() });
-            return Self { whom: Whom::Socket(ServiceManager::of_environment()), standing: String::new(), watchdog };
+            let socket = ServiceManager::of_environment();
+            // Without somebody to tell there is nothing to wake up for.
+            let watchdog = watchdog().filter(|_| matches!(socket, Ok(Some(_))));
+            let watchdog = watchdog.map(|interval| Watchdog { every: interval / 2, next: super::now() });
+            return Self { whom: Whom::Socket(socket), standing: String::new(), watchdog };
         };
         let inputs = inputs.clone();
         tasks.spawn(async move {
@@ -125,9 +130,9 @@ impl Manager {
     pub(super) fn beat(&mut self, now: Instant) {
         let (Some(watchdog), Whom::Socket(Ok(Some(manager)))) = (&mut self.watchdog, &self.whom) else { return };
         if watchdog.next <= now {
-            watchdog.next = now + watchdog.every;
-            // One that has no time for it now hears of the next.
-            let _ = manager.mention("WATCHDOG=1");
+            // One that has no time for it now is told again before it gives the guard up.
+            let is_told = manager.mention("WATCHDOG=1").is_ok();
+            watchdog.next = now + if is_told { watchdog.every } else { AGAIN.min(watchdog.every / 4) };
         }
     }
 

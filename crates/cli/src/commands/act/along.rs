@@ -24,9 +24,10 @@ impl<'a> Before<'a> {
     }
 
     /// Whether a program of this service ran.
-    pub(super) fn ran(&self, service: &Service) -> bool {
-        let mut all = self.guards.iter().flat_map(|(_, services)| services);
-        all.any(|before| before.instance == service.instance && before.name == service.name && before.pid.is_some())
+    pub(super) fn ran(&self, guard: &Guard, service: &Service) -> bool {
+        let of_guard = self.guards.iter().filter(|(of, _)| of.instance == guard.instance);
+        let mut before = of_guard.flat_map(|(_, services)| services);
+        before.any(|before| before.name == service.name && before.pid.is_some())
     }
 
     /// The services that nobody named and that are up though they were not before, or the other way round.
@@ -34,7 +35,7 @@ impl<'a> Before<'a> {
         let mut others = Vec::new();
         for (guard, before) in &self.guards {
             let is_told = |service: &Service| {
-                told.iter().any(|(_, told)| told.instance == service.instance && told.name == service.name)
+                told.iter().any(|(of, told)| of.instance == guard.instance && told.name == service.name)
             };
             let is_other = |service: &Service| {
                 let before = before.iter().find(|before| before.name == service.name);

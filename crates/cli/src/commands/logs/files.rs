@@ -9,7 +9,7 @@ use menshen_guard::logs::read::{Query, Reader};
 
 use super::Printer;
 use crate::args::{Arguments, Logs};
-use crate::definition::places;
+use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, dim};
 
@@ -23,9 +23,7 @@ pub(super) struct Files {
 impl Files {
     /// Those of the services meant, or all there are.
     pub(super) fn find(arguments: &Arguments, names: &[String]) -> Vec<Self> {
-        let guards = places().into_iter().flat_map(|place| {
-            folders_in(&place.paths.logs).into_iter().filter(move |(guard, _)| place.may_have(guard))
-        });
+        let guards = all_paths().into_iter().flat_map(|paths| folders_in(&paths.logs));
         let guards = guards.filter(|(name, _)| arguments.instance.as_ref().is_none_or(|wanted| wanted == name));
         let all = guards.flat_map(|(guard, folder)| {
             let files = folders_in(&folder).into_iter();
@@ -61,7 +59,7 @@ fn folders_in(folder: &Path) -> Vec<(String, PathBuf)> {
 pub(super) fn show(arguments: &Arguments, logs: &Logs, query: &LogQuery, untold: Failure) -> Result<Exit, Failure> {
     let files = Files::find(arguments, &logs.names);
     if files.is_empty() {
-        let kept: Vec<String> = places().iter().map(|place| place.paths.logs.display().to_string()).collect();
+        let kept: Vec<String> = all_paths().iter().map(|paths| paths.logs.display().to_string()).collect();
         let help =
             format!("start one with `menshen up`; logs are kept in {}, and no such log is there", kept.join(" or "));
         return Err(untold.help(help));

@@ -152,7 +152,8 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", cpu(&own));
         }
         let used = cpu(&own).saturating_sub(before);
-        assert!(begun.elapsed() >= USED / 2 && used < Duration::from_secs(5), "{used:?} within {:?}", begun.elapsed());
+        // Other tests of this process use it, too: what is too much by far is in other units.
+        assert!(used < Duration::from_secs(5), "{used:?} within {:?}", begun.elapsed());
 
         let before = memory_bytes(&own);
         let held = std::hint::black_box(vec![1_u8; 64 << 20]);
