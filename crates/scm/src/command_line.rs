@@ -3,8 +3,8 @@
 //! The text goes through two hands. The service control manager replaces `%NAME%` by the variable of that name, if there is
 //! one, and has no way to write a `%` that it leaves alone. The program then takes the text apart, by the rules of
 //! `CommandLineToArgvW` or those of the C library, which differ in what `""` between quotes means. What is written here comes
-//! out the same by both: no `""` stands between quotes, and every `%` stands outside of them with quotes around what is between
-//! two, so that the name between them is no variable's.
+//! out the same by both: no `""` stands between quotes, and every `%` stands outside of them with a quote between it and the one
+//! before, be that in another argument, so that the name between them is no variable's.
 
 /// The text. The program's path is always quoted, so that no other program can be put in the way of one with a space in it.
 #[must_use]
@@ -34,7 +34,8 @@ fn add(text: &mut String, argument: &str) {
         if index > 0 {
             text.push('%');
         }
-        if !run.is_empty() {
+        // A `%` at the beginning has nothing in quotes before it: what is between it and that of an argument before is no name.
+        if !run.is_empty() || index == 0 {
             add_quoted(text, run);
         }
     }
@@ -183,7 +184,8 @@ mod tests {
         };
         assert_eq!(text(&[]), r#""C:\web.exe""#);
         assert_eq!(text(&["--port", "80", "two words", ""]), r#""C:\web.exe" --port 80 "two words" """#);
-        assert_eq!(text(&[r#"say "so"\"#, "100%", "%PATH%"]), r#""C:\web.exe" "say \"so\"\\" "100"% %"PATH"%"#);
+        assert_eq!(text(&[r#"say "so"\"#, "100%", "%PATH%"]), r#""C:\web.exe" "say \"so\"\\" "100"% ""%"PATH"%"#);
+        assert_eq!(text(&["%", "ü", "%"]), r#""C:\web.exe" ""% ü ""%"#);
         assert!(has_variable(r"C:\%a%\web.exe") && !has_variable(r"C:\100%\web.exe"));
     }
 }

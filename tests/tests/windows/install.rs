@@ -244,7 +244,7 @@ fn a_command_that_answers_the_manager_is_its_own_with_every_word() {
     let says = ["--set", "service.worker.type=notify", "--set", "service.worker.restart.policy=on-failure"];
     windows.menshen(&[&["install", "worker", "--native"][..], &says, &command].concat()).done();
     let path = registered(&windows, "worker", "ImagePath");
-    assert_eq!(path, r#""C:\test\puppet.exe" --flag "two words" "" back\slash\ "a \"quoted\" word" %"PATH"% $HOME"#);
+    assert_eq!(path, r#""C:\test\puppet.exe" --flag "two words" "" back\slash\ "a \"quoted\" word" ""%"PATH"% $HOME"#);
     windows.menshen(&["uninstall", "worker"]).done();
     hold_gone(&windows, &["worker"]);
 }
