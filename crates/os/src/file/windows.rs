@@ -303,7 +303,7 @@ mod tests {
         drop(first);
         assert_eq!(Lock::take(&path).unwrap().unwrap().left_by(), None);
         // Nobody holds it, and nobody has let it go.
-        std::fs::write(&path, "4194305").unwrap();
+        fs::write(&path, "4194305").unwrap();
         assert_eq!(Lock::take(&path).unwrap().unwrap().left_by(), Some(4_194_305));
     }
 
