@@ -190,9 +190,11 @@ impl Campaign {
                 self.define(true);
             }
             self.visit(point);
+            if point == FailPoint::LogTailForgotten {
+                // What is left of a log that is being closed is seen to by the next guard only if its service is there.
+                self.define(true);
+            }
         }
-        // The guest has to be there from now on.
-        self.define(true);
         self.check();
     }
 
