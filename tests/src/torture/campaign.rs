@@ -162,8 +162,11 @@ impl Campaign {
         campaign
     }
 
+    /// Writes the definition. A guard reads one whole or the other: what is not in it is stopped.
     fn define(&self, with_guest: bool) {
-        self.bed.write("menshen.toml", definition(&built("chronicler"), &self.folder, with_guest));
+        let beside = self.bed.path("next.toml");
+        fs::write(&beside, definition(&built("chronicler"), &self.folder, with_guest)).unwrap();
+        fs::rename(beside, self.bed.path("menshen.toml")).unwrap();
     }
 
     /// Starts a guard, which dies at a point if one is given.
