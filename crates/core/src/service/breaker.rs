@@ -51,6 +51,16 @@ impl Service {
         self.life.breaker.state != BreakerState::Closed || failures.len() >= usize::from(plan.failures)
     }
 
+    /// Notes a failure after which a guard, which did not live to note it, started the program again: a breaker that it opened
+    /// has come to its trial since.
+    pub(super) fn count_unnoted_failure(&mut self, now: Instant) {
+        if self.breaker_opens(now) {
+            self.life.failures.clear();
+            self.life.breaker.trips = self.life.breaker.trips.saturating_add(1);
+            self.life.breaker.state = BreakerState::HalfOpen;
+        }
+    }
+
     /// The breaker opens, once more or for the last time.
     pub(super) fn after_trip(&mut self, now: Instant, reason: &str) -> After {
         let plan = &self.plan.breaker;

@@ -15,6 +15,9 @@ use crate::time::Instant;
 use crate::timer::Timer;
 use crate::transition::Trigger;
 
+/// So many runs that nobody noted are looked at by the breaker. A breaker that was opened as often stays open for ever.
+const UNNOTED_MAX: u32 = 1000;
+
 impl Service {
     /// Asks for a start as soon as what the service needs is there.
     pub(crate) fn make_due(&mut self, context: &mut Context<'_>, reason: impl Into<String>) {
@@ -79,12 +82,12 @@ impl Service {
             // The run that was noted, perhaps before anybody knew its process.
         } else if let Some(run) = earlier.filter(|_| self.state() != State::Stopping) {
             // The one that was noted has been started again, too.
-            self.count_unnoted(before.saturating_add(1));
+            self.count_unnoted(context, before.saturating_add(1));
             let number = number.unwrap_or(run.number);
             self.life.next_run = self.life.next_run.max(number + 1);
             self.life.main = Some(Run { number, ..run });
         } else {
-            self.count_unnoted(before);
+            self.count_unnoted(context, before);
             self.life.next_run = self.life.next_run.max(number.unwrap_or(0));
             if self.life.breaker.state == BreakerState::Open {
                 self.life.breaker.state = BreakerState::HalfOpen;
@@ -101,9 +104,17 @@ impl Service {
         }
     }
 
-    fn count_unnoted(&mut self, restarts: u32) {
+    /// So many runs ended and were followed by another. How they ended is not known; what is started again has mostly failed.
+    fn count_unnoted(&mut self, context: &mut Context<'_>, restarts: u32) {
         self.life.restarts = self.life.restarts.saturating_add(restarts);
         self.life.restarts_total = self.life.restarts_total.saturating_add(restarts.into());
+        // More than opens the breaker tells no more than that.
+        for _ in 0..restarts.min(UNNOTED_MAX) {
+            self.count_unnoted_failure(context.now);
+        }
+        if self.life.breaker.state == BreakerState::HalfOpen && self.life.ready {
+            context.timers.set(self.id, Timer::Close, context.now + self.plan.breaker.close_after);
+        }
     }
 
     /// The program runs.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_core::{
-    Command, Core, Effect, Event, Exit, Found, Instant, Memory, Notification, RunId, State, Tree, Wanted,
+    BreakerState, Command, Core, Effect, Event, Exit, Found, Instant, Memory, Notification, RunId, State, Tree, Wanted,
 };
 
 use crate::rig::{Rig, plan};
@@ -320,6 +320,45 @@ fn runs_that_nobody_noted_are_counted_and_the_next_has_a_number_of_its_own() {
     assert_eq!(next.status("web").restarts_total, 4);
     next.wait_s(60);
     assert_eq!(next.core.main_run(id).unwrap().number, first + 4);
+}
+
+#[test]
+fn the_breaker_knows_of_deaths_that_nobody_noted() {
+    const FUSED: &str =
+        "breaker = { failures = 3, within = \"1h\", open_for = \"10s\", max_open = \"1h\", close_after = \"1m\" }\n";
+    let rig = Rig::new(&format!("{WEB}{FUSED}"));
+    let first = rig.run("web").number;
+    let after = |before: u32| {
+        let mut next = Rig::idle(&format!("{WEB}{FUSED}"));
+        let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
+        next.core.resume(id, memory).unwrap();
+        next.core.resume_found(id, Found { run: Some(first + u64::from(before) + 1), before, ..FOUND });
+        next.send(Event::Begin);
+        let run = next.core.main_run(id).unwrap();
+        next.send(Event::Exited { run, exit: Exit::Code(1), oom: false, tree: Tree::Empty });
+        let status = next.status("web");
+        (status.state, status.reason)
+    };
+    assert_eq!(after(0), (State::Backoff, "exit 1; restart 2 in 20s".to_owned()));
+    assert_eq!(after(1).0, State::Tripped, "the third death");
+    assert!(after(1).1.ends_with("3 failures within 1h, trial in 10s"), "{:?}", after(1));
+    assert!(after(2).1.ends_with("the trial failed, trial in 20s"), "what is found is a trial: {:?}", after(2));
+    assert!(after(4).1.ends_with("the trial failed, trial in 1m20s"), "each trial counts: {:?}", after(4));
+}
+
+#[test]
+fn a_trial_that_nobody_noted_closes_the_breaker_when_it_holds() {
+    const FUSED: &str = "breaker = { failures = 2, within = \"1h\", open_for = \"10s\", close_after = \"1m\" }\n";
+    let rig = Rig::new(&format!("{WEB}{FUSED}"));
+    let first = rig.run("web").number;
+    let mut next = Rig::idle(&format!("{WEB}{FUSED}"));
+    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
+    next.core.resume(id, memory).unwrap();
+    next.core.resume_found(id, Found { run: Some(first + 2), before: 1, ..FOUND });
+    next.send(Event::Begin);
+    assert_eq!((next.state("web"), next.status("web").breaker.state), (State::Running, BreakerState::HalfOpen));
+    next.wait_s(61);
+    assert_eq!(next.status("web").breaker.state, BreakerState::Closed);
 }
 
 #[test]
