@@ -197,7 +197,7 @@ fn stream_is_whole(
     let mut last: BTreeMap<Writer, u64> = BTreeMap::new();
     let mut count = 0;
     for line in lines {
-        let words: Vec<&str> = line.splitn(5, ' ').collect();
+        let words: Vec<&str> = after_halt(line, name).splitn(5, ' ').collect();
         let parsed = match words[..] {
             [of, life, writer, number, _] if of == name => {
                 life.parse().ok().zip(number.parse::<u64>().ok()).map(|(life, number)| (life, writer, number))
@@ -230,6 +230,14 @@ fn stream_is_whole(
         }
     }
     Ok(count)
+}
+
+/// A line without what an earlier life began, and did not end, in front of it. A guard ends such a line before it starts the
+/// program again, but it does not wait for a slow disk for long.
+fn after_halt<'a>(line: &'a str, name: &str) -> &'a str {
+    let begun = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')).unwrap_or_default();
+    let rest = begun.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    if rest.len() < begun.len() && rest.starts_with(name) { rest } else { line }
 }
 
 /// What a stream's log files hold together, oldest first.
