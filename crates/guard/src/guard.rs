@@ -19,6 +19,7 @@ mod standing;
 pub(crate) mod status;
 mod store;
 mod successor;
+mod thrift;
 mod troubles;
 mod upgrade;
 mod wait;
@@ -58,6 +59,7 @@ use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
 pub use store::{LeftProcess, ended_in_order, left_processes, left_running};
+use thrift::Thrift;
 use troubles::Troubles;
 use upgrade::{Succession, Upgrade};
 use wait::Waiters;
@@ -237,7 +239,7 @@ struct Guard {
     order: HashMap<ServiceId, u32>,
     clockwork: Clockwork,
     /// When memory is given back that is not needed any more.
-    gives_back_at: Option<Instant>,
+    thrift: Thrift,
     identities: crate::program::Identities,
 
     inputs: Inputs,
@@ -306,24 +308,14 @@ impl Guard {
 
     /// Waits until something happens, it is time for something, or no longer than this; and sees to it.
     fn turn(&mut self, at_most: Option<Duration>, events: &mut Vec<OsEvent>) {
-        let due = self.core.poll_timeout().into_iter().chain(self.gives_back_at).chain(self.manager.beats_at()).min();
+        let due = self.core.poll_timeout().into_iter().chain(self.thrift.at()).chain(self.manager.beats_at()).min();
         self.take_what_happens(due.map(|at| at.since(now())).into_iter().chain(at_most).min(), events);
         self.manager.beat(now());
-        self.give_back();
+        if self.thrift.is_due(now()) {
+            menshen_os::memory::give_back();
+        }
         if self.core.poll_timeout().is_some_and(|at| at <= now()) {
             self.feed(Event::Timeout);
-        }
-    }
-
-    /// Gives back the memory that what happened last had needed, once nothing more has happened for a while.
-    fn give_back(&mut self) {
-        /// What happens more often than this needs the same again and again.
-        const REST: Duration = Duration::from_secs(5);
-        if self.gives_back_at.is_some_and(|at| at <= now()) {
-            self.gives_back_at = None;
-            menshen_os::memory::give_back();
-        } else {
-            self.gives_back_at = Some(now() + REST);
         }
     }
 

@@ -26,6 +26,7 @@ use super::notes::{Notes, Orderly};
 use super::request::Tickets;
 use super::status::wall;
 use super::store::Remembered;
+use super::thrift::Thrift;
 use super::troubles::{Part, Troubles};
 use super::upgrade::Succession;
 use super::wait::Waiters;
@@ -86,7 +87,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         order: HashMap::new(),
         boot: menshen_os::clock::boot_id(),
         clockwork: Clockwork::new(&paths.memory(&instance)),
-        gives_back_at: None,
+        thrift: Thrift::default(),
         identities: Identities::default(),
         manager: Manager::find(overseer, &tasks.handle, &inputs),
         inputs,

@@ -42,9 +42,10 @@ pub(super) struct Formatted {
     joined: bool,
 }
 
-/// Lines of one stream that are not in the file yet.
+/// Lines of one stream that are not in the file yet. What they need memory for is shared by all services, unless they wait for
+/// a file that does not take them.
 #[derive(Debug)]
-struct Made {
+pub(super) struct Made {
     stream: Stream,
     lines: Vec<u8>,
     /// Where each line ends.
@@ -94,6 +95,25 @@ impl Formatted {
         hearing: &mut Hearing<'_>,
         progress: &mut Progress,
     ) -> io::Result<()> {
+        if self.made.is_done() {
+            self.made = std::mem::take(&mut scratch.made);
+        }
+        let copied = self.copy_some(input, bytes_max, scratch, hearing, progress);
+        if self.made.is_done() {
+            self.made.shrink();
+            scratch.made = std::mem::take(&mut self.made);
+        }
+        copied
+    }
+
+    fn copy_some(
+        &mut self,
+        input: Input<'_>,
+        bytes_max: usize,
+        scratch: &mut Scratch,
+        hearing: &mut Hearing<'_>,
+        progress: &mut Progress,
+    ) -> io::Result<()> {
         let stamp = Stamp::new(hearing.now.wall_ms);
         let Scratch { buffer, undo, .. } = scratch;
         let mut left = bytes_max;
@@ -102,13 +122,11 @@ impl Formatted {
             let most = left.min(buffer.len());
             let count = undo.peek().look(input.pipe(), &mut buffer[..most])?;
             if count == 0 {
-                break;
+                return Ok(());
             }
             self.make(&buffer[..count], input.stream, &stamp, hearing);
             left -= count;
         }
-        self.made.shrink();
-        Ok(())
     }
 
     /// Makes lines of what a pipe holds next.
@@ -204,6 +222,7 @@ impl Formatted {
     pub(super) fn end_begun(&mut self, stream: Stream, ends: Ends, tools: &mut Tools<'_, '_>) -> io::Result<()> {
         self.add(tools)?;
         if self.splitters[stream as usize].is_empty() {
+            self.made = Made::default();
             return Ok(());
         }
         let stamp = Stamp::new(tools.hearing.now.wall_ms);
@@ -217,7 +236,9 @@ impl Formatted {
             Ends::Later => self.splitters[stream as usize].break_off(each),
         }
         self.made.end = Place { lines: self.made.lines.len(), pipe: 0 };
-        self.add(tools)
+        self.add(tools)?;
+        self.made = Made::default();
+        Ok(())
     }
 
     /// The guard ends: what has no end yet is appended as a piece, unless the next guard finds it beside its pipe.
@@ -268,12 +289,10 @@ impl Made {
         self.ends.get(at).copied().filter(|end| end.lines < self.end.lines).unwrap_or(self.end)
     }
 
-    /// Gives back memory that only much output needs.
+    /// Gives back memory that only much output needs; what was made is in the file.
     fn shrink(&mut self) {
-        if self.is_done() {
-            self.lines.clear();
-            self.ends.clear();
-        }
+        self.lines.clear();
+        self.ends.clear();
         self.lines.shrink_to(LINE_BYTES_MAX);
         self.ends.shrink_to(LINES_KEPT);
     }

@@ -4,6 +4,8 @@ use memchr::memchr;
 
 /// The longest line in one piece, in bytes (semantics.md, Logs).
 pub(super) const LINE_BYTES_MAX: usize = 64 * 1024;
+/// What has not ended keeps memory for so many bytes: every stream has its own.
+const BEGUN_BYTES_KEPT: usize = 1024;
 
 /// A line without its newline, or a piece of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Splitter {
             } else {
                 self.keep(&bytes[at..at + length], at, &mut each);
                 each(Piece { bytes: &self.begun, ends: Ends::Here, next });
-                self.begun.clear();
+                self.clear();
             }
             at = next;
         }
@@ -84,12 +86,13 @@ impl Splitter {
     /// Forgets what has not ended.
     pub(super) fn clear(&mut self) {
         self.begun.clear();
+        self.begun.shrink_to(BEGUN_BYTES_KEPT);
     }
 
     fn give(&mut self, ends: Ends, each: impl FnOnce(Piece<'_>)) {
         if !self.begun.is_empty() {
             each(Piece { bytes: &self.begun, ends, next: 0 });
-            self.begun.clear();
+            self.clear();
         }
     }
 

@@ -14,6 +14,7 @@ use menshen_plan::definition::Rotate;
 use super::append::{Batch, append};
 use super::current::Current;
 use super::ears::Hearing;
+use super::formatted::Made;
 use super::lines::Splitter;
 use super::names::Stem;
 use super::now::Now;
@@ -27,6 +28,7 @@ use super::undo::Undo;
 pub(super) struct Scratch {
     pub(super) buffer: Vec<u8>,
     peeked: Vec<u8>,
+    pub(super) made: Made,
     pub(super) undo: Undo,
 }
 
@@ -34,7 +36,7 @@ impl Scratch {
     /// With what has to be undone in the folder of the guard's pipes.
     pub(super) fn new(pipes: &Path) -> io::Result<Self> {
         let peeked = vec![0; usize::try_from(CUT_WITHIN_BYTES).unwrap_or(usize::MAX)];
-        Ok(Self { buffer: vec![0; WRITE_BYTES_MAX], peeked, undo: Undo::open(pipes)? })
+        Ok(Self { buffer: vec![0; WRITE_BYTES_MAX], peeked, made: Made::default(), undo: Undo::open(pipes)? })
     }
 }
 
@@ -87,7 +89,7 @@ impl Raw {
         progress: &mut Progress,
     ) -> io::Result<()> {
         let now = hearing.now;
-        let Scratch { buffer, peeked, undo } = scratch;
+        let Scratch { buffer, peeked, undo, made: _ } = scratch;
         let listening = hearing.any();
         if !listening {
             self.splitter.clear();
