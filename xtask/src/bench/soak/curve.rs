@@ -1,4 +1,4 @@
-//! What the processes of the guard held together, sample by sample, and whether that is flat.
+//! What the guard and its holder held, sample by sample, and whether that is flat.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,19 +8,33 @@ use std::time::Duration;
 use super::super::guarded::Guarded;
 use super::super::memory::{processes, rollup};
 
-/// What is looked at: its name, and by how much the mean of the last third may exceed that of the middle third: by a share
-/// of it, or by so much at least.
-const LOOKED_AT: [(&str, f64, f64); 5] = [
-    ("resident, kB", 0.05, 512.0),
-    ("anonymous, kB", 0.05, 512.0),
-    ("descriptors", 0.02, 8.0),
-    ("threads", 0.0, 2.0),
-    ("journal, kB", 0.10, 256.0),
+/// What is looked at, in the order of the columns: its name, and by how much the mean of the last third may exceed that of the
+/// middle third, by a share of it, or by so much at least.
+const LOOKED_AT: [LookedAt; 7] = [
+    LookedAt::memory("guard anonymous, kB"),
+    LookedAt::memory("guard file, kB"),
+    LookedAt::memory("holder anonymous, kB"),
+    LookedAt::memory("holder file, kB"),
+    LookedAt { name: "descriptors", share: 0.02, least: 8.0 },
+    LookedAt { name: "threads", share: 0.0, least: 2.0 },
+    LookedAt { name: "journal, kB", share: 0.10, least: 256.0 },
 ];
 /// So many lines of the curve are shown.
 const LINES: usize = 30;
 
-/// What it held at one time.
+struct LookedAt {
+    name: &'static str,
+    share: f64,
+    least: f64,
+}
+
+impl LookedAt {
+    const fn memory(name: &'static str) -> Self {
+        Self { name, share: 0.05, least: 512.0 }
+    }
+}
+
+/// What was held at one time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     at: Duration,
@@ -34,14 +48,18 @@ pub(super) struct Curve(Vec<Sample>);
 
 impl Sample {
     pub(super) fn take(guard: &Guarded<'_>, at: Duration) -> Result<Self, String> {
-        let mut held = [0.0; LOOKED_AT.len()];
-        for pid in processes(guard.pid())? {
+        let [mut anonymous, mut of_files] = [[0.0; 2]; 2];
+        let [mut descriptors, mut threads] = [0.0; 2];
+        // The guard is the first; a holder that was just ended has a successor by the next sample.
+        for (index, pid) in processes(guard.pid())?.into_iter().take(2).enumerate() {
             let rollup = rollup(pid)?;
-            let of_process =
-                [kib(&rollup, "Rss")?, kib(&rollup, "Anonymous")?, entries(pid, "fd")?, entries(pid, "task")?];
-            held.iter_mut().zip(of_process).for_each(|(all, one)| *all += one);
+            anonymous[index] = kib(&rollup, "Anonymous")?;
+            of_files[index] = kib(&rollup, "Rss")? - anonymous[index];
+            descriptors += entries(pid, "fd")?;
+            threads += entries(pid, "task")?;
         }
-        held[LOOKED_AT.len() - 1] = count(journal_kib(&guard.home().join("state"))?);
+        let journal = count(journal_kib(&guard.home().join("state"))?);
+        let held = [anonymous[0], of_files[0], anonymous[1], of_files[1], descriptors, threads, journal];
         Ok(Self { at, held })
     }
 }
@@ -85,19 +103,22 @@ impl Curve {
     /// Samples in equal distances, not more than one can look at.
     pub(super) fn table(&self) -> String {
         let mut text = format!("{:>8}", "minute");
-        for (name, ..) in LOOKED_AT {
+        for LookedAt { name, .. } in &LOOKED_AT {
             // Writing to memory cannot fail.
-            let _ = write!(text, "  {name:>14}");
+            let _ = write!(text, "  {name:>20}");
         }
         for sample in self.0.iter().step_by(self.0.len().div_ceil(LINES).max(1)).chain(self.0.last()) {
             let _ = write!(text, "\n{:>8.1}", sample.at.as_secs_f64() / 60.0);
             for held in sample.held {
-                let _ = write!(text, "  {held:>14.0}");
+                let _ = write!(text, "  {held:>20.0}");
             }
         }
-        for (index, (name, ..)) in LOOKED_AT.iter().enumerate() {
-            let (middle, last) = self.thirds(index);
-            let _ = write!(text, "\n{name}: {middle:.1} in the middle third, {last:.1} in the last");
+        for (index, LookedAt { name, .. }) in LOOKED_AT.iter().enumerate() {
+            let ((middle, last), slope) = (self.thirds(index), self.slope(index));
+            let _ = write!(
+                text,
+                "\n{name}: {middle:.1} in the middle third, {last:.1} in the last; {slope:+.1} a minute in the last half"
+            );
         }
         text
     }
@@ -105,7 +126,7 @@ impl Curve {
     /// Whether everything is flat: the first third is for warming up, the last may not exceed the middle one by more than is
     /// said.
     pub(super) fn judge(&self) -> Result<(), String> {
-        let grows = |(index, (name, share, least)): (usize, &(&str, f64, f64))| {
+        let grows = |(index, LookedAt { name, share, least }): (usize, &LookedAt)| {
             let (middle, last) = self.thirds(index);
             let allowed = middle + (middle * share).max(*least);
             (last > allowed).then(|| format!("{name}: from {middle:.1} to {last:.1}, more than {allowed:.1}"))
@@ -117,11 +138,25 @@ impl Curve {
     /// The means of the middle and the last third.
     fn thirds(&self, index: usize) -> (f64, f64) {
         let third = self.0.len() / 3;
-        let mean = |samples: &[Sample]| {
-            samples.iter().map(|sample| sample.held[index]).sum::<f64>() / count(samples.len().max(1))
-        };
-        (mean(&self.0[third..2 * third]), mean(&self.0[2 * third..]))
+        (
+            mean(&self.0[third..2 * third], |sample| sample.held[index]),
+            mean(&self.0[2 * third..], |sample| sample.held[index]),
+        )
     }
+
+    /// By how much the last half grows in a minute: the slope of the line that is nearest to it.
+    fn slope(&self, index: usize) -> f64 {
+        let half = &self.0[self.0.len() / 2..];
+        let minute = |sample: &Sample| sample.at.as_secs_f64() / 60.0;
+        let (middle, held) = (mean(half, minute), mean(half, |sample| sample.held[index]));
+        let together = mean(half, |sample| (minute(sample) - middle) * (sample.held[index] - held));
+        let spread = mean(half, |sample| (minute(sample) - middle).powi(2));
+        if spread > 0.0 { together / spread } else { 0.0 }
+    }
+}
+
+fn mean(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
+    samples.iter().map(of).sum::<f64>() / count(samples.len().max(1))
 }
 
 #[cfg(test)]
@@ -129,8 +164,10 @@ mod tests {
     use super::*;
 
     fn curve(resident: impl Fn(u32) -> f64) -> Curve {
-        let sample =
-            |minute| Sample { at: Duration::from_secs(60) * minute, held: [resident(minute), 1.0, 1.0, 1.0, 1.0] };
+        let sample = |minute| Sample {
+            at: Duration::from_secs(60) * minute,
+            held: [resident(minute), 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        };
         Curve((0..30).map(sample).collect())
     }
 
@@ -138,13 +175,15 @@ mod tests {
     fn what_grows_only_while_warming_up_is_flat() {
         let warming = curve(|minute| f64::from(minute.min(9)) * 1000.0);
         assert_eq!(warming.judge(), Ok(()));
+        assert!(warming.table().contains("; +0.0 a minute in the last half"), "{}", warming.table());
     }
 
     #[test]
     fn what_grows_on_is_named() {
         let growing = curve(|minute| f64::from(minute) * 1000.0);
         let said = growing.judge().unwrap_err();
-        assert!(said.starts_with("the guard grows: resident, kB: from 14500.0 to 24500.0"), "{said}");
-        assert!(growing.table().contains("24500.0 in the last"), "{}", growing.table());
+        assert!(said.starts_with("the guard grows: guard anonymous, kB: from 14500.0 to 24500.0"), "{said}");
+        let end = "24500.0 in the last; +1000.0 a minute in the last half";
+        assert!(growing.table().contains(end), "{}", growing.table());
     }
 }
