@@ -297,3 +297,12 @@ impl Made {
         self.ends.shrink_to(LINES_KEPT);
     }
 }
+
+#[cfg(test)]
+impl Formatted {
+    /// The memory it keeps for output, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let begun: usize = self.splitters.iter().map(Splitter::kept_bytes).sum();
+        begun + self.made.lines.capacity() + self.made.ends.capacity() * size_of::<Place>()
+    }
+}

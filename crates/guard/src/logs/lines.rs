@@ -139,6 +139,14 @@ fn piece_length(line: &[u8], bytes_max: usize) -> usize {
 }
 
 #[cfg(test)]
+impl Splitter {
+    /// The memory it keeps, in bytes.
+    pub(super) const fn kept_bytes(&self) -> usize {
+        self.begun.capacity()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

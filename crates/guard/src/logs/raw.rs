@@ -162,4 +162,8 @@ impl Raw {
     pub(super) fn refuse_moves(&mut self) {
         self.way = Way::ReadAndWrite(Pending::default());
     }
+    /// The memory it keeps for output, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.splitter.kept_bytes()
+    }
 }

@@ -379,4 +379,11 @@ impl Service {
             streams.iter_mut().for_each(super::raw::Raw::refuse_moves);
         }
     }
+    /// The memory it keeps for output, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        match &self.writing {
+            Writing::Raw(streams) => streams.iter().map(super::raw::Raw::kept_bytes).sum(),
+            Writing::Formatted(formatted) => formatted.kept_bytes(),
+        }
+    }
 }

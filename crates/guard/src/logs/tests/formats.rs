@@ -38,6 +38,23 @@ fn text_holds_the_lines_of_both_streams_with_their_times() {
 }
 
 #[test]
+fn a_service_keeps_no_memory_for_what_it_has_written() {
+    for format in [LogFormat::Text, LogFormat::Json] {
+        let mut bed = Bed::new(plan(format, 0));
+        bed.write(STDOUT, &b"a line\n".repeat(5000));
+        assert_eq!(bed.service.kept_bytes(), 0, "after many lines");
+        for stream in Stream::ALL {
+            bed.write(stream, &[b'x'; 50_000]);
+            bed.write(stream, b"\n");
+        }
+        assert!(bed.service.kept_bytes() <= 2 * 1024, "{} after two long lines", bed.service.kept_bytes());
+        bed.write(STDERR, &[b'x'; 50_000]);
+        bed.flush();
+        assert!(bed.service.kept_bytes() <= 2 * 1024, "{} after a run", bed.service.kept_bytes());
+    }
+}
+
+#[test]
 fn a_last_line_without_an_end_is_written_when_the_run_ends() {
     let mut bed = Bed::new(plan(LogFormat::Text, 0));
     bed.write(STDOUT, b"dying");
