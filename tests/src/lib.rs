@@ -3,6 +3,7 @@
 //! - [`bed`]: a folder, a definition, a guard, and the end of everything that was started.
 //! - [`command`]: one run of `menshen`.
 //! - [`events`]: what happened, as `menshen events --follow` tells it.
+//! - [`example`]: the examples of the repository.
 //! - [`process`]: processes told apart by their start times.
 //! - [`servers`]: nginx, Redis and PostgreSQL in a bed.
 //! - [`worker`]: a program that works, whatever is wrong with its guard.
@@ -30,6 +31,7 @@ pub mod computer;
 pub mod control_group;
 pub mod disk;
 pub mod events;
+pub mod example;
 pub mod files;
 pub mod init;
 pub mod machine;

@@ -28,7 +28,8 @@ const FOLDER_OUTSIDE: &str = "/prefix/drive_c/test";
 /// What Wine says of its service control manager and its Event Log, where they do less than those of Windows.
 const TOLD: &str = "-all,fixme+service,fixme+advapi,+eventlog";
 
-/// Lays memory over the bed, so that nothing of it is changed, and stays.
+/// Lays memory over the bed, so that nothing of it is changed, has programs there reach one another at 127.0.0.1, and stays. Perl
+/// is in every Debian; the call is SIOCSIFFLAGS with IFF_UP.
 const ENTER: &str = r#"
     mount -t tmpfs tmpfs "$1"
     mkdir "$1/upper" "$1/work" "$1/root"
@@ -36,7 +37,10 @@ const ENTER: &str = r#"
     mount -t proc proc "$1/root/proc"
     mount --rbind /dev "$1/root/dev"
     mkdir "$1/root/prefix/drive_c/test"
-    exec chroot "$1/root" sh -c 'echo there; while :; do sleep 1; done'
+    exec chroot "$1/root" sh -e -c '
+        perl -MSocket -e "\$up = pack(q(a16sx22), q(lo), 1); socket(S, AF_INET, SOCK_DGRAM, 0); ioctl(S, 0x8914, \$up) or die \$!"
+        echo there
+        while :; do sleep 1; done'
 "#;
 
 /// See the module.
@@ -122,6 +126,16 @@ impl Windows {
         self.run(&["reg", "add", r"HKCU\Software\Wine\Drivers", "/v", "Graphics", "/d", "null", "/f"]).done();
         self.cut_off();
         self.boot();
+    }
+
+    /// Has programs that no manager has started hear so at once, as on Windows. Wine has them wait ten seconds where the service
+    /// that was started last is spoken to; from now on that is nowhere, until another one is started.
+    ///
+    /// # Panics
+    /// When that cannot be.
+    pub fn tell_programs_at_once(&self) {
+        const LAST: &str = r"HKLM\System\CurrentControlSet\Control\ServiceCurrent";
+        self.run(&["reg", "add", LAST, "/ve", "/t", "REG_DWORD", "/d", "0x7fffffff", "/f"]).done();
     }
 
     /// Waits until nothing of it runs any more.

@@ -49,6 +49,13 @@ impl Facts for ThisMachine {
         self.programs.recall((name.to_owned(), path_variable.to_owned()), || find_program(name, path_variable))
     }
 
+    fn program_file(&self, path: &Path) -> PathBuf {
+        let written = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let meant = file::program_names(written).into_iter().map(|name| path.with_file_name(name));
+        let is_there = |path: &PathBuf| matches!(self.look(path), Look::File(_));
+        std::iter::once(path.to_owned()).chain(meant).find(is_there).unwrap_or_else(|| path.to_owned())
+    }
+
     fn user(&self, account: &str) -> Option<User> {
         self.users.recall(account.to_owned(), || {
             let user = account::find(account)?;

@@ -19,6 +19,11 @@ pub trait Facts {
     /// The program a bare name means, searched in the folders of `path_variable` (the value of `PATH`).
     fn find_program(&self, name: &str, path_variable: &str) -> Option<PathBuf>;
 
+    /// The file that the path of a program means: another one than is written where a system lets a part of its name be left out.
+    fn program_file(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+
     /// The account of that name or number, if there is one.
     fn user(&self, account: &str) -> Option<User>;
 

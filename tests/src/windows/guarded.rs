@@ -10,13 +10,21 @@ use serde::Deserialize;
 use super::Windows;
 use crate::command::Ran;
 use crate::wait::until;
+use crate::{example, require};
 
 /// Where everything of a guard is.
 pub(super) const HOME: &str = r"C:\test\home";
 
+/// Where the definition of a test is.
+const DEFINITION: &str = r"C:\test\menshen.toml";
+
 /// See the module.
 #[derive(Debug)]
-pub struct GuardedWindows(Windows);
+pub struct GuardedWindows {
+    windows: Windows,
+    /// What the guard guards.
+    definition: String,
+}
 
 impl GuardedWindows {
     /// Starts one with this definition; the guard is yet to be started. `None` where that cannot be.
@@ -25,9 +33,41 @@ impl GuardedWindows {
     /// When it does not come up.
     #[must_use]
     pub fn start(definition: &str) -> Option<Self> {
-        let windows = Self(Windows::start(&["menshen", "examples/puppet"])?);
+        let windows = Windows::start(&["menshen", "examples/puppet"])?;
+        let windows = Self { windows, definition: DEFINITION.to_owned() };
         windows.define(definition);
         Some(windows)
+    }
+
+    /// The same with an example: its definition as it is, and its program where that looks for it.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_example(name: &str) -> Option<Self> {
+        let program = require::for_windows(name)?;
+        let windows = Windows::start(&["menshen"])?;
+        let (folder, built) = (windows.path("examples").join(name), windows.path("target/debug"));
+        fs::create_dir_all(&folder).and_then(|()| fs::create_dir_all(&built)).unwrap();
+        fs::copy(example::definition(name), folder.join("menshen.toml")).unwrap();
+        fs::copy(&program, built.join(program.file_name().unwrap())).unwrap();
+        windows.tell_programs_at_once();
+        Some(Self { windows, definition: format!(r"C:\test\examples\{name}\menshen.toml") })
+    }
+
+    /// The definition, as it is called there.
+    #[must_use]
+    pub fn definition(&self) -> &str {
+        &self.definition
+    }
+
+    /// Its folder, from outside.
+    #[must_use]
+    pub fn folder_of_definition(&self) -> PathBuf {
+        let below =
+            self.definition.strip_prefix(super::FOLDER).expect("it is in the folder of the test").replace('\\', "/");
+        let path = self.path(below.trim_start_matches('/'));
+        path.parent().expect("it is in a folder").to_owned()
     }
 
     /// Another definition, from now on.
@@ -54,7 +94,7 @@ impl GuardedWindows {
     /// # Panics
     /// When it does not come up.
     pub fn up(&self) {
-        self.menshen(&["up", "--detach", "--file", r"C:\test\menshen.toml"]).done();
+        self.menshen(&["up", "--detach", "--file", &self.definition]).done();
     }
 
     /// Kills the guard in the background, as `TerminateProcess` does.
@@ -113,7 +153,7 @@ impl Deref for GuardedWindows {
     type Target = Windows;
 
     fn deref(&self) -> &Windows {
-        &self.0
+        &self.windows
     }
 }
 

@@ -103,7 +103,8 @@ fn check_interpreter(
 
 /// The program as a path; `None` when a bare name is in no folder of `PATH`.
 pub(super) fn resolve(context: &Context<'_>, subject: &Subject<'_>, program: &str) -> Option<PathBuf> {
-    program_path(program, &subject.plan.directory).or_else(|| {
+    let path = program_path(program, &subject.plan.directory).map(|path| context.facts.program_file(&path));
+    path.or_else(|| {
         context.facts.find_program(program, subject.plan.environment.get("PATH").map_or("", String::as_str))
     })
 }

@@ -35,6 +35,7 @@ impl Facts for Machine {
             "/opt/shop/shop-web"
             | "/opt/shop/shop-worker"
             | "/opt/shop/shop-admin"
+            | "/opt/shop/shop-clerk.exe"
             | "/opt/shop/shop-migrate"
             | "/opt/shop/maintenance-page"
             | "/usr/bin/redis-server"
@@ -46,6 +47,13 @@ impl Facts for Machine {
             "/srv/open/db" => Look::File(FileLook { world_readable: true, ..FileLook::default() }),
             "open.toml" => Look::File(FileLook { world_writable: true, ..FileLook::default() }),
             _ => Look::Missing,
+        }
+    }
+
+    fn program_file(&self, path: &Path) -> PathBuf {
+        match (path.to_str().unwrap().replace("/./", "/").as_str(), self.0) {
+            ("/opt/shop/shop-clerk", System::Windows) => "/opt/shop/shop-clerk.exe".into(),
+            _ => path.to_owned(),
         }
     }
 
@@ -375,6 +383,13 @@ fn on_windows_numbers_are_no_users_and_what_it_has_not_is_found() {
         assert!(of(line).contains(&Code::NotOnThisSystem), "{line}");
         assert!(!of(line).contains(&Code::UnknownGroup), "{line}");
     }
+}
+
+#[test]
+fn on_windows_a_path_means_a_program_whose_name_it_leaves_unfinished() {
+    let text = "[service.clerk]\ncommand = \"./shop-clerk\"\n";
+    assert!(!codes(&check_on(System::Windows, text)).contains(&Code::MissingProgram));
+    assert!(codes(&check(text)).contains(&Code::MissingProgram));
 }
 
 #[test]
