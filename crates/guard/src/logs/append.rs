@@ -1,10 +1,11 @@
-//! Appending lines as a step that is done or not, whenever the guard is killed: see [`super::undo`].
+//! Appending as a step that is done or not, whenever the guard is killed: see [`super::undo`].
 
 use std::io;
 
-use menshen_os::output::{LogFile, Pipe};
+use menshen_os::fail_point::{FailPoint, reach};
+use menshen_os::output::{Moved, Pipe};
 
-use super::current::Current;
+use super::current::{Current, End};
 use super::now::Now;
 use super::pour::WRITE_BYTES_MAX;
 use super::tail::Tail;
@@ -61,8 +62,77 @@ fn write(lines: &[u8], current: &mut Current, now: Now) -> io::Result<()> {
     let mut left = lines;
     while !left.is_empty() {
         let part = &left[..left.len().min(WRITE_BYTES_MAX)];
-        let write = |file: &LogFile, end| file.write_at(part, end).map(|count| (count, count));
+        let write = |end: End<'_>| end.file.write_at(part, end.state.length).map(|count| (count, count));
         left = &left[current.append(now, write)?..];
     }
     Ok(())
+}
+
+/// Appends the first bytes of a pipe as they are, if many wait there: its writer does not wait for the file then. None if few
+/// do, or the step cannot be noted; nothing is done then. The next such step writes over the note; whoever does the last one
+/// [ends](Undo::end) it.
+pub(super) fn append_many(pipe: &Pipe, end: End<'_>, bytes_max: usize, undo: &mut Undo) -> io::Result<Option<Moved>> {
+    let bytes = undo.peek().take_up(pipe, bytes_max)?;
+    if bytes == 0 {
+        return Ok(None);
+    }
+    let log = (end.path.to_owned(), end.state, end.state.length + bytes as u64);
+    let step = Step { pipe: pipe.path().to_owned(), log: Some(log), tail: None };
+    if undo.begin(&step).is_err() {
+        return undo.peek().forget().map(|()| None);
+    }
+    let moved = undo.peek().put(bytes, end.file, end.state.length);
+    let taken = match moved {
+        Ok(Moved::Bytes(count)) => {
+            reach(FailPoint::LogWritten);
+            undo.take(pipe, count)
+        }
+        // A note that stays is of nothing: the log ends where it began.
+        Ok(Moved::Nothing | Moved::Refused) | Err(_) => undo.end().or(Ok(())),
+    };
+    if let Err(error) = taken {
+        undo.give_up(step);
+        return Err(error);
+    }
+    moved.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::io::Write as _;
+
+    use menshen_os::output::{LogFile, Spool};
+
+    use super::*;
+
+    #[test]
+    fn many_bytes_are_noted_and_in_the_spool_when_they_are_in_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let pipe = Pipe::open(&path("out"), None).unwrap();
+        let mut undo = Undo::open(folder.path()).unwrap();
+        let log = path("log");
+        let file = LogFile::open(&log).unwrap();
+        file.write_at(b"before\n", 0).unwrap();
+        let write = |bytes: &[u8]| OpenOptions::new().write(true).open(path("out")).unwrap().write_all(bytes).unwrap();
+        write(b"few\n");
+        let end = || End { file: &file, path: &log, state: file.state().unwrap() };
+        assert_eq!(append_many(&pipe, end(), 1 << 20, &mut undo).unwrap(), None);
+        write(&[b'x'; 400_000]);
+        // The second is noted over the first.
+        for (bytes, end_bytes) in [(200_000, &b"200007"[..]), (150_000, b"350007")] {
+            let moved = append_many(&pipe, end(), bytes, &mut undo).unwrap();
+            assert_eq!(moved, Some(Moved::Bytes(bytes)));
+            let noted = fs::read(path("unfinished")).unwrap();
+            let fields: Vec<&[u8]> = noted.split(|byte| *byte == 0).collect();
+            assert!(fields.contains(&log.as_os_str().as_encoded_bytes()), "{fields:?}");
+            assert!(fields.contains(&end_bytes), "{fields:?}");
+            assert_eq!(Spool::open(&path("spool")).unwrap().waiting().unwrap(), bytes);
+        }
+        assert_eq!(pipe.waiting().unwrap(), 50_004);
+        assert!(fs::read(&log).unwrap().starts_with(b"before\nfew\nxxx"));
+        undo.end().unwrap();
+        assert_eq!(Spool::open(&path("spool")).unwrap().waiting().unwrap(), 0);
+    }
 }

@@ -58,6 +58,15 @@ struct Open {
     ahead: Ahead,
 }
 
+/// The end of a log, to which something is added.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End<'a> {
+    pub(super) file: &'a LogFile,
+    pub(super) path: &'a Path,
+    /// Which it is, and how long so far.
+    pub(super) state: FileState,
+}
+
 /// Room for what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ahead {
@@ -158,17 +167,13 @@ impl Current {
         limits.due_ms(open.started_ms?)
     }
 
-    /// Writes at its end with `put`, which is given the file and its end and says how many bytes it added, and passes on
-    /// what `put` says.
-    pub(super) fn append<T>(
-        &mut self,
-        now: Now,
-        put: impl FnOnce(&LogFile, u64) -> io::Result<(usize, T)>,
-    ) -> io::Result<T> {
+    /// Writes at its end with `put`, which is given that and says how many bytes it added, and passes on what `put` says.
+    pub(super) fn append<T>(&mut self, now: Now, put: impl FnOnce(End<'_>) -> io::Result<(usize, T)>) -> io::Result<T> {
         let Some(open) = &mut self.open else { return Err(io::ErrorKind::NotConnected.into()) };
         open.index.note(open.length, now.wall_ms);
         reach(FailPoint::LogTimeNoted);
-        let written = put(&open.file, open.length);
+        let state = FileState { id: open.id, length: open.length };
+        let written = put(End { file: &open.file, path: &self.path, state });
         let (count, result) = written.map_err(|error| about("writing", &self.path, &error))?;
         if count > 0 {
             reach(FailPoint::LogWritten);

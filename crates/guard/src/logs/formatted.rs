@@ -155,7 +155,7 @@ impl Formatted {
             Pour { current: &mut self.current, limits: &self.limits, now, progress }.close();
         }
         if !self.current.ends_with_line()? {
-            self.current.append(now, |file, end| Ok((file.write_at(b"\n", end)?, ())))?;
+            self.current.append(now, |end| Ok((end.file.write_at(b"\n", end.state.length)?, ())))?;
         }
         self.joined = true;
         Ok(())

@@ -3,11 +3,13 @@
 use std::io;
 
 use memchr::memchr;
-use menshen_os::output::{LogFile, Moved, Peek, Pipe};
+use menshen_os::output::{LogFile, Moved, Pipe};
 
-use super::current::Current;
+use super::append::append_many;
+use super::current::{Current, End};
 use super::now::Now;
 use super::rotate::{CUT_WITHIN_BYTES, Limits, Room};
+use super::undo::Undo;
 
 /// The most that is written at once, in bytes: often enough for the index, and the writer of a pipe waits no longer than
 /// that takes.
@@ -18,26 +20,29 @@ pub(super) trait Source {
     /// The next bytes, at most so many, without taking them. Empty if there are none.
     fn peek(&mut self, bytes_max: usize) -> io::Result<&[u8]>;
 
-    /// Moves at most so many into a file at an offset.
-    fn move_into(&mut self, file: &LogFile, offset: u64, bytes_max: usize) -> io::Result<Moved>;
+    /// Moves at most so many to the end of a log.
+    fn move_to(&mut self, end: End<'_>, bytes_max: usize) -> io::Result<Moved>;
 }
 
 /// A pipe whose bytes go into the file without passing through the guard.
 pub(super) struct FromPipe<'a> {
     pub(super) pipe: &'a Pipe,
-    pub(super) peek: &'a Peek,
+    pub(super) undo: &'a mut Undo,
     pub(super) buffer: &'a mut [u8],
 }
 
 impl Source for FromPipe<'_> {
     fn peek(&mut self, bytes_max: usize) -> io::Result<&[u8]> {
         let length = bytes_max.min(self.buffer.len());
-        let seen = self.peek.look(self.pipe, &mut self.buffer[..length])?;
+        let seen = self.undo.peek().look(self.pipe, &mut self.buffer[..length])?;
         Ok(&self.buffer[..seen])
     }
 
-    fn move_into(&mut self, file: &LogFile, offset: u64, bytes_max: usize) -> io::Result<Moved> {
-        self.pipe.move_into(file, offset, bytes_max)
+    fn move_to(&mut self, end: End<'_>, bytes_max: usize) -> io::Result<Moved> {
+        match append_many(self.pipe, end, bytes_max, self.undo)? {
+            Some(moved) => Ok(moved),
+            None => self.pipe.move_into(end.file, end.state.length, bytes_max),
+        }
     }
 }
 
@@ -65,12 +70,12 @@ impl Source for Pending {
         Ok(&left[..left.len().min(bytes_max)])
     }
 
-    fn move_into(&mut self, file: &LogFile, offset: u64, bytes_max: usize) -> io::Result<Moved> {
+    fn move_to(&mut self, end: End<'_>, bytes_max: usize) -> io::Result<Moved> {
         let bytes = self.peek(bytes_max)?;
         if bytes.is_empty() {
             return Ok(Moved::Nothing);
         }
-        let count = file.write_at(bytes, offset)?;
+        let count = end.file.write_at(bytes, end.state.length)?;
         self.written += count;
         if self.is_empty() {
             self.bytes.clear();
@@ -117,10 +122,10 @@ impl Pour<'_> {
             if room == 0 {
                 return Ok(());
             }
-            let moved = self.current.append(self.now, |file, offset| {
-                let moved = source.move_into(file, offset, room)?;
+            let moved = self.current.append(self.now, |end| {
+                let moved = source.move_to(end, room)?;
                 let Moved::Bytes(count) = moved else { return Ok((0, moved)) };
-                written(file, offset, count);
+                written(end.file, end.state.length, count);
                 Ok((count, moved))
             })?;
             match moved {

@@ -1,7 +1,8 @@
 //! A stream's bytes as they are.
 //!
-//! They go from the pipe to the file within the kernel; whoever listens to lines reads them back from the file, which is
-//! still in memory. Where the kernel refuses, they are read and written.
+//! They go from the pipe to the file within the kernel: few are moved, which makes whoever writes more of them wait; many are
+//! copied from the pages of the pipe, which takes more meanwhile, and leave it then. Whoever listens to lines reads them back
+//! from the file, which is still in memory. Where the kernel refuses, they are read and written.
 
 use std::io;
 use std::path::Path;
@@ -103,7 +104,13 @@ impl Raw {
         };
         let mut pour = Pour { current: &mut self.current, limits: &self.limits, now, progress };
         match &mut self.way {
-            Way::Move => pour.run(&mut FromPipe { pipe, peek: undo.peek(), buffer: peeked }, bytes_max, hear),
+            Way::Move => {
+                undo.undo_left(std::slice::from_ref(pipe))?;
+                let poured = pour.run(&mut FromPipe { pipe, undo: &mut *undo, buffer: peeked }, bytes_max, hear);
+                // A note that stays has the full spool to show that it means nothing.
+                let _ = undo.end();
+                poured
+            }
             Way::ReadAndWrite(pending) => read_and_write(pipe, bytes_max, peeked, pending, pour, hear),
         }
     }

@@ -1,13 +1,13 @@
 //! What the next guard has to undo if this one is killed while it adds lines to a log.
 //!
-//! Lines are added in steps, each of which is noted before it begins:
+//! Lines, and many bytes at once, are added in steps, each of which is noted before it begins:
 //! 1. Where the log ends, and where it will, is written down.
-//! 2. The lines are appended, made of bytes that the pipe still holds; what a line begins with is kept in its [`super::tail`].
+//! 2. They are appended, made of bytes that the pipe still holds; what a line begins with is kept in its [`super::tail`].
 //! 3. Those bytes leave the pipe for another one, the spool, all at once. That they are there shows that the step is done.
-//! 4. The note is cleared, and the spool after it.
+//! 4. The note is cleared, or that of the next step is written over it, and the spool is cleared after it.
 //!
 //! The next guard finds a note and an empty spool after a kill before the third: it cuts the log to where it ended, and makes
-//! the lines again. A step that takes nothing from a pipe is done when its note is cleared. The spool has a name, and the
+//! them again. A step that takes nothing from a pipe is done when its note is cleared. The spool has a name, and the
 //! holder holds it like every pipe of the guard's.
 
 use std::fs::File;
@@ -39,7 +39,7 @@ pub(super) struct Undo {
     /// Nothing can be noted before they are there.
     files: Option<Files>,
     peek: Peek,
-    /// The step that has begun is noted.
+    /// A step is noted.
     is_noted: bool,
     /// What could not be undone yet, one for each pipe.
     left: Vec<Step>,
@@ -86,8 +86,8 @@ impl Undo {
         {
             undo.left.push(step);
         }
-        undo.is_noted = true;
-        if undo.left.is_empty() && undo.end().is_err() {
+        undo.is_noted = undo.left.is_empty();
+        if undo.end().is_err() {
             // The next step writes over it.
             undo.is_noted = false;
         }
@@ -111,7 +111,7 @@ impl Undo {
     }
 
     /// Undoes what is left of steps with these pipes, if anything is.
-    pub(super) fn undo_left(&mut self, pipes: &[Pipe; 2]) -> io::Result<()> {
+    pub(super) fn undo_left(&mut self, pipes: &[Pipe]) -> io::Result<()> {
         let is_one = |step: &Step| pipes.iter().any(|pipe| pipe.path() == step.pipe);
         while let Some(at) = self.left.iter().position(is_one) {
             undo_step(&self.left[at])?;
@@ -145,11 +145,12 @@ impl Undo {
 
     /// There is nothing to undo any more, be it that the step is done or that it was undone. A note that cannot be cleared has
     /// the full spool to show that it means nothing.
-    pub(super) fn end(&self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         if let Some(Files { note, spool }) = self.files.as_ref().filter(|_| self.is_noted) {
             write_all_at(note, &Noted::write(&self.boot, None), 0)?;
             reach(FailPoint::LogNoteCleared);
             spool.clear()?;
+            self.is_noted = false;
         }
         Ok(())
     }
@@ -161,7 +162,11 @@ impl Undo {
                 // A note that stays is of nothing: its log ends where it began.
                 let _ = self.end();
             }
-            Err(_) => self.left.push(step),
+            Err(_) => {
+                // The note stays for the next guard, until another step is noted.
+                self.is_noted = false;
+                self.left.push(step);
+            }
         }
     }
 }
@@ -308,7 +313,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(bed.found(), ("before\nab\n".to_owned(), 0, b"c".to_vec()));
         }
-        let bed = Bed::begun();
+        let mut bed = Bed::begun();
         bed.undo.take(&bed.pipe, 4).unwrap();
         bed.undo.end().unwrap();
         assert_eq!(bed.found(), ("before\nab\n".to_owned(), 0, b"c".to_vec()));

@@ -4,11 +4,13 @@ use std::fs;
 use std::time::Duration;
 
 use menshen_api::types::Stream;
+use menshen_os::output::{LogFile, Pipe};
 use menshen_plan::definition::{Compression, LogFormat};
 use proptest::prelude::*;
 
 use super::super::Report;
 use super::super::names::Stem;
+use super::super::undo::{Step, Undo};
 use super::bed::{Bed, plan};
 
 const STDOUT: Stream = Stream::Stdout;
@@ -87,6 +89,63 @@ fn a_guard_goes_on_where_another_ended() {
     bed.restart();
     bed.write(STDOUT, b"ree\n");
     assert_eq!(bed.files(Stem::Stdout), (b"one\ntwo\nthree\n".to_vec(), vec![]));
+}
+
+/// So many lines that all of them are many bytes: what waits in a pipe is appended in steps then.
+fn many_lines() -> Vec<u8> {
+    (0..10_000).flat_map(|number| format!("a line with its number, which is {number}\n").into_bytes()).collect()
+}
+
+#[test]
+fn many_bytes_are_appended_and_closed_as_few_are() {
+    for size in [0, 70_000, 300_000] {
+        let mut bed = Bed::new(plan(LogFormat::Raw, size));
+        let lines = many_lines();
+        for _ in 0..3 {
+            bed.put(STDOUT, &lines);
+            bed.copy(STDOUT);
+            bed.write(STDOUT, b"few\n");
+        }
+        let (whole, closed) = bed.files(Stem::Stdout);
+        assert!(whole == [&lines[..], b"few\n"].concat().repeat(3), "the bytes differ");
+        assert!(closed.iter().all(|file| file.len() as u64 <= size + 65_536 && file.ends_with(b"\n")));
+        assert_eq!(bed.reports(), []);
+    }
+}
+
+#[test]
+fn many_bytes_that_were_appended_and_had_not_left_the_pipe_are_not_there_twice() {
+    let mut bed = Bed::new(plan(LogFormat::Raw, 0));
+    bed.write(STDOUT, b"before\n");
+    let log = Stem::Stdout.log(&bed.logs());
+    let state = LogFile::look(&log).unwrap().unwrap();
+    let lines = many_lines();
+    bed.put(STDOUT, &lines);
+    // As a guard leaves it that is killed when it has written.
+    let pipe = Pipe::open(&bed.folder.path().join("stdout"), None).unwrap();
+    let mut undo = Undo::open(bed.folder.path()).unwrap();
+    let bytes = undo.peek().take_up(&pipe, 200_000).unwrap();
+    let end = state.length + bytes as u64;
+    undo.begin(&Step { pipe: pipe.path().to_owned(), log: Some((log.clone(), state, end)), tail: None }).unwrap();
+    undo.peek().put(bytes, &LogFile::open(&log).unwrap(), state.length).unwrap();
+    assert_eq!(fs::metadata(&log).unwrap().len(), end);
+    drop(undo);
+    bed.restart();
+    bed.copy(STDOUT);
+    assert!(bed.files(Stem::Stdout).0 == [b"before\n", &lines[..]].concat(), "the bytes differ");
+}
+
+#[test]
+fn many_bytes_go_into_a_log_also_where_no_step_can_be_noted() {
+    let mut bed = Bed::new(plan(LogFormat::Raw, 0));
+    fs::remove_file(bed.folder.path().join("unfinished")).unwrap();
+    fs::create_dir(bed.folder.path().join("unfinished")).unwrap();
+    bed.restart();
+    let lines = many_lines();
+    bed.put(STDOUT, &lines);
+    bed.copy(STDOUT);
+    assert!(bed.files(Stem::Stdout).0 == lines, "the bytes differ");
+    assert_eq!(bed.reports(), []);
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::error::context;
 
 /// Who may read a log: the guard's account, and its group.
 const LOG_MODE: u32 = 0o640;
+/// So many bytes that wait in a pipe are many: to keep their writer waiting would cost more than a second pipe does.
+const MANY_BYTES: usize = 128 * 1024;
 
 /// A file that output is copied into. Only the guard writes to it, so it is not opened for appending, which the kernel's
 /// copy refuses; the caller says where.
@@ -201,18 +203,21 @@ impl Pipe {
     ///
     /// # Errors
     /// When the file cannot be written; what it did not take stays in the pipe.
-    pub fn move_into(&self, file: &LogFile, mut offset: u64, bytes_max: usize) -> io::Result<Moved> {
-        loop {
-            let moved =
-                rustix::pipe::splice(&self.end, None, &file.0, Some(&mut offset), bytes_max, SpliceFlags::NONBLOCK);
-            return match moved {
-                Ok(0) | Err(Errno::AGAIN) => Ok(Moved::Nothing),
-                Ok(count) => Ok(Moved::Bytes(count)),
-                Err(Errno::INTR) => continue,
-                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(Moved::Refused),
-                Err(error) => Err(error.into()),
-            };
-        }
+    pub fn move_into(&self, file: &LogFile, offset: u64, bytes_max: usize) -> io::Result<Moved> {
+        move_into(&self.end, file, offset, bytes_max)
+    }
+}
+
+fn move_into(from: &OwnedFd, file: &LogFile, mut offset: u64, bytes_max: usize) -> io::Result<Moved> {
+    loop {
+        let moved = rustix::pipe::splice(from, None, &file.0, Some(&mut offset), bytes_max, SpliceFlags::NONBLOCK);
+        return match moved {
+            Ok(0) | Err(Errno::AGAIN) => Ok(Moved::Nothing),
+            Ok(count) => Ok(Moved::Bytes(count)),
+            Err(Errno::INTR) => continue,
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(Moved::Refused),
+            Err(error) => Err(error.into()),
+        };
     }
 }
 
@@ -253,14 +258,7 @@ impl Peek {
     /// # Errors
     /// When the system cannot.
     pub fn look(&self, pipe: &Pipe, buffer: &mut [u8]) -> io::Result<usize> {
-        let seen = loop {
-            match rustix::pipe::tee(&pipe.end, &self.write, buffer.len(), SpliceFlags::NONBLOCK) {
-                Ok(seen) => break seen.min(buffer.len()),
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        };
+        let seen = self.see(pipe, buffer.len())?;
         let mut filled = 0;
         while filled < seen {
             match rustix::io::read(&self.read, &mut buffer[filled..seen]) {
@@ -271,6 +269,67 @@ impl Peek {
             }
         }
         Ok(filled)
+    }
+
+    /// Takes up the first bytes of a pipe, which keeps them, if many wait there, and says how many; zero if few do. What was
+    /// taken up is to be [put](Self::put) into a file or [forgotten](Self::forget) next.
+    ///
+    /// As long as the kernel moves bytes out of a pipe into a file, whoever writes to the pipe waits. This has the pages in a
+    /// second pipe, too, from which a file is written while the first takes more.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn take_up(&self, pipe: &Pipe, bytes_max: usize) -> io::Result<usize> {
+        if bytes_max < MANY_BYTES || pipe.waiting()? < MANY_BYTES {
+            return Ok(0);
+        }
+        self.see(pipe, bytes_max)
+    }
+
+    /// Writes what was taken up, which is so many bytes, into a file at an offset, and says how many it took. What it does not
+    /// take is forgotten.
+    ///
+    /// # Errors
+    /// When the file took none.
+    pub fn put(&self, bytes: usize, file: &LogFile, offset: u64) -> io::Result<Moved> {
+        let mut put = 0;
+        while put < bytes {
+            match move_into(&self.read, file, offset + put as u64, bytes - put) {
+                Ok(Moved::Bytes(count)) => put += count,
+                stopped @ (Ok(Moved::Nothing | Moved::Refused) | Err(_)) => {
+                    self.forget()?;
+                    return if put > 0 { Ok(Moved::Bytes(put)) } else { stopped };
+                }
+            }
+        }
+        Ok(Moved::Bytes(put))
+    }
+
+    /// Forgets what was taken up.
+    ///
+    /// # Errors
+    /// When the system cannot.
+    pub fn forget(&self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            match rustix::io::read(&self.read, &mut buffer) {
+                Ok(0) | Err(Errno::AGAIN) => return Ok(()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Has the first bytes of a pipe in this one, too, and says how many.
+    fn see(&self, pipe: &Pipe, bytes_max: usize) -> io::Result<usize> {
+        loop {
+            match rustix::pipe::tee(&pipe.end, &self.write, bytes_max, SpliceFlags::NONBLOCK) {
+                Ok(seen) => return Ok(seen.min(bytes_max)),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 
@@ -389,6 +448,46 @@ mod tests {
         assert_eq!(pipe.waiting().unwrap(), 9);
         let empty = Pipe::open(&folder.path().join("empty"), None).unwrap();
         assert_eq!(peek.look(&empty, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn many_bytes_are_put_into_a_file_and_stay_in_the_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, "before ").unwrap();
+        let file = LogFile::open(&path).unwrap();
+        let pipe = written(&folder.path().join("out"), b"first ");
+        let peek = Peek::new().unwrap();
+        assert_eq!(peek.take_up(&pipe, 1 << 20).unwrap(), 0, "they are few");
+        rustix::io::write(pipe.program_end().unwrap().0.as_fd(), &[b'x'; MANY_BYTES]).unwrap();
+        assert_eq!(peek.take_up(&pipe, MANY_BYTES - 1).unwrap(), 0, "few are wanted");
+        let all = MANY_BYTES + 6;
+        for bytes in [MANY_BYTES, all] {
+            assert_eq!(peek.take_up(&pipe, bytes).unwrap(), bytes);
+            assert_eq!(peek.put(bytes, &file, 7).unwrap(), Moved::Bytes(bytes));
+            assert_eq!(pipe.waiting().unwrap(), all);
+        }
+        let log = fs::read(&path).unwrap();
+        assert!(log.starts_with(b"before first xx") && log.len() == 7 + all);
+    }
+
+    #[test]
+    fn what_a_file_does_not_take_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = written(&folder.path().join("out"), &[b'x'; MANY_BYTES]);
+        let appended = OpenOptions::new().append(true).create(true).open(folder.path().join("log")).unwrap();
+        let peek = Peek::new().unwrap();
+        for _ in 0..2 {
+            let bytes = peek.take_up(&pipe, 1 << 20).unwrap();
+            assert_eq!(bytes, MANY_BYTES);
+            assert_eq!(peek.put(bytes, &LogFile(appended.try_clone().unwrap()), 0).unwrap(), Moved::Refused);
+        }
+        assert_eq!(peek.take_up(&pipe, 1 << 20).unwrap(), MANY_BYTES);
+        peek.forget().unwrap();
+        let other = written(&folder.path().join("other"), b"line");
+        let mut buffer = [0; 8];
+        assert_eq!(peek.look(&other, &mut buffer).unwrap(), 4);
+        assert_eq!(&buffer[..4], b"line");
     }
 
     #[test]

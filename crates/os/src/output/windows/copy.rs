@@ -265,6 +265,30 @@ impl Peek {
     pub fn look(&self, pipe: &Pipe, buffer: &mut [u8]) -> io::Result<usize> {
         pipe.look(buffer)
     }
+
+    /// Nothing: whoever writes to a spool waits for nobody.
+    ///
+    /// # Errors
+    /// Never.
+    pub const fn take_up(&self, _pipe: &Pipe, _bytes_max: usize) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    /// Writes what was taken up, which is nothing.
+    ///
+    /// # Errors
+    /// Never.
+    pub const fn put(&self, _bytes: usize, _file: &LogFile, _offset: u64) -> io::Result<Moved> {
+        Ok(Moved::Nothing)
+    }
+
+    /// Forgets what was taken up, which is nothing.
+    ///
+    /// # Errors
+    /// Never.
+    pub const fn forget(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Shows of bytes that they were taken, all of them at once, until it is told to forget it. A file of a name: whoever opens it
