@@ -72,6 +72,15 @@ fn is_kept(init: &Init, manager: &'static str) {
     let rotation = "/etc/logrotate.d/menshen-menshen-life-cycle.conf";
     assert!(stage.machine.run(&["grep", "-F", &file, rotation]).code == 0);
 
+    // Some machines empty /var/log when they boot.
+    let modes = || stage.machine.run(&["sh", "-c", "stat -c %a ${0%/*/*} ${0%/*}", &file]).text();
+    let before = modes();
+    stage.ask(&["--tell", "stop"]).done();
+    stage.machine.run(&["rm", "-r", &format!("/var/log/{manager}")]).done();
+    stage.ask(&["--tell", "start"]).done();
+    until("its folder is there again", || lines() == ["to stderr", "to stdout"]);
+    assert_eq!(modes(), before);
+
     // It runs also where nothing can be kept.
     stage.ask(&["--tell", "stop"]).done();
     stage.machine.run(&["sh", "-ec", "rm -r \"${0%/*}\" && touch \"${0%/*}\"", &file]).done();

@@ -98,7 +98,8 @@ pub(super) fn script(registration: &Registration) -> String {
 }
 
 fn start(registration: &Registration) -> String {
-    let log = text(&output::file(&output::folder(ManagerKind::FreeBsdRc, &registration.name)));
+    let folder = output::folder(ManagerKind::FreeBsdRc, &registration.name);
+    let (log, folder) = (text(&output::file(&folder)), text(&folder));
     let mut daemon = format!("/usr/sbin/daemon -f -H -o {log} -P \"$pidfile\" -p \"$childfile\"");
     if registration.restart.policy != RestartPolicy::Never {
         daemon += &format!(" -R {}", whole_seconds(registration.restart.delay).max(1));
@@ -110,7 +111,9 @@ fn start(registration: &Registration) -> String {
     let directory = quoted(&directory(registration));
     let handed_on = variables::hand_on(&variables_file(&registration.name), registration, "exit 1");
     let open_files = open_files(registration);
-    format!("start_program()\n{{\n{open_files}cd {directory} || exit 1\n{handed_on}{daemon} {words}\n}}\n")
+    // There are machines whose /var/log is empty after a boot.
+    let made = format!("mkdir -p -m 0750 {folder}\n");
+    format!("start_program()\n{{\n{open_files}cd {directory} || exit 1\n{made}{handed_on}{daemon} {words}\n}}\n")
 }
 
 fn reload(registration: &Registration) -> String {

@@ -96,8 +96,8 @@ fn depend(registration: &Registration) -> String {
     if needed.is_empty() { String::new() } else { format!("\ndepend() {{\n{needed}}}\n") }
 }
 
-/// What is exported here is passed on to the program, and seen by nobody else. Where nothing can be kept of what it writes, it
-/// runs all the same.
+/// What is exported here is passed on to the program, and seen by nobody else. There are machines whose `/var/log` is empty after
+/// a boot; where nothing can be kept of what it writes, it runs all the same.
 fn start_pre(registration: &Registration) -> String {
     let handed_on = variables::hand_on(&variables_file(&registration.name), registration, "return 1");
     let owner = match registration.account {
@@ -109,7 +109,8 @@ fn start_pre(registration: &Registration) -> String {
         | Account::GroupManaged(_) => "",
     };
     let log = format!(
-        "    checkpath -q -f -m 0640{owner} \"$output_log\" || {{ output_log=/dev/null; error_log=/dev/null; }}\n"
+        "    mkdir -p -m 0711 \"${{output_log%/*}}\" 2>/dev/null\n    \
+         checkpath -q -f -m 0640{owner} \"$output_log\" || {{ output_log=/dev/null; error_log=/dev/null; }}\n"
     );
     format!("\nstart_pre() {{\n{log}{handed_on}}}\n")
 }
