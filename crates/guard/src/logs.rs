@@ -11,6 +11,7 @@ mod append;
 mod collector;
 mod current;
 mod ears;
+mod ends;
 mod event_log;
 mod follow;
 mod format;
@@ -49,8 +50,9 @@ use menshen_plan::definition::Log;
 use regex::bytes::Regex;
 
 use collector::{Collector, Command, Then};
+use ends::Placed;
 pub use follow::{Change, Follow};
-use service::Outlet;
+use service::{Outlet, Source};
 pub use tap::{TapLine, TapReceiver, TapScope};
 pub use trouble::Trouble;
 
@@ -132,10 +134,8 @@ pub struct Spec {
     pub folder: PathBuf,
     /// How they are written.
     pub plan: Log,
-    /// What it writes to stdout.
-    pub stdout: Pipe,
-    /// What it writes to stderr.
-    pub stderr: Pipe,
+    /// What it writes to stdout, and what to stderr.
+    pub pipes: [Pipe; 2],
     /// What probes wait for.
     pub patterns: Vec<Pattern>,
     /// The run that writes now, if one does already.
@@ -155,7 +155,7 @@ struct Shared {
     /// Dropped after `commands`, so that the collector finds that nobody is left.
     waker: WakeAtEnd,
     outlets: Mutex<BTreeMap<LogId, Outlet>>,
-    /// When a flush that was waited for took too long.
+    /// When the end of a run could not be placed, for the collector took too long.
     slow_at: Mutex<Option<Instant>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -215,9 +215,10 @@ impl Logs {
     /// # Errors
     /// When the collector has stopped.
     pub fn begin_attach(&self, log: LogId, spec: Spec) -> io::Result<Attaching> {
-        let outlet = Outlet::new(spec.run);
+        let Spec { name, instance, folder, plan, pipes, patterns, run } = spec;
+        let outlet = Outlet::new(Arc::new(pipes), run);
         let (reply, answer) = sync_channel(1);
-        let new = Box::new((spec, outlet.clone()));
+        let new = Box::new((Source { name, instance, folder, plan, patterns }, outlet.clone()));
         self.send(Command::Attach(log, new, reply)).map_err(|_| stopped())?;
         Ok(Attaching { logs: self.clone(), log, outlet, answer })
     }
@@ -227,40 +228,24 @@ impl Logs {
         self.tell(Command::Replan(log, plan, patterns));
     }
 
-    /// What is read from now on is of another run: every pattern is reported anew. Comes before the run's program is started,
-    /// and after the flush of the run before was answered, or what that left in the pipes would be taken for the new run's.
-    /// Never waits.
+    /// What is written from now on is of another run: every pattern is reported anew when that is read. Comes before the run's
+    /// program is started, and after the run before was ended. Never waits.
     pub fn begin_run(&self, log: LogId, run: u64) {
         if let Some(outlet) = self.outlets().get(&log) {
-            outlet.run.begin(run);
+            outlet.ends.begin_run(run);
         }
     }
 
-    /// Waits for the flushes that were begun with [`Self::flush_soon`], a short time at most: the last line of a run that has no
-    /// end would otherwise go on with the first of the next. After one that took too long none is waited for during a second.
-    pub fn await_flushes(&self, log: LogId) {
-        const AT_MOST: Duration = Duration::from_millis(20);
-        const LEFT_ALONE_FOR: Duration = Duration::from_secs(1);
-        let flushes = self.outlets().get(&log).map(|outlet| Arc::clone(&outlet.flushes));
-        let Some(flushes) = flushes.filter(|flushes| !flushes.are_done()) else { return };
-        self.wake();
-        // Every change of it is one step.
-        let mut slow_at = self.0.slow_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if slow_at.is_none_or(|at| at.elapsed() >= LEFT_ALONE_FOR) {
-            *slow_at = (!flushes.wait(AT_MOST)).then(Instant::now);
-        }
-    }
-
-    /// Calls `then`, from the collector's thread, when everything the pipes hold now is in the files, a last line without an
-    /// end included. If it cannot be written now, it stays in the pipes, and `then` is called all the same.
-    pub fn flush(&self, log: LogId, then: impl FnOnce() + Send + 'static) {
-        self.tell(Command::Flush(log, Then::new(then)));
+    /// The run is over, and what the pipes hold now is the last of it. Calls `then`, from the collector's thread, when that is
+    /// in the files, a last line without an end included. If it cannot be written now, it stays in the pipes, and `then` is
+    /// called all the same.
+    pub fn end_run(&self, log: LogId, then: impl FnOnce() + Send + 'static) {
+        self.tell(Command::EndRun(log, self.place_end(log), Then::new(then)));
     }
 
     /// The same for one who has something more urgent to do before he calls [`Self::wake`], and does not wait for it.
-    pub fn flush_soon(&self, log: LogId) {
-        let then = self.outlets().get(&log).map(|outlet| outlet.flushes.ask());
-        let command = Command::Flush(log, then.unwrap_or_default());
+    pub fn end_run_soon(&self, log: LogId) {
+        let command = Command::EndRun(log, self.place_end(log), Then::default());
         match self.0.commands.try_send(command) {
             Ok(()) => self.0.unheard.store(true, Ordering::Release),
             // It takes them all when it is awake.
@@ -270,6 +255,24 @@ impl Logs {
             }
             Err(TrySendError::Disconnected(_)) => {}
         }
+    }
+
+    /// Sees where a run ends. A collector that does not come to an end of what it does, for its disk is slow, is waited for
+    /// shortly, and then not again during a second.
+    fn place_end(&self, log: LogId) -> Placed {
+        const AT_MOST: Duration = Duration::from_millis(20);
+        const LEFT_ALONE_FOR: Duration = Duration::from_secs(1);
+        let Some(ends) = self.outlets().get(&log).map(|outlet| Arc::clone(&outlet.ends)) else {
+            return Placed::Nowhere;
+        };
+        // Every change of it is one step.
+        let mut slow_at = self.0.slow_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_slow = slow_at.is_some_and(|at| at.elapsed() < LEFT_ALONE_FOR);
+        let placed = ends.place(if is_slow { Duration::ZERO } else { AT_MOST });
+        if placed == Placed::Nowhere && !is_slow {
+            *slow_at = Some(Instant::now());
+        }
+        placed
     }
 
     /// Has the collector do what it was asked without being woken.

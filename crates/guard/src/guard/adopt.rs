@@ -76,7 +76,7 @@ impl Guard {
                 role != Role::Stop && !ended.iter().any(|ended| ended.run == run)
             };
             if !runs.into_iter().any(|(role, number, _)| runs_on((role, number))) {
-                self.logs.flush_soon(log_id(service));
+                self.logs.end_run_soon(log_id(service));
             }
         }
     }

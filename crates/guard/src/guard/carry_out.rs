@@ -6,7 +6,7 @@ use menshen_api::types::Service;
 use menshen_core::{Effect, Event, Record, RecordKind, Reply, Role, RunId, ServiceId, SignalTarget};
 use menshen_os::{Output, Place, Target};
 use menshen_plan::ServicePlan;
-use menshen_plan::definition::{LogFormat, ProbeKind};
+use menshen_plan::definition::ProbeKind;
 use menshen_plan::plan::ProbeCheck;
 use menshen_plan::signal::Signal;
 
@@ -101,9 +101,6 @@ impl Guard {
         };
         let program = program::of_role(plan, run.role, around);
         let place = Place { service: plan.name.to_string(), role: role_name(run.role).to_owned() };
-        if plan.log.format != LogFormat::Raw && run.role != Role::Stop {
-            self.logs.await_flushes(log_id(run.service));
-        }
         if is_main {
             self.logs.begin_run(log_id(run.service), run.number);
         }

@@ -119,7 +119,7 @@ impl Guard {
     /// What a run has begun and not ended is a line. A stop command writes what it does among the lines of what it stops.
     fn end_last_line(&self, run: RunId) {
         if run.role != Role::Stop {
-            self.logs.flush_soon(log_id(run.service));
+            self.logs.end_run_soon(log_id(run.service));
         }
     }
 

@@ -139,8 +139,7 @@ impl Guard {
             instance: self.instance.clone(),
             folder: self.paths.service_logs(&self.instance, plan.name.as_str()),
             plan: plan.log.clone(),
-            stdout,
-            stderr,
+            pipes: [stdout, stderr],
             patterns: patterns(plan),
             run: self.core.main_run(id).map_or(0, |run| run.number),
         };
@@ -186,7 +185,7 @@ impl Guard {
         self.end_trouble(Part::Pipes(id), format!("the log of {name} is kept again"));
         if self.core.main_run(id).is_none() {
             // What a run before has begun could not be ended.
-            self.logs.flush_soon(log_id(id));
+            self.logs.end_run_soon(log_id(id));
         }
     }
 

@@ -13,15 +13,16 @@ use menshen_os::error::describe;
 use menshen_os::output::Readers;
 use menshen_plan::definition::Log;
 
+use super::ends::Placed;
 use super::event_log::EventLog;
 use super::journald::Journald;
 use super::now::Now;
 use super::raw::Scratch;
-use super::service::{Around, Outlet, Service};
+use super::service::{Around, Outlet, Service, Source};
 use super::tap::{Tap, Taps};
 use super::trouble::Trouble;
 use super::worker::Worker;
-use super::{LogId, Pattern, Report, Spec};
+use super::{LogId, Pattern, Report};
 
 /// Output that comes again this soon after a turn is left to gather for as long, if the turn moved little: a program that
 /// writes line by line would otherwise have every line copied by itself, and be slowed by it.
@@ -31,10 +32,10 @@ const GATHER_BYTES: usize = 128 * 1024;
 
 /// What the collector is asked.
 pub(super) enum Command {
-    Attach(LogId, Box<(Spec, Outlet)>, SyncSender<io::Result<()>>),
+    Attach(LogId, Box<(Source, Outlet)>, SyncSender<io::Result<()>>),
     Replan(LogId, Log, Vec<Pattern>),
-    /// The pipes are copied before the other is dropped.
-    Flush(LogId, Then),
+    /// The output of the run is copied before the last is dropped.
+    EndRun(LogId, Placed, Then),
     Detach(LogId),
     Tap(Tap),
     Stop,
@@ -166,15 +167,15 @@ impl Collector {
             };
             match command {
                 Command::Attach(log, new, reply) => {
-                    let (spec, outlet) = *new;
+                    let (source, outlet) = *new;
                     // One who does not wait for the answer does not need it.
-                    let _ = reply.send(self.attach(log, spec, outlet, now));
+                    let _ = reply.send(self.attach(log, source, outlet, now));
                 }
                 Command::Replan(log, plan, patterns) => {
                     self.with(log, now, |service, around| service.replan(plan, patterns, around));
                 }
-                Command::Flush(log, then) => {
-                    self.with(log, now, Service::flush);
+                Command::EndRun(log, placed, then) => {
+                    self.with(log, now, |service, around| service.end_run(placed, around));
                     drop(then);
                 }
                 Command::Detach(log) => self.detach(log, now),
@@ -184,13 +185,13 @@ impl Collector {
         }
     }
 
-    fn attach(&mut self, log: LogId, spec: Spec, outlet: Outlet, now: Now) -> io::Result<()> {
+    fn attach(&mut self, log: LogId, source: Source, outlet: Outlet, now: Now) -> io::Result<()> {
         if self.logs.contains_key(&log) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this log is attached already"));
         }
-        let service = Box::new(Service::open(log, spec, outlet, &mut self.scratch.undo, now)?);
+        let service = Box::new(Service::open(log, source, outlet, &mut self.scratch.undo, now)?);
         let tokens = [self.next_token, self.next_token + 1].map(Token);
-        for (token, pipe) in tokens.iter().zip(&service.pipes) {
+        for (token, pipe) in tokens.iter().zip(service.pipes()) {
             self.readers.add(*token, pipe)?;
         }
         self.next_token += 2;
@@ -203,7 +204,7 @@ impl Collector {
     fn detach(&mut self, log: LogId, now: Now) {
         self.with(log, now, Service::end);
         if let Some(attached) = self.logs.remove(&log) {
-            for (token, pipe) in attached.tokens.iter().zip(&attached.service.pipes) {
+            for (token, pipe) in attached.tokens.iter().zip(attached.service.pipes()) {
                 self.sources.remove(token);
                 self.readers.remove(pipe);
             }
@@ -271,7 +272,7 @@ impl Attached {
             return;
         }
         self.watched = wanted;
-        for (token, pipe) in self.tokens.iter().zip(&self.service.pipes) {
+        for (token, pipe) in self.tokens.iter().zip(self.service.pipes()) {
             if wanted {
                 // It was waited for before, and the system keeps what that takes.
                 self.watched &= readers.add(*token, pipe).is_ok();

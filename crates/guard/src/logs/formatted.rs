@@ -116,7 +116,8 @@ impl Formatted {
     ) -> io::Result<()> {
         let stamp = Stamp::new(hearing.now.wall_ms);
         let Scratch { buffer, undo, .. } = scratch;
-        let mut left = bytes_max;
+        // What lines were made of already is still there.
+        let mut left = bytes_max.saturating_sub(self.made.waiting(input.stream));
         loop {
             self.add(&mut Tools { pipes: input.pipes, undo, hearing, progress })?;
             let most = left.min(buffer.len());
@@ -210,6 +211,7 @@ impl Formatted {
         };
         let Kept { note, tail } = append(&batch, current, &mut tails[stream], tools.undo, tools.hearing.now)?;
         tools.progress.bytes += batch.lines.len();
+        tools.progress.taken[stream] += batch.takes;
         made.done = to;
         tools.hearing.tell(Trouble::Noting, note, "output on its way to the log is not noted");
         if let Some(tail) = tail {
@@ -279,6 +281,11 @@ impl Made {
 
     fn is_done(&self) -> bool {
         self.done == self.end
+    }
+
+    /// How many bytes it is made of are in the pipe of a stream.
+    fn waiting(&self, stream: Stream) -> usize {
+        if self.stream == stream { self.end.pipe - self.done.pipe } else { 0 }
     }
 
     /// The first end of a line that is at least so many bytes ahead, or else the end of all.

@@ -90,6 +90,8 @@ impl Source for Pending {
 pub(super) struct Progress {
     /// Written in all.
     pub(super) bytes: usize,
+    /// Taken from each pipe in all.
+    pub(super) taken: [usize; 2],
     /// Files that were closed.
     pub(super) closed: u32,
     /// Why a file that should have been closed was not; it is written on.

@@ -106,12 +106,14 @@ impl Raw {
         match &mut self.way {
             Way::Move => {
                 undo.undo_left(std::slice::from_ref(pipe))?;
+                let before = pour.progress.bytes;
                 let poured = pour.run(&mut FromPipe { pipe, undo: &mut *undo, buffer: peeked }, bytes_max, hear);
+                progress.taken[self.stream as usize] += progress.bytes - before;
                 // A note that stays has the full spool to show that it means nothing.
                 let _ = undo.end();
                 poured
             }
-            Way::ReadAndWrite(pending) => read_and_write(pipe, bytes_max, peeked, pending, pour, hear),
+            Way::ReadAndWrite(pending) => read_and_write((pipe, self.stream), bytes_max, peeked, pending, pour, hear),
         }
     }
 
@@ -146,7 +148,7 @@ impl Raw {
 }
 
 fn read_and_write(
-    pipe: &Pipe,
+    (pipe, stream): (&Pipe, Stream),
     bytes_max: usize,
     buffer: &mut [u8],
     pending: &mut Pending,
@@ -159,6 +161,7 @@ fn read_and_write(
         let most = left.min(buffer.len());
         let Some(count) = pipe.read(&mut buffer[..most])? else { return Ok(()) };
         pending.add().extend_from_slice(&buffer[..count]);
+        pour.progress.taken[stream as usize] += count;
         left -= count;
     }
 }

@@ -1,8 +1,8 @@
 //! The log of one service: its pipes, its files, who listens, and what does not work about it.
 
 use std::io;
-use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use menshen_api::types::Stream;
@@ -10,9 +10,9 @@ use menshen_os::file::Folder;
 use menshen_os::output::Pipe;
 use menshen_plan::definition::{AlsoLog, Log};
 
-use super::collector::Then;
 use super::current::make_folder;
-use super::ears::{Ears, Hearing, Run};
+use super::ears::{Ears, Hearing};
+use super::ends::{Placed, RunEnds};
 use super::event_log::EventLog;
 use super::follow::Bell;
 use super::formatted::Tools;
@@ -27,7 +27,7 @@ use super::trouble::{Trouble, Troubles};
 use super::undo::Undo;
 use super::worker::Worker;
 use super::writing::{Input, Writing};
-use super::{LogId, Pattern, Report, Spec};
+use super::{LogId, Pattern, Report};
 
 /// The most that is copied from one pipe before it is the turn of the next, in bytes: what a pipe holds.
 pub(super) const TURN_BYTES_MAX: usize = 1024 * 1024;
@@ -45,53 +45,26 @@ pub(super) struct Around<'a> {
     pub(super) report: &'a dyn Fn(Report),
 }
 
+/// What a log is of, but for its pipes.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) instance: String,
+    pub(super) folder: PathBuf,
+    pub(super) plan: Log,
+    pub(super) patterns: Vec<Pattern>,
+}
+
 /// What the handle and a service share, past the queue of commands.
 #[derive(Debug, Clone)]
 pub(super) struct Outlet {
     pub(super) bell: Bell,
-    pub(super) run: Run,
-    pub(super) flushes: Arc<Flushes>,
+    pub(super) ends: Arc<RunEnds>,
 }
 
 impl Outlet {
-    pub(super) fn new(run: u64) -> Self {
-        Self { bell: Bell::new(), run: Run::new(run), flushes: Arc::default() }
-    }
-}
-
-/// How many flushes were asked for that are not done yet.
-#[derive(Debug, Default)]
-pub(super) struct Flushes {
-    asked: Mutex<u32>,
-    done: Condvar,
-}
-
-impl Flushes {
-    /// One is asked for; it is done when what is returned is dropped.
-    pub(super) fn ask(self: &Arc<Self>) -> Then {
-        *self.asked() += 1;
-        let flushes = Arc::clone(self);
-        Then::new(move || {
-            *flushes.asked() -= 1;
-            flushes.done.notify_all();
-        })
-    }
-
-    pub(super) fn are_done(&self) -> bool {
-        *self.asked() == 0
-    }
-
-    /// Waits until all are done, but no longer than this. Whether they are.
-    pub(super) fn wait(&self, at_most: Duration) -> bool {
-        match self.done.wait_timeout_while(self.asked(), at_most, |asked| *asked > 0) {
-            Ok((asked, _)) => *asked == 0,
-            Err(_) => false,
-        }
-    }
-
-    fn asked(&self) -> MutexGuard<'_, u32> {
-        // Every change of the number is one step.
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new(pipes: Arc<[Pipe; 2]>, run: u64) -> Self {
+        Self { bell: Bell::new(), ends: Arc::new(RunEnds::new(pipes, run)) }
     }
 }
 
@@ -103,7 +76,7 @@ pub(super) struct Service {
     /// Whether another guard may have left something in it.
     found: Folder,
     plan: Log,
-    pub(super) pipes: [Pipe; 2],
+    ends: Arc<RunEnds>,
     writing: Writing,
     ears: Ears,
     bell: Bell,
@@ -116,7 +89,7 @@ pub(super) struct Service {
 
 /// What a piece of work works with.
 struct Work<'a> {
-    pipes: &'a [Pipe; 2],
+    ends: &'a RunEnds,
     writing: &'a mut Writing,
     scratch: &'a mut Scratch,
     hearing: Hearing<'a>,
@@ -125,14 +98,38 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn copy(&mut self, stream: Stream, bytes_max: usize) -> io::Result<()> {
-        let input = Input { pipes: self.pipes, stream };
-        self.writing.copy(input, bytes_max, self.scratch, &mut self.hearing, self.progress)
+        self.end_runs()?;
+        self.copy_run(stream, bytes_max)
+    }
+
+    /// Copies what runs that are over have written, and what they have begun and not ended.
+    fn end_runs(&mut self) -> io::Result<()> {
+        while let Some(left) = self.ends.before_first() {
+            for stream in Stream::ALL {
+                let left = left[stream as usize];
+                if left > 0 || self.writing.has_pending(stream) {
+                    self.copy_run(stream, left)?;
+                }
+            }
+            self.end_begun(Ends::Here)?;
+            self.ends.reached();
+        }
+        Ok(())
+    }
+
+    /// Copies what one run has written.
+    fn copy_run(&mut self, stream: Stream, bytes_max: usize) -> io::Result<()> {
+        let input = Input { pipes: &self.ends.pipes, stream };
+        let before = self.progress.taken;
+        let copied = self.writing.copy(input, bytes_max, self.scratch, &mut self.hearing, self.progress);
+        self.ends.took([0, 1].map(|pipe| self.progress.taken[pipe] - before[pipe]));
+        copied
     }
 
     /// Copies what the pipes hold now. Where that is nothing, no file is even looked at.
     fn drain(&mut self) -> io::Result<()> {
         for stream in Stream::ALL {
-            let waiting = self.pipes[stream as usize].waiting()?;
+            let waiting = self.ends.pipes[stream as usize].waiting()?;
             if waiting > 0 || self.writing.has_pending(stream) {
                 self.copy(stream, waiting)?;
             }
@@ -152,31 +149,32 @@ impl<'a> Work<'a> {
 
     fn tools(&mut self) -> (&mut Writing, Tools<'_, 'a>) {
         let undo = &mut self.scratch.undo;
-        let tools = Tools { pipes: self.pipes, undo, hearing: &mut self.hearing, progress: self.progress };
+        let tools = Tools { pipes: &self.ends.pipes, undo, hearing: &mut self.hearing, progress: self.progress };
         (self.writing, tools)
     }
 }
 
 impl Service {
     /// Opens its files, and goes on where they end.
-    pub(super) fn open(log: LogId, spec: Spec, outlet: Outlet, undo: &mut Undo, now: Now) -> io::Result<Self> {
-        let folder: Arc<Path> = Arc::from(spec.folder);
-        let pipes = [spec.stdout, spec.stderr];
-        undo.undo_left(&pipes)?;
-        let mut writing = Writing::new(&folder, &spec.plan, &pipes)?;
+    pub(super) fn open(log: LogId, source: Source, outlet: Outlet, undo: &mut Undo, now: Now) -> io::Result<Self> {
+        let folder: Arc<Path> = Arc::from(source.folder);
+        let ends = outlet.ends;
+        let pipes = &*ends.pipes;
+        undo.undo_left(pipes)?;
+        let mut writing = Writing::new(&folder, &source.plan, pipes)?;
         let found = make_folder(&folder)?;
         if found == Folder::Found {
             writing.join(now, &mut Progress::default())?;
             writing.close_others(&folder, now)?;
         }
-        writing.take_tails(&pipes, undo, now)?;
-        let ears = Ears::new(log, spec.name.into(), spec.instance.into(), outlet.run);
+        writing.take_tails(pipes, undo, now)?;
+        let ears = Ears::new(log, source.name.into(), source.instance.into(), ends.run.clone());
         let mut service = Self {
             log,
             folder,
             found,
-            plan: spec.plan,
-            pipes,
+            plan: source.plan,
+            ends,
             writing,
             ears,
             bell: outlet.bell,
@@ -184,8 +182,13 @@ impl Service {
             paused_until: None,
             age_timer: None,
         };
-        service.ears.set(spec.patterns, &service.plan.also);
+        service.ears.set(source.patterns, &service.plan.also);
         Ok(service)
+    }
+
+    /// What its program writes to.
+    pub(super) fn pipes(&self) -> &[Pipe; 2] {
+        &self.ends.pipes
     }
 
     /// Looks after what another guard left.
@@ -208,12 +211,15 @@ impl Service {
         self.work(around, |work| work.copy(stream, TURN_BYTES_MAX))
     }
 
-    /// Writes all that the pipes hold now, and what has no end yet: the run is over. What cannot be written stays.
-    pub(super) fn flush(&mut self, around: &mut Around<'_>) {
+    /// Writes all that runs which are over have written, and what has no end yet. What cannot be written stays.
+    pub(super) fn end_run(&mut self, placed: Placed, around: &mut Around<'_>) {
         if self.paused_until.is_none() {
-            self.work(around, |work| {
-                work.drain()?;
-                work.end_begun(Ends::Here)
+            self.work(around, |work| match placed {
+                Placed::There => work.end_runs(),
+                Placed::Nowhere => {
+                    work.drain()?;
+                    work.end_begun(Ends::Here)
+                }
             });
         }
         self.bell.run_ended();
@@ -263,7 +269,7 @@ impl Service {
         if self.paused_until.is_none() {
             let (folder, plan) = (Arc::clone(&self.folder), self.plan.clone());
             self.work(around, |work| {
-                *work.writing = Writing::new(&folder, &plan, work.pipes)?;
+                *work.writing = Writing::new(&folder, &plan, &work.ends.pipes)?;
                 Ok(())
             });
         }
@@ -335,13 +341,15 @@ impl Service {
             troubles: &mut self.troubles,
             report: around.report,
         };
+        let taking = self.ends.take();
         let result = act(&mut Work {
-            pipes: &self.pipes,
+            ends: &self.ends,
             writing: &mut self.writing,
             scratch: around.scratch,
             hearing,
             progress: &mut progress,
         });
+        drop(taking);
         let bytes = progress.bytes;
         self.settle(result, progress, around);
         bytes

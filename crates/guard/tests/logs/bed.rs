@@ -67,7 +67,7 @@ impl Bed {
     /// Waits until everything in the pipes is in the files.
     pub(crate) fn flush(&self, log: u64) {
         let (sender, receiver) = channel();
-        self.logs.flush(LogId(log), move || sender.send(()).unwrap());
+        self.logs.end_run(LogId(log), move || sender.send(()).unwrap());
         receiver.recv_timeout(DEADLINE).unwrap();
     }
 
@@ -130,8 +130,7 @@ pub(crate) fn spec(folder: &Path, log: u64, plan: Log) -> Spec {
         instance: "test".to_owned(),
         folder: log_folder(folder, log),
         plan,
-        stdout: pipe("stdout"),
-        stderr: pipe("stderr"),
+        pipes: [pipe("stdout"), pipe("stderr")],
         patterns: Vec::new(),
         run: 1,
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -12,17 +13,18 @@ use menshen_os::output::{Pipe, Readers};
 use menshen_plan::definition::{Compression, Log, LogFormat, Rotate};
 use menshen_plan::size::Size;
 
+use super::super::ends::Placed;
 use super::super::event_log::EventLog;
 use super::super::journald::Journald;
 use super::super::names::{Listing, Part, Stem};
 use super::super::now::Now;
 use super::super::raw::Scratch;
 use super::super::read::{Query, Reader};
-use super::super::service::{Around, Outlet, Service};
+use super::super::service::{Around, Outlet, Service, Source};
 use super::super::tap::Taps;
 use super::super::tend::{Left, tend};
 use super::super::worker::Worker;
-use super::super::{LogId, Pattern, Report, Spec};
+use super::super::{LogId, Pattern, Report};
 
 /// 2026-01-31T12:00:00.000Z; earlier than any file a test makes was changed.
 pub(super) const NOON_MS: i64 = 1_769_860_800_000;
@@ -55,11 +57,11 @@ impl Bed {
 
     pub(super) fn with_patterns(plan: Log, patterns: Vec<Pattern>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let outlet = Outlet::new(1);
+        let outlet = outlet(folder.path());
         let now = Now { monotonic: Instant::now(), wall_ms: NOON_MS };
         let mut scratch = Scratch::new(folder.path()).unwrap();
-        let spec = spec(folder.path(), &plan, patterns);
-        let service = Service::open(LogId(1), spec, outlet.clone(), &mut scratch.undo, now).unwrap();
+        let source = source(folder.path(), &plan, patterns);
+        let service = Service::open(LogId(1), source, outlet.clone(), &mut scratch.undo, now).unwrap();
         let mut bed = Self {
             service,
             taps: Taps::default(),
@@ -115,8 +117,15 @@ impl Bed {
         });
     }
 
-    pub(super) fn flush(&mut self) {
-        self.with(Service::flush);
+    /// The run ends with what it has written, whether that is read or not.
+    pub(super) fn place_end(&self) {
+        assert_eq!(self.outlet.ends.place(Duration::ZERO), Placed::There);
+    }
+
+    /// The run ends, and the service knows it.
+    pub(super) fn end_run(&mut self) {
+        self.place_end();
+        self.with(|service, around| service.end_run(Placed::There, around));
     }
 
     pub(super) fn pass(&mut self, duration: Duration) {
@@ -134,10 +143,11 @@ impl Bed {
 
     /// The guard was killed, and there is another.
     pub(super) fn restart(&mut self) {
-        let spec = spec(self.folder.path(), &self.plan, Vec::new());
+        let source = source(self.folder.path(), &self.plan, Vec::new());
+        self.outlet = outlet(self.folder.path());
         self.scratch = Scratch::new(self.folder.path()).unwrap();
         let undo = &mut self.scratch.undo;
-        self.service = Service::open(LogId(1), spec, self.outlet.clone(), undo, self.now).unwrap();
+        self.service = Service::open(LogId(1), source, self.outlet.clone(), undo, self.now).unwrap();
         self.with(Service::attached);
     }
 
@@ -190,18 +200,19 @@ pub(super) fn all(reader: &mut Reader) -> Vec<LogLine> {
     std::iter::from_fn(|| reader.read_line().unwrap()).collect()
 }
 
-fn spec(folder: &Path, plan: &Log, patterns: Vec<Pattern>) -> Spec {
-    let pipe = |name: &str| Pipe::open(&folder.join(name), None).unwrap();
-    Spec {
+fn source(folder: &Path, plan: &Log, patterns: Vec<Pattern>) -> Source {
+    Source {
         name: "web".to_owned(),
         instance: "test".to_owned(),
         folder: folder.join("logs"),
         plan: plan.clone(),
-        stdout: pipe("stdout"),
-        stderr: pipe("stderr"),
         patterns,
-        run: 1,
     }
+}
+
+fn outlet(folder: &Path) -> Outlet {
+    let pipes = ["stdout", "stderr"].map(|name| Pipe::open(&folder.join(name), None).unwrap());
+    Outlet::new(Arc::new(pipes), 1)
 }
 
 pub(super) fn decompressed(path: &Path, part: Part) -> Vec<u8> {

@@ -8,6 +8,7 @@ use menshen_plan::definition::{Compression, LogFormat};
 use proptest::prelude::*;
 
 use super::super::Report;
+use super::super::ends::Placed;
 use super::super::lines::LINE_BYTES_MAX;
 use super::super::names::Stem;
 use super::super::read::Query;
@@ -60,11 +61,57 @@ fn a_last_line_without_an_end_is_written_when_the_run_ends() {
     bed.write(STDOUT, b"dying");
     assert_eq!(output(&bed), "");
     bed.put(STDERR, b"dead");
-    bed.flush();
+    bed.end_run();
     assert_eq!(output(&bed), "2026-01-31T12:00:00.000Z stdout dying\n2026-01-31T12:00:00.000Z stderr dead\n");
-    bed.flush();
+    bed.end_run();
     bed.write(STDOUT, b"born\n");
     assert!(output(&bed).ends_with("stderr dead\n2026-01-31T12:00:00.000Z stdout born\n"));
+}
+
+#[test]
+fn a_line_of_one_run_does_not_go_on_with_the_next_ones_however_late_it_is_read() {
+    for format in [LogFormat::Text, LogFormat::Json] {
+        for first in [STDOUT, STDERR] {
+            let mut bed = Bed::new(plan(format, 0));
+            bed.write(STDOUT, b"one\nha");
+            bed.put(STDOUT, b"lf");
+            bed.put(STDERR, b"oh");
+            bed.place_end();
+            bed.place_end();
+            bed.put(STDOUT, b"next\nbegun");
+            bed.place_end();
+            bed.put(STDOUT, b"third\nopen");
+            bed.copy(first);
+            bed.copy(STDOUT);
+            assert_eq!(bed.texts(Query::default()), ["one", "half", "oh", "next", "begun", "third"]);
+            bed.with(|service, around| service.end_run(Placed::There, around));
+            bed.write(STDOUT, b" still\n");
+            assert_eq!(bed.texts(Query::default())[6..], ["open still"], "one end ends one run");
+        }
+    }
+}
+
+#[test]
+fn a_run_whose_end_is_not_known_ends_where_the_pipes_end() {
+    let mut bed = Bed::new(plan(LogFormat::Text, 0));
+    bed.write(STDOUT, b"dy");
+    bed.put(STDOUT, b"ing");
+    bed.with(|service, around| service.end_run(Placed::Nowhere, around));
+    assert_eq!(bed.texts(Query::default()), ["dying"]);
+}
+
+#[test]
+fn more_ends_than_are_kept_apart_lose_nothing() {
+    let mut bed = Bed::new(plan(LogFormat::Json, 0));
+    for run in 0..3000 {
+        bed.put(STDOUT, format!("run {run}\n").as_bytes());
+        bed.place_end();
+    }
+    bed.put(STDERR, b"after\n");
+    bed.copy(STDERR);
+    bed.copy(STDOUT);
+    let runs = (0..3000).map(|run| format!("run {run}"));
+    assert!(bed.texts(Query::default()).into_iter().filter(|text| text != "after").eq(runs));
 }
 
 #[test]
@@ -88,11 +135,11 @@ fn a_line_goes_on_when_the_guard_is_killed_in_the_middle_of_it() {
             bed.restart();
             bed.write(STDERR, b"oh ");
         }
-        bed.flush();
+        bed.end_run();
         let long = format!("d{}e", "x".repeat(LINE_BYTES_MAX - 3));
         assert_eq!(bed.texts(Query::default()), ["one", "abc", &long, "f", &"oh ".repeat(7)]);
         bed.restart();
-        bed.flush();
+        bed.end_run();
         assert_eq!(bed.texts(Query::default()).len(), 5, "what was begun was ended once");
     }
 }
@@ -202,7 +249,7 @@ fn lines_wait_while_they_cannot_be_written() {
     bed.write(STDERR, b"three\n");
     assert!(bed.service.is_paused());
     // Neither the end of the run nor another format may lose what waits.
-    bed.flush();
+    bed.end_run();
     bed.replan(plan(LogFormat::Json, 0));
     fs::remove_dir(&log).unwrap();
     fs::rename(&moved, &log).unwrap();

@@ -49,7 +49,7 @@ fn a_match_is_reported_no_more_than_every_100_ms_but_in_every_run() {
     bed.pass(Duration::from_millis(99));
     bed.write(STDOUT, b"x\n");
     assert_eq!(bed.reports(), []);
-    bed.outlet.run.begin(2);
+    bed.outlet.ends.begin_run(2);
     bed.write(STDOUT, b"x\n");
     assert_eq!(bed.reports(), [matched(2, 0)]);
     bed.pass(Duration::from_millis(100));
@@ -61,10 +61,21 @@ fn a_match_is_reported_no_more_than_every_100_ms_but_in_every_run() {
 fn what_a_run_left_in_the_pipe_does_not_count_for_the_next() {
     let mut bed = Bed::with_patterns(plan(LogFormat::Raw, 0), patterns(&["^ready$"]));
     bed.put(STDOUT, b"ready\n");
-    bed.flush();
-    bed.outlet.run.begin(2);
+    bed.end_run();
+    bed.outlet.ends.begin_run(2);
     bed.write(STDOUT, b"not yet\n");
     assert_eq!(bed.reports(), [matched(1, 0)]);
+}
+
+#[test]
+fn what_a_run_wrote_is_its_own_when_it_is_read_after_the_next_began() {
+    let mut bed = Bed::with_patterns(plan(LogFormat::Raw, 0), patterns(&["ready"]));
+    bed.put(STDOUT, b"ready");
+    bed.place_end();
+    bed.outlet.ends.begin_run(2);
+    bed.put(STDOUT, b"ready\n");
+    bed.copy(STDOUT);
+    assert_eq!(bed.reports(), [matched(1, 0), matched(2, 0)]);
 }
 
 #[test]
@@ -72,7 +83,7 @@ fn a_last_line_without_an_end_is_heard_when_the_run_ends() {
     let mut bed = Bed::with_patterns(plan(LogFormat::Raw, 0), patterns(&["^done$"]));
     bed.write(STDOUT, b"done");
     assert_eq!(bed.reports(), []);
-    bed.flush();
+    bed.end_run();
     assert_eq!(bed.reports(), [matched(1, 0)]);
 }
 
@@ -153,6 +164,6 @@ fn a_follower_is_told_when_something_was_written_and_when_the_run_ended() {
     assert_eq!(follow.wait(Duration::ZERO), None);
     bed.write(STDOUT, b"one\n");
     assert_eq!(follow.wait(Duration::ZERO), Some(Change::Written));
-    bed.flush();
+    bed.end_run();
     assert_eq!(follow.wait(Duration::ZERO), Some(Change::RunEnded));
 }
