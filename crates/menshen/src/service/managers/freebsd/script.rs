@@ -99,6 +99,7 @@ pub(super) fn script(registration: &Registration) -> String {
 
 fn start(registration: &Registration) -> String {
     let folder = output::folder(ManagerKind::FreeBsdRc, &registration.name);
+    let above = folder.parent().map(text).unwrap_or_default();
     let (log, folder) = (text(&output::file(&folder)), text(&folder));
     let mut daemon = format!("/usr/sbin/daemon -f -H -o {log} -P \"$pidfile\" -p \"$childfile\"");
     if registration.restart.policy != RestartPolicy::Never {
@@ -112,7 +113,7 @@ fn start(registration: &Registration) -> String {
     let handed_on = variables::hand_on(&variables_file(&registration.name), registration, "exit 1");
     let open_files = open_files(registration);
     // There are machines whose /var/log is empty after a boot.
-    let made = format!("mkdir -p -m 0750 {folder}\n");
+    let made = format!("[ -d {folder} ] || {{ mkdir -p {above} && mkdir -m 0750 {folder}; }} || exit 1\n");
     format!("start_program()\n{{\n{open_files}cd {directory} || exit 1\n{made}{handed_on}{daemon} {words}\n}}\n")
 }
 

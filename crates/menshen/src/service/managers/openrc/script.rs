@@ -109,7 +109,7 @@ fn start_pre(registration: &Registration) -> String {
         | Account::GroupManaged(_) => "",
     };
     let log = format!(
-        "    mkdir -p -m 0711 \"${{output_log%/*}}\" 2>/dev/null\n    \
+        "    {{ mkdir -p \"${{output_log%/*/*}}\" && mkdir -m 0711 \"${{output_log%/*}}\"; }} 2>/dev/null\n    \
          checkpath -q -f -m 0640{owner} \"$output_log\" || {{ output_log=/dev/null; error_log=/dev/null; }}\n"
     );
     format!("\nstart_pre() {{\n{log}{handed_on}}}\n")

@@ -128,7 +128,7 @@ fn start(service: &Executed<'_>) -> String {
              if running; then return 0; fi\n    \
              end_group\n    \
              # There are machines whose /var/log is empty after a boot.\n    \
-             mkdir -p -m 0750 \"${{logfile%/*}}\" 2>/dev/null\n    \
+             {{ mkdir -p \"${{logfile%/*/*}}\" && mkdir -m 0750 \"${{logfile%/*}}\"; }} 2>/dev/null\n    \
              # Where nothing can be kept of it, it runs all the same.\n    \
              (: >>\"$logfile\") 2>/dev/null || logfile=/dev/null\n\
          (\n{execute}) </dev/null >>\"$logfile\" 2>&1 &\n    \
