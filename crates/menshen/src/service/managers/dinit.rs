@@ -255,7 +255,13 @@ impl ServiceManager for Dinit {
     fn plan_of(&self, registration: &Registration) -> Plan {
         let name = &registration.name;
         let variables = self.variables(name);
-        let mut steps = vec![Step::folder(&self.places.services)];
+        let mut steps = match self.scope {
+            Scope::System => Vec::new(),
+            Scope::User => {
+                [&self.places.services, &self.places.logs].into_iter().flat_map(|path| above(path)).collect()
+            }
+        };
+        steps.push(Step::folder(&self.places.services));
         match description::variables(registration) {
             Some(content) => {
                 let folder = self.places.services.join(VARIABLES);
@@ -427,6 +433,13 @@ impl Listed {
         let exit = number("exit status:").and_then(|code| code.try_into().ok()).map(Exit::Code);
         Some(Self { state, pid: number("pid:"), exit })
     }
+}
+
+/// The steps by which the folders above one of a user's are there, such as `.local/state`, which an account has in common with
+/// others, and not from the first. Whose they are is as the XDG base directory specification says.
+fn above(folder: &Path) -> impl Iterator<Item = Step> {
+    let folders: Vec<&Path> = folder.ancestors().skip(1).take(2).filter(|folder| folder.parent().is_some()).collect();
+    folders.into_iter().rev().map(|path| Step::Folder { path: path.to_owned(), mode: 0o700 })
 }
 
 #[cfg(test)]

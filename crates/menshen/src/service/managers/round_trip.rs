@@ -454,8 +454,8 @@ eval supervise_daemon ${directory:+--chdir} $directory $command -- $command_args
 
 mod dinit {
     use super::*;
-    use crate::service::Scope;
     use crate::service::managers::dinit::{Dinit, Places};
+    use crate::service::{Call, Scope};
 
     fn manager() -> Dinit {
         Dinit::new(Scope::System, Places::usual())
@@ -528,6 +528,20 @@ mod dinit {
     #[test]
     fn plans_are_shown() {
         insta::assert_snapshot!(shown(&manager()));
+    }
+
+    #[test]
+    fn what_is_a_users_is_made_from_their_home_on() {
+        let home = tempfile::tempdir().unwrap();
+        let services = home.path().join(".config/dinit.d");
+        let boot = services.join("boot.d");
+        let logs = home.path().join(".local/state/dinit");
+        let places = Places { services: services.clone(), boot, logs: logs.clone() };
+        let plan =
+            Dinit::new(Scope::User, places).plan(&Registration::new("web".parse().unwrap(), "/usr/bin/web")).unwrap();
+        let told = |call: &Call| panic!("nothing is told: {call:?}");
+        crate::service::carry_out::carry_out(&plan, &told, &|_| Ok(Vec::new())).unwrap();
+        assert!(services.join("web").is_file() && logs.join("web").is_dir());
     }
 }
 
