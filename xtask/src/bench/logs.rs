@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use super::Effort;
 use super::figures::{Figure, Spread};
 use super::guarded::{Guarded, Menshen, Service};
-use super::program::{ms_between, now_ns, wait_until};
+use super::program::{WAIT_MAX, ms_between, now_ns, wait_closely};
 use crate::lines;
 
 const LINE_BYTES: u64 = lines::LINE_BYTES as u64;
@@ -82,7 +82,8 @@ fn guarded(
     }
     let expected = bytes + bytes / LINE_BYTES * around.len() as u64;
     let all_there = || (length(&path) >= expected).then(now_ns);
-    let ended = wait_until(&format!("{expected} bytes in {}", path.display()), all_there)?;
+    let ended = wait_closely(WAIT_MAX, all_there)
+        .ok_or_else(|| format!("waited in vain for {expected} bytes in {}", path.display()))?;
     let began = menshen.program.await_lives(2)?[0].began;
     // The next one begins with as much free memory as this one.
     fs::remove_file(&path).map_err(|error| format!("removing {}: {error}", path.display()))?;

@@ -9,12 +9,15 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 
+use super::run_folder;
 use crate::shell::{cargo, root, run};
 
 /// Nothing here takes longer, unless something is wrong.
-const WAIT_MAX: Duration = Duration::from_secs(120);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(120);
 /// How often something is looked at that is waited for. What is measured does not depend on it unless it says so.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// And where what is measured does: but four times as long as a look takes at least, so that it is not of the looking.
+const LOOK_AGAIN_SOON: Duration = Duration::from_micros(500);
 const RECORD_BYTES: usize = 24;
 
 /// The measured program, and where it writes down what it does: in memory, where there is a file system for that.
@@ -49,9 +52,7 @@ pub(super) fn build() -> Result<PathBuf, String> {
 
 impl Program {
     pub(super) fn new(path: PathBuf) -> Result<Self, String> {
-        let memory = PathBuf::from("/dev/shm");
-        let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
-        let folder = tempfile::Builder::new().prefix("menshen-bench-").tempdir_in(parent);
+        let folder = run_folder::in_memory("menshen-bench-");
         let program = Self { path, folder: folder.map_err(|error| format!("a folder for records: {error}"))? };
         program.forget()?;
         Ok(program)
@@ -185,13 +186,24 @@ pub(super) fn wait_until<T>(what: &str, look: impl FnMut() -> Option<T>) -> Resu
 }
 
 /// Looks until there is something, or the time is over.
-pub(super) fn wait_within<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+pub(super) fn wait_within<T>(time: Duration, look: impl FnMut() -> Option<T>) -> Option<T> {
+    wait(time, look, |_| LOOK_AGAIN)
+}
+
+/// The same, where the instant is measured at which there is something.
+pub(super) fn wait_closely<T>(time: Duration, look: impl FnMut() -> Option<T>) -> Option<T> {
+    wait(time, look, |looked| LOOK_AGAIN_SOON.max(looked * 4))
+}
+
+/// `rest` says how long not to look after a look that took so long.
+fn wait<T>(time: Duration, mut look: impl FnMut() -> Option<T>, rest: impl Fn(Duration) -> Duration) -> Option<T> {
     let begun = Instant::now();
     loop {
+        let looking = Instant::now();
         let found = look();
         if found.is_some() || begun.elapsed() > time {
             return found;
         }
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(rest(looking.elapsed()));
     }
 }

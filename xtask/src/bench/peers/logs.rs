@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::program::{ms_between, now_ns, wait_within};
+use super::super::program::{ms_between, now_ns, wait_closely};
 use super::peer::{Format, Job, Life, Log, Peer};
 use super::results::{COPY, Results, Row};
 use super::session::{Place, Session};
@@ -91,7 +91,7 @@ fn pour<'a>(place: &'a Place, peer: &'a dyn Peer, format: Format, all: u64) -> R
     let job = Job { name: JOB.to_owned(), command, life: Life::Stays, log: Log::Whole(format) };
     let session = place.start(peer, &[job])?;
     let logged = || peer.logged_bytes(session.folder(), JOB);
-    let in_time = wait_within(POUR_MAX, || (logged().ok()? >= all).then(now_ns));
+    let in_time = wait_closely(POUR_MAX, || (logged().ok()? >= all).then(now_ns));
     let logged = in_time.map_or_else(logged, |_| Ok(all))?;
     let ended = in_time.unwrap_or_else(now_ns);
     let began = place.program.await_lives(1)?[0].began;

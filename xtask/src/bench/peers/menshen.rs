@@ -1,16 +1,23 @@
 //! Menshen itself, by the same rules as the others.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value as Json;
+use tempfile::TempDir;
 
+use super::super::run_folder;
 use super::install::Source;
 use super::peer::{Format, Job, Log, Peer, Start, Stop};
 
-pub(super) struct Menshen;
+/// Menshen, and where its guards have their pipes.
+#[derive(Default)]
+pub(super) struct Menshen {
+    runs: RefCell<Vec<TempDir>>,
+}
 
 const SOURCE: Source = Source::Ours;
 
@@ -53,6 +60,8 @@ impl Peer for Menshen {
             };
             let _ = write!(text, "log.format = \"{format}\"\n{WHOLE}");
         }
+        let run = run_folder::link(folder).map_err(|error| format!("a folder for pipes: {error}"))?;
+        self.runs.borrow_mut().push(run);
         fs::write(folder.join("menshen.toml"), text).map_err(|error| format!("a definition: {error}"))
     }
 
@@ -77,9 +86,10 @@ impl Peer for Menshen {
 
     fn remarks(&self) -> &'static [&'static str] {
         &[
-            "Logs go from a named pipe to a file by `splice`, and are rotated and compressed; the pipe is the program's own, so \
-             that it survives the guard.",
+            "Logs go from a named pipe to a file by `tee` and `splice`, and are rotated and compressed; the pipe is the program's \
+             own, so that it survives the guard.",
             "Each program has its own cgroup where the machine has version 2.",
+            "The pipes are in memory, as those of an installed guard are, below `/run`; all else is in `$FOLDER`.",
         ]
     }
 }
