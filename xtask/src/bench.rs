@@ -14,6 +14,7 @@ mod memory;
 mod peers;
 mod program;
 mod restart;
+mod run_folder;
 mod soak;
 mod start;
 mod status;

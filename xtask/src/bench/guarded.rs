@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use super::program::{Program, ms_between, now_ns};
+use super::run_folder;
 
 /// A guard that has not ended after this long is killed.
 const END_MAX: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
@@ -35,6 +36,8 @@ pub(super) struct Guarded<'a> {
     menshen: &'a Menshen,
     /// None when it was put aside.
     home: Option<TempDir>,
+    /// Where its pipes are.
+    _run: TempDir,
     pid: u32,
     /// None when it has ended.
     process: Option<OwnedFd>,
@@ -66,6 +69,7 @@ impl Menshen {
         let failed = |error: std::io::Error| format!("a folder for the guard: {error}");
         self.program.forget()?;
         let home = tempfile::Builder::new().prefix("menshen-bench-").tempdir().map_err(failed)?;
+        let run = run_folder::link(home.path()).map_err(failed)?;
         fs::write(home.path().join("menshen.toml"), definition(about, services)).map_err(failed)?;
         let mut up = self.command(home.path());
         up.args(["up", "--detach", "--json", "--file", "menshen.toml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -76,7 +80,7 @@ impl Menshen {
             let _ = self.command(home.path()).arg("down").status();
             return Err(format!("menshen up ended with {}: {}", up.status, String::from_utf8_lossy(&up.stderr)));
         };
-        Ok(Guarded { menshen: self, home: Some(home), pid, process: open(pid) })
+        Ok(Guarded { menshen: self, home: Some(home), _run: run, pid, process: open(pid) })
     }
 
     fn command(&self, home: &Path) -> Command {

@@ -58,7 +58,7 @@ pub(super) enum Who {
 impl Who {
     fn peer(self) -> Box<dyn Peer> {
         match self {
-            Self::Menshen => Box::new(menshen::Menshen),
+            Self::Menshen => Box::<menshen::Menshen>::default(),
             Self::Systemd => Box::new(systemd::Systemd),
             Self::S6 => Box::new(s6::S6),
             Self::Runit => Box::new(runit::Runit),
