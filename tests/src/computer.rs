@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use menshen_api::types::{Event, Service, ServiceDetail};
 use tempfile::TempDir;
 
 use crate::command::{Ran, menshen};
 use crate::require;
-use crate::wait::until_some;
+use crate::wait::{until, until_some};
 
 /// The first process: its child runs each line that comes on the second serial port as a command, and answers with what that
 /// writes and, between a zero byte and the end of a line, its exit code. What is not asked for goes to the console. It is a child
@@ -122,6 +123,35 @@ impl Computer {
     /// When it cannot.
     pub fn start(&self, command: &str) {
         self.run(&format!("setsid {command} > /dev/console 2>&1 &")).done();
+    }
+
+    /// Has a guard begin with the definition in its root folder, and waits for it.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_guard(&self) {
+        self.start("menshen up --file /menshen.toml");
+        until("the guard answers", || self.run("menshen status").code != 6);
+    }
+
+    /// A service as its guard has it now.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Service {
+        let ran = self.run(&format!("menshen status {name} --json"));
+        assert!(matches!(ran.code, 0 | 3), "{ran:?}");
+        ran.json::<ServiceDetail>().service
+    }
+
+    /// What its guard has told.
+    ///
+    /// # Panics
+    /// When the guard does not answer.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.run("menshen events --json --since 1d").ended_with(0).json_lines()
     }
 
     /// Suspends it to its memory, and has its clock wake it after so many seconds.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use menshen_tests::computer::Computer;
 use menshen_tests::wait::until;
-use menshen_tests::{Event, Service, ServiceDetail, State};
+use menshen_tests::{Event, Service, State};
 
 /// A program that works and is asked how it is, one that dies and comes back, and one that waits long before it does.
 const DEFINITION: &str = r#"
@@ -30,23 +30,12 @@ const ALARM_SECONDS: u32 = 15;
 /// Longer than the guard passes over, and than a probe may take.
 const ASLEEP_MIN: Duration = Duration::from_secs(5);
 
-fn service(computer: &Computer, name: &str) -> Service {
-    let ran = computer.run(&format!("menshen status {name} --json"));
-    assert!(matches!(ran.code, 0 | 3), "{ran:?}");
-    ran.json::<ServiceDetail>().service
-}
-
-fn events(computer: &Computer) -> Vec<Event> {
-    computer.run("menshen events --json --since 1d").ended_with(0).json_lines()
-}
-
 /// A computer on which all run, and what dies has come back.
 fn guarded() -> Option<Computer> {
     let computer = Computer::boot(&[("menshen.toml", DEFINITION)])?;
-    computer.start("menshen up --file /menshen.toml");
-    until("the guard answers", || computer.run("menshen status").code != 6);
-    until("what dies comes back", || service(&computer, "mayfly").restarts_total > 2);
-    until("it is asked", || service(&computer, "works").healthy == Some(true));
+    computer.start_guard();
+    until("what dies comes back", || computer.service("mayfly").restarts_total > 2);
+    until("it is asked", || computer.service("works").healthy == Some(true));
     Some(computer)
 }
 
@@ -65,29 +54,29 @@ fn assert_started_as(now: &Service, before: &Service) {
 fn a_suspended_machine_is_told_of_and_disturbs_nothing() {
     let Some(computer) = guarded() else { return };
     let count = |file: &str| computer.run(&format!("wc -l < {file}")).text().trim().parse::<u64>().unwrap();
-    let (works, waits) = (service(&computer, "works"), service(&computer, "waits"));
-    let (mark, before) = (events(&computer).last().unwrap().sequence, computer.clocks());
+    let (works, waits) = (computer.service("works"), computer.service("waits"));
+    let (mark, before) = (computer.events().last().unwrap().sequence, computer.clocks());
     computer.run(&format!("kill {}", waits.pid.unwrap())).done();
-    until("it waits for its next start", || service(&computer, "waits").state == State::Backoff);
+    until("it waits for its next start", || computer.service("waits").state == State::Backoff);
 
     computer.suspend(ALARM_SECONDS);
     let after = computer.clocks();
     assert!(after.awake < before.awake + DELAY, "the wait was over before the machine was asleep");
     let asleep = (after.all - before.all) - (after.awake - before.awake);
     assert!(asleep > ASLEEP_MIN, "{asleep:?}");
-    let (rounds, asked, restarts) = (count("/works"), count("/asked"), service(&computer, "mayfly").restarts_total);
+    let (rounds, asked, restarts) = (count("/works"), count("/asked"), computer.service("mayfly").restarts_total);
 
     until("what works goes on, and is asked how it is", || count("/works") > rounds + 2 && count("/asked") > asked + 2);
-    until("what dies comes back as before", || service(&computer, "mayfly").restarts_total > restarts + 2);
+    until("what dies comes back as before", || computer.service("mayfly").restarts_total > restarts + 2);
     until("what waits has waited", || count("/waits") == 2);
     let started = computer.run("tail -n 1 /waits").text();
     let started = Duration::from_nanos(started.split(' ').nth(2).unwrap().parse().unwrap());
     assert!(started >= before.awake + DELAY, "it waits while the machine is awake: {before:?}, {started:?}");
 
-    let now = service(&computer, "works");
+    let now = computer.service("works");
     assert_eq!((now.pid, now.restarts_total, now.healthy), (works.pid, works.restarts_total, Some(true)));
     assert_started_as(&now, &works);
-    let events: Vec<Event> = events(&computer).into_iter().filter(|event| event.sequence > mark).collect();
+    let events: Vec<Event> = computer.events().into_iter().filter(|event| event.sequence > mark).collect();
     let clock: Vec<&Event> = events.iter().filter(|event| event.kind == "clock").collect();
     let [event] = clock[..] else { panic!("one event tells of the clocks: {clock:?}") };
     let length = told(event).unwrap_or_else(|| panic!("{event:?}"));
@@ -98,7 +87,7 @@ fn a_suspended_machine_is_told_of_and_disturbs_nothing() {
     computer.run("kill -9 $(cat /run/menshen/suspended.lock)").done();
     computer.start("menshen up --file /menshen.toml");
     until("the next guard answers", || computer.run("menshen status").code != 6);
-    let next = service(&computer, "works");
+    let next = computer.service("works");
     assert_eq!(next.pid, works.pid);
     assert_started_as(&next, &works);
     let crashes = computer.run("dmesg | grep segfault");

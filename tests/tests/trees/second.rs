@@ -2,7 +2,7 @@
 
 use menshen_tests::computer::Computer;
 use menshen_tests::wait::until;
-use menshen_tests::{Event, Service, ServiceDetail, State};
+use menshen_tests::{Service, State};
 
 /// The most processes a bomb gets.
 const TASKS_MAX: u64 = 40;
@@ -28,21 +28,6 @@ restart = { delay = "1h", max = "1h", jitter = 0.0 }
 "#;
 const BOMB: &str = "while :; do command eval 'sh /bomb & sh /bomb &'; done 2> /dev/null\n";
 
-fn service(computer: &Computer, name: &str) -> Service {
-    let ran = computer.run(&format!("menshen status {name} --json"));
-    assert!(matches!(ran.code, 0 | 3), "{ran:?}");
-    ran.json::<ServiceDetail>().service
-}
-
-fn events(computer: &Computer) -> Vec<Event> {
-    computer.run("menshen events --json --since 1d").ended_with(0).json_lines()
-}
-
-fn start_guard(computer: &Computer) {
-    computer.start("menshen up --file /menshen.toml");
-    until("the guard answers", || computer.run("menshen status").code != 6);
-}
-
 /// A number in a file of a service's control group.
 fn number(computer: &Computer, service: &str, file: &str) -> u64 {
     let said = computer.run(&format!("cat /sys/fs/cgroup/menshen.*/{service}/{file}")).text();
@@ -54,7 +39,7 @@ fn works_on(computer: &Computer, works: &Service) {
     let rounds = || computer.run("wc -l < /works").text().trim().parse::<u64>().unwrap();
     let before = rounds();
     until("what works goes on", || rounds() > before + 2);
-    let now = service(computer, "works");
+    let now = computer.service("works");
     assert_eq!((now.pid, now.restarts_total), (works.pid, works.restarts_total));
 }
 
@@ -62,9 +47,9 @@ fn works_on(computer: &Computer, works: &Service) {
 fn limits_hold_where_there_are_control_groups_of_version_2_only() {
     let Some(computer) = Computer::boot(&[("menshen.toml", DEFINITION), ("bomb", BOMB)]) else { return };
     assert_eq!(computer.run("grep -c ' - cgroup ' /proc/self/mountinfo").text().trim(), "0", "no group of version 1");
-    start_guard(&computer);
-    until("one works", || service(&computer, "works").ready);
-    let works = service(&computer, "works");
+    computer.start_guard();
+    until("one works", || computer.service("works").ready);
+    let works = computer.service("works");
 
     // A bomb below the limit of tasks.
     computer.run("menshen start bomb --no-wait").done();
@@ -72,15 +57,15 @@ fn limits_hold_where_there_are_control_groups_of_version_2_only() {
     assert_eq!(number(&computer, "bomb", "pids.max"), TASKS_MAX);
     works_on(&computer, &works);
     computer.run("menshen stop bomb --no-wait").done();
-    until("it is stopped", || service(&computer, "bomb").state == State::Stopped);
+    until("it is stopped", || computer.service("bomb").state == State::Stopped);
     let left = computer.run("grep -l /bomb /proc/[0-9]*/cmdline 2> /dev/null | grep -v self").text();
     let left: Vec<&str> = left.lines().filter(|path| !is_of_the_search(&computer, path)).collect();
     assert!(left.is_empty(), "{left:?}");
 
     // More memory than there is to be had.
     computer.run("menshen start hungry --no-wait").done();
-    until("it is ended for want of memory", || service(&computer, "hungry").state == State::Backoff);
-    let hungry = service(&computer, "hungry");
+    until("it is ended for want of memory", || computer.service("hungry").state == State::Backoff);
+    let hungry = computer.service("hungry");
     assert!(hungry.reason.contains("out of memory"), "{hungry:?}");
     works_on(&computer, &works);
 
@@ -91,10 +76,10 @@ fn limits_hold_where_there_are_control_groups_of_version_2_only() {
     computer.run("echo 0 > /sys/fs/cgroup/less/memory.max").done();
     until("the kernel ends it", || computer.run("menshen status").code == 6);
     assert!(computer.run("grep '^oom_kill ' /sys/fs/cgroup/less/memory.events").text().trim() != "oom_kill 0");
-    start_guard(&computer);
+    computer.start_guard();
     works_on(&computer, &works);
     let told = format!("the guard before this one (process {guard}) ended without a word");
-    assert!(events(&computer).iter().any(|event| event.reason.starts_with(&told)), "{told}");
+    assert!(computer.events().iter().any(|event| event.reason.starts_with(&told)), "{told}");
 }
 
 /// Whether it is not a process of the bomb: whoever looks for one has its name in the command.
