@@ -177,7 +177,8 @@ pub(crate) fn lives(pid: u32) -> bool {
 
 /// Whether a test has what it needs. In CI everything is there; elsewhere a test that does without says so.
 #[expect(clippy::print_stdout, reason = "a test that is skipped says why")]
-pub(crate) fn has(what: &str, is_there: bool) -> bool {
+pub(crate) fn has(what: &str, is_there: impl FnOnce() -> bool) -> bool {
+    let is_there = is_there();
     if !is_there {
         assert!(std::env::var_os("CI").is_none(), "there is no {what}, and in CI everything must be there");
         println!("skipped: there is no {what}");

@@ -7,7 +7,7 @@ use crate::bed::{Bed, has, is_root};
 
 #[test]
 fn a_program_runs_as_its_user_with_its_groups() {
-    if !has("right to change the user (root)", is_root()) {
+    if !has("right to change the user (root)", is_root) {
         return;
     }
     let mut bed = Bed::new(TreeMode::Auto);
@@ -21,7 +21,7 @@ fn a_program_runs_as_its_user_with_its_groups() {
 
 #[test]
 fn named_accounts_are_found_with_their_groups() {
-    if !has("right to change the user (root)", is_root()) {
+    if !has("right to change the user (root)", is_root) {
         return;
     }
     let mut bed = Bed::new(TreeMode::Auto);
@@ -37,7 +37,7 @@ fn named_accounts_are_found_with_their_groups() {
 
 #[test]
 fn a_folder_the_user_may_not_enter_is_the_reason_given() {
-    if !has("right to change the user (root)", is_root()) {
+    if !has("right to change the user (root)", is_root) {
         return;
     }
     let mut bed = Bed::new(TreeMode::Auto);

@@ -185,7 +185,7 @@ fn a_child_that_is_held_back_from_its_first_step_is_given_up() {
     let mut bed = Bed::new(TreeMode::Auto);
     let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
     let folder = bed.system.folder(token);
-    if !has("cgroup that can be made", folder.is_some()) {
+    if !has("cgroup that can be made", || folder.is_some()) {
         return;
     }
     let folder = folder.unwrap();
