@@ -80,6 +80,10 @@ pub struct ServiceList {
     /// What does not work now, of the guard itself and of its services.
     #[serde(default)]
     pub troubles: Vec<Trouble>,
+    /// Whether every service of the guard is as it is wanted, be it on this page or not: who asks for nothing else need not look
+    /// at each.
+    #[serde(default)]
+    pub as_wanted: bool,
 }
 
 /// Something that does not work now.
@@ -143,6 +147,20 @@ pub struct Service {
     /// before it can be written does not know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unremembered: Option<String>,
+}
+
+impl Service {
+    /// Whether it is where it is wanted: ready, or done where it ends by itself; frozen; or stopped, and not because it failed.
+    #[must_use]
+    pub fn is_as_wanted(&self) -> bool {
+        match self.wanted {
+            Wanted::Up => {
+                self.ready || self.state == State::Completed || (self.state == State::Stopped && self.pid.is_none())
+            }
+            Wanted::Paused => self.state == State::Paused,
+            Wanted::Down => self.state != State::Failed,
+        }
+    }
 }
 
 /// A breaker as it is.

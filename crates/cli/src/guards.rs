@@ -417,7 +417,7 @@ impl Guard {
     }
 
     async fn listed<S: DeserializeOwned, T: DeserializeOwned>(&self) -> Result<Listed<S, T>, Failure> {
-        let mut all = Listed { services: Vec::new(), next: None, troubles: Vec::new() };
+        let mut all = Listed { services: Vec::new(), next: None, troubles: Vec::new(), as_wanted: None };
         loop {
             let query = ListQuery { cursor: all.next.take(), limit: None };
             let page = match self.listed.take() {
@@ -428,6 +428,7 @@ impl Guard {
             all.services.extend(page.services);
             // Every page has all of them.
             all.troubles = page.troubles;
+            all.as_wanted = page.as_wanted;
             all.next = page.next;
             if all.next.is_none() {
                 return Ok(all);
@@ -443,6 +444,8 @@ pub(crate) struct Listed<S, T> {
     next: Option<String>,
     #[serde(default = "Vec::new")]
     pub troubles: Vec<T>,
+    /// Whether all services are as they are wanted; older guards do not say.
+    pub as_wanted: Option<bool>,
 }
 
 /// Reads what a guard says.

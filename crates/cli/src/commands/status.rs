@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use menshen_api::client::Call;
 use menshen_api::types::{BreakerState, LogLine, Probe, Service, ServiceDetail, State, Trouble, Wanted};
 use menshen_api::{Endpoint, Time};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::events::sentence;
@@ -79,24 +79,34 @@ async fn show(guards: &Guards, guarded: &[Guard], native: &[Told]) -> Result<boo
     }
     print_table(guards, &services, native);
     troubles.iter().for_each(print_trouble);
-    Ok(services.iter().map(Wellbeing::from).all(Wellbeing::is_as_wanted))
+    Ok(services.iter().all(Service::is_as_wanted))
 }
 
 /// The same for programs, a line for each service: what the guards say, word for word. To read it all and write it anew would take
 /// longer than everything else the command does.
 async fn pass_on(guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
     let (mut services, mut troubles) = (Vec::new(), Vec::new());
+    let mut all_are_well = true;
     for guard in guarded {
         let listed = guard.list_as_said().await?;
+        all_are_well &= match listed.as_wanted {
+            Some(as_wanted) => as_wanted,
+            None => all_are_as_wanted(&listed.services)?,
+        };
         services.extend(listed.services);
         troubles.extend(listed.troubles);
     }
-    let mut all_are_well = true;
-    for service in &services {
-        all_are_well &= guards::read::<Wellbeing>(service.get())?.is_as_wanted();
-    }
     output::json(&Overview { services: &services, troubles: &troubles, native });
     Ok(all_are_well)
+}
+
+/// The same of the services of a guard that does not say so itself.
+fn all_are_as_wanted(services: &[Box<RawValue>]) -> Result<bool, Failure> {
+    let mut all = true;
+    for service in services {
+        all &= guards::read::<Service>(service.get())?.is_as_wanted();
+    }
+    Ok(all)
 }
 
 /// What `--json` prints.
@@ -105,33 +115,6 @@ struct Overview<'a> {
     services: &'a [Box<RawValue>],
     troubles: &'a [Box<RawValue>],
     native: &'a [Told],
-}
-
-/// What decides whether a service is as it is wanted.
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct Wellbeing {
-    state: State,
-    wanted: Wanted,
-    pid: Option<u32>,
-    ready: bool,
-}
-
-impl From<&Service> for Wellbeing {
-    fn from(service: &Service) -> Self {
-        Self { state: service.state, wanted: service.wanted, pid: service.pid, ready: service.ready }
-    }
-}
-
-impl Wellbeing {
-    fn is_as_wanted(self) -> bool {
-        match self.wanted {
-            Wanted::Up => {
-                self.ready || self.state == State::Completed || (self.state == State::Stopped && self.pid.is_none())
-            }
-            Wanted::Paused => self.state == State::Paused,
-            Wanted::Down => self.state != State::Failed,
-        }
-    }
 }
 
 fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {

@@ -230,9 +230,10 @@ impl Call {
                 .ok_or_else(|| bad("the cursor's service is gone; begin anew"))?,
         };
         let more = services.len() > begin + limit;
+        let as_wanted = services.iter().all(Service::is_as_wanted);
         let services: Vec<Service> = services.into_iter().skip(begin).take(limit).collect();
         let next = services.last().filter(|_| more).map(|service| service.name.clone());
-        Ok(json(&ServiceList { services, next, troubles }))
+        Ok(json(&ServiceList { services, next, troubles, as_wanted }))
     }
 
     async fn detail(&self) -> Result<Answer, Problem> {
