@@ -106,6 +106,14 @@ impl Bed {
         self.wait_for(|event| matches!(event, OsEvent::TreeEmpty { token: empty } if *empty == token).then_some(()));
     }
 
+    /// Waits until nothing is left of a tree, be it that its program's end has said so already. One without a cgroup is looked
+    /// at, and a look that may have missed somebody who began just then is no proof: the next one tells.
+    pub(crate) fn await_empty(&mut self, token: Token, said: TreeState) {
+        if said == TreeState::Alive {
+            self.wait_empty(token);
+        }
+    }
+
     /// Waits for an event; what comes before it is dropped.
     pub(crate) fn wait_for<T>(&mut self, mut wanted: impl FnMut(&OsEvent) -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;

@@ -12,8 +12,10 @@ use crate::bed::{Bed, has};
 #[test]
 fn a_program_that_exits_is_reported_with_its_code() {
     let mut bed = Bed::new(TreeMode::Auto);
-    let ended = bed.run(&bed.shell("echo out; echo err >&2; exit 7"));
-    assert_eq!((ended.exit, ended.tree, ended.oom), (Exit::Code(7), TreeState::Empty, false));
+    let token = bed.spawn(&bed.shell("echo out; echo err >&2; exit 7"));
+    let ended = bed.end_of(token);
+    assert_eq!((ended.exit, ended.oom), (Exit::Code(7), false));
+    bed.await_empty(token, ended.tree);
     assert_eq!(ended.tail, "out\nerr\n");
 }
 
@@ -369,10 +371,7 @@ fn an_adopted_process_is_looked_after_like_one_of_our_own() {
         .adopt(Token(51), &Bed::place("main"), 1, &Earlier { pid, start_time: start, first: None, folder: None })
         .unwrap();
     let menshen_os::system::Adopted::Ended { exit: Exit::Unknown, tree } = gone else { panic!("{gone:?}") };
-    if tree == TreeState::Alive {
-        // The look at it may have missed somebody who began just then.
-        bed.wait_empty(Token(51));
-    }
+    bed.await_empty(Token(51), tree);
     // The system reaps every child of this process, so there may be nothing left to wait for.
     let _ = parent.wait();
 }
@@ -400,7 +399,8 @@ fn what_has_ended_and_was_not_reaped_is_not_adopted_as_alive() {
         .system
         .adopt(Token(50), &Bed::place("main"), 1, &Earlier { pid, start_time, first: None, folder: None })
         .unwrap();
-    assert_eq!(adopted, menshen_os::system::Adopted::Ended { exit: Exit::Code(3), tree: TreeState::Empty });
+    let menshen_os::system::Adopted::Ended { exit: Exit::Code(3), tree } = adopted else { panic!("{adopted:?}") };
+    bed.await_empty(Token(50), tree);
     parent.kill().unwrap();
     // The system reaps every child of this process, so there may be nothing left to wait for.
     let _ = parent.wait();

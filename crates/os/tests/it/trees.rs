@@ -56,7 +56,8 @@ fn a_program_whose_process_nobody_noted_is_found_by_its_tree() {
         bed.await_file("up");
         // As after a guard that died between the start and its note of it; where nothing was started, nothing is found.
         let nothing = bed.system.adopt(Token(50), &Bed::place("stop"), 1, &Earlier::UNKNOWN).unwrap();
-        assert_eq!(nothing, Adopted::Ended { exit: Exit::Unknown, tree: TreeState::Empty });
+        let Adopted::Ended { exit: Exit::Unknown, tree } = nothing else { panic!("{mode:?} {nothing:?}") };
+        bed.await_empty(Token(50), tree);
         let running = bed.system.running().unwrap();
         assert_eq!(bed.system.main_of(&running, &Bed::place("stop")), None);
         assert_eq!(bed.system.main_of(&running, &Bed::place("main")).unwrap().pid, pid);
@@ -79,7 +80,8 @@ fn guards_of_one_name_and_different_marks_have_nothing_to_do_with_each_other() {
         assert!(!one.system.is_member(token, theirs), "{mode:?}");
         assert_eq!(one.system.usage("web").processes, 1, "{mode:?}");
         one.system.kill(token, Target::Tree);
-        assert_eq!(one.end_of(token).tree, TreeState::Empty, "{mode:?}");
+        let ended = one.end_of(token);
+        one.await_empty(token, ended.tree);
         one.system.kill_left(&Bed::place("main"));
         one.system.forget("web");
         assert!(lives(theirs), "{mode:?}");
@@ -349,8 +351,7 @@ fn an_end_is_seen_however_much_begins_and_ends_beside_it() {
     let mut bed = Bed::new(TreeMode::Walk);
     for _ in 0..10 {
         let token = bed.spawn(&bed.shell("sleep 0.01"));
-        if bed.end_of(token).tree == TreeState::Alive {
-            bed.wait_empty(token);
-        }
+        let ended = bed.end_of(token);
+        bed.await_empty(token, ended.tree);
     }
 }
