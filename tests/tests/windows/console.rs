@@ -1,4 +1,4 @@
-//! Ctrl-C in a console. Under Wine only that: Ctrl-Break ends every process there at once.
+//! Ctrl-C in a console. Under Wine only that: for Ctrl-Break no handler is called there.
 
 use std::fs;
 

@@ -136,7 +136,8 @@ fn told(event: &Event) -> String {
     })
 }
 
-/// The example does not hear Ctrl-Break under Wine, and is killed when its time is over.
+/// Wine ends one thread of a program for Ctrl-Break, and calls no handler. The example has several: it hears nothing, and is killed
+/// when its time is over.
 fn is_for_wine(event: &Event) -> bool {
     event.kind == "killed"
 }
