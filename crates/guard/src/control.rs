@@ -5,6 +5,7 @@ pub(crate) mod access;
 mod answer;
 mod body;
 mod events;
+mod farewells;
 mod handle;
 mod heard;
 mod idempotency;
@@ -30,6 +31,8 @@ use crate::hub::Hub;
 use crate::logs::Logs;
 use access::Access;
 
+pub(crate) use farewells::{Farewell, Farewells};
+
 /// What is said where no answer comes.
 const NO_ANSWER: &str = "the guard is ending, or its disk does not keep up; what was asked may have been done";
 
@@ -49,6 +52,7 @@ pub(crate) struct Control {
     access: Arc<RwLock<Access>>,
     door: Door,
     server: AbortHandle,
+    farewells: Farewells,
     /// The socket once more, for a next version.
     socket: Kept,
 }
@@ -72,8 +76,9 @@ impl Control {
             }
         };
         let (socket, door) = (listener.share()?, listener.door());
-        let server = tasks.spawn(server::serve(listener, Arc::new(shared), Arc::clone(&access)));
-        Ok(Self { access, door, server: server.abort_handle(), socket })
+        let farewells = Farewells::default();
+        let server = tasks.spawn(server::serve(listener, Arc::new(shared), (Arc::clone(&access), farewells.clone())));
+        Ok(Self { access, door, server: server.abort_handle(), farewells, socket })
     }
 
     /// From now on these may do that.
@@ -91,9 +96,10 @@ impl Control {
         &self.socket
     }
 
-    /// Answers nobody new, and removes the socket.
-    pub(crate) fn close(&self) {
+    /// Answers nobody new, and removes the socket. Whoever asked for that is to get the answer first.
+    pub(crate) fn close(&self) -> Farewell {
         self.server.abort();
         self.door.close();
+        self.farewells.take()
     }
 }

@@ -358,15 +358,26 @@ impl Call {
         Ok(answer)
     }
 
+    /// The connection ends with the answer, and only then is the guard gone, however little it has to stop.
     async fn shutdown(&self) -> Result<Answer, Problem> {
         let query: ShutdownQuery = query::read(self.query.as_deref())?;
+        self.parting.be_waited_for();
+        if let Err(refusal) = self.end(&query).await {
+            self.parting.let_go();
+            return Err(refusal);
+        }
+        let mut answer = json(&Accepted { accepted: true });
+        answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        Ok(answer)
+    }
+
+    async fn end(&self, query: &ShutdownQuery) -> Result<(), Problem> {
         let by = self.by();
         match (query.leave, query.now) {
-            (true, true) => return Err(bad("`leave` ends nothing that `now` could kill")),
-            (true, false) => self.ask(|reply| LoopRequest::Leave { by, reply }).await??,
-            (false, now) => self.ask(|reply| LoopRequest::Shutdown { by, now, reply }).await?,
+            (true, true) => Err(bad("`leave` ends nothing that `now` could kill")),
+            (true, false) => self.ask(|reply| LoopRequest::Leave { by, reply }).await?,
+            (false, now) => self.ask(|reply| LoopRequest::Shutdown { by, now, reply }).await,
         }
-        Ok(json(&Accepted { accepted: true }))
     }
 
     /// Whether everything that is wanted can be used; what cannot is named.

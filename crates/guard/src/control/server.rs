@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::access::Access;
 use super::answer::{Answer, problem};
+use super::farewells::Farewells;
 use super::handle::handle;
 use super::heard::{Heard, Unanswered};
 use super::idempotency::Idempotency;
@@ -39,16 +40,29 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Tells whoever waits for it that a connection is over: everything that was to be said over it has been said.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Parting(Arc<Mutex<Option<oneshot::Sender<()>>>>);
+#[derive(Debug, Clone)]
+pub(super) struct Parting {
+    over: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+    farewells: Farewells,
+}
 
 impl Parting {
     /// Ends when the connection does.
     pub(super) fn wait(&self) -> oneshot::Receiver<()> {
         let (over, heard) = oneshot::channel();
         // It is never sent: it is dropped with the connection.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(over);
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = Some(over);
         heard
+    }
+
+    /// The guard does not end before the connection does.
+    pub(super) fn be_waited_for(&self) {
+        self.farewells.add(self.wait());
+    }
+
+    /// Nobody has to wait for it any more.
+    pub(super) fn let_go(&self) {
+        drop(self.over.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -56,6 +70,7 @@ impl Parting {
 struct Server {
     shared: Arc<Shared>,
     access: Arc<RwLock<Access>>,
+    farewells: Farewells,
     open: Mutex<HashMap<u32, usize>>,
     refusals: AtomicUsize,
     /// Held while it is told of, so that it is told in the order it happens.
@@ -73,11 +88,15 @@ enum Crowd {
 }
 
 /// Accepts until it is ended.
-pub(super) async fn serve(listener: Listener, shared: Arc<Shared>, access: Arc<RwLock<Access>>) {
+pub(super) async fn serve(
+    listener: Listener,
+    shared: Arc<Shared>,
+    (access, farewells): (Arc<RwLock<Access>>, Farewells),
+) {
     let idempotency = Idempotency::default();
     let (open, refusals) = (Mutex::default(), AtomicUsize::new(0));
     let crowd = tokio::sync::Mutex::new(Crowd::Away);
-    let server = Arc::new(Server { shared, access, open, refusals, crowd, idempotency });
+    let server = Arc::new(Server { shared, access, farewells, open, refusals, crowd, idempotency });
     let mut in_trouble = false;
     loop {
         match listener.accept().await {
@@ -134,7 +153,7 @@ impl Server {
     }
 
     async fn speak(&self, stream: ServerStream, caller: &Caller, admitted: bool) {
-        let (parting, unanswered) = (Parting::default(), Unanswered::default());
+        let (parting, unanswered) = (self.parting(), Unanswered::default());
         let service = service_fn(async |request| {
             let answer = self.answer(request, (caller, &parting), admitted).await;
             unanswered.answered();
@@ -153,6 +172,10 @@ impl Server {
         {
             self.shared.inputs.send(half_a_request(caller)).await;
         }
+    }
+
+    fn parting(&self) -> Parting {
+        Parting { over: Arc::default(), farewells: self.farewells.clone() }
     }
 
     /// Tells, once, that connections are refused.

@@ -31,7 +31,7 @@ use super::troubles::{Part, Troubles};
 use super::upgrade::Succession;
 use super::wait::Waiters;
 use super::{Guard, GuardError, Options, now, store};
-use crate::control::{Control, Shared};
+use crate::control::{Control, Farewell, Shared};
 use crate::disk::Disk;
 use crate::handover::{Handover, Inherited};
 use crate::hub::Hub;
@@ -166,7 +166,7 @@ pub(super) struct Held {
 /// The thread of all tasks: probes, webhooks, the control socket.
 pub(super) struct Tasks {
     handle: Handle,
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<Farewell>,
     thread: std::thread::JoinHandle<()>,
 }
 
@@ -180,19 +180,23 @@ impl Tasks {
         let handle = runtime.handle().clone();
         // The first is made while threads can be made: with none, the runtime would have to give up what it is asked.
         drop(handle.spawn_blocking(|| ()));
-        let (stop, stopped) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel::<Farewell>();
         let run = move || {
             // Either the guard ends or it is gone; both end the tasks.
-            drop(runtime.block_on(stopped));
+            runtime.block_on(async {
+                if let Ok(farewell) = stopped.await {
+                    farewell.said().await;
+                }
+            });
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("tasks".to_owned()).spawn(run)?;
         Ok(Self { handle, stop, thread })
     }
 
-    pub(super) fn stop(self) {
+    pub(super) fn stop(self, farewell: Farewell) {
         // A thread that has ended already needs no telling.
-        let _ = self.stop.send(());
+        let _ = self.stop.send(farewell);
         let _ = self.thread.join();
     }
 }
@@ -311,7 +315,7 @@ impl Guard {
 
     fn let_go(mut self) {
         self.tell();
-        self.control.close();
+        let farewell = self.control.close();
         self.logs.stop();
         self.services.clear();
         if let Some(disk) = self.disk.take() {
@@ -321,11 +325,39 @@ impl Guard {
         self.system.close();
         // Last, so that a next guard of this name finds everything let go.
         if let Some(Held { lock, tasks }) = self.held.take() {
-            tasks.stop();
+            tasks.stop(farewell);
             drop(lock);
         }
         if let Some(watcher) = self.watcher.take() {
             watcher.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::control::Farewells;
+
+    #[test]
+    fn tasks_end_when_those_who_asked_for_the_end_have_the_answer() {
+        let tasks = Tasks::start().unwrap();
+        let (farewells, (over, answered)) = (Farewells::default(), oneshot::channel());
+        farewells.add(answered);
+        let said = Arc::new(AtomicBool::new(false));
+        let saying = Arc::clone(&said);
+        tasks.handle.spawn(async move {
+            // Far longer than it takes to tell the tasks to end.
+            for _ in 0..100_000 {
+                tokio::task::yield_now().await;
+            }
+            saying.store(true, Ordering::Relaxed);
+            drop(over);
+        });
+        tasks.stop(farewells.take());
+        assert!(said.load(Ordering::Relaxed));
     }
 }

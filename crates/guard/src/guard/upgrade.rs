@@ -24,6 +24,7 @@ use super::jobs::{CheckJob, Job};
 use super::setup::Held;
 use super::troubles::Part;
 use super::{Guard, GuardError, now};
+use crate::control::Farewell;
 use crate::handover::{self, Handover, Inherited, OfService, WILLING};
 
 /// How long a binary may take to answer a question.
@@ -300,7 +301,8 @@ impl Guard {
             disk.stop();
         }
         let lock = self.held.take().map(|Held { lock, tasks }| {
-            tasks.stop();
+            // Whoever asked has the answer.
+            tasks.stop(Farewell::default());
             lock
         });
         handover.lock = lock.as_ref().and_then(|lock| keep.add(lock).ok());
