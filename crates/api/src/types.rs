@@ -81,9 +81,9 @@ pub struct ServiceList {
     #[serde(default)]
     pub troubles: Vec<Trouble>,
     /// Whether every service of the guard is as it is wanted, be it on this page or not: who asks for nothing else need not look
-    /// at each.
+    /// at each. Null from a guard that does not say so.
     #[serde(default)]
-    pub as_wanted: bool,
+    pub as_wanted: Option<bool>,
 }
 
 /// Something that does not work now.

@@ -59,7 +59,7 @@ use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
 pub use store::{LeftProcess, ended_in_order, left_processes, left_running};
-use thrift::Thrift;
+use thrift::{GiveBack, Thrift};
 use troubles::Troubles;
 use upgrade::{Succession, Upgrade};
 use wait::Waiters;
@@ -311,8 +311,10 @@ impl Guard {
         let due = self.core.poll_timeout().into_iter().chain(self.thrift.at()).chain(self.manager.beats_at()).min();
         self.take_what_happens(due.map(|at| at.since(now())).into_iter().chain(at_most).min(), events);
         self.manager.beat(now());
-        if self.thrift.is_due(now()) {
-            menshen_os::memory::give_back();
+        match self.thrift.take_due(now()) {
+            Some(GiveBack::All) => menshen_os::memory::give_back(),
+            Some(GiveBack::Freed) => menshen_os::memory::trim(),
+            None => {}
         }
         if self.core.poll_timeout().is_some_and(|at| at <= now()) {
             self.feed(Event::Timeout);

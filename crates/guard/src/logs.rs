@@ -50,7 +50,7 @@ use menshen_plan::definition::Log;
 use regex::bytes::Regex;
 
 use collector::{Collector, Command, Then};
-use ends::Placed;
+use ends::Found;
 pub use follow::{Change, Follow};
 use service::{Outlet, Source};
 pub use tap::{TapLine, TapReceiver, TapScope};
@@ -240,12 +240,14 @@ impl Logs {
     /// in the files, a last line without an end included. If it cannot be written now, it stays in the pipes, and `then` is
     /// called all the same.
     pub fn end_run(&self, log: LogId, then: impl FnOnce() + Send + 'static) {
-        self.tell(Command::EndRun(log, self.place_end(log), Then::new(then)));
+        self.place_end(log);
+        self.tell(Command::EndRun(log, Then::new(then)));
     }
 
     /// The same for one who has something more urgent to do before he calls [`Self::wake`], and does not wait for it.
     pub fn end_run_soon(&self, log: LogId) {
-        let command = Command::EndRun(log, self.place_end(log), Then::default());
+        self.place_end(log);
+        let command = Command::EndRun(log, Then::default());
         match self.0.commands.try_send(command) {
             Ok(()) => self.0.unheard.store(true, Ordering::Release),
             // It takes them all when it is awake.
@@ -259,20 +261,18 @@ impl Logs {
 
     /// Sees where a run ends. A collector that does not come to an end of what it does, for its disk is slow, is waited for
     /// shortly, and then not again during a second.
-    fn place_end(&self, log: LogId) -> Placed {
+    fn place_end(&self, log: LogId) {
         const AT_MOST: Duration = Duration::from_millis(20);
         const LEFT_ALONE_FOR: Duration = Duration::from_secs(1);
         let Some(ends) = self.outlets().get(&log).map(|outlet| Arc::clone(&outlet.ends)) else {
-            return Placed::Nowhere;
+            return;
         };
         // Every change of it is one step.
         let mut slow_at = self.0.slow_at.lock().unwrap_or_else(PoisonError::into_inner);
         let is_slow = slow_at.is_some_and(|at| at.elapsed() < LEFT_ALONE_FOR);
-        let placed = ends.place(if is_slow { Duration::ZERO } else { AT_MOST });
-        if placed == Placed::Nowhere && !is_slow {
+        if ends.place(if is_slow { Duration::ZERO } else { AT_MOST }) == Found::TooLate {
             *slow_at = Some(Instant::now());
         }
-        placed
     }
 
     /// Has the collector do what it was asked without being woken.

@@ -7,4 +7,4 @@ pub(crate) mod platform;
 #[path = "memory/windows.rs"]
 pub(crate) mod platform;
 
-pub use platform::give_back;
+pub use platform::{give_back, trim};

@@ -394,7 +394,7 @@ impl Service {
     }
 
     /// From now on, `reset_after` in Running and ready forgets the restarts.
-    fn arm_forget(&mut self, context: &mut Context<'_>) {
+    pub(super) fn arm_forget(&mut self, context: &mut Context<'_>) {
         if self.life.ready && self.state() == State::Running && self.life.restarts > 0 {
             context.timers.set(self.id, Timer::Forget, context.now + self.plan.restart.rules.reset_after);
         }

@@ -15,7 +15,7 @@ use crate::time::Instant;
 use crate::timer::Timer;
 use crate::transition::Trigger;
 
-/// So many runs that nobody noted are looked at by the breaker. A breaker that was opened as often stays open for ever.
+/// So many runs that nobody noted are looked at by the breaker: it has long been open for as long as it ever is.
 const UNNOTED_MAX: u32 = 1000;
 
 impl Service {
@@ -115,6 +115,7 @@ impl Service {
         if self.life.breaker.state == BreakerState::HalfOpen && self.life.ready {
             context.timers.set(self.id, Timer::Close, context.now + self.plan.breaker.close_after);
         }
+        self.arm_forget(context);
     }
 
     /// The program runs.

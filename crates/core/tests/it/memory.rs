@@ -323,6 +323,14 @@ fn runs_that_nobody_noted_are_counted_and_the_next_has_a_number_of_its_own() {
 }
 
 #[test]
+fn deaths_that_nobody_noted_are_forgotten_like_others() {
+    let mut next = next_that_finds(&Rig::new(WEB), FOUND);
+    assert_eq!(next.status("web").restarts, 1);
+    next.wait_s(24 * 3600);
+    assert_eq!((next.state("web"), next.status("web").restarts), (State::Running, 0));
+}
+
+#[test]
 fn the_breaker_knows_of_deaths_that_nobody_noted() {
     const FUSED: &str =
         "breaker = { failures = 3, within = \"1h\", open_for = \"10s\", max_open = \"1h\", close_after = \"1m\" }\n";

@@ -13,6 +13,7 @@ const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Farewells(Arc<Mutex<Vec<oneshot::Receiver<()>>>>);
 
 /// What is left to be said when the guard ends.
+#[must_use]
 #[derive(Debug, Default)]
 pub(crate) struct Farewell(Vec<oneshot::Receiver<()>>);
 

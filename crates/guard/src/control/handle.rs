@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::CONNECTION;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -130,16 +131,18 @@ async fn remember(
     key: &str,
     answer: Result<Answer, Problem>,
 ) -> Result<Answer, Problem> {
-    let (status, body) = match answer {
-        Ok(answer) => (answer.status(), answer.into_body()),
+    let (head, body) = match answer {
+        Ok(answer) => answer.into_parts(),
         Err(problem) => {
             idempotency.answered(user, key, None);
             return Err(problem);
         }
     };
     let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    idempotency.answered(user, key, Some((status, bytes.clone())));
-    Ok(whole(status, "application/json", bytes))
+    idempotency.answered(user, key, Some((head.status, bytes.clone())));
+    let mut answer = whole(head.status, "application/json", bytes);
+    answer.headers_mut().extend(head.headers.get(CONNECTION).map(|value| (CONNECTION, value.clone())));
+    Ok(answer)
 }
 
 impl Call {
@@ -230,7 +233,7 @@ impl Call {
                 .ok_or_else(|| bad("the cursor's service is gone; begin anew"))?,
         };
         let more = services.len() > begin + limit;
-        let as_wanted = services.iter().all(Service::is_as_wanted);
+        let as_wanted = Some(services.iter().all(Service::is_as_wanted));
         let services: Vec<Service> = services.into_iter().skip(begin).take(limit).collect();
         let next = services.last().filter(|_| more).map(|service| service.name.clone());
         Ok(json(&ServiceList { services, next, troubles, as_wanted }))
@@ -354,7 +357,7 @@ impl Call {
         let (binary, by, answered) = (request.binary.into(), self.by(), self.parting.wait());
         let upgrading = self.ask(|reply| LoopRequest::Upgrade { binary, by, reply, answered }).await??;
         let mut answer = json(&upgrading);
-        answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        answer.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
         Ok(answer)
     }
 
@@ -367,7 +370,7 @@ impl Call {
             return Err(refusal);
         }
         let mut answer = json(&Accepted { accepted: true });
-        answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        answer.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
         Ok(answer)
     }
 

@@ -1,5 +1,5 @@
 //! When memory is given back that only the past needed: once nothing has happened for a while, and now and then where that is
-//! never so.
+//! never so. What is in use then would be missed: only freed memory is given back.
 
 use std::time::Duration;
 
@@ -9,6 +9,15 @@ use menshen_core::Instant;
 const REST: Duration = Duration::from_secs(5);
 /// But not all of it: where something always happens, what happens seldom adds up.
 const UNREST_MAX: Duration = Duration::from_secs(60);
+
+/// What is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GiveBack {
+    /// All that can be had again.
+    All,
+    /// What was freed.
+    Freed,
+}
 
 /// Since when there is something to give back.
 #[derive(Debug, Default)]
@@ -26,11 +35,15 @@ impl Thrift {
         self.0.map(|due| due.rested.min(due.latest))
     }
 
-    /// Whether it is due now. If not, something has happened.
-    pub(super) fn is_due(&mut self, now: Instant) -> bool {
-        let due = self.at().is_some_and(|at| at <= now);
+    /// What is due now, which is not due again. If nothing is, something has happened.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<GiveBack> {
+        let due = match self.0 {
+            Some(due) if due.rested <= now => Some(GiveBack::All),
+            Some(due) if due.latest <= now => Some(GiveBack::Freed),
+            Some(_) | None => None,
+        };
         let latest = self.0.map_or(now + UNREST_MAX, |due| due.latest);
-        self.0 = (!due).then_some(Due { rested: now + REST, latest });
+        self.0 = due.is_none().then_some(Due { rested: now + REST, latest });
         due
     }
 }
@@ -46,17 +59,17 @@ mod tests {
     #[test]
     fn memory_is_given_back_once_when_nothing_more_happens() {
         let mut thrift = Thrift::default();
-        assert!(!thrift.is_due(at(0)));
-        assert!(!thrift.is_due(at(3)));
+        assert_eq!(thrift.take_due(at(0)), None);
+        assert_eq!(thrift.take_due(at(3)), None);
         assert_eq!(thrift.at(), Some(at(8)));
-        assert!(thrift.is_due(at(8)));
+        assert_eq!(thrift.take_due(at(8)), Some(GiveBack::All));
         assert_eq!(thrift.at(), None, "an idle guard is not woken again");
     }
 
     #[test]
-    fn a_guard_that_never_rests_gives_back_memory_now_and_then() {
+    fn a_guard_that_never_rests_gives_back_what_was_freed_now_and_then() {
         let mut thrift = Thrift::default();
-        let due: Vec<u64> = (0..150).filter(|second| thrift.is_due(at(*second))).collect();
-        assert_eq!(due, [60, 121]);
+        let due: Vec<_> = (0..150).filter_map(|second| Some((second, thrift.take_due(at(second))?))).collect();
+        assert_eq!(due, [(60, GiveBack::Freed), (121, GiveBack::Freed)]);
     }
 }

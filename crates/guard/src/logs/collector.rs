@@ -13,7 +13,6 @@ use menshen_os::error::describe;
 use menshen_os::output::Readers;
 use menshen_plan::definition::Log;
 
-use super::ends::Placed;
 use super::event_log::EventLog;
 use super::journald::Journald;
 use super::now::Now;
@@ -35,7 +34,7 @@ pub(super) enum Command {
     Attach(LogId, Box<(Source, Outlet)>, SyncSender<io::Result<()>>),
     Replan(LogId, Log, Vec<Pattern>),
     /// The output of the run is copied before the last is dropped.
-    EndRun(LogId, Placed, Then),
+    EndRun(LogId, Then),
     Detach(LogId),
     Tap(Tap),
     Stop,
@@ -174,8 +173,8 @@ impl Collector {
                 Command::Replan(log, plan, patterns) => {
                     self.with(log, now, |service, around| service.replan(plan, patterns, around));
                 }
-                Command::EndRun(log, placed, then) => {
-                    self.with(log, now, |service, around| service.end_run(placed, around));
+                Command::EndRun(log, then) => {
+                    self.with(log, now, Service::end_run);
                     drop(then);
                 }
                 Command::Detach(log) => self.detach(log, now),

@@ -41,8 +41,8 @@ struct Armed {
     matched: Option<Instant>,
 }
 
-/// The run whose output is read. It is set from outside, before the run's program is started: the first byte of a run is never
-/// taken for one of the run before, and nobody waits.
+/// The run whose output is read. It is set before the run's program is started, or when the end of the run before is reached,
+/// whichever comes later: the first byte of a run is never taken for one of the run before, and nobody waits.
 #[derive(Debug, Clone)]
 pub(super) struct Run(Arc<AtomicU64>);
 
@@ -90,13 +90,17 @@ impl Ears {
         self.to_event_log = also.contains(&AlsoLog::Eventlog);
         self.also_stdout = if also.contains(&AlsoLog::Stdout) { AlsoStdout::Yes } else { AlsoStdout::No };
     }
+
+    /// Whether somebody always listens, besides taps.
+    pub(super) fn listen(&self) -> bool {
+        !self.patterns.is_empty() || self.to_journald || self.to_event_log
+    }
 }
 
 impl Hearing<'_> {
     /// Whether anybody listens.
     pub(super) fn any(&self) -> bool {
-        let to_system = self.ears.to_journald || self.ears.to_event_log;
-        !self.ears.patterns.is_empty() || to_system || self.taps.want(self.ears.also_stdout)
+        self.ears.listen() || self.taps.want(self.ears.also_stdout)
     }
 
     /// Passes a line on.

@@ -73,9 +73,11 @@ impl Raw {
         hearing: &mut Hearing<'_>,
         progress: &mut Progress,
     ) -> io::Result<()> {
+        let before = progress.taken[self.stream as usize];
         self.copy_once(pipe, bytes_max, scratch, hearing, progress)?;
         if std::mem::take(&mut progress.refused) {
             self.way = Way::ReadAndWrite(Pending::default());
+            let bytes_max = bytes_max.saturating_sub(progress.taken[self.stream as usize] - before);
             self.copy_once(pipe, bytes_max, scratch, hearing, progress)?;
         }
         Ok(())

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use menshen_api::types::Stream;
 use menshen_os::file::Folder;
 use menshen_os::output::Pipe;
-use menshen_plan::definition::{AlsoLog, Log};
+use menshen_plan::definition::{AlsoLog, Log, LogFormat};
 
 use super::current::make_folder;
 use super::ears::{Ears, Hearing};
-use super::ends::{Placed, RunEnds};
+use super::ends::RunEnds;
 use super::event_log::EventLog;
 use super::follow::Bell;
 use super::formatted::Tools;
@@ -87,6 +87,13 @@ pub(super) struct Service {
     age_timer: Option<(i64, Instant)>,
 }
 
+/// Whether the ends of all runs that are over were reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    All,
+    Some,
+}
+
 /// What a piece of work works with.
 struct Work<'a> {
     ends: &'a RunEnds,
@@ -98,23 +105,30 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn copy(&mut self, stream: Stream, bytes_max: usize) -> io::Result<()> {
-        self.end_runs()?;
-        self.copy_run(stream, bytes_max)
+        match self.end_runs()? {
+            Reached::All => self.copy_run(stream, bytes_max),
+            // It is the turn of others.
+            Reached::Some => Ok(()),
+        }
     }
 
-    /// Copies what runs that are over have written, and what they have begun and not ended.
-    fn end_runs(&mut self) -> io::Result<()> {
-        while let Some(left) = self.ends.before_first() {
+    /// Copies what runs that are over have written, within a turn, and what they have begun and not ended.
+    fn end_runs(&mut self) -> io::Result<Reached> {
+        while self.ends.before_first().is_some() {
             for stream in Stream::ALL {
-                let left = left[stream as usize];
+                // Writing one may take bytes of the other, of which lines were made before.
+                let left = self.ends.before_first().map_or(0, |left| left[stream as usize]);
                 if left > 0 || self.writing.has_pending(stream) {
-                    self.copy_run(stream, left)?;
+                    self.copy_run(stream, left.min(TURN_BYTES_MAX))?;
+                }
+                if left > TURN_BYTES_MAX {
+                    return Ok(Reached::Some);
                 }
             }
             self.end_begun(Ends::Here)?;
             self.ends.reached();
         }
-        Ok(())
+        Ok(Reached::All)
     }
 
     /// Copies what one run has written.
@@ -128,10 +142,11 @@ impl<'a> Work<'a> {
 
     /// Copies what the pipes hold now. Where that is nothing, no file is even looked at.
     fn drain(&mut self) -> io::Result<()> {
+        while self.end_runs()? == Reached::Some {}
         for stream in Stream::ALL {
             let waiting = self.ends.pipes[stream as usize].waiting()?;
             if waiting > 0 || self.writing.has_pending(stream) {
-                self.copy(stream, waiting)?;
+                self.copy_run(stream, waiting)?;
             }
         }
         Ok(())
@@ -183,6 +198,7 @@ impl Service {
             age_timer: None,
         };
         service.ears.set(source.patterns, &service.plan.also);
+        service.see_who_knows_of_lines();
         Ok(service)
     }
 
@@ -212,15 +228,9 @@ impl Service {
     }
 
     /// Writes all that runs which are over have written, and what has no end yet. What cannot be written stays.
-    pub(super) fn end_run(&mut self, placed: Placed, around: &mut Around<'_>) {
+    pub(super) fn end_run(&mut self, around: &mut Around<'_>) {
         if self.paused_until.is_none() {
-            self.work(around, |work| match placed {
-                Placed::There => work.end_runs(),
-                Placed::Nowhere => {
-                    work.drain()?;
-                    work.end_begun(Ends::Here)
-                }
-            });
+            self.work(around, |work| work.end_runs().map(drop));
         }
         self.bell.run_ended();
     }
@@ -246,6 +256,7 @@ impl Service {
     pub(super) fn replan(&mut self, plan: Log, patterns: Vec<Pattern>, around: &mut Around<'_>) {
         let old = std::mem::replace(&mut self.plan, plan);
         self.ears.set(patterns, &self.plan.also);
+        self.see_who_knows_of_lines();
         self.check_also(around.report);
         self.writing.set_rotate(&self.plan.rotate);
         self.age_timer = None;
@@ -261,6 +272,7 @@ impl Service {
             return;
         }
         self.work(around, |work| {
+            while work.end_runs()? == Reached::Some {}
             work.end_begun(Ends::Later)?;
             work.writing.close(work.hearing.now, work.progress);
             work.writing.forget();
@@ -317,6 +329,10 @@ impl Service {
             None => self.troubles.end(Trouble::Tending, report),
             Some(error) => self.troubles.begin(Trouble::Tending, report, || error),
         }
+    }
+
+    fn see_who_knows_of_lines(&self) {
+        self.ends.set_lines(self.plan.format != LogFormat::Raw || self.ears.listen());
     }
 
     fn check_also(&mut self, report: &dyn Fn(Report)) {
@@ -387,6 +403,7 @@ impl Service {
             streams.iter_mut().for_each(super::raw::Raw::refuse_moves);
         }
     }
+
     /// The memory it keeps for output, in bytes.
     pub(super) fn kept_bytes(&self) -> usize {
         match &self.writing {

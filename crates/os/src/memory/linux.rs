@@ -13,7 +13,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 /// file. Those stay in the page cache and are mapped again when they are touched; until then they count for nobody, and the
 /// kernel finds them first when memory is short.
 pub fn give_back() {
-    platform_trim();
+    trim();
     let smaps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
     for range in unchanged_files(&smaps) {
         // SAFETY: nothing of these pages differs from the file, nobody may write to them, and reading them brings them back.
@@ -25,8 +25,9 @@ pub fn give_back() {
     }
 }
 
+/// Gives back to the system freed memory that the allocator kept.
 #[cfg(target_env = "gnu")]
-fn platform_trim() {
+pub fn trim() {
     // SAFETY: the allocator's own function, which takes its locks.
     #[expect(unsafe_code, reason = "a C function")]
     unsafe {
@@ -34,8 +35,9 @@ fn platform_trim() {
     }
 }
 
+/// Gives nothing back: this allocator does so by itself.
 #[cfg(not(target_env = "gnu"))]
-const fn platform_trim() {}
+pub const fn trim() {}
 
 /// The mappings of files that nobody may write to and of which no page is a copy: `START-END r-xp … /path`, and below it
 /// `Anonymous: 0 kB`.

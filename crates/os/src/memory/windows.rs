@@ -17,10 +17,18 @@ use crate::win32::{owned, raw};
 /// Gives back to the system what only the past needed: freed memory that the heap kept, and pages that are read again when
 /// they are touched.
 pub fn give_back() {
-    // SAFETY: both are advice to the system about this process, and change nothing that it sees.
+    trim();
+    // SAFETY: it is advice to the system about this process, and changes nothing that it sees.
+    unsafe {
+        EmptyWorkingSet(GetCurrentProcess());
+    }
+}
+
+/// Gives back to the system freed memory that the heap kept.
+pub fn trim() {
+    // SAFETY: it is advice to the system about this process, and changes nothing that it sees.
     unsafe {
         HeapCompact(GetProcessHeap(), 0);
-        EmptyWorkingSet(GetCurrentProcess());
     }
 }
 

@@ -13,7 +13,7 @@ use menshen_os::output::{Pipe, Readers};
 use menshen_plan::definition::{Compression, Log, LogFormat, Rotate};
 use menshen_plan::size::Size;
 
-use super::super::ends::Placed;
+use super::super::ends::Found;
 use super::super::event_log::EventLog;
 use super::super::journald::Journald;
 use super::super::names::{Listing, Part, Stem};
@@ -119,13 +119,13 @@ impl Bed {
 
     /// The run ends with what it has written, whether that is read or not.
     pub(super) fn place_end(&self) {
-        assert_eq!(self.outlet.ends.place(Duration::ZERO), Placed::There);
+        assert_eq!(self.outlet.ends.place(Duration::from_secs(1)), Found::InTime);
     }
 
     /// The run ends, and the service knows it.
     pub(super) fn end_run(&mut self) {
         self.place_end();
-        self.with(|service, around| service.end_run(Placed::There, around));
+        self.with(Service::end_run);
     }
 
     pub(super) fn pass(&mut self, duration: Duration) {

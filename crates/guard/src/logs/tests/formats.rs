@@ -8,7 +8,7 @@ use menshen_plan::definition::{Compression, LogFormat};
 use proptest::prelude::*;
 
 use super::super::Report;
-use super::super::ends::Placed;
+use super::super::ends::Found;
 use super::super::lines::LINE_BYTES_MAX;
 use super::super::names::Stem;
 use super::super::read::Query;
@@ -84,7 +84,7 @@ fn a_line_of_one_run_does_not_go_on_with_the_next_ones_however_late_it_is_read()
             bed.copy(first);
             bed.copy(STDOUT);
             assert_eq!(bed.texts(Query::default()), ["one", "half", "oh", "next", "begun", "third"]);
-            bed.with(|service, around| service.end_run(Placed::There, around));
+            bed.with(Service::end_run);
             bed.write(STDOUT, b" still\n");
             assert_eq!(bed.texts(Query::default())[6..], ["open still"], "one end ends one run");
         }
@@ -92,12 +92,33 @@ fn a_line_of_one_run_does_not_go_on_with_the_next_ones_however_late_it_is_read()
 }
 
 #[test]
-fn a_run_whose_end_is_not_known_ends_where_the_pipes_end() {
+fn a_run_whose_end_is_not_known_in_time_ends_where_the_pipes_end() {
     let mut bed = Bed::new(plan(LogFormat::Text, 0));
     bed.write(STDOUT, b"dy");
     bed.put(STDOUT, b"ing");
-    bed.with(|service, around| service.end_run(Placed::Nowhere, around));
-    assert_eq!(bed.texts(Query::default()), ["dying"]);
+    let taking = bed.outlet.ends.take();
+    assert_eq!(bed.outlet.ends.place(Duration::from_millis(1)), Found::TooLate);
+    drop(taking);
+    bed.with(Service::end_run);
+    bed.write(STDOUT, b"next\n");
+    assert_eq!(bed.texts(Query::default()), ["dying", "next"]);
+}
+
+#[test]
+fn lines_that_wait_for_a_disk_are_not_counted_twice_against_the_next_run() {
+    let mut bed = Bed::new(plan(LogFormat::Text, 0));
+    bed.write(STDOUT, b"one\n");
+    let log = Stem::Output.log(&bed.logs());
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    bed.write(STDERR, b"three\n");
+    assert!(bed.service.is_paused());
+    bed.place_end();
+    bed.put(STDERR, b"next run\n");
+    fs::remove_dir(&log).unwrap();
+    bed.pass(Duration::from_secs(1));
+    bed.tick();
+    assert_eq!(bed.texts(Query::default()), ["three", "next run"]);
 }
 
 #[test]
