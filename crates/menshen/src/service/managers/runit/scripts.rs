@@ -48,9 +48,12 @@ fn may_be_given_up(registration: &Registration) -> bool {
 }
 
 /// `log/run`: svlogd writes into files of a megabyte, keeps ten of them, and begins each line with the time. A file `config`
-/// in that folder would tell it otherwise.
+/// in that folder would tell it otherwise. There are machines whose `/var/log` is empty after a boot, and it makes no folder.
 pub(super) fn log(registration: &Registration, folder: &Path) -> String {
-    format!("{}exec svlogd -tt {}\n", head("/bin/sh", registration), quoted(&text(folder)))
+    let above = quoted(&text(folder.parent().unwrap_or(folder)));
+    let folder = quoted(&text(folder));
+    let made = format!("[ -d {folder} ] || {{ mkdir -p {above} && mkdir -m 0750 {folder}; }}\n");
+    format!("{}{made}exec svlogd -tt {folder}\n", head("/bin/sh", registration))
 }
 
 /// `finish`: it is run with the program's code, or -1 and the signal that ended it.
