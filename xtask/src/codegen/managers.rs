@@ -106,7 +106,8 @@ fn note(kind: ManagerKind) -> &'static str {
              `protocol = native` the pipe for readiness is in `MENSHEN_READY_FD`. What a program writes goes into \
              `/var/log/dinit/NAME/current`, of which logrotate is told in `/etc/logrotate.d`, or the user's \
              `.local/state/dinit/NAME/current`, which nobody shortens; uninstalling removes it. dinit makes no folder: where \
-             `/var/log` is emptied at boot, have that one made first. No package of Debian has dinit, so the tests only read descriptions back by its documented rules."
+             `/var/log` is emptied at boot, have that one made first. No package of Debian has dinit, so the \
+             tests only read descriptions back by its documented rules."
         }
         ManagerKind::FreeBsdRc => {
             "A script in `/usr/local/etc/rc.d` that gives the program to daemon(8), and a variable in `rc.conf`. The service's \
