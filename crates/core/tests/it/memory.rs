@@ -280,7 +280,12 @@ const FOUND: Found = Found { pid: Some(77), run: None, before: 0 };
 
 /// The guard after this one, which finds a program.
 fn next_that_finds(rig: &Rig, found: Found) -> Rig {
-    let mut next = Rig::idle(WEB);
+    next_of(WEB, rig, found)
+}
+
+/// The same, with the definition both follow.
+fn next_of(definition: &str, rig: &Rig, found: Found) -> Rig {
+    let mut next = Rig::idle(definition);
     let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
     next.core.resume(id, memory).unwrap();
     next.core.resume_found(id, found);
@@ -334,15 +339,13 @@ fn deaths_that_nobody_noted_are_forgotten_like_others() {
 fn the_breaker_knows_of_deaths_that_nobody_noted() {
     const FUSED: &str =
         "breaker = { failures = 3, within = \"1h\", open_for = \"10s\", max_open = \"1h\", close_after = \"1m\" }\n";
-    let rig = Rig::new(&format!("{WEB}{FUSED}"));
+    let definition = format!("{WEB}{FUSED}");
+    let rig = Rig::new(&definition);
     let first = rig.run("web").number;
     let after = |before: u32| {
-        let mut next = Rig::idle(&format!("{WEB}{FUSED}"));
-        let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
-        next.core.resume(id, memory).unwrap();
-        next.core.resume_found(id, Found { run: Some(first + u64::from(before) + 1), before, ..FOUND });
-        next.send(Event::Begin);
-        let run = next.core.main_run(id).unwrap();
+        let found = Found { run: Some(first + u64::from(before) + 1), before, ..FOUND };
+        let mut next = next_of(&definition, &rig, found);
+        let run = next.core.main_run(next.id("web")).unwrap();
         next.send(Event::Exited { run, exit: Exit::Code(1), oom: false, tree: Tree::Empty });
         let status = next.status("web");
         (status.state, status.reason)
@@ -357,13 +360,10 @@ fn the_breaker_knows_of_deaths_that_nobody_noted() {
 #[test]
 fn a_trial_that_nobody_noted_closes_the_breaker_when_it_holds() {
     const FUSED: &str = "breaker = { failures = 2, within = \"1h\", open_for = \"10s\", close_after = \"1m\" }\n";
-    let rig = Rig::new(&format!("{WEB}{FUSED}"));
+    let definition = format!("{WEB}{FUSED}");
+    let rig = Rig::new(&definition);
     let first = rig.run("web").number;
-    let mut next = Rig::idle(&format!("{WEB}{FUSED}"));
-    let (id, memory) = (next.id("web"), rig.core.memory(rig.id("web")).unwrap());
-    next.core.resume(id, memory).unwrap();
-    next.core.resume_found(id, Found { run: Some(first + 2), before: 1, ..FOUND });
-    next.send(Event::Begin);
+    let mut next = next_of(&definition, &rig, Found { run: Some(first + 2), before: 1, ..FOUND });
     assert_eq!((next.state("web"), next.status("web").breaker.state), (State::Running, BreakerState::HalfOpen));
     next.wait_s(61);
     assert_eq!(next.status("web").breaker.state, BreakerState::Closed);
