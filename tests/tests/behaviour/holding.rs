@@ -1,5 +1,7 @@
 //! What happens while no guard is there is known to the next one.
 
+use std::path::Path;
+
 use menshen_tests::events::Mark;
 use menshen_tests::{Bed, Process, Signal, State, Trees, require, with_both_trees};
 
@@ -30,6 +32,35 @@ fn holders(bed: &Bed) -> Vec<Process> {
 /// The one there is to be.
 fn holder(bed: &Bed) -> Process {
     menshen_tests::wait::until_some("there is one holder", || <[Process; 1]>::try_from(holders(bed)).ok())[0]
+}
+
+/// Has something taken out of the guard's folder of pipes while there is no guard, and looks at every line there should be.
+fn writes_on_without(trees: Trees, take_out: impl FnOnce(&Path)) {
+    // Mostly its stdout is the file, and the pipe is another descriptor of the shell's.
+    let script = "n=0; while :; do n=$((n+1)); echo line $n; { echo $n; sleep 0.01; } > next; mv next last; done";
+    let counts = format!("[service.counts]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n");
+    let mut bed = Bed::new(trees, &counts).up();
+    bed.await_file("last");
+    let counts = bed.main_process("counts");
+    bed.kill_guard();
+    take_out(&bed.home().join("run").join(bed.instance()));
+    let written: u64 = bed.await_file("last").trim().parse().unwrap();
+    bed.start_guard();
+    assert_eq!(bed.main_process("counts"), counts);
+    menshen_tests::wait::until("it has written more", || {
+        bed.await_file("last").trim().parse::<u64>().is_ok_and(|last| last > written + 10)
+    });
+    bed.menshen(["restart", "counts"]).done();
+    let logs = || bed.menshen(["logs", "counts", "-n", "all"]).ended_with(0);
+    menshen_tests::wait::until("the second run writes", || logs().text().matches("line 1\n").count() == 2);
+    bed.menshen(["stop", "counts"]).done();
+    let numbers: Vec<u64> =
+        logs().text().lines().map(|line| line.strip_prefix("line ").unwrap().parse().unwrap()).collect();
+    let again = numbers.iter().rposition(|number| *number == 1).unwrap();
+    assert!(again as u64 > written + 10, "the first run is whole: {numbers:?}");
+    let (first, second) = numbers.split_at(again);
+    assert!(first.iter().copied().eq(1..=first.len() as u64), "{numbers:?}");
+    assert!(second.iter().copied().eq(1..=second.len() as u64), "{numbers:?}");
 }
 
 with_both_trees! {
@@ -109,31 +140,15 @@ while True:
     }
 
     fn a_program_whose_pipes_were_removed_writes_on_into_its_log(trees: Trees) {
-        let counts = "[service.counts]\ncommand = [\"sh\", \"-c\", \"n=0; while :; do n=$((n+1)); echo line $n; echo $n > next; mv next last; sleep 0.01; done\"]\n";
-        let mut bed = Bed::new(trees, counts).up();
-        bed.await_file("last");
-        let counts = bed.main_process("counts");
-        bed.kill_guard();
-        for end in ["out", "err"] {
-            std::fs::remove_file(bed.home().join(format!("run/{}/counts.{end}", bed.instance()))).unwrap();
-        }
-        let written: u64 = bed.await_file("last").trim().parse().unwrap();
-        bed.start_guard();
-        assert_eq!(bed.main_process("counts"), counts);
-        menshen_tests::wait::until("it has written more", || {
-            bed.await_file("last").trim().parse::<u64>().is_ok_and(|last| last > written + 10)
+        writes_on_without(trees, |run| {
+            for end in ["out", "err"] {
+                std::fs::remove_file(run.join(format!("counts.{end}"))).unwrap();
+            }
         });
-        bed.menshen(["restart", "counts"]).done();
-        let logs = || bed.menshen(["logs", "counts", "-n", "all"]).ended_with(0);
-        menshen_tests::wait::until("the second run writes", || logs().text().matches("line 1\n").count() == 2);
-        bed.menshen(["stop", "counts"]).done();
-        let numbers: Vec<u64> =
-            logs().text().lines().map(|line| line.strip_prefix("line ").unwrap().parse().unwrap()).collect();
-        let again = numbers.iter().rposition(|number| *number == 1).unwrap();
-        assert!(again as u64 > written + 10, "the first run is whole: {numbers:?}");
-        let (first, second) = numbers.split_at(again);
-        assert!(first.iter().copied().eq(1..=first.len() as u64), "{numbers:?}");
-        assert!(second.iter().copied().eq(1..=second.len() as u64), "{numbers:?}");
+    }
+
+    fn a_program_whose_guards_sockets_and_pipes_are_all_gone_writes_on_into_its_log(trees: Trees) {
+        writes_on_without(trees, |run| std::fs::remove_dir_all(run).unwrap());
     }
 
     fn a_holder_that_is_killed_is_replaced(trees: Trees) {

@@ -10,6 +10,7 @@ mod event_log;
 #[path = "linux/journal.rs"]
 mod journal;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -32,6 +33,9 @@ use crate::fail_point::{FailPoint, reach};
 
 /// How much a pipe holds while nobody reads, in bytes. An unprivileged guard with many services gets less of the system.
 const PIPE_BYTES: usize = 1024 * 1024;
+
+/// What a program moves from one descriptor to another while its descriptors are gone through is found the next time.
+const LOOKS: usize = 4;
 
 /// An open file, pipe or socket.
 #[derive(Debug)]
@@ -102,16 +106,19 @@ impl Pipe {
         Ok(Self { path: path.to_owned(), end })
     }
 
-    /// Opens the FIFO that was at this path when a program got it as this descriptor, and that somebody has removed since.
-    /// `None` if that is not so, or cannot be seen.
+    /// Opens the FIFO that was at this path when a program got it as this descriptor, and that somebody has removed since. A
+    /// shell has it as another one for a moment, while it writes something elsewhere. `None` if the program does not have it,
+    /// or that cannot be seen.
     #[must_use]
     pub fn removed(path: &Path, pid: u32, number: u32) -> Option<Self> {
-        let link = PathBuf::from(format!("/proc/{pid}/fd/{number}"));
         let mut removed = path.as_os_str().to_owned();
         removed.push(" (deleted)");
-        fs::read_link(&link).ok().filter(|target| target.as_os_str() == removed)?;
-        let end = rustix::fs::open(&link, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        Some(Self { path: path.to_owned(), end })
+        let folder = PathBuf::from(format!("/proc/{pid}/fd"));
+        let find = |_| {
+            let all = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            std::iter::once(folder.join(number.to_string())).chain(all).find_map(|link| open_removed(&link, &removed))
+        };
+        (0..LOOKS).find_map(find).map(|end| Self { path: path.to_owned(), end })
     }
 
     /// Where it is.
@@ -143,6 +150,15 @@ impl Pipe {
             };
         }
     }
+}
+
+/// Opens what a program has open, if it is this.
+fn open_removed(link: &Path, removed: &OsStr) -> Option<OwnedFd> {
+    let is_it = |link: &Path| fs::read_link(link).is_ok_and(|target| target.as_os_str() == removed);
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let end = is_it(link).then(|| rustix::fs::open(link, flags, Mode::empty()))?.ok()?;
+    // The program may have got another one as this descriptor meanwhile.
+    is_it(Path::new(&format!("/proc/self/fd/{}", end.as_raw_fd()))).then_some(end)
 }
 
 /// Removes the FIFO at a path.
@@ -282,6 +298,13 @@ mod tests {
         let found = Pipe::removed(&path, me, number).unwrap();
         assert_eq!(found.read(&mut [0; 16]).unwrap(), Some(4));
         assert!(Pipe::removed(&folder.path().join("err"), me, number).is_none(), "it was another one");
+
+        // As a shell does when something it writes itself goes elsewhere.
+        let elsewhere = rustix::io::fcntl_dupfd_cloexec(writer.0.as_fd(), 0).unwrap();
+        drop((writer, found));
+        rustix::io::write(&elsewhere, b"kept").unwrap();
+        let found = Pipe::removed(&path, me, number).unwrap();
+        assert_eq!(found.read(&mut [0; 16]).unwrap(), Some(4));
     }
 
     #[test]
