@@ -22,6 +22,16 @@ fn counter(format: &str) -> String {
     )
 }
 
+/// The same, but slowly, and it halts within each line.
+fn halting(format: &str) -> String {
+    let script = "n=0; while [ ! -e enough ]; do n=$$((n+1)); printf 'line '; sleep 0.005; echo $$n; done; \
+                  echo $$n > last; exec sleep 1000";
+    format!(
+        "[service.counter]\nstart = \"manual\"\ncommand = [\"sh\", \"-c\", \"{script}\"]\n\
+         log = {{ format = \"{format}\", rotate = {{ size = \"256KiB\", keep = 0, total = \"0B\", compress = \"none\" }} }}\n"
+    )
+}
+
 /// The numbers of the lines in the log.
 fn counted(bed: &Bed) -> Vec<u64> {
     let text = bed.menshen(["logs", "counter", "-n", "all"]).ended_with(0).text();
@@ -241,6 +251,44 @@ with_both_trees! {
         let last: u64 = bed.await_file("last").trim().parse().unwrap();
         wait::until("the last line is there", || counted(&bed).last() == Some(&last));
         assert!(counted(&bed).into_iter().eq(1..=last));
+    }
+
+    fn sockets_and_pipes_have_no_room(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        for (fill, format) in [(Disk::fill as Fill, "text"), (Disk::fill_inodes, "json")] {
+            let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(&halting(format)).and(ALERTS);
+            let disk = bed.mount("home/run", "size=1m,nr_inodes=60");
+            let mut bed = bed.up();
+            bed.await_ready("flaky");
+            let (worker, before) = (Worker::of(&bed), bed.mark());
+            fill(&disk);
+            bed.menshen(["start", "counter"]).done();
+            begun(&bed, before, "no space left");
+            // Whatever cannot be noted, programs are looked after, by this guard and by the next.
+            bed.menshen(["restart", "flaky"]).done();
+            let counter = bed.main_process("counter");
+            worker.works_undisturbed(&bed);
+            bed.kill_guard();
+            worker.works(&bed);
+            bed.start_guard();
+            bed.menshen(["restart", "flaky"]).done();
+            assert_eq!(bed.main_process("counter"), counter, "{format}");
+            let before = bed.mark();
+            disk.make_room();
+            over(&bed, before, "again");
+            bed.write("enough", "");
+            let last: u64 = bed.await_file("last").trim().parse().unwrap();
+            let log = || bed.menshen(["logs", "counter", "-n", "all"]).ended_with(0).text();
+            wait::until("the last line is there", || log().ends_with(&format!("line {last}\n")));
+            // Of a guard that is killed while it says that it cannot keep it, the next one does not know what a line began with.
+            let (log, begin) = (log(), "line ");
+            assert!(log.lines().filter(|line| !line.starts_with(begin)).count() <= 1, "{format}: {log}");
+            let numbers = log.lines().map(|line| line.strip_prefix(begin).unwrap_or(line).parse::<u64>().ok());
+            assert!(numbers.eq((1..=last).map(Some)), "{format}: {log}");
+            wait::until("nothing is in trouble", || troubles(&bed).is_empty());
+        }
     }
 
     fn a_service_comes_to_be_while_there_is_no_room_for_its_pipes(trees: Trees) {
