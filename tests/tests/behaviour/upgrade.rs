@@ -442,27 +442,36 @@ fn refuses_to_start(bed: &Bed) {
 }
 
 #[test]
-fn a_state_of_a_newer_version_is_refused_and_left_as_it_is() {
+fn a_state_of_a_newer_version_is_refused_and_left_as_it_is_and_so_is_what_runs() {
     let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 3600\"\n").up();
     bed.await_ready("web");
-    bed.menshen(["down"]).done();
-    bed.await_guard_end();
+    let web = bed.main_process("web");
+    bed.kill_guard();
     let record = state(&bed).join("services/web.json");
     let kept = fs::read(&record).unwrap();
     fs::write(&record, "{\"format\":3,\"all\":\"different\"}").unwrap();
     refuses_to_start(&bed);
+    assert!(web.lives());
     fs::write(&record, kept).unwrap();
 
-    // Where SQLite keeps the `user_version` of a file.
-    let journal = state(&bed).join("journal.db");
-    let mut bytes = fs::read(&journal).unwrap();
-    bytes[60..64].copy_from_slice(&2_u32.to_be_bytes());
-    fs::write(&journal, &bytes).unwrap();
-    refuses_to_start(&bed);
-    bytes[60..64].copy_from_slice(&1_u32.to_be_bytes());
-    fs::write(&journal, &bytes).unwrap();
+    // Whoever opens a journal that a killed guard left writes what lies beside it into it.
     bed.start_guard();
-    bed.await_ready("web");
+    bed.menshen(["down", "--leave"]).done();
+    bed.await_guard_end();
+    set_journal_version(&bed, 2);
+    refuses_to_start(&bed);
+    assert!(web.lives());
+    set_journal_version(&bed, 1);
+    bed.start_guard();
+    assert_eq!((bed.main_process("web"), bed.service("web").service.restarts_total), (web, 0));
+}
+
+/// Writes a version where SQLite keeps the `user_version` of a file.
+fn set_journal_version(bed: &Bed, version: u32) {
+    let journal = state(bed).join("journal.db");
+    let mut bytes = fs::read(&journal).unwrap();
+    bytes[60..64].copy_from_slice(&version.to_be_bytes());
+    fs::write(&journal, &bytes).unwrap();
 }
 
 #[test]
