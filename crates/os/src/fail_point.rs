@@ -82,6 +82,10 @@ fail_points! {
     PipeMade = "pipe-made",
     /// What runs of one service has been taken over.
     TakenOver = "taken-over",
+    /// Somebody holds for the next guard, and is not where that asks; whoever held for this one still is.
+    HolderBegun = "holder-begun",
+    /// Whoever holds for the next guard is where that asks.
+    HolderNamed = "holder-named",
     /// A tree has been made for a program that is not there yet.
     TreeMade = "tree-made",
     /// A child has been born; nobody has heard of it.

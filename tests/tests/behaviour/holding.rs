@@ -95,8 +95,9 @@ with_both_trees! {
         bed.kill_guard();
         bed.write("go", "");
         menshen_tests::wait::until("it has ended", || !fails.lives());
-        bed.die_at("taken-over:1");
-        bed.die_at("record-overwritten:1");
+        for point in ["taken-over:1", "holder-begun:1", "holder-named:1", "record-overwritten:1"] {
+            bed.die_at(point);
+        }
         bed.start_guard();
         let fails = bed.await_state("fails", State::Backoff);
         assert_eq!((fails.service.last_exit.as_deref(), fails.service.restarts), (Some("exit 7"), 1));

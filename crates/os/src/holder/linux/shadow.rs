@@ -23,6 +23,7 @@ use syscalls::{Errno, Sysno, syscall};
 use super::ledger::Ledger;
 use crate::clone3;
 use crate::error::context;
+use crate::fail_point::{FailPoint, reach};
 use crate::memory::platform::{Shared, parse_range};
 
 /// What the copy is called in lists of processes.
@@ -64,11 +65,13 @@ impl Holder {
         let awaited = [guard.as_raw_fd(), leave.as_raw_fd()];
         let will = Shared::new(Will { awaited, kept, ledger: ledger.rows(), numbers, ..Will::of(socket)? })?;
         let (pid, pidfd) = copy(&will).map_err(context("starting the process that holds"))?;
+        reach(FailPoint::HolderBegun);
         if let Err(error) = fs::rename(&beside, socket) {
             // Nobody could find it. If it has ended, that is what is wanted.
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
             return Err(context(format!("renaming {}", beside.display()))(error));
         }
+        reach(FailPoint::HolderNamed);
         let socket = socket.to_owned();
         let began = Instant::now();
         let ledger = Arc::clone(ledger);
