@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
@@ -108,10 +109,7 @@ impl Session<'_> {
 
     /// The last that it said.
     fn said(&self) -> String {
-        const LINES: usize = 3;
-        let said = fs::read_to_string(self.folder().join("said")).unwrap_or_default();
-        let lines: Vec<&str> = said.lines().collect();
-        lines[lines.len().saturating_sub(LINES)..].join("; ")
+        last_words(&fs::read_to_string(self.folder().join("said")).unwrap_or_default())
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -235,9 +233,18 @@ fn finished(mut command: Child, within: Duration) -> Result<(), String> {
     }
 }
 
-/// A command for people.
+/// The last lines, without what draws a screen.
+fn last_words(said: &str) -> String {
+    const LINES: usize = 3;
+    let said = strip_str(said).to_string();
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("; ")
+}
+
+/// A command for people, who know where their programs are.
 pub(super) fn shown(command: &Command) -> String {
-    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = [program].into_iter().chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
@@ -254,4 +261,17 @@ fn all_end(processes: &[OwnedFd], within: Duration) -> bool {
             Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
         poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left)).is_ok_and(|ready| ready > 0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_command_that_failed_the_words_are_told_and_not_how_they_were_drawn() {
+        let said = "one\ntwo\n\x1b[?2026l\x1b[31m✗\x1b[0m three\n\nfour\n\x1b[?2026h\x1b[?25h\x1b[?2026l\n";
+        assert_eq!(last_words(said), "two; ✗ three; four");
+        let command = Command::new("/somewhere/bin/pitchfork");
+        assert_eq!(shown(&command), "pitchfork");
+    }
 }
