@@ -116,7 +116,18 @@ pub fn diff(old: &Plan, new: &Plan) -> PlanDiff {
 
 /// A field of the plan by the name of its key in a definition.
 fn as_defined(field: &str) -> String {
-    field.strip_prefix("probes.").map_or_else(|| field.to_owned(), |rest| format!("probe.{rest}"))
+    let Some(probe) = field.strip_prefix("probes.") else { return field.to_owned() };
+    let Some((kind, check)) = probe.split_once(".check") else { return format!("probe.{probe}") };
+    let key = match check.trim_start_matches('.') {
+        // Of these the check itself is what there is to say.
+        "" => "notify",
+        "http.url" => "http",
+        "grpc.target" => "grpc",
+        "grpc.service" => "grpc_service",
+        "file.path" => "file",
+        other => other.rsplit('.').next().unwrap_or(other),
+    };
+    format!("probe.{kind}.{key}")
 }
 
 fn service_diff(old: &ServicePlan, new: &ServicePlan) -> Option<ServiceDiff> {

@@ -341,6 +341,37 @@ fn a_secret_in_the_path_of_a_file_does_not_show() {
 }
 
 #[test]
+fn what_a_reload_changes_is_called_as_in_a_definition() {
+    let load = |check: &str| {
+        let text = format!("[service.web]\ncommand = \"./shop-web\"\nprobe.readiness = {{ {check} }}\n");
+        load(&input(&[("menshen.toml", &text)], &[]), &Machine(System::Unix))
+    };
+    let schema = crate::schema::schema().to_string();
+    for (before, after, names) in [
+        ("tcp = \":7000\"", "tcp = \":7001\"", &["tcp"][..]),
+        (
+            "tcp = \":7000\", delay = \"1s\"",
+            "http = \"http://127.0.0.1:1/\", method = \"HEAD\"",
+            &["delay", "http", "method", "tcp"],
+        ),
+        ("grpc = \":1\", grpc_service = \"a\"", "grpc = \":2\", grpc_service = \"b\"", &["grpc", "grpc_service"]),
+        ("file = \"a\", younger_than = \"1s\"", "file = \"b\", younger_than = \"2s\"", &["file", "younger_than"]),
+        ("exec = [\"./a\"]", "log = \"up\"", &["exec", "log"]),
+        ("log = \"up\"", "notify = true", &["log", "notify"]),
+    ] {
+        let (before, after) = (load(before), load(after));
+        let changes = crate::diff::diff(before.plan.as_ref().unwrap(), after.plan.as_ref().unwrap());
+        let told: Vec<&str> = changes.services[0].changes.iter().map(|change| change.field.as_str()).collect();
+        for name in names {
+            let key = format!("probe.readiness.{name}");
+            assert!(told.contains(&key.as_str()), "{key} is not in {told:?}");
+        }
+        let is_key = |field: &&str| field.split('.').all(|key| schema.contains(&format!("\"{key}\":")));
+        assert!(told.iter().all(is_key), "{told:?}");
+    }
+}
+
+#[test]
 fn a_secret_does_not_show_as_a_name() {
     let text = "[service.web]\ncommand = \"./shop-web\"\ndepends_on = [\"${API_TOKEN}\"]\n";
     let loaded = load(&input(&[("menshen.toml", text)], &["API_TOKEN=topsecret"]), &Machine(System::Unix));
