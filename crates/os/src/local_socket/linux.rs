@@ -12,6 +12,9 @@ use crate::error::context;
 use crate::fail_point::{FailPoint, reach};
 use crate::handover::Kept;
 
+/// The longest path of a socket, in bytes (unix(7)).
+const PATH_BYTES_MAX: usize = 107;
+
 /// Who is at the other end, as the kernel knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -95,7 +98,7 @@ impl Listener {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(what()(error)),
         }
-        let listener = UnixListener::bind(path).map_err(what())?;
+        let listener = check_length(path).and_then(|()| UnixListener::bind(path)).map_err(what())?;
         reach(FailPoint::SocketBound);
         let door = Door { path: path.to_owned() };
         door.admit(admits).map_err(what())?;
@@ -200,9 +203,28 @@ fn peer_groups(stream: &UnixStream) -> io::Result<Vec<u32>> {
     }
 }
 
+/// The kernel's own word for a path that is too long does not tell what is wrong.
+fn check_length(path: &Path) -> io::Result<()> {
+    let length = path.as_os_str().len();
+    if length <= PATH_BYTES_MAX {
+        return Ok(());
+    }
+    let why = format!("a path of {length} bytes is too long for a socket, which may have one of {PATH_BYTES_MAX}");
+    Err(io::Error::new(io::ErrorKind::InvalidFilename, why))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_path_may_be_as_long_as_the_kernel_takes_it_and_it_is_said_how_long_that_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let of_length = |length: usize| folder.path().join("s".repeat(length - folder.path().as_os_str().len() - 1));
+        Listener::bind(&of_length(PATH_BYTES_MAX), &Admits::Everybody).unwrap();
+        let error = Listener::bind(&of_length(PATH_BYTES_MAX + 1), &Admits::Everybody).unwrap_err();
+        assert!(error.to_string().contains("a path of 108 bytes is too long for a socket"), "{error}");
+    }
 
     #[tokio::test]
     async fn the_kernel_says_who_calls() {
