@@ -27,8 +27,9 @@ pub enum LogFormat {
     /// Byte for byte; stdout and stderr in a file each.
     #[default]
     Raw,
-    /// The time, the stream (`stdout`, or `stdout+` where the line goes on in the next) and a space before each line. The time is
-    /// when the guard took the line: what was written while none was there has that of the take-over.
+    /// The time, the stream (`stdout`, or `stdout+` where the line goes on in the next) and a space before each line; one that is
+    /// longer than 64 KiB goes on in the next. The time is when the guard took the line: what was written while none was there has
+    /// that of the take-over.
     Text,
     /// One JSON object per line: `time`, `stream`, `text`; `base64` where the text is not UTF-8, `continues` where the line goes
     /// on in the next. The time as with `text`.
@@ -39,7 +40,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rotate {
-    /// A file is closed at this size.
+    /// A file is closed at this size, when the line it ends with is whole. In `raw` files the next end of a line is looked for
+    /// within 64 KiB; a longer line is cut.
     pub size: Size,
     /// A file is closed at this age.
     #[serde(with = "duration")]
