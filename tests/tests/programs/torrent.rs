@@ -10,17 +10,21 @@ use std::time::{Duration, Instant};
 
 use menshen_tests::events::Mark;
 use menshen_tests::wait::until;
-use menshen_tests::{Bed, State, Trees};
+use menshen_tests::{Bed, LogLine, State, Trees};
 use rustix::io::ioctl_fionread;
 use sha2::{Digest as _, Sha256};
 
 const LINES: u64 = 400_000;
 /// Of each stream, where both are written to at once.
 const LINES_OF_BOTH: u64 = 600_000;
+/// Of each stream, where each line is made into another.
+const LINES_OF_EACH: u64 = 50_000;
 /// More than a pipe holds.
 const LINES_WHILE_ABSENT: u64 = 500_000;
 const ABSENT: Duration = Duration::from_secs(10);
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
+/// The files that are being written.
+const OPEN: [&str; 3] = ["stdout.log", "stderr.log", "output.log"];
 
 type Sum = [u8; 32];
 
@@ -86,7 +90,7 @@ fn on_disk(folder: &Path, stream: &str, is_at_rest: impl Fn(&[PathBuf]) -> bool)
 }
 
 fn are_compressed(files: &[PathBuf], with: &str) -> bool {
-    let is_open = |path: &PathBuf| STREAMS.iter().any(|stream| path.ends_with(format!("{stream}.log")));
+    let is_open = |path: &PathBuf| OPEN.iter().any(|name| path.ends_with(name));
     files.iter().all(|path| is_open(path) || path.extension().is_some_and(|extension| extension == with))
 }
 
@@ -141,6 +145,42 @@ fn of_a_torrent_every_byte_is_on_disk_and_with_a_follower_while_files_are_closed
             assert_eq!((kept.len(), sum(&kept)), (written.len(), sum(&written)), "{compress}: the files of {stream}");
         }
     }
+}
+
+#[test]
+fn of_a_torrent_in_lines_every_one_is_on_disk_and_with_a_follower_while_files_are_closed_and_compressed() {
+    let written = written(LINES_OF_EACH);
+    let command = format!(r#"["sh", "-c", "seq {LINES_OF_EACH} >&2 & seq {LINES_OF_EACH}; wait"]"#);
+    for (format, of_line) in [("text", text_line as fn(&str) -> (&str, String)), ("json", json_line)] {
+        let rotate = "size = \"256KiB\", keep = 0, total = \"0B\", compress = \"zstd\"";
+        let log = format!("log.format = \"{format}\"\n");
+        let bed = Bed::new(Trees::Walk, &(definition_of(&command, rotate) + &log)).up();
+        let follower = Follower::start(&bed, LINES_OF_EACH);
+        bed.menshen(["start", "seq", "--no-wait"]).done();
+        bed.await_entry(Mark::BEGIN, "seq", State::Stopped);
+        let given = follower.given();
+        assert_eq!((given.len(), sum(&given)), (written.len(), sum(&written)), "{format}: the follower");
+        let folder = PathBuf::from(bed.service("seq").log_folder);
+        let kept = on_disk(&folder, "output", |files| files.len() > 10 && are_compressed(files, "zst"));
+        let kept = String::from_utf8(kept).unwrap();
+        for stream in STREAMS {
+            let of_stream = kept.lines().map(of_line).filter(|(of, _)| *of == stream);
+            let lines: String = of_stream.flat_map(|(_, line)| [line, "\n".to_owned()]).collect();
+            assert_eq!((lines.len(), sum(lines.as_bytes())), (written.len(), sum(&written)), "{format}: {stream}");
+        }
+    }
+}
+
+/// The stream and the text of a line in a file of `text`.
+fn text_line(line: &str) -> (&str, String) {
+    let mut fields = line.splitn(3, ' ').skip(1);
+    (fields.next().unwrap(), fields.next().unwrap().to_owned())
+}
+
+/// The same of `json`.
+fn json_line(line: &str) -> (&str, String) {
+    let line: LogLine = serde_json::from_str(line).unwrap();
+    (line.stream.as_str(), line.text)
 }
 
 #[test]
