@@ -28,7 +28,7 @@ impl Source {
     /// Sees to it that it is there. Does nothing if it is.
     pub(super) fn install(self) -> Result<(), String> {
         match self {
-            Self::Ours => Ok(()),
+            Self::Ours => install_ours(),
             Self::Debian(packages) => debian::install(packages),
             Self::Testbed(_) => {
                 debian::install(&testbed::missing_packages())?;
@@ -83,7 +83,7 @@ impl Source {
     /// The folder of its programs, where that is not one of the system's.
     pub(super) fn programs(self) -> Option<PathBuf> {
         match self {
-            Self::Ours => Some(root().join("target/release")),
+            Self::Ours => Some(kept(OURS).ok()?.join("bin")),
             Self::Debian(_) | Self::Testbed(_) => None,
             Self::Crate { name, .. } => Some(kept(name).ok()?.join("bin")),
             Self::Npm { name, .. } => Some(kept(name).ok()?.join("node_modules/.bin")),
@@ -93,6 +93,17 @@ impl Source {
 
 /// Our own program.
 const OURS: &str = "menshen";
+
+/// Copies it, as `cargo install` and packages do: what the linker wrote here and there is in memory page by page until the machine
+/// needs that memory, and so takes longer to start than any installed program.
+fn install_ours() -> Result<(), String> {
+    let (built, installed) = (root().join("target/release").join(OURS), Source::Ours.path(OURS));
+    let failed = |error: std::io::Error| format!("{}: {error}", installed.display());
+    installed.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+    // A file of its own: the one before may be running.
+    let new = installed.with_extension("new");
+    fs::copy(built, &new).and_then(|_| fs::rename(&new, &installed)).map_err(failed)
+}
 
 /// The folder of what is not the system's.
 fn kept(name: &str) -> Result<PathBuf, String> {

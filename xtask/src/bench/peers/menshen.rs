@@ -89,6 +89,7 @@ impl Peer for Menshen {
             "Logs go from a named pipe to a file by `tee` and `splice`, and are rotated and compressed; the pipe is the program's \
              own, so that it survives the guard.",
             "Each program has its own cgroup where the machine has version 2.",
+            "It is run from a copy of what was built, as an installation makes one.",
             "The pipes are in memory, as those of an installed guard are, below `/run`; all else is in `$FOLDER`.",
         ]
     }
