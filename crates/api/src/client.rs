@@ -29,6 +29,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// The longest line of an answer that comes line by line, in bytes.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
+/// So much of an answer is taken from the connection at once, in bytes: that of a guard with a hundred services whole.
+const READ_BYTES: usize = 64 << 10;
+
 /// A connection that nobody has used for this long is not used again: guards close those.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 
@@ -187,7 +190,9 @@ impl Client {
         accept: Option<&str>,
     ) -> Result<(http::Response<Incoming>, Sender), ClientError> {
         let connection = (self.connect)().await.map_err(ClientError::Unreachable)?;
-        let (mut sender, driver) = http1::handshake(TokioIo::new(connection)).await.map_err(ClientError::Broken)?;
+        let mut handshake = http1::Builder::new();
+        handshake.read_buf_exact_size(Some(READ_BYTES));
+        let (mut sender, driver) = handshake.handshake(TokioIo::new(connection)).await.map_err(ClientError::Broken)?;
         // What goes wrong with the connection shows up in the call that uses it.
         drop(tokio::spawn(driver));
         let response = sender.send_request(call.request(accept)?).await.map_err(ClientError::Broken)?;
