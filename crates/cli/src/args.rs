@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCompleter;
 use menshen::service::ManagerKind;
 use menshen::service::registration::StartType;
@@ -32,6 +32,21 @@ pub(crate) struct Arguments {
     /// Speak to the guard of this name only.
     #[arg(long, short, global = true, value_name = "NAME", env = "MENSHEN_INSTANCE", add = ArgValueCompleter::new(complete::guards))]
     pub instance: Option<String>,
+}
+
+/// As much of the command line as it takes to read what was typed, if that is right: of all commands only the one that was
+/// typed, which is the first word that is a command's name. Where that was the value of a flag, the command is another one,
+/// which is not here, and what was typed is refused.
+pub(crate) fn typed(words: impl IntoIterator<Item = OsString>) -> clap::Command {
+    let all = Arguments::command();
+    let Some(command) = words.into_iter().find_map(|word| all.find_subcommand(word)) else { return all };
+    clap::Command::new(all.get_name().to_owned())
+        .version(all.get_version().unwrap_or_default().to_owned())
+        .propagate_version(true)
+        .args(all.get_arguments())
+        .subcommand(command)
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
 }
 
 /// When to use colour.
@@ -626,7 +641,7 @@ pub(crate) struct Events {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::FromArgMatches as _;
 
     use super::*;
 
@@ -655,6 +670,40 @@ mod tests {
             for about in about.map(ToString::to_string) {
                 assert!(about.starts_with(begins), "{name}: {about}");
             }
+        }
+    }
+
+    #[test]
+    fn what_was_typed_is_read_as_if_all_commands_were_there() {
+        for line in [
+            "status",
+            "status --json web",
+            "--json -i shop status",
+            "-i status status",
+            "--instance=logs logs status",
+            "logs status up",
+            "run status",
+            "run --name up -- server --json --version",
+            "check --explain",
+            "install web -- server status",
+            "stop --all --timeout 5s",
+        ] {
+            let words = || ["menshen"].into_iter().chain(line.split(' ')).map(OsString::from);
+            let read = |command: clap::Command| {
+                let matches = command.try_get_matches_from(words()).map_err(|error| format!("{line}: {error}"))?;
+                Arguments::from_arg_matches(&matches).map_err(|error| format!("{line}: {error}"))
+            };
+            let all = format!("{:?}", read(Arguments::command()).unwrap());
+            assert_eq!(format!("{:?}", read(typed(words().skip(1))).unwrap()), all, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_right_is_refused_whichever_commands_are_there() {
+        for line in ["-i status", "-i status logs", "help status", "run --version", "status --version", "status --help"]
+        {
+            let words = || ["menshen"].into_iter().chain(line.split(' ')).map(OsString::from);
+            assert!(typed(words().skip(1)).try_get_matches_from(words()).is_err(), "{line}");
         }
     }
 

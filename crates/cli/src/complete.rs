@@ -25,7 +25,9 @@ const LOOK_WITHIN: Duration = Duration::from_millis(700);
 
 /// If it is a shell that asks, answers it and ends.
 pub(crate) fn answer_shell(command: fn() -> clap::Command) {
-    CompleteEnv::with_factory(command).var(VARIABLE).complete();
+    if std::env::var_os(VARIABLE).is_some() {
+        CompleteEnv::with_factory(command).var(VARIABLE).complete();
+    }
 }
 
 /// The script by which a shell asks.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +65,8 @@ pub(crate) fn wait_for<T>(task: impl Future<Output = Result<T, Failure>>) -> Res
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot wait: {}", menshen_os::error::describe(&error))))?;
-    runtime.block_on(task)
+    // Where it is: it is large, and handing it on would copy it.
+    runtime.block_on(pin!(task))
 }
 
 /// Speaks to the guard of this name behind a socket.

@@ -38,8 +38,8 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// What was typed. The exit codes are told where somebody reads: in a command that does something, telling them would take as
-/// long as finding out what was typed.
+/// What was typed. What is told of the other commands, and of exit codes, is for where somebody reads: in a command that does
+/// something, making that ready would take longer than finding out what was typed.
 fn matches() -> ArgMatches {
-    args::Arguments::command().try_get_matches().unwrap_or_else(|_| exits::command().get_matches())
+    args::typed(std::env::args_os().skip(1)).try_get_matches().unwrap_or_else(|_| exits::command().get_matches())
 }
