@@ -77,6 +77,12 @@ pub fn find(account: &str) -> Option<User> {
     Some(from_entry(entry))
 }
 
+/// The name of the user of this number, or the number where the machine has none. Somebody else's name may look like it.
+pub(crate) fn name_of(uid: u32) -> String {
+    let entry = Entry::from_uid(Uid::from_raw(uid)).ok().flatten();
+    entry.map_or_else(|| uid.to_string(), |entry| entry.name)
+}
+
 /// What it takes to run something as this user, whatever it was called.
 #[must_use]
 pub fn logon_of(user: &User, _account: &str) -> Logon {
@@ -157,6 +163,12 @@ mod tests {
 
     fn wanted<'a>(user: Option<&'a str>, group: Option<&'a str>) -> Wanted<'a> {
         Wanted { user, group, ..Wanted::default() }
+    }
+
+    #[test]
+    fn a_number_without_a_user_is_its_own_name() {
+        assert_eq!(name_of(0), "root");
+        assert_eq!(name_of(4_000_000_123), "4000000123");
     }
 
     #[test]

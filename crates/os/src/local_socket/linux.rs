@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::Admits;
+use crate::account::platform::name_of;
 use crate::account::{GroupId, UserId};
 use crate::error::context;
 use crate::fail_point::{FailPoint, reach};
@@ -167,7 +168,7 @@ pub async fn connect(path: &Path) -> io::Result<ClientStream> {
 fn caller(stream: &UnixStream) -> io::Result<Caller> {
     let credentials = stream.peer_cred()?;
     let uid = credentials.uid();
-    let name = crate::account::find(&uid.to_string()).map_or_else(|| uid.to_string(), |user| user.name);
+    let name = name_of(uid);
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
     Ok(Caller { user: UserId(uid), gid: credentials.gid(), pid, groups: peer_groups(stream).unwrap_or_default(), name })
 }
