@@ -6,12 +6,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
+use super::sink::Sink;
 use super::{PIPE_BYTES, Pipe};
 use crate::error::context;
 
@@ -343,6 +345,8 @@ impl Peek {
 pub struct Spool {
     pipe: Pipe,
     null: OwnedFd,
+    /// Made when many bytes are to be lost; none if the system has none.
+    sink: OnceLock<Option<Sink>>,
 }
 
 impl Spool {
@@ -353,7 +357,7 @@ impl Spool {
     pub fn open(path: &Path) -> io::Result<Self> {
         let pipe = Pipe::open(path, None)?;
         let null = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { pipe, null })
+        Ok(Self { pipe, null, sink: OnceLock::new() })
     }
 
     /// How many bytes it holds.
@@ -370,7 +374,7 @@ impl Spool {
     /// # Errors
     /// When the system cannot.
     pub fn take(&self, from: &Pipe, bytes: usize) -> io::Result<()> {
-        move_there(&from.end, &self.pipe.end, bytes)
+        move_there(&from.end, &self.pipe.end, bytes).map(drop)
     }
 
     /// Loses what it holds.
@@ -378,12 +382,19 @@ impl Spool {
     /// # Errors
     /// When the system cannot.
     pub fn clear(&self) -> io::Result<()> {
-        move_there(&self.pipe.end, &self.null, self.waiting()?)
+        let mut left = self.waiting()?;
+        if left >= MANY_BYTES
+            && let Some(sink) = self.sink.get_or_init(|| Sink::start(&self.null).ok())
+        {
+            // What it does not take is lost here.
+            left -= sink.take(&self.pipe.end, left).unwrap_or(0);
+        }
+        move_there(&self.pipe.end, &self.null, left).map(drop)
     }
 }
 
-/// Moves so many bytes, or what there is.
-fn move_there(from: &OwnedFd, to: &OwnedFd, bytes: usize) -> io::Result<()> {
+/// Moves so many bytes, or what there is and what there is room for, and says how many.
+pub(super) fn move_there(from: &OwnedFd, to: &OwnedFd, bytes: usize) -> io::Result<usize> {
     let mut left = bytes;
     while left > 0 {
         match rustix::pipe::splice(from, None, to, None, left, SpliceFlags::NONBLOCK) {
@@ -393,7 +404,7 @@ fn move_there(from: &OwnedFd, to: &OwnedFd, bytes: usize) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
+    Ok(bytes - left)
 }
 
 /// Lets everything else on the machine go before this thread.
@@ -518,6 +529,27 @@ mod tests {
         assert_eq!(next.waiting().unwrap(), 0);
         next.take(&pipe, 2).unwrap();
         assert_eq!(next.waiting().unwrap(), 1, "there was one");
+    }
+
+    #[test]
+    fn a_spool_loses_all_of_many_bytes_whatever_its_sink_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&folder.path().join("spool")).unwrap();
+        let pipe = written(&folder.path().join("out"), &[b'x'; PIPE_BYTES]);
+        for (bytes, has_sink) in [(MANY_BYTES - 1, false), (MANY_BYTES, true), (PIPE_BYTES - 2 * MANY_BYTES, true)] {
+            spool.take(&pipe, bytes).unwrap();
+            assert_eq!(spool.waiting().unwrap(), bytes);
+            spool.clear().unwrap();
+            assert_eq!(spool.waiting().unwrap(), 0);
+            assert_eq!(spool.sink.get().is_some_and(Option::is_some), has_sink);
+        }
+        assert_eq!(pipe.waiting().unwrap(), 1);
+        // Where the system has no thread, it does without.
+        let without = Spool { sink: OnceLock::from(None), ..spool };
+        rustix::io::write(pipe.program_end().unwrap().0.as_fd(), &[b'x'; MANY_BYTES]).unwrap();
+        without.take(&pipe, MANY_BYTES).unwrap();
+        without.clear().unwrap();
+        assert_eq!(without.waiting().unwrap(), 0);
     }
 
     #[test]
