@@ -141,10 +141,10 @@ impl Row {
                  API. Those of C that do one thing each have next to nothing, and as much again for each program.",
             ),
             Self::List(_) => Some(
-                "Two thirds of that is the start of the process, which does nothing yet: one file is the guard, every command and \
-                 the database, and the loader adapts 300 kB of it to the address it happens to have. Linked for a fixed address it \
-                 would take 0.2 ms less; of what runs as root nobody should know where it lies. `sv` is a small program that \
-                 reads two files for each service.",
+                "More than half of that is the start of the process, which does nothing yet: one file is the guard, every command \
+                 and the database, and the loader adapts 300 kB of it to the address it happens to have. Linked for a fixed \
+                 address it would take 0.2 ms less; of what runs as root nobody should know where it lies. `sv` is a small \
+                 program that reads a few files for each service and its logger.",
             ),
             Self::Executables | Self::Installed => Some(
                 "One file has the guard, every command, the API, a database for what happened, TLS for probes and a client of D-Bus. \
