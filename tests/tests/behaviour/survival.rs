@@ -88,7 +88,8 @@ with_both_trees! {
         bed.start_guard();
         let detail = bed.await_service("flaky", "back", |service| service.restarts == 1 && service.ready);
         assert_ne!(detail.service.pid, Some(flaky.pid));
-        // Each is told of as what it was found to be.
+        // Each is told of as what it was found to be. Who follows events may hear of them a moment later.
+        bed.await_event(before, "web is adopted", |event| event.kind == "adopted");
         let about = |kind: &str| -> Vec<String> {
             let events = bed.history_after(before).into_iter().filter(|event| event.kind == kind);
             events.map(|event| format!("{} {}", event.service.unwrap_or_default(), event.reason)).collect()
