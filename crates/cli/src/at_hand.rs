@@ -36,6 +36,12 @@ impl AtHand {
     /// # Errors
     /// When none of them has it, for what somebody else guards is not meant; and when several have.
     pub(crate) async fn guard<'a>(&self, guards: &'a [Guard]) -> Result<&'a Guard, Failure> {
+        // What the only one is called does not matter: to know the name here, the whole definition has to be read.
+        if let [only] = guards
+            && only.info().await.is_ok_and(|info| has(&info, &self.path))
+        {
+            return Ok(only);
+        }
         let own = self.guard_name();
         let is_own = |guard: &Guard| own == Some(guard.instance.as_str());
         let (mut namesake, mut silence) = (None, None);
