@@ -131,6 +131,13 @@ impl Core {
         self.services.get(&id).map(|service| (service.state(), service.is_ready()))
     }
 
+    /// Whether nothing of a service lives and, because everything is being stopped, nothing of it will be started again.
+    #[must_use]
+    pub fn is_over(&self, id: ServiceId) -> bool {
+        let rests = |service: &Service| service.state().is_at_rest() && !service.has_processes();
+        self.shutdown.is_some() && self.services.get(&id).is_some_and(rests)
+    }
+
     /// Every service, in the order of the definition; services that are gone and still stopping come last.
     pub fn services(&self) -> impl Iterator<Item = ServiceId> {
         let planned = self.plan.services.keys().filter_map(|name| self.ids.get(name).copied());

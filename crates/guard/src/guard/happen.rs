@@ -114,6 +114,16 @@ impl Guard {
             self.jobs.remove(token);
         }
         self.feed(Event::Exited { run, exit: exit(how), oom, tree: tree(left) });
+        self.let_go_if_over(run.service);
+    }
+
+    /// Many services that end at once take long to be cleared away. That is begun when the first of them has ended.
+    fn let_go_if_over(&mut self, id: ServiceId) {
+        if self.core.is_over(id)
+            && let Some(local) = self.services.get(&id)
+        {
+            self.system.forget_by_and_by(local.plan.name.as_str());
+        }
     }
 
     /// What a run has begun and not ended is a line. A stop command writes what it does among the lines of what it stops.
@@ -131,6 +141,7 @@ impl Guard {
                 self.end_last_line(run);
                 self.jobs.remove(token);
                 self.feed(Event::TreeEmpty { run });
+                self.let_go_if_over(run.service);
             }
             Some(Job::Probe { .. } | Job::Alert(_) | Job::Check(_)) => self.job_over(token),
             None => {}

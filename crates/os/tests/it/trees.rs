@@ -315,6 +315,37 @@ fn a_tree_that_is_gone_leaves_no_folder_behind() {
 }
 
 #[test]
+fn folders_of_what_is_over_go_while_everything_else_goes_on() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
+    let Some(folder) = bed.system.folder(token) else {
+        has("cgroup v2", || false);
+        return;
+    };
+    bed.system.kill(token, Target::Tree);
+    assert_eq!(bed.end_of(token).exit, Exit::Signal(9));
+    bed.system.forget_by_and_by("web");
+    let of_service = folder.parent().unwrap();
+    bed.until("the folders are gone", |_| !of_service.exists());
+}
+
+#[test]
+fn the_folder_of_what_lives_stays_until_that_has_ended() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let (token, pid) = bed.start(&bed.program(&["sleep", "1000"]));
+    let Some(folder) = bed.system.folder(token) else {
+        has("cgroup v2", || false);
+        return;
+    };
+    bed.system.forget_by_and_by("web");
+    bed.system.kill(token, Target::Tree);
+    assert_eq!(bed.end_of(token).exit, Exit::Signal(9), "it was known by its folder all the same: {pid}");
+    bed.system.close();
+    let of_guard = folder.ancestors().nth(2).unwrap();
+    assert!(!of_guard.exists(), "{}", of_guard.display());
+}
+
+#[test]
 fn a_place_can_be_used_again_after_its_tree_was_killed() {
     for mode in BOTH {
         let mut bed = Bed::new(mode);

@@ -48,7 +48,7 @@ pub(super) struct Process {
     pidfd: Entered,
     /// What its tree had used before this run, once that was asked for.
     cpu_before: Cell<Option<Duration>>,
-    /// When the main process started, once that was asked for.
+    /// When the main process started, if that was certain at its birth or once it was asked for.
     start_time: Cell<Option<u64>>,
     exec_pipe: Option<OwnedFd>,
     start_error: Option<io::Error>,
@@ -81,7 +81,7 @@ impl Process {
             oom_kills,
             cpu_before: Cell::new(None),
             pidfd: born.pidfd,
-            start_time: Cell::new(None),
+            start_time: Cell::new(born.start_time),
             exec_pipe: Some(born.exec_pipe),
             start_error: None,
             failure: Some(born.failure),

@@ -21,7 +21,7 @@ use super::window::{Stuck, Windows};
 use crate::clone3;
 use crate::error::context;
 use crate::holder::platform::{Entered, Row};
-use crate::tree::Entry;
+use crate::tree::{Entry, boot_ns, start_between};
 
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "spawn/clone/other.rs"]
@@ -38,6 +38,8 @@ use stack::Stack;
 pub(super) struct Born {
     pub pid: u32,
     pub pidfd: Entered,
+    /// When it was born, in clock ticks since boot, if that is certain.
+    pub start_time: Option<u64>,
     /// Ends when the program is executed; brings the reason if it cannot be.
     pub exec_pipe: OwnedFd,
     pub failure: ExecFailure,
@@ -96,11 +98,13 @@ impl Spawner {
         let handed: Vec<BorrowedFd<'_>> = given.all().chain([report.as_fd()]).collect();
         let birth = Box::new(Birth::new(prepared, given.descriptors.len()));
         let cradle = Cradle { row: &row, handed: &handed, folder: folder.map(|(folder, _)| folder) };
+        let before = boot_ns();
         let (pid, pidfd) = match folder {
             Some((_, Entry::Walks)) => self.fork(cradle, birth)?,
             Some((_, Entry::Born)) | None => self.bear(cradle, birth)?,
         };
-        Ok(Born { pid, pidfd: Entered::as_written(row, pidfd), exec_pipe, failure })
+        let start_time = start_between(before, boot_ns());
+        Ok(Born { pid, pidfd: Entered::as_written(row, pidfd), start_time, exec_pipe, failure })
     }
 
     /// Lets go of what children worked with that have executed their programs since.

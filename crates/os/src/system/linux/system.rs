@@ -50,8 +50,8 @@ pub struct System {
     wake: Arc<OwnedFd>,
     signals: Signals,
     forest: Forest,
-    /// Trees are made once for each place.
-    trees: HashMap<Place, Rc<Tree>>,
+    /// By service and role: trees are made once for each place.
+    trees: HashMap<String, Vec<(String, Rc<Tree>)>>,
     processes: HashMap<Token, Process>,
     by_pid: HashMap<u32, Token>,
     sockets: HashMap<Token, NotifySocket>,
@@ -238,7 +238,7 @@ impl System {
         let row = self.ledger.row(self.forest.number(place), run)?;
         let born = self.spawner.spawn(row, prepared, &given, tree.folder())?;
         reach(FailPoint::ChildBorn);
-        tree.planted(mark, born.pid);
+        tree.planted(mark, born.pid, born.start_time);
         let oom_kills = self.forest.oom_kills(&place.service);
         let process = Process::new(token, (place.clone(), run), tree, born, given.tail, oom_kills);
         if let Err(error) = self.watch_new(token, &process) {
@@ -310,7 +310,7 @@ impl System {
     pub fn adopt(&mut self, token: Token, place: &Place, run: u64, earlier: &Earlier) -> io::Result<Adopted> {
         let Earlier { pid, start_time, first, folder: _ } = *earlier;
         let tree = Rc::new(self.forest.tree_of_earlier(place, earlier));
-        self.trees.insert(place.clone(), Rc::clone(&tree));
+        self.plant(place, Rc::clone(&tree));
         let there = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
         let held = self.forest.numbers(place).find_map(|number| self.taken.pidfd(number, pid));
         // It may have ended and wait for somebody to reap it.
@@ -520,8 +520,14 @@ impl System {
 
     /// Lets go of what was made for a service that is gone.
     pub fn forget(&mut self, service: &str) {
-        self.trees.retain(|place, _| place.service != service);
+        self.trees.remove(service);
         self.forest.forget(service);
+    }
+
+    /// Lets go of what was made for a service of which nothing will run again, without waiting until it is gone.
+    pub fn forget_by_and_by(&mut self, service: &str) {
+        let trees = self.trees.remove(service).unwrap_or_default();
+        self.forest.sweep(service, trees.into_iter().map(|(_, tree)| tree).collect());
     }
 
     /// Lets go of everything that was made for trees, where nothing lives in it any more, and of what is held for a next
@@ -589,6 +595,7 @@ impl System {
         if !std::mem::replace(&mut self.listens, true) {
             signals::let_through();
         }
+        self.forest.go_on_sweeping();
         let look =
             self.processes.values().filter_map(Process::look_interval).min().map(|interval| self.looked_at + interval);
         let until_look = look.map(|look| look.saturating_duration_since(Instant::now()));
@@ -783,12 +790,21 @@ impl System {
     }
 
     fn tree(&mut self, place: &Place) -> io::Result<Rc<Tree>> {
-        if let Some(tree) = self.trees.get(place).filter(|tree| !tree.is_spent()) {
+        let trees = self.trees.get(&place.service).map(Vec::as_slice).unwrap_or_default();
+        let tree = trees.iter().find(|(role, tree)| *role == place.role && !tree.is_spent());
+        if let Some((_, tree)) = tree {
             return Ok(Rc::clone(tree));
         }
         let tree = Rc::new(self.forest.tree(place)?);
-        self.trees.insert(place.clone(), Rc::clone(&tree));
+        self.plant(place, Rc::clone(&tree));
         Ok(tree)
+    }
+
+    /// From now on this is the tree of a place.
+    fn plant(&mut self, place: &Place, tree: Rc<Tree>) {
+        let trees = self.trees.entry(place.service.clone()).or_default();
+        trees.retain(|(role, _)| *role != place.role);
+        trees.push((place.role.clone(), tree));
     }
 
     fn watch(&self, source: BorrowedFd<'_>, kind: Source, token: Token, flags: epoll::EventFlags) -> io::Result<()> {

@@ -517,6 +517,11 @@ impl System {
         self.limits.remove(service);
     }
 
+    /// The same for one of which nothing will run again: here it takes no time.
+    pub fn forget_by_and_by(&mut self, service: &str) {
+        self.forget(service);
+    }
+
     /// Lets go of everything that was made for trees, and of what is held for a next guard, unless it was left to that.
     pub fn close(&mut self) {
         self.jobs.clear();

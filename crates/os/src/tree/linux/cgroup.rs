@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::procfs;
 use super::send::send;
+use super::sweeper::Sweeper;
 use crate::error::{context, is_shortage};
 use crate::program::Place;
 use crate::usage::{Enforced, Limits};
@@ -30,6 +31,7 @@ pub(crate) struct Hierarchy {
     old: BTreeMap<&'static str, OldController>,
     /// Whether the kernel counts the memory of each service. Known without a look, for each start of a program.
     counts_memory: Cell<bool>,
+    sweeper: Sweeper,
 }
 
 /// The folder of a version-1 controller, and which services have one in it: those with a limit, which are few.
@@ -95,7 +97,7 @@ impl Hierarchy {
             .collect();
         let controlled = fs::read_to_string(root.join("cgroup.subtree_control")).unwrap_or_default();
         let counts_memory = Cell::new(controlled.split_ascii_whitespace().any(|name| name == "memory"));
-        Some(Self { mount, root, root_name, old, counts_memory })
+        Some(Self { mount, root, root_name, old, counts_memory, sweeper: Sweeper::default() })
     }
 
     /// The folder of a tree, made if it is not there.
@@ -216,8 +218,22 @@ impl Hierarchy {
         }
     }
 
+    /// Has the folders of a service removed of which nothing will run again. They may be there until [`Self::close`].
+    pub(crate) fn sweep(&mut self, service: &str, leaves: Vec<Leaf>) {
+        self.sweeper.give(self.root.join(service), leaves);
+        for controller in self.old.values() {
+            controller.forget(service);
+        }
+    }
+
+    /// Has that begun.
+    pub(crate) fn go_on_sweeping(&mut self) {
+        self.sweeper.go_on();
+    }
+
     /// Removes the guard's own folder with those of its services; what programs that run on are in stays.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&mut self) {
+        self.sweeper.finish();
         remove_tree(&self.root);
         for controller in self.old.values() {
             remove_tree(&controller.root);
@@ -438,7 +454,7 @@ fn collect_members(folder: &Path, members: &mut Vec<u32>) {
 }
 
 /// Folders of cgroups are removed from the leaves up; files in them are the kernel's.
-fn remove_tree(folder: &Path) {
+pub(super) fn remove_tree(folder: &Path) {
     // Most are leaves.
     match fs::remove_dir(folder) {
         Ok(()) => return,

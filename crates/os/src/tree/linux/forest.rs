@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::census::Census;
@@ -139,8 +140,22 @@ impl Forest {
         }
     }
 
-    pub(crate) fn close(&self) {
-        if let Some(hierarchy) = &self.hierarchy {
+    /// Lets go of the trees of a service of which nothing will run again, and removes what was made for them by and by.
+    pub(crate) fn sweep(&mut self, service: &str, trees: Vec<Rc<Tree>>) {
+        let Some(hierarchy) = &mut self.hierarchy else { return };
+        // One that a process is still in is removed in the end.
+        let leaves = trees.into_iter().filter_map(Rc::into_inner).filter_map(Tree::into_leaf);
+        hierarchy.sweep(service, leaves.collect());
+    }
+
+    pub(crate) fn go_on_sweeping(&mut self) {
+        if let Some(hierarchy) = &mut self.hierarchy {
+            hierarchy.go_on_sweeping();
+        }
+    }
+
+    pub(crate) fn close(&mut self) {
+        if let Some(hierarchy) = &mut self.hierarchy {
             hierarchy.close();
         }
     }
@@ -166,6 +181,13 @@ impl Forest {
 }
 
 impl Tree {
+    fn into_leaf(self) -> Option<Leaf> {
+        match self {
+            Self::Cgroup(leaf) => Some(leaf),
+            Self::Walked(_) => None,
+        }
+    }
+
     /// Whether nothing more may be born in it: the next program needs a new one.
     pub(crate) fn is_spent(&self) -> bool {
         match self {
@@ -190,10 +212,10 @@ impl Tree {
         }
     }
 
-    /// The main process is there.
-    pub(crate) fn planted(&self, mark: Mark, leader: u32) {
+    /// The main process is there, and started then if that is known.
+    pub(crate) fn planted(&self, mark: Mark, leader: u32, start_time: Option<u64>) {
         if let Self::Walked(tree) = self {
-            let leader_start = procfs::start_time(leader).unwrap_or(0);
+            let leader_start = start_time.or_else(|| procfs::start_time(leader)).unwrap_or(0);
             *tree.borrow_mut() = Some(WalkedTree::new(mark, leader, leader_start));
         }
     }

@@ -6,9 +6,12 @@ use std::time::Duration;
 use std::{fs, io};
 
 use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::error::is_shortage;
 use crate::event::Exit;
+
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// A process at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,25 @@ fn read(pid: u32, file: &str) -> io::Result<Option<Vec<u8>>> {
 /// When a process started.
 pub(crate) fn start_time(pid: u32) -> Option<u64> {
     process(pid).map(|process| process.start)
+}
+
+/// Nanoseconds since the machine started, with the time it was suspended: by this clock the kernel notes when a process starts.
+pub(crate) fn boot_ns() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let (seconds, rest) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(SECOND_NS).saturating_add(rest)
+}
+
+/// When a process started that was born between two instants by [`boot_ns`], if that is certain. The
+/// kernel keeps what was ever asked of a process in `/proc`, and has to look for it when that is reaped: of those whose start
+/// is certain nothing need be asked.
+pub(crate) fn start_between(before_ns: u64, after_ns: u64) -> Option<u64> {
+    /// Two looks at one clock, one from outside the kernel and one from within, may differ by this.
+    const DIFFERENCE_NS: u64 = 1_000;
+    let tick_ns = SECOND_NS / rustix::param::clock_ticks_per_second().max(1);
+    let earliest = before_ns.saturating_sub(DIFFERENCE_NS) / tick_ns;
+    let latest = after_ns.saturating_add(DIFFERENCE_NS) / tick_ns;
+    (earliest == latest).then_some(earliest)
 }
 
 /// Whether the process of this number that started then is there, and not merely waiting to be reaped.
@@ -219,6 +241,37 @@ mod tests {
         let found = snapshot().unwrap().processes[&me];
         assert_eq!(Some(found.start), start_time(me));
         assert!(resident_bytes(me) > 0 && files(me) >= 3 && cpu_ns(me) > 0);
+    }
+
+    #[test]
+    fn a_start_that_is_certain_is_what_the_kernel_says() {
+        const TRIES_MAX: usize = 1_000;
+        let mut certain = 0;
+        for _ in 0..TRIES_MAX {
+            let before = boot_ns();
+            let mut sleeper = std::process::Command::new("sleep");
+            let mut child = sleeper.arg("60").spawn().unwrap();
+            let start = start_between(before, boot_ns());
+            let told = start_time(child.id());
+            child.kill().and_then(|()| child.wait()).unwrap();
+            if start.is_some() {
+                assert_eq!(start, told);
+                certain += 1;
+            }
+            if certain == 20 {
+                return;
+            }
+        }
+        panic!("of {TRIES_MAX} starts {certain} were certain");
+    }
+
+    #[test]
+    fn a_start_is_not_certain_where_a_tick_may_have_ended() {
+        const MS: u64 = 1_000_000;
+        assert_eq!(start_between(1_000 * MS, 1_001 * MS), None, "the clocks may differ");
+        assert_eq!(start_between(1_001 * MS, 1_009 * MS), Some(100));
+        assert_eq!(start_between(1_009 * MS, 1_011 * MS), None);
+        assert_eq!(start_between(1_001 * MS, 1_010 * MS), None);
     }
 
     #[test]
