@@ -232,6 +232,7 @@ impl Guard {
         self.moved |= moves;
         if record.kind == RecordKind::ShuttingDown && !self.shutting_down {
             self.shutting_down = true;
+            self.notes.put_off_writing();
             self.manager.stopping(&record.reason, &self.tasks, &self.inputs);
         }
         self.notes.happened(record, self.next_sequence, wall());

@@ -74,6 +74,11 @@ impl Notes {
         self.happened.push((record, sequence, time));
     }
 
+    /// What changes from now on is written as if something had just been: services that end at once are written as ended only.
+    pub(super) fn put_off_writing(&mut self) {
+        self.written_at = now();
+    }
+
     /// Nothing is remembered of it any more.
     pub(super) fn forget(&mut self, service: ServiceId) {
         self.changed.remove(&service);
