@@ -34,11 +34,12 @@ fn holder(bed: &Bed) -> Process {
     menshen_tests::wait::until_some("there is one holder", || <[Process; 1]>::try_from(holders(bed)).ok())[0]
 }
 
-/// Has something taken out of the guard's folder of pipes while there is no guard, and looks at every line there should be.
-fn writes_on_without(trees: Trees, take_out: impl FnOnce(&Path)) {
+/// Has something taken out of the guard's folder of pipes while there is no guard, and looks at every line there should be of a
+/// shell that does something first.
+fn writes_on_without(trees: Trees, first: &str, take_out: impl FnOnce(&Path)) {
     // Mostly its stdout is the file, and the pipe is another descriptor of the shell's.
     let script = "n=0; while :; do n=$((n+1)); echo line $n; { echo $n; sleep 0.01; } > next; mv next last; done";
-    let counts = format!("[service.counts]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n");
+    let counts = format!("[service.counts]\ncommand = [\"sh\", \"-c\", \"{first}; {script}\"]\n");
     let mut bed = Bed::new(trees, &counts).up();
     bed.await_file("last");
     let counts = bed.main_process("counts");
@@ -141,7 +142,7 @@ while True:
     }
 
     fn a_program_whose_pipes_were_removed_writes_on_into_its_log(trees: Trees) {
-        writes_on_without(trees, |run| {
+        writes_on_without(trees, ":", |run| {
             for end in ["out", "err"] {
                 std::fs::remove_file(run.join(format!("counts.{end}"))).unwrap();
             }
@@ -149,7 +150,10 @@ while True:
     }
 
     fn a_program_whose_guards_sockets_and_pipes_are_all_gone_writes_on_into_its_log(trees: Trees) {
-        writes_on_without(trees, |run| std::fs::remove_dir_all(run).unwrap());
+        // One that writes into one pipe alone is found by that.
+        for first in [":", "exec 2>&1"] {
+            writes_on_without(trees, first, |run| std::fs::remove_dir_all(run).unwrap());
+        }
     }
 
     fn a_holder_that_is_killed_is_replaced(trees: Trees) {

@@ -111,18 +111,29 @@ impl Guard {
     pub(super) fn find_removed_pipes(&mut self, id: ServiceId, pid: u32) {
         let Some(local) = self.services.get(&id) else { return };
         let removed = |path: &Path, number| Pipe::removed(path, pid, number);
-        let (stdout, stderr) = (removed(&local.stdout, STDOUT), removed(&local.stderr, STDERR));
-        let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return };
+        let found = [removed(&local.stdout, STDOUT), removed(&local.stderr, STDERR)];
+        if found.iter().all(Option::is_none) {
+            return;
+        }
         remove_pipe(&local.stdout);
         remove_pipe(&local.stderr);
         self.let_go_of_log(id);
-        if let Err(error) = self.begin_to_attach_to(id, stdout, stderr).and_then(Attaching::done) {
+        if let Err(error) = self.begin_to_attach_to_found(id, found).and_then(Attaching::done) {
             let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
             let why = describe(&error);
             self.note(format!(
                 "the pipes of {name} were removed, and what it writes cannot be kept until its next run: {why}"
             ));
         }
+    }
+
+    /// A program that writes into one pipe what belongs into both has let go of the other, which is a new one then.
+    fn begin_to_attach_to_found(&mut self, id: ServiceId, found: [Option<Pipe>; 2]) -> io::Result<Attaching> {
+        let local = self.services.get(&id).ok_or(io::ErrorKind::NotFound)?;
+        let owner = self.identities.of(&local.plan).ok().flatten();
+        let or_new = |found: Option<Pipe>, path: &Path| found.map_or_else(|| Pipe::open(path, owner.as_ref()), Ok);
+        let [stdout, stderr] = found;
+        self.begin_to_attach_to(id, or_new(stdout, &local.stdout)?, or_new(stderr, &local.stderr)?)
     }
 
     /// It is attached again at once, and then says anew what does not work about it.
