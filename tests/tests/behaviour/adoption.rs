@@ -113,6 +113,21 @@ with_both_trees! {
         assert_eq!(bed.tree("web").len(), 1);
     }
 
+    fn a_program_that_runs_is_found_when_nothing_tells_of_its_guard_any_more(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).up();
+        bed.await_ready("web");
+        let web = bed.main_process("web");
+        bed.kill_guard();
+        for folder in ["run", "state"] {
+            std::fs::remove_dir_all(bed.home().join(folder)).unwrap();
+        }
+        bed.start_guard();
+        bed.await_ready("web");
+        assert_eq!(bed.main_process("web"), web);
+        bed.menshen(["stop", "web"]).done();
+        assert!(!web.lives());
+    }
+
     fn a_process_that_merely_has_the_number_of_the_record_is_left_alone(trees: Trees) {
         let mut bed = Bed::new(trees, WEB).up();
         bed.await_ready("web");

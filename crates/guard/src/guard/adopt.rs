@@ -27,7 +27,7 @@ struct Ended {
 /// What there was before this guard, as far as the machine has been up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
-    /// No guard of this name: nothing can run.
+    /// No guard of this name, as far as anything tells of one.
     Nothing,
     /// One at least.
     AGuard,
@@ -37,9 +37,10 @@ impl Guard {
     /// Goes on with what was remembered of each service. To be called before the core begins.
     ///
     /// What runs is what runs, whatever was remembered: a guard may have died between a start and its note of it, a note may
-    /// be damaged, and the folder of all notes may be that of another day. Nothing that runs gets a twin.
+    /// be damaged, and the folder of all notes may be that of another day, or gone with all else that tells of a guard. Nothing
+    /// that runs gets a twin.
     pub(super) fn take_over(&mut self, mut remembered: Remembered, before: Before) {
-        let running = (before == Before::AGuard).then(|| self.system.running()).transpose().unwrap_or_else(|error| {
+        let running = self.system.running().map(Some).unwrap_or_else(|error| {
             self.note(format!("what runs could not be looked at, only what was noted: {error}"));
             None
         });
