@@ -19,19 +19,24 @@ impl Census {
     /// Looks at every process there is. An error if one cannot look now.
     pub(crate) fn take() -> io::Result<Self> {
         let mut census = Self::default();
-        for (pid, process) in procfs::snapshot()?.processes {
-            if matches!(process.state, 'Z' | 'X') {
-                continue;
-            }
+        procfs::for_each(|pid| {
+            // Few are marked, and the others are of no interest.
             if let Some((program, main)) = mark::read(procfs::realtime_limit(pid)?) {
-                let known = census.programs.entry(program).or_default();
-                let is_later = known.is_none_or(|(_, start)| start <= process.start);
-                if main == pid && is_later {
-                    *known = Some((pid, process.start));
-                }
+                census.enter(pid, program, main)?;
+            }
+            Ok(())
+        })?;
+        Ok(census)
+    }
+
+    fn enter(&mut self, pid: u32, program: u64, main: u32) -> io::Result<()> {
+        if let Some(process) = procfs::look(pid)?.filter(|process| !matches!(process.state, 'Z' | 'X')) {
+            let known = self.programs.entry(program).or_default();
+            if main == pid && known.is_none_or(|(_, start)| start <= process.start) {
+                *known = Some((pid, process.start));
             }
         }
-        Ok(census)
+        Ok(())
     }
 
     /// The main process of a program, with its start time.

@@ -30,7 +30,7 @@ pub(crate) fn process(pid: u32) -> Option<Process> {
 }
 
 /// A process, if it is there. An error if one cannot look now.
-fn look(pid: u32) -> io::Result<Option<Process>> {
+pub(crate) fn look(pid: u32) -> io::Result<Option<Process>> {
     let stat = read(pid, "stat")?;
     Ok(stat.and_then(|stat| parse_stat(&String::from_utf8_lossy(&stat))))
 }
@@ -127,21 +127,30 @@ pub(crate) struct Snapshot {
 
 /// Looks at every process there is. An error if one cannot look now.
 pub(crate) fn snapshot() -> io::Result<Snapshot> {
+    let mut snapshot = Snapshot { processes: BTreeMap::new(), some_vanished: false };
+    for_each(|pid| {
+        match look(pid)? {
+            Some(process) => drop(snapshot.processes.insert(pid, process)),
+            None => snapshot.some_vanished = true,
+        }
+        Ok(())
+    })?;
+    Ok(snapshot)
+}
+
+/// Goes through the numbers of all processes there are. An error if one cannot look now.
+pub(crate) fn for_each(mut look: impl FnMut(u32) -> io::Result<()>) -> io::Result<()> {
     /// A few are listed at once, and looked at before the next are: what lives for a moment is seldom missed.
     const LIST_BYTES: usize = 1024;
     let folder = rustix::fs::open("/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut room = [const { MaybeUninit::uninit() }; LIST_BYTES];
     let mut list = RawDir::new(folder, &mut room);
-    let mut snapshot = Snapshot { processes: BTreeMap::new(), some_vanished: false };
     while let Some(entry) = list.next() {
-        let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        match look(pid)? {
-            Some(process) => drop(snapshot.processes.insert(pid, process)),
-            None => snapshot.some_vanished = true,
+        if let Some(pid) = entry?.file_name().to_str().ok().and_then(|name| name.parse().ok()) {
+            look(pid)?;
         }
     }
-    Ok(snapshot)
+    Ok(())
 }
 
 /// `pid (name) state parent group session …`; the name may hold anything, so what counts comes after the last `)`.
