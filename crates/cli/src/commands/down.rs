@@ -15,8 +15,11 @@ use crate::guards::{Guard, Guards, is_held, wait_for};
 use crate::output;
 use crate::registering::running::Managed;
 
-/// How often a guard that is ending is asked whether it has ended.
+/// How soon a guard that is ending is asked whether it has ended: later and later, up to so often.
+const ASK_FIRST: Duration = Duration::from_millis(5);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// How soon one that has ended is looked at whether it has let go of its lock, which it does at once.
+const LOOK_FIRST: Duration = Duration::from_millis(1);
 /// How long a guard that no longer answers may take to let go of its lock: it writes its last events meanwhile.
 const LOCK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -105,26 +108,39 @@ fn has_restart(jobs: &str, unit: &str) -> bool {
 /// The lock is the last a guard lets go; from then on another one can begin.
 async fn await_lock(instance: &str) {
     let end = Instant::now() + LOCK_WITHIN;
+    let mut pauses = pauses(LOOK_FIRST);
     while is_held(instance) && Instant::now() < end {
-        tokio::time::sleep(ASK_AGAIN).await;
+        tokio::time::sleep(pauses.next().unwrap_or(ASK_AGAIN)).await;
     }
 }
 
 /// A guard has ended when nobody answers any more; how long that takes is up to its services.
 async fn await_end(guard: &Guard) -> Result<(), Failure> {
+    let mut pauses = pauses(ASK_FIRST);
     loop {
+        tokio::time::sleep(pauses.next().unwrap_or(ASK_AGAIN)).await;
         match guard.info().await {
             Err(ClientError::Unreachable(_) | ClientError::Broken(_)) => return Ok(()),
             Err(error @ ClientError::Silent { .. }) => return Err(error.into()),
             Ok(_) | Err(ClientError::Problem(_) | ClientError::Unreadable(_)) => {}
         }
-        tokio::time::sleep(ASK_AGAIN).await;
     }
+}
+
+/// What is waited before each look.
+fn pauses(first: Duration) -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(first), |pause| Some(pause.saturating_mul(2).min(ASK_AGAIN)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::has_restart;
+    use super::*;
+
+    #[test]
+    fn pauses_grow_until_they_are_as_long_as_they_may_be() {
+        let pauses: Vec<u128> = pauses(ASK_FIRST).take(6).map(|pause| pause.as_millis()).collect();
+        assert_eq!(pauses, [5, 10, 20, 40, 50, 50]);
+    }
 
     #[test]
     fn only_a_restart_of_the_unit_itself_is_one() {
