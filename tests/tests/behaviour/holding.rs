@@ -86,6 +86,25 @@ with_both_trees! {
         assert!(logs.text().contains("last words") && logs.text().contains("all done"), "{}", logs.text());
     }
 
+    fn what_a_program_wrote_last_is_kept_where_a_link_leads_to_the_pipes(trees: Trees) {
+        let bed = Bed::new(trees, SERVICES);
+        for folder in [bed.path("pipes"), bed.home()] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        std::os::unix::fs::symlink(bed.path("pipes"), bed.home().join("run")).unwrap();
+        let mut bed = bed.up();
+        bed.await_ready("fails");
+        let fails = bed.main_process("fails");
+        bed.kill_guard();
+        bed.write("go", "");
+        menshen_tests::wait::until("it has ended", || !fails.lives());
+        // Nobody else has the pipe now.
+        holder(&bed);
+        bed.start_guard();
+        bed.await_state("fails", State::Backoff);
+        assert_eq!(bed.menshen(["logs", "fails", "-n", "all"]).ended_with(0).text(), "last words\n");
+    }
+
     fn how_it_ended_is_known_even_to_the_guard_after_the_next(trees: Trees) {
         if !require::remembered_exits() || !require::fail_points() {
             return;

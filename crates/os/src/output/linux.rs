@@ -113,7 +113,10 @@ impl Pipe {
     /// or that cannot be seen.
     #[must_use]
     pub fn removed(path: &Path, pid: u32, number: u32) -> Option<Self> {
-        let mut removed = path.as_os_str().to_owned();
+        // The system knows of it by a path without links.
+        let folder = path.parent()?;
+        let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let mut removed = real.join(path.file_name()?).into_os_string();
         removed.push(" (deleted)");
         let folder = PathBuf::from(format!("/proc/{pid}/fd"));
         let find = |_| {
@@ -291,7 +294,8 @@ mod tests {
     #[test]
     fn a_pipe_that_was_removed_is_found_at_the_program_that_writes_into_it() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+        let path = folder.path().join("link/out");
         let writer = Pipe::open(&path, None).unwrap().program_end().unwrap();
         let (me, number) = (std::process::id(), writer.0.as_raw_fd().cast_unsigned());
         assert!(Pipe::removed(&path, me, number).is_none(), "it is there");

@@ -114,10 +114,12 @@ impl Store {
     /// Takes the pipes and the notify sockets in a folder. What else is open was not closed by the exec because it never is,
     /// and belongs to nobody here.
     fn take_rest(&mut self, folder: &Path) -> io::Result<()> {
+        // The system knows of pipes by paths without links.
+        let real = fs::canonicalize(folder)?;
         let numbers: Vec<RawFd> =
             fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
         for descriptor in numbers.into_iter().filter_map(|number| take_number(number).ok()) {
-            if is_pipe_of(&descriptor, folder) {
+            if is_pipe_of(&descriptor, &real) {
                 self.pipes.push(descriptor);
             } else if let Some(path) = notify_path(&descriptor).filter(|path| path.parent() == Some(folder)) {
                 self.sockets.push(Listening { path, socket: NotifySocket::kept(descriptor)?, said: Vec::new() });
