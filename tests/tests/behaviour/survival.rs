@@ -1,6 +1,7 @@
 //! The guard dies; what it guards does not.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use menshen_tests::events::Mark;
 use menshen_tests::{Bed, Signal, State, Trees, with_both_trees};
@@ -12,6 +13,9 @@ const SERVICES: &str = r#"
     command = ["sh", "-c", "exec sleep 1000"]
     restart.delay = "20ms"
 "#;
+
+/// A guard to which nothing happens looks after its memory a little later than this, and at all else with it.
+const NOTED_WITHIN: Duration = Duration::from_secs(4);
 
 /// The number in the last line written, and every number `menshen logs` has.
 fn numbers(bed: &Bed) -> Vec<u64> {
@@ -100,6 +104,24 @@ with_both_trees! {
         assert!(unseen[0].ends_with("while no guard was there; this was found at take-over"), "{unseen:?}");
         bed.menshen(["stop", "--all"]).done();
         assert_eq!(bed.service("flaky").service.state, State::Stopped);
+    }
+
+    fn what_takes_long_to_end_with_its_guard_is_noted_meanwhile(trees: Trees) {
+        let slow = "[service.slow]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo up > up; while :; do sleep 1000; done\"]\nstop.timeout = \"1h\"\n";
+        let mut bed = Bed::new(trees, slow).up();
+        assert_eq!(bed.await_file("up"), "up\n");
+        let note = bed.home().join(format!("state/{}/services/slow.json", bed.instance()));
+        let asked = SystemTime::now();
+        bed.guard().signal(Signal::TERM);
+        menshen_tests::wait::until("it is noted that it ends", || {
+            std::fs::read_to_string(&note).is_ok_and(|note| note.contains(r#""state":"stopping""#))
+        });
+        let noted = std::fs::metadata(&note).and_then(|note| note.modified()).unwrap();
+        assert!(noted < asked + NOTED_WITHIN, "{:?}", noted.duration_since(asked));
+        bed.kill_guard();
+        bed.start_guard();
+        bed.await_event(Mark::BEGIN, "the guard was shutting down", |event| event.kind == "shutting_down");
+        bed.menshen(["down", "--now"]).done();
     }
 
     fn what_left_the_definition_while_no_guard_was_there_is_stopped_as_it_wanted_to_be(trees: Trees) {

@@ -33,6 +33,8 @@ pub(super) struct Notes {
     /// Events that nobody was told of yet, each with its number and its time.
     happened: Vec<(Record, u64, Time)>,
     written_at: Instant,
+    /// Something has changed or happened since.
+    is_behind: bool,
     /// The programs that were born since the other threads were last woken.
     newborn: Option<Newborn>,
 }
@@ -61,17 +63,20 @@ pub(super) enum Orderly {
 
 impl Notes {
     pub(super) fn new(disk: DiskHandle) -> Self {
-        Self { disk, changed: BTreeSet::new(), happened: Vec::new(), written_at: now(), newborn: None }
+        let written_at = now();
+        Self { disk, changed: BTreeSet::new(), happened: Vec::new(), written_at, is_behind: false, newborn: None }
     }
 
     /// What the core remembers of this service is another than was written.
     pub(super) fn change(&mut self, service: ServiceId) {
         self.changed.insert(service);
+        self.is_behind = true;
     }
 
     /// An event of this number happened.
     pub(super) fn happened(&mut self, record: Record, sequence: u64, time: Time) {
         self.happened.push((record, sequence, time));
+        self.is_behind = true;
     }
 
     /// What changes from now on is written as if something had just been: services that end at once are written as ended only.
@@ -101,8 +106,8 @@ impl Guard {
     pub(super) fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<OsEvent>) -> std::io::Result<()> {
         let Some(newborn) = self.notes.newborn.filter(|newborn| !newborn.peace().is_zero()) else {
             self.catch_up();
-            self.write_down_in_time();
-            return self.system.wait(timeout, events);
+            let until_written = self.write_down_in_time();
+            return self.system.wait(timeout.into_iter().chain(until_written).min(), events);
         };
         let at_most = timeout.unwrap_or(Duration::MAX).min(newborn.peace());
         // What starts for the first time may be what others wait for.
@@ -116,17 +121,21 @@ impl Guard {
     }
 
     /// Not each stop on the way to the guard's own end: what is left in the end is written then, once, and what a guard that
-    /// does not get there has not noted is started again by the next all the same.
-    fn write_down_in_time(&mut self) {
+    /// does not get there has not noted is started again by the next all the same. Returns after what time this has to be looked
+    /// at again, whatever happens until then: a stop may take long.
+    fn write_down_in_time(&mut self) -> Option<Duration> {
         const WRITE_AT_END_WITHIN: Duration = Duration::from_millis(200);
-        if !self.shutting_down || now().since(self.notes.written_at) >= WRITE_AT_END_WITHIN {
+        let left = WRITE_AT_END_WITHIN.saturating_sub(now().since(self.notes.written_at));
+        if !self.shutting_down || left.is_zero() {
             self.write_down();
+            return None;
         }
+        self.notes.is_behind.then_some(left)
     }
 
     /// Has everything written that there is to write.
     pub(super) fn write_down(&mut self) {
-        self.notes.written_at = now();
+        (self.notes.written_at, self.notes.is_behind) = (now(), false);
         // What the core has yet to hear of is not in what it remembers.
         let all_is_heard = self.later.is_empty();
         match all_is_heard.then(|| self.system.take_unnoted()).flatten() {
