@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
+use menshen_tests::command::built;
 use menshen_tests::events::Mark;
-use menshen_tests::{Bed, Process, Signal, State, require, wait, with_both_trees};
+use menshen_tests::{Bed, Process, Signal, State, Trees, require, wait, with_both_trees};
 use serde_json::Value as Json;
 
 const WEB: &str = "[service.web]\ncommand = \"sleep 1000\"\nrestart.delay = \"20ms\"\n";
@@ -173,4 +174,29 @@ with_both_trees! {
         bed.menshen(["stop", "web"]).done();
         assert!(stranger.process().lives());
     }
+}
+
+#[test]
+fn what_a_guard_of_the_same_name_runs_in_a_container_is_left_alone() {
+    if !require::root() || require::program("unshare").is_none() {
+        return;
+    }
+    let mut bed = Bed::new(Trees::Walk, WEB);
+    // What is the guard's there is elsewhere here.
+    let own = "mkdir -p inside \"$HOME\" && mount --bind inside \"$HOME\" && exec \"$@\"";
+    let guard = bed.guard_command(&built("menshen"));
+    let mut container = Command::new("unshare");
+    container.args(["--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c", own, "sh"]);
+    container.arg(guard.get_program()).args(guard.get_args()).current_dir(bed.folder());
+    container.envs(guard.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("HOME", bed.home());
+    let container = Stranger(container.spawn().unwrap());
+    let is_web = |process: &Process| {
+        std::fs::read_to_string(format!("/proc/{}/comm", process.pid)).is_ok_and(|name| name == "sleep\n")
+    };
+    let web = wait::until_some("it runs", || container.process().descendants().into_iter().find(is_web));
+    bed.start_guard();
+    bed.await_ready("web");
+    assert_ne!(bed.main_process("web"), web);
+    bed.menshen(["stop", "web"]).done();
+    assert!(web.lives());
 }

@@ -40,7 +40,12 @@ impl Guard {
     /// be damaged, and the folder of all notes may be that of another day, or gone with all else that tells of a guard. Nothing
     /// that runs gets a twin.
     pub(super) fn take_over(&mut self, mut remembered: Remembered, before: Before) {
-        let running = self.system.running().map(Some).unwrap_or_else(|error| {
+        // Where nothing tells of a guard, what carries its marks may be another's, in a container.
+        let known = |running: Running| match before {
+            Before::AGuard => running,
+            Before::Nothing => running.with_main(),
+        };
+        let running = self.system.running().map(known).map(Some).unwrap_or_else(|error| {
             self.note(format!("what runs could not be looked at, only what was noted: {error}"));
             None
         });

@@ -90,6 +90,15 @@ pub struct Unnoted(#[expect(dead_code, reason = "it is kept, and dropped")] Vec<
 #[derive(Debug)]
 pub struct Running(Census);
 
+impl Running {
+    /// Only programs whose main process lives and has the number that is in their marks. In a container, programs of a guard of
+    /// the same name have other numbers than here.
+    #[must_use]
+    pub fn with_main(self) -> Self {
+        Self(self.0.with_main())
+    }
+}
+
 /// Ends a wait from another thread.
 #[derive(Debug, Clone)]
 pub struct Waker(Arc<OwnedFd>);

@@ -94,6 +94,14 @@ pub struct Unnoted(#[expect(dead_code, reason = "it is kept, and dropped")] Vec<
 #[derive(Debug)]
 pub struct Running(());
 
+impl Running {
+    /// Only programs whose main process lives: here the jobs tell when they are asked.
+    #[must_use]
+    pub const fn with_main(self) -> Self {
+        self
+    }
+}
+
 /// Ends a wait from another thread.
 #[derive(Debug, Clone)]
 pub struct Waker(Arc<Port>, Arc<AtomicBool>);

@@ -39,6 +39,12 @@ impl Census {
         Ok(())
     }
 
+    /// Only programs whose main process lives.
+    pub(crate) fn with_main(mut self) -> Self {
+        self.programs.retain(|_, main| main.is_some());
+        self
+    }
+
     /// The main process of a program, with its start time.
     pub(crate) fn main_of(&self, owner: &Owner, place: &Place) -> Option<(u32, u64)> {
         owner.limits(place).find_map(|limit| self.programs.get(&limit).copied().flatten())
