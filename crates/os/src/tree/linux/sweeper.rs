@@ -2,11 +2,14 @@
 //! guard has better things to do.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::cgroup::{Leaf, remove_tree};
+
+/// So many services wait for the thread at most; whoever gives more removes those.
+const QUEUE_MAX: usize = 1024;
 
 /// What is to be removed, and the thread that does so. There is none before something is.
 #[derive(Debug, Default)]
@@ -25,7 +28,7 @@ struct Swept {
 
 #[derive(Debug)]
 struct Thread {
-    sender: Sender<Swept>,
+    sender: SyncSender<Swept>,
     queue: Queue,
     handle: JoinHandle<()>,
 }
@@ -68,7 +71,7 @@ impl Sweeper {
 impl Thread {
     /// `None` where the system has no thread for it.
     fn begin() -> Option<Self> {
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(QUEUE_MAX);
         let queue = Queue(Arc::new(Mutex::new(receiver)));
         let own = queue.clone();
         let handle = thread::Builder::new().name("sweeper".to_owned()).spawn(move || own.remove_all()).ok()?;
@@ -76,8 +79,8 @@ impl Thread {
     }
 
     fn give(&self, swept: Swept) {
-        if let Err(refused) = self.sender.send(swept) {
-            refused.0.remove();
+        if let Err(TrySendError::Full(swept) | TrySendError::Disconnected(swept)) = self.sender.try_send(swept) {
+            swept.remove();
         }
     }
 
