@@ -38,7 +38,8 @@ impl AtHand {
     pub(crate) async fn guard<'a>(&self, guards: &'a [Guard]) -> Result<&'a Guard, Failure> {
         // What the only one is called does not matter: to know the name here, the whole definition has to be read.
         if let [only] = guards
-            && only.info().await.is_ok_and(|info| has(&info, &self.path))
+            && let Ok(Ok(info)) = tokio::time::timeout(ANSWER_WITHIN, only.info()).await
+            && has(&info, &self.path)
         {
             return Ok(only);
         }
