@@ -161,11 +161,13 @@ while True:
     }
 
     fn a_program_whose_pipes_were_removed_writes_on_into_its_log(trees: Trees) {
-        writes_on_without(trees, ":", |run| {
-            for end in ["out", "err"] {
-                std::fs::remove_file(run.join(format!("counts.{end}"))).unwrap();
-            }
-        });
+        for ends in [&["out", "err"][..], &["out"], &["err"]] {
+            writes_on_without(trees, ":", |run| {
+                for end in ends {
+                    std::fs::remove_file(run.join(format!("counts.{end}"))).unwrap();
+                }
+            });
+        }
     }
 
     fn a_program_whose_guards_sockets_and_pipes_are_all_gone_writes_on_into_its_log(trees: Trees) {

@@ -115,8 +115,12 @@ impl Guard {
         if found.iter().all(Option::is_none) {
             return;
         }
-        remove_pipe(&local.stdout);
-        remove_pipe(&local.stderr);
+        // One that was not removed may be the program's.
+        for (found, path) in found.iter().zip([&local.stdout, &local.stderr]) {
+            if found.is_some() {
+                remove_pipe(path);
+            }
+        }
         self.let_go_of_log(id);
         if let Err(error) = self.begin_to_attach_to_found(id, found).and_then(Attaching::done) {
             let name = self.core.name(id).map(ToString::to_string).unwrap_or_default();
@@ -127,7 +131,7 @@ impl Guard {
         }
     }
 
-    /// A program that writes into one pipe what belongs into both has let go of the other, which is a new one then.
+    /// A program that writes into one pipe what belongs into both has let go of the other, which is the one at its place then.
     fn begin_to_attach_to_found(&mut self, id: ServiceId, found: [Option<Pipe>; 2]) -> io::Result<Attaching> {
         let local = self.services.get(&id).ok_or(io::ErrorKind::NotFound)?;
         let owner = self.identities.of(&local.plan).ok().flatten();
