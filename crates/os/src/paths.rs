@@ -90,17 +90,21 @@ impl Paths {
 
     /// What a guard's trees and processes are marked with. It is the guard's name where the system's guards are; elsewhere a
     /// number of the folder of what it remembers comes with it, for guards of the same name that have other such folders are
-    /// others. The folder must be there: whichever way leads to it, the mark is the same.
+    /// others. The folder must be there: whichever way leads to it, the mark is the same. So are those in a container, whose
+    /// folders have the same names as those outside, from where its processes can be seen.
     ///
     /// # Errors
     /// When it cannot be found.
     pub fn mark(&self, instance: &str) -> std::io::Result<String> {
-        if self.state == platform::of_system().state {
+        let container = platform::container();
+        let is_of_system = self.state == platform::of_system().state;
+        if is_of_system && container.is_none() {
             return Ok(instance.to_owned());
         }
-        let folder = self.memory(instance).canonicalize()?;
+        let mut place = self.memory(instance).canonicalize()?.into_os_string().into_encoded_bytes();
+        place.extend(container.into_iter().flat_map(u64::to_ne_bytes));
         // No guard's name has this character.
-        Ok(format!("{instance}@{:016x}", crate::hash::of(folder.as_os_str().as_encoded_bytes())))
+        Ok(format!("{instance}@{:016x}", crate::hash::of(&place)))
     }
 
     /// The folder of what a guard remembers.

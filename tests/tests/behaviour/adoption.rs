@@ -199,4 +199,8 @@ fn what_a_guard_of_the_same_name_runs_in_a_container_is_left_alone() {
     assert_ne!(bed.main_process("web"), web);
     bed.menshen(["stop", "web"]).done();
     assert!(web.lives());
+    // Now there was a guard, and what it may have left is looked for.
+    bed.kill_guard();
+    bed.start_guard();
+    assert!(web.lives());
 }

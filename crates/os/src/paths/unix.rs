@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Paths;
@@ -19,6 +20,15 @@ pub(super) fn of_system() -> Paths {
         state: "/var/lib/menshen".into(),
         logs: "/var/log/menshen".into(),
     }
+}
+
+/// What tells the processes this one can see from those of the whole machine: the number of its namespace of process numbers,
+/// if that is another than the machine's own.
+pub(super) fn container() -> Option<u64> {
+    /// `PROC_PID_INIT_INO` of Linux's include/linux/proc_ns.h.
+    const OF_THE_MACHINE: u64 = 0xEFFF_FFFC;
+    let number = std::fs::metadata("/proc/self/ns/pid").ok()?.ino();
+    (number != OF_THE_MACHINE).then_some(number)
 }
 
 pub(super) fn of_caller(environment: &dyn Fn(&str) -> Option<String>) -> Paths {
@@ -110,7 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn the_guards_of_the_system_are_marked_by_their_names_alone() {
-        assert_eq!(of_system().mark("shop").unwrap(), "shop");
+    fn the_guards_of_the_system_are_marked_by_their_names_alone_but_for_those_in_a_container() {
+        // It has no folder in one.
+        let mark = of_system().mark("shop").ok();
+        assert_eq!(mark.as_deref() == Some("shop"), container().is_none(), "{mark:?}");
     }
 }
