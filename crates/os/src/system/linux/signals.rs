@@ -38,8 +38,8 @@ fn child_ended() -> SigSet {
 }
 
 /// From now on, signals that ask something of the guard wait until [`System::wait`](super::System::wait) lets them through,
-/// and that a child ended waits to be read. To be called before the first thread is started: the others inherit it, and never
-/// take a signal that is the loop's.
+/// and that a child ended waits to be read. To be called before the first thread is started: the others inherit it, or call it
+/// for themselves, and never take a signal that is the loop's.
 pub fn hold_signals() {
     // The sets are valid, and that is all that could be wrong with them.
     let _ = asking().thread_block();

@@ -74,7 +74,12 @@ impl Thread {
         let (sender, receiver) = mpsc::sync_channel(QUEUE_MAX);
         let queue = Queue(Arc::new(Mutex::new(receiver)));
         let own = queue.clone();
-        let handle = thread::Builder::new().name("sweeper".to_owned()).spawn(move || own.remove_all()).ok()?;
+        let sweep = move || {
+            // It begins when the loop has let them through for itself.
+            crate::system::hold_signals();
+            own.remove_all();
+        };
+        let handle = thread::Builder::new().name("sweeper".to_owned()).spawn(sweep).ok()?;
         Some(Self { sender, queue, handle })
     }
 
