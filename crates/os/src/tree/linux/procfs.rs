@@ -179,7 +179,24 @@ pub(crate) fn environment(pid: u32) -> Option<Vec<u8>> {
 /// The limit that carries the mark of a run (see `mark`), in microseconds; nothing if there is no limit. An error if one
 /// cannot look now.
 pub(crate) fn realtime_limit(pid: u32) -> io::Result<Option<u64>> {
-    Ok(read(pid, "limits")?.and_then(|limits| parse_realtime_limit(&String::from_utf8_lossy(&limits))))
+    match limit_by_call(pid) {
+        Ok(limit) => Ok(limit),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        // Of somebody else's process only the file tells, which is written anew for each look.
+        Err(_) => Ok(read(pid, "limits")?.and_then(|limits| parse_realtime_limit(&String::from_utf8_lossy(&limits)))),
+    }
+}
+
+#[expect(unsafe_code, reason = "no crate reads a limit of another process without setting it")]
+fn limit_by_call(pid: u32) -> io::Result<Option<u64>> {
+    let pid = i32::try_from(pid).map_err(io::Error::other)?;
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: nothing is set, and what is read goes into `limit`.
+    let result = unsafe { libc::prlimit64(pid, libc::RLIMIT_RTTIME, std::ptr::null(), &raw mut limit) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Some(limit.rlim_cur).filter(|limit| *limit != libc::RLIM64_INFINITY))
 }
 
 fn parse_realtime_limit(limits: &str) -> Option<u64> {
@@ -281,6 +298,22 @@ mod tests {
         assert_eq!(start_between(1_001 * MS, 1_009 * MS), Some(100));
         assert_eq!(start_between(1_009 * MS, 1_011 * MS), None);
         assert_eq!(start_between(1_001 * MS, 1_010 * MS), None);
+    }
+
+    #[test]
+    fn a_limit_is_the_same_by_a_call_and_by_the_file() {
+        let by_file = |pid: u32| parse_realtime_limit(&fs::read_to_string(format!("/proc/{pid}/limits")).unwrap());
+        let mut limited = std::process::Command::new("prlimit");
+        let mut child = limited.args(["--rttime=123456789:123456789", "sleep", "60"]).spawn().unwrap();
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while by_file(child.id()).is_none() && std::time::Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let (by_call, by_file) = (limit_by_call(child.id()).unwrap(), by_file(child.id()));
+        child.kill().and_then(|()| child.wait()).unwrap();
+        assert_eq!((by_call, by_file), (Some(123_456_789), Some(123_456_789)));
+        assert_eq!(limit_by_call(std::process::id()).unwrap(), None);
+        assert_eq!(realtime_limit(child.id()).unwrap(), None, "it is gone");
     }
 
     #[test]
