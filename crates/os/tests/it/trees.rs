@@ -1,5 +1,7 @@
 //! Whole trees: nothing survives that is to end, nothing ends that is somebody else's. With cgroups and without.
 
+use std::path::PathBuf;
+
 use menshen_os::system::{Adopted, Earlier};
 use menshen_os::usage::Limits;
 use menshen_os::{Exit, OsEvent, Target, Token, TreeMode, TreeState};
@@ -314,14 +316,17 @@ fn a_tree_that_is_gone_leaves_no_folder_behind() {
     }
 }
 
+/// A program that goes on, and the folder of its tree; nothing on a machine where trees have none.
+fn sleeper_in_a_folder(bed: &mut Bed) -> Option<(Token, PathBuf)> {
+    let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
+    let folder = bed.system.folder(token);
+    has("cgroup v2", || folder.is_some()).then_some((token, folder?))
+}
+
 #[test]
 fn folders_of_what_is_over_go_while_everything_else_goes_on() {
     let mut bed = Bed::new(TreeMode::Auto);
-    let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
-    let Some(folder) = bed.system.folder(token) else {
-        has("cgroup v2", || false);
-        return;
-    };
+    let Some((token, folder)) = sleeper_in_a_folder(&mut bed) else { return };
     bed.system.kill(token, Target::Tree);
     assert_eq!(bed.end_of(token).exit, Exit::Signal(9));
     bed.system.forget_by_and_by("web");
@@ -332,14 +337,10 @@ fn folders_of_what_is_over_go_while_everything_else_goes_on() {
 #[test]
 fn the_folder_of_what_lives_stays_until_that_has_ended() {
     let mut bed = Bed::new(TreeMode::Auto);
-    let (token, pid) = bed.start(&bed.program(&["sleep", "1000"]));
-    let Some(folder) = bed.system.folder(token) else {
-        has("cgroup v2", || false);
-        return;
-    };
+    let Some((token, folder)) = sleeper_in_a_folder(&mut bed) else { return };
     bed.system.forget_by_and_by("web");
     bed.system.kill(token, Target::Tree);
-    assert_eq!(bed.end_of(token).exit, Exit::Signal(9), "it was known by its folder all the same: {pid}");
+    assert_eq!(bed.end_of(token).exit, Exit::Signal(9), "it was known by its folder all the same");
     bed.system.close();
     let of_guard = folder.ancestors().nth(2).unwrap();
     assert!(!of_guard.exists(), "{}", of_guard.display());
