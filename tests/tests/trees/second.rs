@@ -6,6 +6,8 @@ use menshen_tests::{Service, State};
 
 /// The most processes a bomb gets.
 const TASKS_MAX: u64 = 40;
+/// The most that what works gets.
+const WORKS_TASKS_MAX: u64 = 30;
 /// One that works, one that forks as fast as it can, and one that takes memory until it gets no more. A shell that cannot fork
 /// gives up, unless the command that should have been run is itself within one.
 const DEFINITION: &str = r#"
@@ -15,6 +17,7 @@ name = "second"
 allow = ["M024", "M028"]
 [service.works]
 command = ["sh", "-c", "while :; do echo round >> /works; sleep 0.1; done"]
+# later: limits.tasks = 30
 [service.bomb]
 command = ["sh", "/bomb"]
 start = "manual"
@@ -50,6 +53,19 @@ fn limits_hold_where_there_are_control_groups_of_version_2_only() {
     computer.start_guard();
     until("one works", || computer.service("works").ready);
     let works = computer.service("works");
+
+    // A limit for what runs already.
+    let own = |program: &str| computer.run(&format!("cat /sys/fs/cgroup/menshen.*/{program}/cgroup.procs")).text();
+    assert!(own("works:main").lines().any(|pid| Some(pid) == works.pid.map(|pid| pid.to_string()).as_deref()));
+    computer.run("sed -i 's/^# later: //' /menshen.toml && menshen reload").done();
+    until("it is held to it", || number(&computer, "works:main", "pids.max") == WORKS_TASKS_MAX);
+    works_on(&computer, &works);
+    // From its next start on it has it together with whatever else is run for it.
+    computer.run("menshen restart works").done();
+    let works = computer.service("works");
+    assert_eq!(number(&computer, "works", "pids.max"), WORKS_TASKS_MAX);
+    assert!(own("works/main").lines().any(|pid| Some(pid) == works.pid.map(|pid| pid.to_string()).as_deref()));
+    assert_eq!(computer.run("ls -d /sys/fs/cgroup/menshen.*/works:main").text(), "", "nobody lives there");
 
     // A bomb below the limit of tasks.
     computer.run("menshen start bomb --no-wait").done();

@@ -32,6 +32,9 @@ pub(crate) struct Ended {
 /// Both ways of telling trees apart.
 pub(crate) const BOTH: [TreeMode; 2] = [TreeMode::Auto, TreeMode::Walk];
 
+/// Starts a daemon child in a session of its own that outlives its parent, and writes its number into a file.
+pub(crate) const DAEMON: &str = "setsid sh -c 'echo $$ > daemon; trap \"\" TERM HUP; while :; do sleep 0.1; done' & sleep 0.05; wait_for_file() { while [ ! -s daemon ]; do sleep 0.01; done; }; wait_for_file; ";
+
 impl Bed {
     pub(crate) fn new(trees: TreeMode) -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for the events it is about")]
 
 mod bed;
+mod folders;
 mod identity;
 mod programs;
 mod trees;

@@ -1,15 +1,10 @@
 //! Whole trees: nothing survives that is to end, nothing ends that is somebody else's. With cgroups and without.
 
-use std::path::PathBuf;
-
 use menshen_os::system::{Adopted, Earlier};
 use menshen_os::usage::Limits;
 use menshen_os::{Exit, OsEvent, Target, Token, TreeMode, TreeState};
 
-use crate::bed::{BOTH, Bed, has, is_root, lives};
-
-/// Starts a daemon child in a session of its own that outlives its parent, and writes its number into a file.
-const DAEMON: &str = "setsid sh -c 'echo $$ > daemon; trap \"\" TERM HUP; while :; do sleep 0.1; done' & sleep 0.05; wait_for_file() { while [ ! -s daemon ]; do sleep 0.01; done; }; wait_for_file; ";
+use crate::bed::{BOTH, Bed, DAEMON, has, is_root, lives};
 
 #[test]
 fn a_daemon_child_keeps_the_tree_alive_after_its_parent() {
@@ -26,28 +21,6 @@ fn a_daemon_child_keeps_the_tree_alive_after_its_parent() {
         bed.wait_empty(token);
         assert!(!lives(daemon), "{mode:?}");
     }
-}
-
-#[test]
-fn a_tree_that_an_earlier_guard_made_elsewhere_is_taken_over_whole() {
-    let mut earlier = Bed::new(TreeMode::Auto);
-    let run_folder = earlier.config.run_folder.display().to_string();
-    let (token, pid) = earlier.start(&earlier.shell(&format!("{DAEMON} while :; do sleep 0.1; done")));
-    let daemon: u32 = earlier.await_file("daemon").parse().unwrap();
-    let (start_time, folder) = (earlier.system.start_time(token).unwrap(), earlier.system.folder(token));
-    // Of another mark, it has its folders elsewhere, as one has that was started in another cgroup.
-    let mut bed = earlier.namesake("@1", &run_folder);
-    let adopted = Earlier { pid, start_time, first: earlier.system.first(token), folder: folder.clone() };
-    bed.system.adopt(Token(50), &Bed::place("main"), 1, &adopted).unwrap();
-    if folder.is_some() {
-        assert!(bed.system.is_member(Token(50), daemon));
-    }
-    bed.system.kill(Token(50), Target::Tree);
-    bed.until("nothing lives", |_| !lives(pid) && (folder.is_none() || !lives(daemon)));
-    drop(earlier);
-    bed.until("nothing is left of it", |bed| bed.system.folder(Token(50)).is_none());
-    bed.system.forget("web");
-    assert!(folder.is_none_or(|folder| !folder.exists()), "its folder is left");
 }
 
 #[test]
@@ -299,51 +272,6 @@ fn a_limit_of_tasks_keeps_a_fork_bomb_small() {
     }
     let ended = bed.run(&bed.program(&["python3", "-c", "import os,time\nn=0\ntry:\n  for i in range(20):\n    if os.fork()==0: time.sleep(1000)\n    n+=1\nexcept OSError as e: print(n, e.strerror)"]));
     assert_eq!(ended.tail.trim(), "4 Resource temporarily unavailable");
-}
-
-#[test]
-fn a_tree_that_is_gone_leaves_no_folder_behind() {
-    let mut bed = Bed::new(TreeMode::Auto);
-    bed.run(&bed.program(&["true"]));
-    let instance = format!("menshen.{}", bed.config.mark);
-    bed.system.forget("web");
-    bed.system.close();
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    for mount in mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4)) {
-        let left =
-            std::fs::read_dir(mount).unwrap().flatten().any(|entry| entry.file_name().to_str() == Some(&instance));
-        assert!(!left, "{mount}/{instance}");
-    }
-}
-
-/// A program that goes on, and the folder of its tree; nothing on a machine where trees have none.
-fn sleeper_in_a_folder(bed: &mut Bed) -> Option<(Token, PathBuf)> {
-    let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
-    let folder = bed.system.folder(token);
-    has("cgroup v2", || folder.is_some()).then_some((token, folder?))
-}
-
-#[test]
-fn folders_of_what_is_over_go_while_everything_else_goes_on() {
-    let mut bed = Bed::new(TreeMode::Auto);
-    let Some((token, folder)) = sleeper_in_a_folder(&mut bed) else { return };
-    bed.system.kill(token, Target::Tree);
-    assert_eq!(bed.end_of(token).exit, Exit::Signal(9));
-    bed.system.forget_by_and_by("web");
-    let of_service = folder.parent().unwrap();
-    bed.until("the folders are gone", |_| !of_service.exists());
-}
-
-#[test]
-fn the_folder_of_what_lives_stays_until_that_has_ended() {
-    let mut bed = Bed::new(TreeMode::Auto);
-    let Some((token, folder)) = sleeper_in_a_folder(&mut bed) else { return };
-    bed.system.forget_by_and_by("web");
-    bed.system.kill(token, Target::Tree);
-    assert_eq!(bed.end_of(token).exit, Exit::Signal(9), "it was known by its folder all the same");
-    bed.system.close();
-    let of_guard = folder.ancestors().nth(2).unwrap();
-    assert!(!of_guard.exists(), "{}", of_guard.display());
 }
 
 #[test]

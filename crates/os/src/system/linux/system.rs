@@ -248,7 +248,7 @@ impl System {
         let born = self.spawner.spawn(row, prepared, &given, tree.folder())?;
         reach(FailPoint::ChildBorn);
         tree.planted(mark, born.pid, born.start_time);
-        let oom_kills = self.forest.oom_kills(&place.service);
+        let oom_kills = self.forest.oom_kills(&place.service, &tree);
         let process = Process::new(token, (place.clone(), run), tree, born, given.tail, oom_kills);
         if let Err(error) = self.watch_new(token, &process) {
             // Nobody would look after it; as an orphan it is reaped.
@@ -510,7 +510,7 @@ impl System {
 
     /// Sets what a service may use. Says what the kernel enforces.
     pub fn limit(&mut self, service: &str, limits: &Limits) -> Enforced {
-        self.forest.limit(service, limits)
+        self.forest.limit(service, limits, self.trees_of(service))
     }
 
     /// Processor time of one run, where the system counts it. What had ended of it, and was nobody's child any more, when this
@@ -524,13 +524,18 @@ impl System {
     #[must_use]
     pub fn usage(&self, service: &str) -> Usage {
         let own = self.processes.values().filter(|process| process.place.service == service);
-        self.forest.usage(service, own.map(|process| &*process.tree))
+        self.forest.usage(service, self.trees_of(service), own.map(|process| &*process.tree))
+    }
+
+    /// The trees of a service, also those in which nothing runs.
+    fn trees_of(&self, service: &str) -> impl Iterator<Item = &Tree> {
+        self.trees.get(service).into_iter().flatten().map(|(_, tree)| &**tree)
     }
 
     /// Lets go of what was made for a service that is gone.
     pub fn forget(&mut self, service: &str) {
+        self.forest.forget(service, self.trees_of(service));
         self.trees.remove(service);
-        self.forest.forget(service);
     }
 
     /// Lets go of what was made for a service of which nothing will run again, without waiting until it is gone.
@@ -539,12 +544,16 @@ impl System {
         self.forest.sweep(service, trees.into_iter().map(|(_, tree)| tree).collect());
     }
 
-    /// Lets go of everything that was made for trees, where nothing lives in it any more, and of what is held for a next
-    /// guard, unless it was left to that.
-    pub fn close(&mut self) {
+    /// Lets go of everything that was made for trees, where nothing lives in it any more.
+    pub fn close_trees(&mut self) {
         self.reap(&mut Vec::new());
         self.trees.clear();
         self.forest.close();
+    }
+
+    /// Lets go of that, and of what is held for a next guard, unless it was left to that.
+    pub fn close(&mut self) {
+        self.close_trees();
         if let Some(holder) = self.holder.take() {
             holder.end();
         }
@@ -709,7 +718,7 @@ impl System {
             return;
         }
         let killed = exit == Exit::Signal(libc::SIGKILL);
-        let oom = killed && self.forest.oom_kills(&process.place.service) > process.oom_kills;
+        let oom = killed && self.forest.oom_kills(&process.place.service, &process.tree) > process.oom_kills;
         let empty = process.tree.is_empty();
         let tail = process.take_tail();
         let tree = if empty { TreeState::Empty } else { TreeState::Alive };
@@ -800,7 +809,7 @@ impl System {
 
     fn tree(&mut self, place: &Place) -> io::Result<Rc<Tree>> {
         let trees = self.trees.get(&place.service).map(Vec::as_slice).unwrap_or_default();
-        let tree = trees.iter().find(|(role, tree)| *role == place.role && !tree.is_spent());
+        let tree = trees.iter().find(|(role, tree)| *role == place.role && !self.forest.is_spent(&place.service, tree));
         if let Some((_, tree)) = tree {
             return Ok(Rc::clone(tree));
         }

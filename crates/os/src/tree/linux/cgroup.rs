@@ -1,20 +1,27 @@
 //! Trees as cgroups (version 2): one folder for each program, which everything it starts is born into.
+//!
+//! It is called `SERVICE:ROLE`. Where a service has limits, it is called `ROLE` and is in a folder `SERVICE`: the limits are
+//! those of all its programs together. There is no such folder without limits, because the kernel takes its time to make and
+//! to remove each. A service's name has no colon.
+
+mod folder;
+mod leaf;
+mod version1;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-
+pub(crate) use self::folder::remove_tree;
+use self::folder::{cpu_of, keyed, names_in};
+pub(crate) use self::leaf::{Entry, Leaf};
+use self::version1::OldController;
 use super::procfs;
-use super::send::send;
 use super::sweeper::Sweeper;
-use crate::error::{context, is_shortage};
+use crate::error::context;
 use crate::program::Place;
 use crate::usage::{Enforced, Limits};
 
@@ -25,51 +32,22 @@ pub(crate) struct Hierarchy {
     mount: PathBuf,
     /// The guard's folder for its services.
     root: PathBuf,
-    /// The same as the kernel shows it in `/proc/PID/cgroup`.
-    root_name: String,
     /// Version-1 controllers, on machines that have both: `memory`, `pids`, `cpu`.
     old: BTreeMap<&'static str, OldController>,
+    /// The services that have a folder of their own.
+    grouped: RefCell<BTreeSet<String>>,
+    /// Processor time of services in programs' folders that were removed since this guard began, and were in none of theirs.
+    spent: RefCell<BTreeMap<String, Duration>>,
     /// Whether the kernel counts the memory of each service. Known without a look, for each start of a program.
     counts_memory: Cell<bool>,
     sweeper: Sweeper,
 }
 
-/// The folder of a version-1 controller, and which services have one in it: those with a limit, which are few.
-#[derive(Debug)]
-struct OldController {
-    root: PathBuf,
-    services: RefCell<BTreeSet<String>>,
-}
-
-/// The folder of one tree.
-///
-/// A folder in which everything was killed at once (`cgroup.kill`) is spent: since Linux 6.14 the kernel also kills what is
-/// born into it later, because it takes the new process for one that was being forked while the others were killed. So a
-/// spent folder is removed and made anew before the next program is born there.
-#[derive(Debug)]
-pub(crate) struct Leaf {
-    path: PathBuf,
-    name: String,
-    folder: OwnedFd,
-    entry: Entry,
-    spent: Cell<bool>,
-    /// It is not below this guard's own folder: an earlier one made it elsewhere.
-    elsewhere: bool,
-}
-
-/// How a program gets into its tree's folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// It is born there.
-    Born,
-    /// It walks in before it is executed: the folder was there before, nobody knows what happened in it, and it could not
-    /// be made anew because somebody still lives in it.
-    Walks,
-}
-
 /// Where the guard moves if its own folder has to be free of processes.
 const GUARD_FOLDER: &str = "menshen.guard";
 const OLD_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+/// Stands between a service and a role in the name of a folder. No service's name has it.
+const ALONE: char = ':';
 /// The kernel's own period for processor time, in microseconds.
 const CPU_PERIOD_US: f64 = 100_000.0;
 
@@ -82,7 +60,6 @@ impl Hierarchy {
         // Where this process, or a service manager for it (`DelegateSubgroup=`), has moved out of the way.
         let own = own.strip_suffix(&format!("/{GUARD_FOLDER}")).unwrap_or(&own);
         let folder = root_folder(mark);
-        let root_name = format!("{}/{folder}", own.trim_end_matches('/'));
         let root = mount.join(own.trim_start_matches('/')).join(&folder);
         if let Err(error) = fs::create_dir(&root)
             && error.kind() != io::ErrorKind::AlreadyExists
@@ -93,46 +70,101 @@ impl Hierarchy {
         OpenOptions::new().write(true).open(root.join("cgroup.procs")).ok()?;
         let old = OLD_CONTROLLERS
             .into_iter()
-            .filter_map(|controller| Some((controller, OldController::of(old_folder(&mounts, controller, &folder)?))))
+            .filter_map(|controller| Some((controller, OldController::find(&mounts, controller, &folder)?)))
             .collect();
         let controlled = fs::read_to_string(root.join("cgroup.subtree_control")).unwrap_or_default();
         let counts_memory = Cell::new(controlled.split_ascii_whitespace().any(|name| name == "memory"));
-        Some(Self { mount, root, root_name, old, counts_memory, sweeper: Sweeper::default() })
+        // An earlier guard has made these.
+        let grouped = RefCell::new(names_in(&root).filter(|name| !is_alone(name)).collect());
+        let (spent, sweeper) = (RefCell::default(), Sweeper::default());
+        Some(Self { mount, root, old, grouped, spent, counts_memory, sweeper })
     }
 
     /// The folder of a tree, made if it is not there.
-    pub(crate) fn leaf(&self, service: &str, role: &str) -> io::Result<Leaf> {
-        let path = self.path(service, role);
-        let entry = make_anew(&path).map_err(context(format!("creating {}", path.display())))?;
-        let folder = open(&path)?;
-        let name = format!("{}/{service}/{role}", self.root_name);
-        Ok(Leaf { name, path, folder, entry, spent: Cell::new(false), elsewhere: false })
+    pub(crate) fn leaf(&self, place: &Place) -> io::Result<Leaf> {
+        let [alone, grouped] = self.paths(place);
+        let path = if self.is_grouped(&place.service) {
+            self.retire(&place.service, &alone);
+            grouped
+        } else {
+            alone
+        };
+        let entry = self.make_anew(&place.service, &path).map_err(context(format!("creating {}", path.display())))?;
+        let name = self.name(&path).ok_or(io::ErrorKind::InvalidFilename)?;
+        Leaf::new(path, name, entry)
     }
 
-    /// Where the folder of a tree is, or would be.
-    pub(crate) fn path(&self, service: &str, role: &str) -> PathBuf {
-        self.root.join(service).join(role)
+    /// Whether a program of its place has to be born in another folder than this: the service has got a folder since.
+    pub(crate) fn is_outgrown(&self, leaf: &Leaf, service: &str) -> bool {
+        leaf.is_alone() && self.is_grouped(service)
+    }
+
+    fn is_grouped(&self, service: &str) -> bool {
+        self.grouped.borrow().contains(service)
+    }
+
+    /// Where the folder of a tree may be: by itself, or in its service's.
+    fn paths(&self, place: &Place) -> [PathBuf; 2] {
+        folders_of(place).map(|folder| self.root.join(folder))
+    }
+
+    /// A folder as the kernel shows it in `/proc/PID/cgroup`.
+    fn name(&self, path: &Path) -> Option<String> {
+        Some(format!("/{}", path.strip_prefix(&self.mount).ok()?.to_str()?))
+    }
+
+    /// Makes a folder that has no past.
+    fn make_anew(&self, service: &str, path: &Path) -> io::Result<Entry> {
+        let made = match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.retire(service, path) => {
+                fs::create_dir(path)
+            }
+            made => made,
+        };
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Entry::Walks),
+            made => made.map(|()| Entry::Born),
+        }
+    }
+
+    /// Removes a program's folder and keeps in mind what the service has used there, which goes with it. Whether it is gone.
+    fn retire(&self, service: &str, path: &Path) -> bool {
+        let used = path.file_name().and_then(|name| name.to_str()).filter(|name| is_alone(name)).and(cpu_of(path));
+        let is_gone = remove_tree(path);
+        if let Some(used) = used.filter(|_| is_gone) {
+            *self.spent.borrow_mut().entry(service.to_owned()).or_default() += used;
+        }
+        is_gone
     }
 
     /// The folder of the tree a process lives in, wherever a guard with one of these marks made it.
     pub(crate) fn folder_of(&self, pid: u32, marks: [&String; 2], place: &Place) -> Option<PathBuf> {
         let path = self.mount.join(procfs::cgroup_path(&pid.to_string())?.trim_start_matches('/'));
-        let own = marks.map(|mark| Path::new(&root_folder(mark)).join(&place.service).join(&place.role));
+        let own: Vec<PathBuf> = marks
+            .into_iter()
+            .flat_map(|mark| folders_of(place).map(|folder| Path::new(&root_folder(mark)).join(folder)))
+            .collect();
         path.ancestors().find(|folder| own.iter().any(|own| folder.ends_with(own))).map(Path::to_owned)
     }
 
-    /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it.
-    /// Nothing is born in it any more: nobody knows what has happened there.
-    pub(crate) fn leaf_of_earlier(&self, path: &Path) -> Option<Leaf> {
-        let name = format!("/{}", path.strip_prefix(&self.mount).ok()?.to_str()?);
-        let elsewhere = !path.starts_with(&self.root);
-        let (path, folder) = (path.to_owned(), open(path).ok()?);
-        Some(Leaf { name, path, folder, entry: Entry::Walks, spent: Cell::new(true), elsewhere })
+    /// The folder of a tree that an earlier guard made: this, or if nobody noted one, the one this guard would make. `None` if
+    /// it is gone, with all that lived in it.
+    pub(crate) fn leaf_of_earlier(&self, place: &Place, noted: Option<&Path>) -> Option<Leaf> {
+        let leaf =
+            |path: &Path| Leaf::of_earlier(path.to_owned(), self.name(path)?, !path.starts_with(&self.root)).ok();
+        if let Some(path) = noted {
+            return leaf(path);
+        }
+        let mut leaves: Vec<Leaf> = self.paths(place).iter().filter_map(|path| leaf(path)).collect();
+        // What lives is in one of them.
+        let lived_in = leaves.iter().position(|leaf| !leaf.is_empty()).unwrap_or(0);
+        (!leaves.is_empty()).then(|| leaves.swap_remove(lived_in))
     }
 
-    /// Sets what a service may use. Says what the kernel enforces.
-    pub(crate) fn limit(&self, service: &str, limits: &Limits) -> Enforced {
-        let folder = self.root.join(service);
+    /// Sets what a service may use. Says what the kernel enforces. Programs that run in folders by themselves, because there
+    /// were no limits when they began, get each the whole of it.
+    pub(crate) fn limit(&self, service: &str, limits: &Limits, leaves: &[&Leaf]) -> Enforced {
         let memory = limits.memory_bytes.map_or_else(|| "max".to_owned(), |bytes| bytes.to_string());
         let tasks = limits.tasks.map_or_else(|| "max".to_owned(), |tasks| tasks.to_string());
         let quota = limits.cpu_cores.map(|cores| cores * CPU_PERIOD_US);
@@ -140,15 +172,11 @@ impl Hierarchy {
         let old_memory = limits.memory_bytes.map_or_else(|| "-1".to_owned(), |bytes| bytes.to_string());
         let old_cpu = quota.map_or_else(|| "-1".to_owned(), |quota| format!("{quota:.0}"));
         let set = |controller: &str, wanted: bool, new: (&str, &str), old: (&str, &str)| {
-            let set_new = || {
-                (folder.join(new.0).exists() || (wanted && self.enable(service, controller)))
-                    && fs::write(folder.join(new.0), new.1).is_ok()
-            };
+            let set_new = || self.set(service, (controller, wanted), new, leaves);
             let set_old = || {
                 let controller = self.old.get(controller)?;
-                let folder = controller.root.join(service);
-                (controller.has(service) || (wanted && controller.make(service)))
-                    .then(|| fs::write(folder.join(old.0), old.1).is_ok())
+                let folder = controller.folder(service).or_else(|| wanted.then(|| controller.make(service))?)?;
+                Some(fs::write(folder.join(old.0), old.1).is_ok())
             };
             set_new() || set_old().unwrap_or(false) || !wanted
         };
@@ -164,6 +192,25 @@ impl Hierarchy {
         }
     }
 
+    /// Sets one limit of a service by a controller of version 2. Whether it is set.
+    fn set(
+        &self,
+        service: &str,
+        (controller, wanted): (&str, bool),
+        (file, value): (&str, &str),
+        leaves: &[&Leaf],
+    ) -> bool {
+        let folder = self.root.join(service);
+        let counts =
+            (self.is_grouped(service) && folder.join(file).exists()) || (wanted && self.enable(service, controller));
+        if !counts {
+            return false;
+        }
+        let alone = leaves.iter().filter(|leaf| leaf.is_alone() && !leaf.is_elsewhere()).map(|leaf| leaf.path());
+        let mut folders = alone.chain([folder.as_path()]);
+        folders.all(|folder| fs::write(folder.join(file), value).is_ok())
+    }
+
     /// Has a controller count for a service's folder. A guard that is alone in a folder delegated to it moves out of the
     /// way first: processes and controlled folders cannot be side by side.
     fn enable(&self, service: &str, controller: &str) -> bool {
@@ -177,42 +224,58 @@ impl Hierarchy {
         let base_enabled = enable(base).is_ok() || (move_guard_below(base).is_ok() && enable(base).is_ok());
         let enabled = base_enabled && enable(&self.root).is_ok();
         self.counts_memory.set(self.counts_memory.get() || (enabled && controller == "memory"));
-        // It is made here if no process has been: the first has to find its limits.
-        enabled && fs::create_dir_all(self.root.join(service)).is_ok()
+        let made = enabled && fs::create_dir_all(self.root.join(service)).is_ok();
+        if made {
+            self.grouped.borrow_mut().insert(service.to_owned());
+        }
+        made
     }
 
     /// Version-1 folders a process of this service has to enter by itself before it is executed.
     pub(crate) fn old_entries(&self, service: &str) -> Vec<File> {
-        let controllers = self.old.values().filter(|controller| controller.has(service));
-        let entries = controllers.map(|controller| controller.root.join(service).join("cgroup.procs"));
-        entries.filter_map(|path| OpenOptions::new().write(true).open(path).ok()).collect()
+        let folders = self.old.values().filter_map(|controller| controller.folder(service));
+        folders.filter_map(|folder| OpenOptions::new().write(true).open(folder.join("cgroup.procs")).ok()).collect()
     }
 
-    /// How often the memory limit of a service has killed something.
-    pub(crate) fn oom_kills(&self, service: &str) -> u64 {
-        let new = self.counts_memory.get().then(|| self.root.join(service).join("memory.events"));
-        let old = self.old.get("memory").filter(|controller| controller.has(service));
-        let old = old.map(|controller| controller.root.join(service).join("memory.oom_control"));
+    /// How often a memory limit has killed something of a tree's service.
+    pub(crate) fn oom_kills(&self, service: &str, leaf: &Leaf) -> u64 {
+        let new = leaf.counted().filter(|_| self.counts_memory.get()).map(|folder| folder.join("memory.events"));
+        let old = self.old.get("memory").and_then(|controller| controller.folder(service));
+        let old = old.map(|folder| folder.join("memory.oom_control"));
         let count = |path: &PathBuf| keyed(&fs::read_to_string(path).ok()?, "oom_kill");
         new.iter().chain(&old).find_map(count).unwrap_or(0)
     }
 
     /// Memory of a service where the kernel counts it.
-    pub(crate) fn memory_bytes(&self, service: &str) -> Option<u64> {
-        let new = self.root.join(service).join("memory.current");
-        let old = self.old.get("memory").map(|old| old.root.join(service).join("memory.usage_in_bytes"));
-        let read = |path: &Path| fs::read_to_string(path).ok()?.trim().parse().ok();
-        read(&new).or_else(|| read(&old?))
+    pub(crate) fn memory_bytes(&self, service: &str, leaves: &[&Leaf]) -> Option<u64> {
+        let read = |path: &Path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+        let new = self.counted(service, leaves).filter_map(|folder| read(&folder.join("memory.current")));
+        let old = || read(&self.old.get("memory")?.folder(service)?.join("memory.usage_in_bytes"));
+        new.reduce(|sum, bytes| sum + bytes).or_else(old)
     }
 
     /// Processor time of a service so far.
-    pub(crate) fn cpu(&self, service: &str) -> Option<Duration> {
-        cpu_of(&self.root.join(service))
+    pub(crate) fn cpu(&self, service: &str, leaves: &[&Leaf]) -> Option<Duration> {
+        let spent = self.spent.borrow().get(service).copied();
+        let used = self.counted(service, leaves).filter_map(|folder| cpu_of(&folder));
+        used.chain(spent).reduce(|sum, used| sum + used)
     }
 
-    /// Removes the folders of a service; those that are still in use stay.
-    pub(crate) fn forget(&self, service: &str) {
-        remove_tree(&self.root.join(service));
+    /// The folders in which the kernel counts what a service uses.
+    fn counted(&self, service: &str, leaves: &[&Leaf]) -> impl Iterator<Item = PathBuf> {
+        let alone = leaves.iter().filter(|leaf| leaf.is_alone()).map(|leaf| leaf.path().to_owned());
+        self.is_grouped(service).then(|| self.root.join(service)).into_iter().chain(alone)
+    }
+
+    /// Removes the folders of a service, which has had these trees; those that are still in use stay.
+    pub(crate) fn forget(&self, service: &str, leaves: &[&Leaf]) {
+        for leaf in leaves {
+            remove_tree(leaf.path());
+        }
+        if self.is_grouped(service) && remove_tree(&self.root.join(service)) {
+            self.grouped.borrow_mut().remove(service);
+        }
+        self.spent.borrow_mut().remove(service);
         for controller in self.old.values() {
             controller.forget(service);
         }
@@ -220,7 +283,8 @@ impl Hierarchy {
 
     /// Has the folders of a service removed of which nothing will run again. They may be there until [`Self::close`].
     pub(crate) fn sweep(&mut self, service: &str, leaves: Vec<Leaf>) {
-        self.sweeper.give(self.root.join(service), leaves);
+        let grouped = self.is_grouped(service).then(|| self.root.join(service));
+        self.sweeper.give(grouped, leaves);
         for controller in self.old.values() {
             controller.forget(service);
         }
@@ -236,164 +300,8 @@ impl Hierarchy {
         self.sweeper.finish();
         remove_tree(&self.root);
         for controller in self.old.values() {
-            remove_tree(&controller.root);
+            controller.close();
         }
-    }
-}
-
-impl OldController {
-    /// Services have folders there already where an earlier guard made them.
-    fn of(root: PathBuf) -> Self {
-        let entries = fs::read_dir(&root).into_iter().flatten().flatten();
-        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let services = RefCell::new(folders.filter_map(|entry| entry.file_name().into_string().ok()).collect());
-        Self { root, services }
-    }
-
-    fn has(&self, service: &str) -> bool {
-        self.services.borrow().contains(service)
-    }
-
-    /// Makes the folder of a service. Whether it is there.
-    fn make(&self, service: &str) -> bool {
-        let made = fs::create_dir_all(self.root.join(service)).is_ok();
-        if made {
-            self.services.borrow_mut().insert(service.to_owned());
-        }
-        made
-    }
-
-    /// Removes the folder of a service. One that is still in use stays.
-    fn forget(&self, service: &str) {
-        if !self.has(service) {
-            return;
-        }
-        let folder = self.root.join(service);
-        remove_tree(&folder);
-        if !folder.exists() {
-            self.services.borrow_mut().remove(service);
-        }
-    }
-}
-
-impl Drop for Leaf {
-    /// Nobody else removes what an earlier guard made elsewhere: the tree's folder, its service's and that guard's own.
-    fn drop(&mut self) {
-        const OWN_FOLDERS: usize = 3;
-        let folders = self.path.ancestors().take(if self.elsewhere { OWN_FOLDERS } else { 0 });
-        for folder in folders {
-            // One that is in use stays, and so do those above it.
-            if fs::remove_dir(folder).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-impl Leaf {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn folder(&self) -> (BorrowedFd<'_>, Entry) {
-        (self.folder.as_fd(), self.entry)
-    }
-
-    /// Whether nothing more may be born in it.
-    pub(crate) const fn is_spent(&self) -> bool {
-        self.spent.get()
-    }
-
-    /// The file that becomes readable in a special way when the tree becomes empty or frozen.
-    pub(crate) fn events(&self) -> io::Result<OwnedFd> {
-        Ok(File::open(self.path.join("cgroup.events"))?.into())
-    }
-
-    /// Nothing lives in it. What cannot be looked at now is not empty; what somebody has removed is.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.event("populated").is_ok_and(|populated| populated != Some(1))
-    }
-
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.event("frozen").is_ok_and(|frozen| frozen == Some(1))
-    }
-
-    fn event(&self, key: &str) -> io::Result<Option<u64>> {
-        /// Longer than the file: two short lines.
-        const EVENTS_BYTES: usize = 256;
-        let mut text = [0; EVENTS_BYTES];
-        let file = rustix::fs::openat(&self.folder, "cgroup.events", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        match file.and_then(|file| rustix::io::read(file, &mut text)).map_err(io::Error::from) {
-            Err(error) if is_shortage(&error) => Err(error),
-            read => Ok(read.ok().and_then(|count| keyed(&String::from_utf8_lossy(&text[..count]), key))),
-        }
-    }
-
-    /// Every process in it, also in folders the program made below.
-    pub(crate) fn members(&self) -> Vec<u32> {
-        let mut members = Vec::new();
-        collect_members(&self.path, &mut members);
-        members
-    }
-
-    /// Whether an earlier guard made it, below another folder than this guard's.
-    pub(crate) const fn is_elsewhere(&self) -> bool {
-        self.elsewhere
-    }
-
-    /// Processor time of everything that ever was in it.
-    pub(crate) fn cpu(&self) -> Option<Duration> {
-        cpu_of(&self.path)
-    }
-
-    /// Every process in it, but not in folders the program made below.
-    pub(crate) fn own_members(&self) -> Vec<u32> {
-        let mut members = Vec::new();
-        read_members(&self.path, &mut members);
-        members
-    }
-
-    /// Whether a process belongs to it.
-    pub(crate) fn contains(&self, pid: u32) -> bool {
-        let Some(path) = procfs::cgroup_path(&pid.to_string()) else { return false };
-        path.strip_prefix(&self.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
-    /// Sends a signal to every process but one. How many were reached.
-    pub(crate) fn signal(&self, signal: i32, except: Option<u32>) -> usize {
-        let members = self.members().into_iter().filter(|pid| Some(*pid) != except);
-        members.filter(|pid| self.signal_one(*pid, signal)).count()
-    }
-
-    fn signal_one(&self, pid: u32, signal: i32) -> bool {
-        let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
-        let Ok(pidfd) = pidfd_open(raw, PidfdFlags::empty()) else { return false };
-        // From here on the descriptor means one process; whether it is one of ours is looked up after.
-        self.contains(pid) && send(pidfd.as_fd(), signal).is_ok()
-    }
-
-    /// Kills every process at once, those that are being born included.
-    pub(crate) fn kill(&self) {
-        self.spent.set(true);
-        if fs::write(self.path.join("cgroup.kill"), "1").is_ok() {
-            return;
-        }
-        /// On a kernel before 5.14: nothing is born in a frozen tree.
-        const ROUNDS_MAX: usize = 32;
-        let _ = self.freeze(true);
-        for _ in 0..ROUNDS_MAX {
-            if self.signal(libc::SIGKILL, None) == 0 {
-                break;
-            }
-        }
-        let _ = self.freeze(false);
-    }
-
-    pub(crate) fn freeze(&self, frozen: bool) -> io::Result<()> {
-        let path = self.path.join("cgroup.freeze");
-        let mut file =
-            OpenOptions::new().write(true).open(&path).map_err(context(format!("opening {}", path.display())))?;
-        file.write_all(if frozen { b"1" } else { b"0" }).map_err(context(format!("writing {}", path.display())))
     }
 }
 
@@ -402,71 +310,15 @@ fn root_folder(mark: &str) -> String {
     format!("menshen.{mark}")
 }
 
-fn open(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
-    folder.map_err(context(format!("opening {}", path.display())))
+/// What the folder of a tree may be called, below its guard's: by itself, or in its service's.
+fn folders_of(place: &Place) -> [PathBuf; 2] {
+    let Place { service, role } = place;
+    [PathBuf::from(format!("{service}{ALONE}{role}")), Path::new(service).join(role)]
 }
 
-/// Makes a folder that has no past.
-fn make_anew(path: &Path) -> io::Result<Entry> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            remove_tree(path);
-            match fs::create_dir(path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Entry::Walks),
-                made => made.map(|()| Entry::Born),
-            }
-        }
-        made => made.map(|()| Entry::Born),
-    }
-}
-
-fn cpu_of(folder: &Path) -> Option<Duration> {
-    let text = fs::read_to_string(folder.join("cpu.stat")).ok()?;
-    keyed(&text, "usage_usec").map(Duration::from_micros)
-}
-
-/// The value of a key in a file of `key value` lines.
-fn keyed(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
-}
-
-fn read_members(folder: &Path, members: &mut Vec<u32>) {
-    let mut text = String::new();
-    if let Ok(mut file) = File::open(folder.join("cgroup.procs"))
-        && file.read_to_string(&mut text).is_ok()
-    {
-        members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()).filter(|pid| *pid != 0));
-    }
-}
-
-fn collect_members(folder: &Path, members: &mut Vec<u32>) {
-    read_members(folder, members);
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            collect_members(&entry.path(), members);
-        }
-    }
-}
-
-/// Folders of cgroups are removed from the leaves up; files in them are the kernel's.
-pub(super) fn remove_tree(folder: &Path) {
-    // Most are leaves.
-    match fs::remove_dir(folder) {
-        Ok(()) => return,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Err(_) => {}
-    }
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_tree(&entry.path());
-        }
-    }
-    let _ = fs::remove_dir(folder);
+/// Whether a program's folder of this name is not in one of its service.
+fn is_alone(name: &str) -> bool {
+    name.contains(ALONE)
 }
 
 /// The mount point in a line of mountinfo, if it is of this kind.
@@ -476,23 +328,6 @@ fn mount_point(line: &str, kind: &str, controller: Option<&str>) -> Option<PathB
     let (found, options) = (after.next()?, after.nth(1)?);
     let has = controller.is_none_or(|controller| options.split(',').any(|option| option == controller));
     (found == kind && has).then(|| before.split(' ').nth(4).map(|path| PathBuf::from(path.replace("\\040", " "))))?
-}
-
-/// The guard's folder of a version-1 controller, if there is one and it may be used.
-fn old_folder(mounts: &str, controller: &str, folder: &str) -> Option<PathBuf> {
-    let mount = mounts.lines().find_map(|line| mount_point(line, "cgroup", Some(controller)))?;
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = own.lines().find_map(|line| {
-        let mut parts = line.splitn(3, ':');
-        let controllers = parts.nth(1)?;
-        controllers.split(',').any(|name| name == controller).then(|| parts.next())?
-    })?;
-    let folder = mount.join(own.trim_start_matches('/')).join(folder);
-    match fs::create_dir(&folder) {
-        Ok(()) => Some(folder),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Some(folder),
-        Err(_) => None,
-    }
 }
 
 /// Moves this process one folder down, if it is alone where it is.
@@ -520,12 +355,5 @@ mod tests {
         assert_eq!(mount_point(old, "cgroup", Some("pids")), None);
         assert_eq!(mount_point(old, "cgroup2", None), None);
         assert_eq!(mount_point("nonsense", "cgroup2", None), None);
-    }
-
-    #[test]
-    fn keyed_files_are_read_by_whole_keys() {
-        let text = "oom 1\noom_kill 7\noom_kill_disable 0\n";
-        assert_eq!(keyed(text, "oom_kill"), Some(7));
-        assert_eq!(keyed(text, "oom_kil"), None);
     }
 }

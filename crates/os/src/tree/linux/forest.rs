@@ -51,7 +51,7 @@ impl Forest {
 
     pub(crate) fn tree(&self, place: &Place) -> io::Result<Tree> {
         match &self.hierarchy {
-            Some(hierarchy) => hierarchy.leaf(&place.service, &place.role).map(Tree::Cgroup),
+            Some(hierarchy) => hierarchy.leaf(place).map(Tree::Cgroup),
             None => Ok(Tree::Walked(Box::default())),
         }
     }
@@ -89,12 +89,10 @@ impl Forest {
     /// main process is another one by now. What had no folder, or one that cannot be used, is known by its marks; and so is
     /// what was in one folder with programs of another guard of the same name.
     pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> Tree {
-        if let Some(hierarchy) = &self.hierarchy {
-            // Where nobody noted its folder, it is the one this guard would make.
-            let folder = earlier.folder.clone().unwrap_or_else(|| hierarchy.path(&place.service, &place.role));
-            if let Some(leaf) = hierarchy.leaf_of_earlier(&folder).filter(|leaf| !self.is_shared(leaf, place)) {
-                return Tree::Cgroup(leaf);
-            }
+        let leaf =
+            self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.leaf_of_earlier(place, earlier.folder.as_deref()));
+        if let Some(leaf) = leaf.filter(|leaf| !self.is_shared(leaf, place)) {
+            return Tree::Cgroup(leaf);
         }
         let main = (earlier.pid, earlier.start_time);
         let first = earlier.first.unwrap_or(main);
@@ -117,26 +115,36 @@ impl Forest {
         leaf.own_members().into_iter().filter_map(program).any(is_other)
     }
 
-    pub(crate) fn limit(&self, service: &str, limits: &Limits) -> Enforced {
+    /// Sets what a service may use, whose trees these are. Says what the system enforces.
+    pub(crate) fn limit<'a>(&self, service: &str, limits: &Limits, trees: impl Iterator<Item = &'a Tree>) -> Enforced {
         let none = Enforced {
             memory: limits.memory_bytes.is_none(),
             cpu: limits.cpu_cores.is_none(),
             tasks: limits.tasks.is_none(),
         };
-        self.hierarchy.as_ref().map_or(none, |hierarchy| hierarchy.limit(service, limits))
+        self.hierarchy.as_ref().map_or(none, |hierarchy| hierarchy.limit(service, limits, &leaves(trees)))
     }
 
     pub(crate) fn old_entries(&self, service: &str) -> Vec<File> {
         self.hierarchy.as_ref().map(|hierarchy| hierarchy.old_entries(service)).unwrap_or_default()
     }
 
-    pub(crate) fn oom_kills(&self, service: &str) -> u64 {
-        self.hierarchy.as_ref().map_or(0, |hierarchy| hierarchy.oom_kills(service))
+    /// How often a memory limit has killed something of a service, one of whose trees this is.
+    pub(crate) fn oom_kills(&self, service: &str, tree: &Tree) -> u64 {
+        let counted = self.hierarchy.as_ref().zip(tree.leaf());
+        counted.map_or(0, |(hierarchy, leaf)| hierarchy.oom_kills(service, leaf))
     }
 
-    pub(crate) fn forget(&self, service: &str) {
+    /// Whether nothing more may be born in this tree of a service: the next program needs a new one.
+    pub(crate) fn is_spent(&self, service: &str, tree: &Tree) -> bool {
+        let is_outgrown = |leaf| self.hierarchy.as_ref().is_some_and(|hierarchy| hierarchy.is_outgrown(leaf, service));
+        tree.leaf().is_none_or(|leaf| leaf.is_spent() || is_outgrown(leaf))
+    }
+
+    /// Removes what was made for a service, whose trees these were.
+    pub(crate) fn forget<'a>(&self, service: &str, trees: impl Iterator<Item = &'a Tree>) {
         if let Some(hierarchy) = &self.hierarchy {
-            hierarchy.forget(service);
+            hierarchy.forget(service, &leaves(trees));
         }
     }
 
@@ -160,17 +168,22 @@ impl Forest {
         }
     }
 
-    /// What a service uses: all the trees given are its.
-    pub(crate) fn usage<'a>(&self, service: &str, trees: impl Iterator<Item = &'a Tree>) -> Usage {
-        let members: Vec<u32> = trees.flat_map(Tree::members).collect();
+    /// What a service uses, whose trees these are; those of what runs are all that has members.
+    pub(crate) fn usage<'a>(
+        &self,
+        service: &str,
+        trees: impl Iterator<Item = &'a Tree>,
+        running: impl Iterator<Item = &'a Tree>,
+    ) -> Usage {
+        let members: Vec<u32> = running.flat_map(Tree::members).collect();
         let sum = |of: fn(u32) -> u64| members.iter().map(|pid| of(*pid)).sum::<u64>();
-        let counted = self.hierarchy.as_ref();
+        let (counted, leaves) = (self.hierarchy.as_ref(), leaves(trees));
         Usage {
             cpu: counted
-                .and_then(|hierarchy| hierarchy.cpu(service))
+                .and_then(|hierarchy| hierarchy.cpu(service, &leaves))
                 .unwrap_or_else(|| Duration::from_nanos(sum(procfs::cpu_ns))),
             memory_bytes: counted
-                .and_then(|hierarchy| hierarchy.memory_bytes(service))
+                .and_then(|hierarchy| hierarchy.memory_bytes(service, &leaves))
                 .unwrap_or_else(|| sum(procfs::resident_bytes)),
             processes: u32::try_from(members.len()).unwrap_or(u32::MAX),
             tasks: u32::try_from(sum(|pid| procfs::process(pid).map_or(0, |process| u64::from(process.threads))))
@@ -178,6 +191,10 @@ impl Forest {
             files: sum(procfs::files),
         }
     }
+}
+
+fn leaves<'a>(trees: impl Iterator<Item = &'a Tree>) -> Vec<&'a Leaf> {
+    trees.filter_map(Tree::leaf).collect()
 }
 
 impl Tree {
@@ -188,11 +205,10 @@ impl Tree {
         }
     }
 
-    /// Whether nothing more may be born in it: the next program needs a new one.
-    pub(crate) fn is_spent(&self) -> bool {
+    const fn leaf(&self) -> Option<&Leaf> {
         match self {
-            Self::Cgroup(leaf) => leaf.is_spent(),
-            Self::Walked(_) => true,
+            Self::Cgroup(leaf) => Some(leaf),
+            Self::Walked(_) => None,
         }
     }
 

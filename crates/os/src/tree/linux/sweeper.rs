@@ -22,7 +22,8 @@ pub(crate) struct Sweeper {
 /// A service of which nothing lives and nothing will.
 #[derive(Debug)]
 struct Swept {
-    folder: PathBuf,
+    /// The folder of the service, if it has one.
+    folder: Option<PathBuf>,
     leaves: Vec<Leaf>,
 }
 
@@ -38,8 +39,8 @@ struct Thread {
 struct Queue(Arc<Mutex<Receiver<Swept>>>);
 
 impl Sweeper {
-    /// Has the folder of a service removed, with those of its trees, once it is told to [go on](Self::go_on).
-    pub(crate) fn give(&mut self, folder: PathBuf, leaves: Vec<Leaf>) {
+    /// Has the folders of a service's trees removed, and its own if it has one, once it is told to [go on](Self::go_on).
+    pub(crate) fn give(&mut self, folder: Option<PathBuf>, leaves: Vec<Leaf>) {
         self.waiting.push(Swept { folder, leaves });
     }
 
@@ -120,6 +121,6 @@ impl Swept {
             // One that is in use stays.
             let _ = std::fs::remove_dir(path);
         }
-        remove_tree(&self.folder);
+        self.folder.map(|folder| remove_tree(&folder));
     }
 }
