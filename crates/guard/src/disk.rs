@@ -89,10 +89,15 @@ impl Disk {
         DiskHandle(Arc::clone(&self.shared))
     }
 
-    /// Writes everything that waits, tries once more what fails, and ends.
-    pub(crate) fn stop(mut self) {
+    /// Has everything written that waits, and the thread end. What is given afterwards is not written.
+    pub(crate) fn begin_to_stop(&self) {
         lock(&self.shared).stop = true;
         self.shared.wake.notify_one();
+    }
+
+    /// Returns when everything is written that waits, or was tried once more where it fails.
+    pub(crate) fn stop(mut self) {
+        self.begin_to_stop();
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has nothing more to write.
             let _ = thread.join();

@@ -302,15 +302,21 @@ impl Logs {
         self.outlets().get(&log).map(|outlet| outlet.bell.follow())
     }
 
-    /// Writes what all pipes hold, and ends the collector. What is asked afterwards is not done.
-    pub fn stop(&self) {
+    /// Has what all pipes hold written, and the collector end. What is asked afterwards is not done.
+    pub fn begin_to_stop(&self) {
         self.tell(Command::Stop);
+        // Nobody begins to write any more.
+        self.outlets().clear();
+    }
+
+    /// Returns when what all pipes hold is written, and the collector has ended. What is asked afterwards is not done.
+    pub fn stop(&self) {
+        self.begin_to_stop();
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A collector that panicked has ended, too.
             let _ = thread.join();
         }
-        self.outlets().clear();
     }
 
     fn outlets(&self) -> MutexGuard<'_, BTreeMap<LogId, Outlet>> {

@@ -316,8 +316,14 @@ impl Guard {
     fn let_go(mut self) {
         self.tell();
         let farewell = self.control.close();
-        self.logs.stop();
+        // The other threads do the last they have to do while this one clears away.
+        self.logs.begin_to_stop();
+        if let Some(disk) = &self.disk {
+            disk.begin_to_stop();
+        }
+        self.system.close_trees();
         self.services.clear();
+        self.logs.stop();
         if let Some(disk) = self.disk.take() {
             disk.stop();
         }

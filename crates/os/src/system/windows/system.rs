@@ -530,9 +530,14 @@ impl System {
         self.forget(service);
     }
 
-    /// Lets go of everything that was made for trees, and of what is held for a next guard, unless it was left to that.
-    pub fn close(&mut self) {
+    /// Lets go of everything that was made for trees.
+    pub fn close_trees(&mut self) {
         self.jobs.clear();
+    }
+
+    /// Lets go of that, and of what is held for a next guard, unless it was left to that.
+    pub fn close(&mut self) {
+        self.close_trees();
         if let Some((holder, watch)) = self.holder.take() {
             drop(watch);
             holder.end();
