@@ -9,6 +9,8 @@ mod copy;
 mod event_log;
 #[path = "linux/journal.rs"]
 mod journal;
+#[path = "linux/processor.rs"]
+mod processor;
 #[path = "linux/sink.rs"]
 mod sink;
 

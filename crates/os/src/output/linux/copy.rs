@@ -1,6 +1,7 @@
 //! From a pipe into a file, or into another pipe, by the kernel: what leaves the one is in the other, and nothing else, at
 //! every instruction at which the guard may be killed. Reading and writing in two steps does not have that property.
 
+use std::cell::Cell;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,6 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
+use super::processor::Crowding;
 use super::sink::Sink;
 use super::{PIPE_BYTES, Pipe};
 use crate::error::context;
@@ -228,6 +230,8 @@ fn move_into(from: &OwnedFd, file: &LogFile, mut offset: u64, bytes_max: usize) 
 pub struct Peek {
     read: OwnedFd,
     write: OwnedFd,
+    /// The last time something was taken up, that was many bytes.
+    saw_many: Cell<bool>,
 }
 
 impl Peek {
@@ -239,7 +243,7 @@ impl Peek {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // Less than wished for is enough: less is seen at once.
         let _ = rustix::pipe::fcntl_setpipe_size(&write, PIPE_BYTES);
-        Ok(Self { read, write })
+        Ok(Self { read, write, saw_many: Cell::new(false) })
     }
 
     /// From now on sees no more at once than a spool takes at once.
@@ -273,8 +277,9 @@ impl Peek {
         Ok(filled)
     }
 
-    /// Takes up the first bytes of a pipe, which keeps them, if many wait there, and says how many; zero if few do. What was
-    /// taken up is to be [put](Self::put) into a file or [forgotten](Self::forget) next.
+    /// Takes up the first bytes of a pipe, which keeps them, if many wait there, and says how many; zero if few do. Where many
+    /// did the last time, it is not asked how many do now: whoever asks waits for whoever writes. What was taken up is to be
+    /// [put](Self::put) into a file or [forgotten](Self::forget) next.
     ///
     /// As long as the kernel moves bytes out of a pipe into a file, whoever writes to the pipe waits. This has the pages in a
     /// second pipe, too, from which a file is written while the first takes more.
@@ -282,14 +287,18 @@ impl Peek {
     /// # Errors
     /// When the system cannot.
     pub fn take_up(&self, pipe: &Pipe, bytes_max: usize) -> io::Result<usize> {
-        if bytes_max < MANY_BYTES || pipe.waiting()? < MANY_BYTES {
+        if bytes_max < MANY_BYTES || !(self.saw_many.get() || self.can_see_many(pipe)?) {
             return Ok(0);
         }
-        if rustix::pipe::fcntl_getpipe_size(&self.write)? < MANY_BYTES {
-            // An unprivileged guard with many services gets small pipes.
-            return Ok(0);
-        }
-        self.see(pipe, bytes_max)
+        let seen = self.see(pipe, bytes_max)?;
+        self.saw_many.set(seen >= MANY_BYTES);
+        Ok(seen)
+    }
+
+    /// Whether many bytes wait in a pipe, and there is room for them here: an unprivileged guard with many services gets small
+    /// pipes.
+    fn can_see_many(&self, pipe: &Pipe) -> io::Result<bool> {
+        Ok(pipe.waiting()? >= MANY_BYTES && rustix::pipe::fcntl_getpipe_size(&self.write)? >= MANY_BYTES)
     }
 
     /// Writes what was taken up, which is so many bytes, into a file at an offset, and says how many it took. What it does not
@@ -347,6 +356,7 @@ pub struct Spool {
     null: OwnedFd,
     /// Made when many bytes are to be lost; none if the system has none.
     sink: OnceLock<Option<Sink>>,
+    crowding: Crowding,
 }
 
 impl Spool {
@@ -357,7 +367,7 @@ impl Spool {
     pub fn open(path: &Path) -> io::Result<Self> {
         let pipe = Pipe::open(path, None)?;
         let null = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { pipe, null, sink: OnceLock::new() })
+        Ok(Self { pipe, null, sink: OnceLock::new(), crowding: Crowding::new() })
     }
 
     /// How many bytes it holds.
@@ -374,7 +384,11 @@ impl Spool {
     /// # Errors
     /// When the system cannot.
     pub fn take(&self, from: &Pipe, bytes: usize) -> io::Result<()> {
-        move_there(&from.end, &self.pipe.end, bytes).map(drop)
+        move_there(&from.end, &self.pipe.end, bytes)?;
+        if bytes >= MANY_BYTES {
+            self.crowding.step();
+        }
+        Ok(())
     }
 
     /// Loses what it holds.
@@ -484,6 +498,10 @@ mod tests {
         }
         let log = fs::read(&path).unwrap();
         assert!(log.starts_with(b"before first xx") && log.len() == 7 + all);
+        pipe.discard(all).unwrap();
+        assert_eq!(peek.take_up(&pipe, 1 << 20).unwrap(), 0, "there are none");
+        rustix::io::write(pipe.program_end().unwrap().0.as_fd(), b"few").unwrap();
+        assert_eq!(peek.take_up(&pipe, 1 << 20).unwrap(), 0, "they are few again");
     }
 
     #[test]
