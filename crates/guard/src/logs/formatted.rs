@@ -26,8 +26,10 @@ use super::trouble::Trouble;
 use super::undo::Undo;
 use super::writing::Input;
 
-/// For so many ends of lines memory is kept.
-const LINES_KEPT: usize = 1024;
+/// For so many bytes of lines, and for so many ends of lines, memory is kept.
+const KEPT: (usize, usize) = (LINE_BYTES_MAX, 1024);
+/// The same while much is written: to have the memory anew each time takes as long as to make the lines.
+const KEPT_WHILE_MUCH_IS_WRITTEN: (usize, usize) = (1024 * 1024, 16 * 1024);
 
 /// Both streams.
 #[derive(Debug)]
@@ -98,9 +100,11 @@ impl Formatted {
         if self.made.is_done() {
             self.made = std::mem::take(&mut scratch.made);
         }
+        let (stream, before) = (input.stream as usize, progress.taken[input.stream as usize]);
         let copied = self.copy_some(input, bytes_max, scratch, hearing, progress);
         if self.made.is_done() {
-            self.made.shrink();
+            let is_much = progress.taken[stream] - before > LINE_BYTES_MAX;
+            self.made.shrink_to(if is_much { KEPT_WHILE_MUCH_IS_WRITTEN } else { KEPT });
             scratch.made = std::mem::take(&mut self.made);
         }
         copied
@@ -296,12 +300,12 @@ impl Made {
         self.ends.get(at).copied().filter(|end| end.lines < self.end.lines).unwrap_or(self.end)
     }
 
-    /// Gives back memory that only much output needs; what was made is in the file.
-    fn shrink(&mut self) {
+    /// Gives back memory beyond that for so many bytes and so many lines; what was made is in the file.
+    fn shrink_to(&mut self, (bytes, lines): (usize, usize)) {
         self.lines.clear();
         self.ends.clear();
-        self.lines.shrink_to(LINE_BYTES_MAX);
-        self.ends.shrink_to(LINES_KEPT);
+        self.lines.shrink_to(bytes);
+        self.ends.shrink_to(lines);
     }
 }
 
