@@ -154,10 +154,10 @@ impl DiskHandle {
         self.add_job(Job::Query(filter, Box::new(answer)));
     }
 
-    /// A job for which there is no room is dropped, and so is what it holds: whoever waits for its answer sees that none comes.
+    /// A job for which there is no room, or that comes too late, is dropped, and so is what it holds: whoever waits for its answer sees that none comes.
     fn add_job(&self, job: Job) {
         let mut queue = lock(&self.0);
-        if queue.jobs.len() < JOBS_MAX {
+        if queue.jobs.len() < JOBS_MAX && !queue.stop {
             queue.jobs.push_back(job);
         }
         self.wake_with(queue);
@@ -216,7 +216,9 @@ impl Writer {
                 queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        std::mem::take(&mut *queue)
+        // Nothing comes after the last.
+        let stop = queue.stop;
+        std::mem::replace(&mut *queue, Queue { stop, ..Queue::default() })
     }
 
     fn write(&mut self, mut batch: Queue) {

@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
@@ -82,6 +83,8 @@ pub struct Pipe {
     path: PathBuf,
     /// Open for writing too, so that it never sees the end while no program runs.
     end: OwnedFd,
+    /// The last time bytes of it were taken up, they were many.
+    had_many: AtomicBool,
 }
 
 impl Pipe {
@@ -107,7 +110,7 @@ impl Pipe {
         let end = open(path, OFlags::RDWR | OFlags::NONBLOCK).map_err(what())?;
         // Less than wished for is enough: the writer then waits sooner.
         let _ = rustix::pipe::fcntl_setpipe_size(&end, PIPE_BYTES);
-        Ok(Self { path: path.to_owned(), end })
+        Ok(Self { path: path.to_owned(), end, had_many: AtomicBool::new(false) })
     }
 
     /// Opens the FIFO that was at this path when a program got it as this descriptor, and that somebody has removed since. A
@@ -125,7 +128,7 @@ impl Pipe {
             let all = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
             std::iter::once(folder.join(number.to_string())).chain(all).find_map(|link| open_removed(&link, &removed))
         };
-        (0..LOOKS).find_map(find).map(|end| Self { path: path.to_owned(), end })
+        (0..LOOKS).find_map(find).map(|end| Self { path: path.to_owned(), end, had_many: AtomicBool::new(false) })
     }
 
     /// Where it is.

@@ -1,13 +1,13 @@
 //! From a pipe into a file, or into another pipe, by the kernel: what leaves the one is in the other, and nothing else, at
 //! every instruction at which the guard may be killed. Reading and writing in two steps does not have that property.
 
-use std::cell::Cell;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::{Mode, OFlags};
@@ -230,8 +230,6 @@ fn move_into(from: &OwnedFd, file: &LogFile, mut offset: u64, bytes_max: usize) 
 pub struct Peek {
     read: OwnedFd,
     write: OwnedFd,
-    /// The last time something was taken up, that was many bytes.
-    saw_many: Cell<bool>,
 }
 
 impl Peek {
@@ -243,7 +241,7 @@ impl Peek {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // Less than wished for is enough: less is seen at once.
         let _ = rustix::pipe::fcntl_setpipe_size(&write, PIPE_BYTES);
-        Ok(Self { read, write, saw_many: Cell::new(false) })
+        Ok(Self { read, write })
     }
 
     /// From now on sees no more at once than a spool takes at once.
@@ -287,11 +285,11 @@ impl Peek {
     /// # Errors
     /// When the system cannot.
     pub fn take_up(&self, pipe: &Pipe, bytes_max: usize) -> io::Result<usize> {
-        if bytes_max < MANY_BYTES || !(self.saw_many.get() || self.can_see_many(pipe)?) {
+        if bytes_max < MANY_BYTES || !(pipe.had_many.load(Ordering::Relaxed) || self.can_see_many(pipe)?) {
             return Ok(0);
         }
         let seen = self.see(pipe, bytes_max)?;
-        self.saw_many.set(seen >= MANY_BYTES);
+        pipe.had_many.store(seen >= MANY_BYTES, Ordering::Relaxed);
         Ok(seen)
     }
 
@@ -498,10 +496,12 @@ mod tests {
         }
         let log = fs::read(&path).unwrap();
         assert!(log.starts_with(b"before first xx") && log.len() == 7 + all);
-        pipe.discard(all).unwrap();
-        assert_eq!(peek.take_up(&pipe, 1 << 20).unwrap(), 0, "there are none");
-        rustix::io::write(pipe.program_end().unwrap().0.as_fd(), b"few").unwrap();
-        assert_eq!(peek.take_up(&pipe, 1 << 20).unwrap(), 0, "they are few again");
+        let other = written(&folder.path().join("other"), b"few");
+        assert_eq!(peek.take_up(&other, 1 << 20).unwrap(), 0, "they are few of another");
+        pipe.discard(all - 3).unwrap();
+        assert_eq!(peek.take_up(&pipe, 1 << 20).unwrap(), 3, "nobody has asked how many");
+        assert_eq!(peek.put(3, &file, 7).unwrap(), Moved::Bytes(3));
+        assert_eq!(peek.take_up(&pipe, 1 << 20).unwrap(), 0, "they are known to be few");
     }
 
     #[test]
