@@ -5,7 +5,8 @@ use std::time::Duration;
 /// A sample of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Processor time of all its runs, also of what has ended, where the system counts it; else that of what runs.
+    /// Processor time of all its runs, also of what has ended, where the system counts it; else that of what runs. A new guard
+    /// may know less of what ended under the one before.
     pub cpu: Duration,
     /// Memory in bytes. Where the system does not count it for the tree, the sum of what its processes have resident, in
     /// which shared pages count more than once.

@@ -31,10 +31,15 @@ restart = { delay = "1h", max = "1h", jitter = 0.0 }
 "#;
 const BOMB: &str = "while :; do command eval 'sh /bomb & sh /bomb &'; done 2> /dev/null\n";
 
-/// A number in a file of a service's control group.
-fn number(computer: &Computer, service: &str, file: &str) -> u64 {
-    let said = computer.run(&format!("cat /sys/fs/cgroup/menshen.*/{service}/{file}")).text();
-    said.trim().parse().unwrap_or_else(|error| panic!("{error}: {service} {file}: {said:?}"))
+/// What a file of a control group says: a service's, or one of its programs'.
+fn text(computer: &Computer, group: &str, file: &str) -> String {
+    computer.run(&format!("cat /sys/fs/cgroup/menshen.*/{group}/{file}")).text()
+}
+
+/// The number it says.
+fn number(computer: &Computer, group: &str, file: &str) -> u64 {
+    let said = text(computer, group, file);
+    said.trim().parse().unwrap_or_else(|error| panic!("{error}: {group} {file}: {said:?}"))
 }
 
 /// What works goes on as the process it is.
@@ -54,18 +59,24 @@ fn limits_hold_where_there_are_control_groups_of_version_2_only() {
     until("one works", || computer.service("works").ready);
     let works = computer.service("works");
 
-    // A limit for what runs already.
-    let own = |program: &str| computer.run(&format!("cat /sys/fs/cgroup/menshen.*/{program}/cgroup.procs")).text();
-    assert!(own("works:main").lines().any(|pid| Some(pid) == works.pid.map(|pid| pid.to_string()).as_deref()));
+    // A limit for what runs already, which the next guard can lift.
+    let members = |program: &str| text(&computer, program, "cgroup.procs");
+    let pid_of = |service: &Service| service.pid.map(|pid| pid.to_string()).unwrap_or_default();
+    assert!(members("works@main").lines().any(|pid| pid == pid_of(&works)));
     computer.run("sed -i 's/^# later: //' /menshen.toml && menshen reload").done();
-    until("it is held to it", || number(&computer, "works:main", "pids.max") == WORKS_TASKS_MAX);
+    assert_eq!(number(&computer, "works@main", "pids.max"), WORKS_TASKS_MAX);
+    computer.run("menshen down --leave").done();
+    computer.start_guard();
+    computer.run("sed -i 's/^limits.tasks = 30/# later: &/' /menshen.toml && menshen reload").done();
+    assert_eq!(text(&computer, "works@main", "pids.max").trim(), "max");
     works_on(&computer, &works);
     // From its next start on it has it together with whatever else is run for it.
+    computer.run("sed -i 's/^# later: //' /menshen.toml && menshen reload").done();
     computer.run("menshen restart works").done();
     let works = computer.service("works");
     assert_eq!(number(&computer, "works", "pids.max"), WORKS_TASKS_MAX);
-    assert!(own("works/main").lines().any(|pid| Some(pid) == works.pid.map(|pid| pid.to_string()).as_deref()));
-    assert_eq!(computer.run("ls -d /sys/fs/cgroup/menshen.*/works:main").text(), "", "nobody lives there");
+    assert!(members("works/main").lines().any(|pid| pid == pid_of(&works)));
+    assert_eq!(computer.run("ls -d /sys/fs/cgroup/menshen.*/works@main").text(), "", "nobody lives there");
 
     // A bomb below the limit of tasks.
     computer.run("menshen start bomb --no-wait").done();
@@ -96,6 +107,24 @@ fn limits_hold_where_there_are_control_groups_of_version_2_only() {
     works_on(&computer, &works);
     let told = format!("the guard before this one (process {guard}) ended without a word");
     assert!(computer.events().iter().any(|event| event.reason.starts_with(&told)), "{told}");
+}
+
+#[test]
+fn a_guard_moves_out_of_the_way_of_limits_in_the_control_group_it_was_given() {
+    let Some(computer) = Computer::boot(&[("menshen.toml", DEFINITION)]) else { return };
+    // As systemd has it with `Delegate=` where it knows no `DelegateSubgroup=`.
+    computer.run("mkdir /sys/fs/cgroup/unit && echo '+pids +memory' > /sys/fs/cgroup/cgroup.subtree_control").done();
+    computer.start("sh -c 'echo $$ > /sys/fs/cgroup/unit/cgroup.procs && exec menshen up --file /menshen.toml'");
+    until("one works", || computer.run("menshen status works").code == 0);
+    let works = computer.service("works");
+    computer.run("sed -i 's/^# later: //' /menshen.toml && menshen reload").done();
+    let limit = || computer.run("cat /sys/fs/cgroup/unit/menshen.*/works@main/pids.max").text();
+    assert_eq!(limit().trim(), WORKS_TASKS_MAX.to_string());
+    let aside = computer
+        .run("grep -h . $(sed 's|^|/proc/|; s|$|/comm|' /sys/fs/cgroup/unit/menshen.guard/cgroup.procs)")
+        .text();
+    assert_eq!(aside.lines().collect::<Vec<_>>(), ["menshen", "menshen-holder"]);
+    works_on(&computer, &works);
 }
 
 /// Whether it is not a process of the bomb: whoever looks for one has its name in the command.

@@ -163,6 +163,8 @@ impl Guard {
             match self.system.adopt(token, &place, number, &earlier) {
                 Ok(Adopted::Alive) => {
                     self.succession.adopted += 1;
+                    // They may be others than when it began.
+                    self.apply_limits(id);
                     if role == Role::Main {
                         self.find_removed_pipes(id, earlier.pid);
                     }

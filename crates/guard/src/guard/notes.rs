@@ -1,7 +1,8 @@
 //! What is to be written down and told: what the core remembers of services, for the next guard, and what happened.
 //!
 //! A service changes several times on its way from its end to its next start, and the start does not wait for any of it to be
-//! written: only its last state is, a moment after the program is born, and before anybody is answered.
+//! written: only its last state is, a moment after the program is born, and before anybody is answered but who asks for the
+//! guard's own end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

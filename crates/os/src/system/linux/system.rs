@@ -309,7 +309,7 @@ impl System {
 
     /// Kills whatever lives of a program that an earlier guard started, and nobody waits for.
     pub fn kill_left(&self, place: &Place) {
-        self.forest.tree_of_earlier(place, &Earlier::UNKNOWN).kill();
+        self.forest.kill_left(place);
     }
 
     /// Looks after a process that an earlier guard started, for this run of its service.

@@ -1,8 +1,8 @@
 //! Trees as cgroups (version 2): one folder for each program, which everything it starts is born into.
 //!
-//! It is called `SERVICE:ROLE`. Where a service has limits, it is called `ROLE` and is in a folder `SERVICE`: the limits are
-//! those of all its programs together. There is no such folder without limits, because the kernel takes its time to make and
-//! to remove each. A service's name has no colon.
+//! It is called `SERVICE@ROLE`. Where a service has limits, it is called `ROLE` and is in a folder `SERVICE`: the limits are
+//! those of all its programs together. No such folder is made without limits, because the kernel takes its time to make and to
+//! remove each; one that an earlier version made, or that was made when there were limits, is used as long as it is there.
 
 mod folder;
 mod leaf;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use self::folder::remove_tree;
-use self::folder::{cpu_of, keyed, names_in};
+use self::folder::{cpu_of, keyed, names_in, read_members};
 pub(crate) use self::leaf::{Entry, Leaf};
 use self::version1::OldController;
 use super::procfs;
@@ -36,6 +36,8 @@ pub(crate) struct Hierarchy {
     old: BTreeMap<&'static str, OldController>,
     /// The services that have a folder of their own.
     grouped: RefCell<BTreeSet<String>>,
+    /// Programs' folders that an earlier guard has made, and were in none of their services.
+    left: BTreeSet<String>,
     /// Processor time of services in programs' folders that were removed since this guard began, and were in none of theirs.
     spent: RefCell<BTreeMap<String, Duration>>,
     /// Whether the kernel counts the memory of each service. Known without a look, for each start of a program.
@@ -43,11 +45,20 @@ pub(crate) struct Hierarchy {
     sweeper: Sweeper,
 }
 
+/// One limit of a service, with the file of each version that it is written into, and what is written.
+struct Limit {
+    controller: &'static str,
+    is_wanted: bool,
+    new: (&'static str, String),
+    old: (&'static str, String),
+}
+
 /// Where the guard moves if its own folder has to be free of processes.
 const GUARD_FOLDER: &str = "menshen.guard";
 const OLD_CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
-/// Stands between a service and a role in the name of a folder. No service's name has it.
-const ALONE: char = ':';
+/// Stands between a service and a role in the name of a folder. No service's name has it. It is no colon: programs look for
+/// their own folder in `/proc/self/cgroup`, and many take every colon there for the end of a field.
+const ALONE: char = '@';
 /// The kernel's own period for processor time, in microseconds.
 const CPU_PERIOD_US: f64 = 100_000.0;
 
@@ -74,10 +85,9 @@ impl Hierarchy {
             .collect();
         let controlled = fs::read_to_string(root.join("cgroup.subtree_control")).unwrap_or_default();
         let counts_memory = Cell::new(controlled.split_ascii_whitespace().any(|name| name == "memory"));
-        // An earlier guard has made these.
-        let grouped = RefCell::new(names_in(&root).filter(|name| !is_alone(name)).collect());
-        let (spent, sweeper) = (RefCell::default(), Sweeper::default());
-        Some(Self { mount, root, old, grouped, spent, counts_memory, sweeper })
+        let (left, grouped): (_, BTreeSet<_>) = names_in(&root).partition(|name| is_alone(name));
+        let (grouped, spent, sweeper) = (RefCell::new(grouped), RefCell::default(), Sweeper::default());
+        Some(Self { mount, root, old, grouped, left, spent, counts_memory, sweeper })
     }
 
     /// The folder of a tree, made if it is not there.
@@ -148,67 +158,69 @@ impl Hierarchy {
         path.ancestors().find(|folder| own.iter().any(|own| folder.ends_with(own))).map(Path::to_owned)
     }
 
-    /// The folder of a tree that an earlier guard made: this, or if nobody noted one, the one this guard would make. `None` if
-    /// it is gone, with all that lived in it.
-    pub(crate) fn leaf_of_earlier(&self, place: &Place, noted: Option<&Path>) -> Option<Leaf> {
-        let leaf =
-            |path: &Path| Leaf::of_earlier(path.to_owned(), self.name(path)?, !path.starts_with(&self.root)).ok();
-        if let Some(path) = noted {
-            return leaf(path);
-        }
-        let mut leaves: Vec<Leaf> = self.paths(place).iter().filter_map(|path| leaf(path)).collect();
-        // What lives is in one of them.
-        let lived_in = leaves.iter().position(|leaf| !leaf.is_empty()).unwrap_or(0);
-        (!leaves.is_empty()).then(|| leaves.swap_remove(lived_in))
+    /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it.
+    pub(crate) fn leaf_of_earlier(&self, path: &Path) -> Option<Leaf> {
+        Leaf::of_earlier(path.to_owned(), self.name(path)?, !path.starts_with(&self.root)).ok()
+    }
+
+    /// The folders of a tree that an earlier guard may have made where this one would.
+    pub(crate) fn leaves_of_earlier(&self, place: &Place) -> Vec<Leaf> {
+        self.paths(place).iter().filter_map(|path| self.leaf_of_earlier(path)).collect()
     }
 
     /// Sets what a service may use. Says what the kernel enforces. Programs that run in folders by themselves, because there
     /// were no limits when they began, get each the whole of it.
     pub(crate) fn limit(&self, service: &str, limits: &Limits, leaves: &[&Leaf]) -> Enforced {
-        let memory = limits.memory_bytes.map_or_else(|| "max".to_owned(), |bytes| bytes.to_string());
-        let tasks = limits.tasks.map_or_else(|| "max".to_owned(), |tasks| tasks.to_string());
-        let quota = limits.cpu_cores.map(|cores| cores * CPU_PERIOD_US);
-        let cpu = quota.map_or_else(|| "max 100000".to_owned(), |quota| format!("{quota:.0} {CPU_PERIOD_US:.0}"));
-        let old_memory = limits.memory_bytes.map_or_else(|| "-1".to_owned(), |bytes| bytes.to_string());
-        let old_cpu = quota.map_or_else(|| "-1".to_owned(), |quota| format!("{quota:.0}"));
-        let set = |controller: &str, wanted: bool, new: (&str, &str), old: (&str, &str)| {
-            let set_new = || self.set(service, (controller, wanted), new, leaves);
-            let set_old = || {
-                let controller = self.old.get(controller)?;
-                let folder = controller.folder(service).or_else(|| wanted.then(|| controller.make(service))?)?;
-                Some(fs::write(folder.join(old.0), old.1).is_ok())
-            };
-            set_new() || set_old().unwrap_or(false) || !wanted
-        };
+        let or = |limit: Option<String>, none: &str| limit.unwrap_or_else(|| none.to_owned());
+        let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
+        let quota = limits.cpu_cores.map(|cores| format!("{:.0}", cores * CPU_PERIOD_US));
+        let tasks = or(limits.tasks.map(|tasks| tasks.to_string()), "max");
+        let set = |limit: Limit| self.set(service, &limit, leaves);
         Enforced {
-            memory: set(
-                "memory",
-                limits.memory_bytes.is_some(),
-                ("memory.max", &memory),
-                ("memory.limit_in_bytes", &old_memory),
-            ),
-            cpu: set("cpu", quota.is_some(), ("cpu.max", &cpu), ("cpu.cfs_quota_us", &old_cpu)),
-            tasks: set("pids", limits.tasks.is_some(), ("pids.max", &tasks), ("pids.max", &tasks)),
+            memory: set(Limit {
+                controller: "memory",
+                is_wanted: memory.is_some(),
+                new: ("memory.max", or(memory.clone(), "max")),
+                old: ("memory.limit_in_bytes", or(memory, "-1")),
+            }),
+            cpu: set(Limit {
+                controller: "cpu",
+                is_wanted: quota.is_some(),
+                new: ("cpu.max", format!("{} {CPU_PERIOD_US:.0}", or(quota.clone(), "max"))),
+                old: ("cpu.cfs_quota_us", or(quota, "-1")),
+            }),
+            tasks: set(Limit {
+                controller: "pids",
+                is_wanted: limits.tasks.is_some(),
+                new: ("pids.max", tasks.clone()),
+                old: ("pids.max", tasks),
+            }),
         }
     }
 
-    /// Sets one limit of a service by a controller of version 2. Whether it is set.
-    fn set(
-        &self,
-        service: &str,
-        (controller, wanted): (&str, bool),
-        (file, value): (&str, &str),
-        leaves: &[&Leaf],
-    ) -> bool {
-        let folder = self.root.join(service);
+    /// Sets one limit of a service. Whether it is held to it, or need not be.
+    fn set(&self, service: &str, limit: &Limit, leaves: &[&Leaf]) -> bool {
+        self.set_new(service, limit, leaves) || self.set_old(service, limit).unwrap_or(false) || !limit.is_wanted
+    }
+
+    fn set_new(&self, service: &str, limit: &Limit, leaves: &[&Leaf]) -> bool {
+        let (file, value) = &limit.new;
+        let own = self.root.join(service).join(file);
         let counts =
-            (self.is_grouped(service) && folder.join(file).exists()) || (wanted && self.enable(service, controller));
-        if !counts {
-            return false;
-        }
-        let alone = leaves.iter().filter(|leaf| leaf.is_alone() && !leaf.is_elsewhere()).map(|leaf| leaf.path());
-        let mut folders = alone.chain([folder.as_path()]);
-        folders.all(|folder| fs::write(folder.join(file), value).is_ok())
+            (self.is_grouped(service) && own.exists()) || (limit.is_wanted && self.enable(service, limit.controller));
+        // Also where its own folder is gone, as it is when a guard has left alone, what runs may have to be let off a limit.
+        let alone = leaves.iter().filter(|leaf| leaf.is_alone() && !leaf.is_elsewhere());
+        let alone = alone.map(|leaf| leaf.path().join(file)).filter(|file| file.exists());
+        let files: Vec<PathBuf> = counts.then_some(own).into_iter().chain(alone).collect();
+        let set = files.iter().filter(|file| fs::write(file, value).is_ok()).count();
+        counts && set == files.len()
+    }
+
+    fn set_old(&self, service: &str, limit: &Limit) -> Option<bool> {
+        let (file, value) = &limit.old;
+        let controller = self.old.get(limit.controller)?;
+        let folder = controller.folder(service).or_else(|| limit.is_wanted.then(|| controller.make(service))?)?;
+        Some(fs::write(folder.join(file), value).is_ok())
     }
 
     /// Has a controller count for a service's folder. A guard that is alone in a folder delegated to it moves out of the
@@ -239,7 +251,7 @@ impl Hierarchy {
 
     /// How often a memory limit has killed something of a tree's service.
     pub(crate) fn oom_kills(&self, service: &str, leaf: &Leaf) -> u64 {
-        let new = leaf.counted().filter(|_| self.counts_memory.get()).map(|folder| folder.join("memory.events"));
+        let new = leaf.counted_in().filter(|_| self.counts_memory.get()).map(|folder| folder.join("memory.events"));
         let old = self.old.get("memory").and_then(|controller| controller.folder(service));
         let old = old.map(|folder| folder.join("memory.oom_control"));
         let count = |path: &PathBuf| keyed(&fs::read_to_string(path).ok()?, "oom_kill");
@@ -249,7 +261,7 @@ impl Hierarchy {
     /// Memory of a service where the kernel counts it.
     pub(crate) fn memory_bytes(&self, service: &str, leaves: &[&Leaf]) -> Option<u64> {
         let read = |path: &Path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-        let new = self.counted(service, leaves).filter_map(|folder| read(&folder.join("memory.current")));
+        let new = self.folders_counted(service, leaves).filter_map(|folder| read(&folder.join("memory.current")));
         let old = || read(&self.old.get("memory")?.folder(service)?.join("memory.usage_in_bytes"));
         new.reduce(|sum, bytes| sum + bytes).or_else(old)
     }
@@ -257,20 +269,24 @@ impl Hierarchy {
     /// Processor time of a service so far.
     pub(crate) fn cpu(&self, service: &str, leaves: &[&Leaf]) -> Option<Duration> {
         let spent = self.spent.borrow().get(service).copied();
-        let used = self.counted(service, leaves).filter_map(|folder| cpu_of(&folder));
+        let used = self.folders_counted(service, leaves).filter_map(|folder| cpu_of(&folder));
         used.chain(spent).reduce(|sum, used| sum + used)
     }
 
     /// The folders in which the kernel counts what a service uses.
-    fn counted(&self, service: &str, leaves: &[&Leaf]) -> impl Iterator<Item = PathBuf> {
+    fn folders_counted(&self, service: &str, leaves: &[&Leaf]) -> impl Iterator<Item = PathBuf> {
         let alone = leaves.iter().filter(|leaf| leaf.is_alone()).map(|leaf| leaf.path().to_owned());
         self.is_grouped(service).then(|| self.root.join(service)).into_iter().chain(alone)
     }
 
     /// Removes the folders of a service, which has had these trees; those that are still in use stay.
     pub(crate) fn forget(&self, service: &str, leaves: &[&Leaf]) {
-        for leaf in leaves {
-            remove_tree(leaf.path());
+        let its = format!("{service}{ALONE}");
+        let left = self.left.range(its.clone()..).take_while(|name| name.starts_with(&its));
+        let left = left.map(|name| self.root.join(name));
+        let own = leaves.iter().filter(|leaf| !leaf.is_elsewhere()).map(|leaf| leaf.path().to_owned());
+        for folder in left.chain(own) {
+            remove_tree(&folder);
         }
         if self.is_grouped(service) && remove_tree(&self.root.join(service)) {
             self.grouped.borrow_mut().remove(service);
@@ -330,16 +346,24 @@ fn mount_point(line: &str, kind: &str, controller: Option<&str>) -> Option<PathB
     (found == kind && has).then(|| before.split(' ').nth(4).map(|path| PathBuf::from(path.replace("\\040", " "))))?
 }
 
-/// Moves this process one folder down, if it is alone where it is.
+/// Moves this process one folder down, with its children that are where it is, such as the holder; if nobody else is there.
 fn move_guard_below(base: &Path) -> io::Result<()> {
-    let alone = fs::read_to_string(base.join("cgroup.procs"))?;
-    let me = std::process::id().to_string();
-    if alone.lines().any(|pid| pid != me) {
+    let (mut members, me) = (Vec::new(), std::process::id());
+    read_members(base, &mut members);
+    let is_ours = |pid: u32| pid == me || procfs::process(pid).is_none_or(|process| process.parent == me);
+    if !members.iter().all(|pid| is_ours(*pid)) {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "other processes are in the guard's cgroup"));
     }
     let below = base.join(GUARD_FOLDER);
     fs::create_dir_all(&below)?;
-    fs::write(below.join("cgroup.procs"), me)
+    for pid in members {
+        match fs::write(below.join("cgroup.procs"), pid.to_string()) {
+            // It has ended since.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            moved => moved?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

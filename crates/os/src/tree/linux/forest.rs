@@ -89,8 +89,11 @@ impl Forest {
     /// main process is another one by now. What had no folder, or one that cannot be used, is known by its marks; and so is
     /// what was in one folder with programs of another guard of the same name.
     pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> Tree {
-        let leaf =
-            self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.leaf_of_earlier(place, earlier.folder.as_deref()));
+        let leaf = self.hierarchy.as_ref().and_then(|hierarchy| match &earlier.folder {
+            Some(folder) => hierarchy.leaf_of_earlier(folder),
+            // Nobody noted it.
+            None => lived_in(hierarchy.leaves_of_earlier(place), earlier.pid),
+        });
         if let Some(leaf) = leaf.filter(|leaf| !self.is_shared(leaf, place)) {
             return Tree::Cgroup(leaf);
         }
@@ -102,6 +105,15 @@ impl Forest {
         let (leader, leader_start) = known.map_or((0, 0), |_| first);
         let mark = Mark::of_earlier(&self.owner, place, environment.as_deref());
         Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start)))))
+    }
+
+    /// Kills whatever lives of a program that an earlier guard started, and nobody waits for.
+    pub(crate) fn kill_left(&self, place: &Place) {
+        let leaves = self.hierarchy.as_ref().map(|hierarchy| hierarchy.leaves_of_earlier(place)).unwrap_or_default();
+        if leaves.is_empty() {
+            return self.tree_of_earlier(place, &Earlier::UNKNOWN).kill();
+        }
+        leaves.iter().for_each(Leaf::kill);
     }
 
     /// Whether programs of others were born in the folder of a tree. Guards of before could have one together; in one of this
@@ -191,6 +203,13 @@ impl Forest {
             files: sum(procfs::files),
         }
     }
+}
+
+/// Which of these folders a process lives in, or else anybody.
+fn lived_in(mut leaves: Vec<Leaf>, pid: u32) -> Option<Leaf> {
+    let at = leaves.iter().position(|leaf| leaf.contains(pid));
+    let at = at.or_else(|| leaves.iter().position(|leaf| !leaf.is_empty())).unwrap_or(0);
+    (at < leaves.len()).then(|| leaves.swap_remove(at))
 }
 
 fn leaves<'a>(trees: impl Iterator<Item = &'a Tree>) -> Vec<&'a Leaf> {

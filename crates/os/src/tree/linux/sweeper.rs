@@ -119,8 +119,10 @@ impl Swept {
             let path = leaf.path().to_owned();
             drop(leaf);
             // One that is in use stays.
-            let _ = std::fs::remove_dir(path);
+            remove_tree(&path);
         }
-        self.folder.map(|folder| remove_tree(&folder));
+        if let Some(folder) = self.folder {
+            remove_tree(&folder);
+        }
     }
 }

@@ -112,7 +112,7 @@ impl Leaf {
     }
 
     /// The folder in which the kernel counts what it uses.
-    pub(super) fn counted(&self) -> Option<&Path> {
+    pub(super) fn counted_in(&self) -> Option<&Path> {
         if self.is_alone() { Some(&self.path) } else { self.path.parent() }
     }
 
@@ -179,9 +179,12 @@ impl Drop for Leaf {
         let own = if self.is_alone() { 2 } else { 3 };
         let folders = self.path.ancestors().take(if self.elsewhere { own } else { 0 });
         for folder in folders {
-            // One that is in use stays, and so do those above it.
-            if fs::remove_dir(folder).is_err() {
-                return;
+            match fs::remove_dir(folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    // One that is in use stays, and so do those above it.
+                    return;
+                }
+                _ => {}
             }
         }
     }
