@@ -12,6 +12,10 @@ use crate::wait::until;
 #[derive(Debug)]
 pub struct Disk(PathBuf);
 
+/// What is in the place of a [`Disk`].
+#[derive(Debug)]
+pub struct Cover(#[expect(dead_code, reason = "it unmounts when it is dropped")] Mount);
+
 /// What keeps a file system mounted.
 #[derive(Debug)]
 pub(crate) struct Mount(PathBuf);
@@ -66,6 +70,19 @@ impl Disk {
     /// When that is refused.
     pub fn make_writable(&self) {
         self.remount("remount,rw").done();
+    }
+
+    /// Lets nobody make or remove anything by its name until what is returned is dropped, whatever is open: a read-only view of
+    /// the same is in its place.
+    ///
+    /// # Panics
+    /// When that is refused.
+    #[must_use]
+    pub fn cover_read_only(&self) -> Cover {
+        Ran::of(Command::new("mount").arg("--bind").args([&self.0, &self.0])).done();
+        let cover = Cover(Mount::at(&self.0));
+        self.remount("remount,bind,ro").done();
+        cover
     }
 
     fn remount(&self, options: &str) -> Ran {

@@ -353,4 +353,39 @@ with_both_trees! {
         wait::until("the last line is there", || counted(&bed).last() == Some(&last));
         assert!(counted(&bed).into_iter().eq(1..=last));
     }
+
+    fn sockets_and_pipes_cannot_be_made_or_removed_for_a_while(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(&counter("text")).and(ALERTS);
+        let disk = bed.mount("home/run", "size=1m");
+        let bed = bed.up();
+        bed.await_ready("flaky");
+        bed.await_ready("counter");
+        let (worker, before) = (Worker::of(&bed), bed.mark());
+        let cover = disk.cover_read_only();
+        let bed = bed.and(
+            "[service.late]\ncommand = [\"sleep\", \"1000\"]\nrestart.max = \"1s\"\nbreaker.failures = 0\n",
+        );
+        bed.menshen(["reload"]).done();
+        begun(&bed, before, "the log of late cannot be kept");
+        let failed = bed.await_entry(before, "late", State::Backoff);
+        assert!(failed.reason.contains("read-only"), "{failed:?}");
+        // What is there is asked, ended and started as ever.
+        bed.menshen(["restart", "flaky"]).done();
+        assert!(bed.main_process("flaky").signal(Signal::KILL));
+        bed.await_entry(before, "flaky", State::Backoff);
+        bed.await_ready("flaky");
+        worker.works_undisturbed(&bed);
+        drop(cover);
+        over(&bed, before, "the log of late is kept again");
+        bed.await_ready("late");
+        bed.write("enough", "");
+        let last: u64 = bed.await_file("last").trim().parse().unwrap();
+        wait::until("the last line is there", || counted(&bed).last() == Some(&last));
+        assert!(counted(&bed).into_iter().eq(1..=last));
+        wait::until("nothing is in trouble", || troubles(&bed).is_empty());
+        worker.works_undisturbed(&bed);
+    }
 }
