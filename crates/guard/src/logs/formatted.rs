@@ -26,10 +26,10 @@ use super::trouble::Trouble;
 use super::undo::Undo;
 use super::writing::Input;
 
-/// For so many bytes of lines, and for so many ends of lines, memory is kept.
-const KEPT: (usize, usize) = (LINE_BYTES_MAX, 1024);
+/// For so much memory is kept.
+const KEPT: Amount = Amount { bytes: LINE_BYTES_MAX, lines: 1024 };
 /// The same while much is written: to have the memory anew each time takes as long as to make the lines.
-const KEPT_WHILE_MUCH_IS_WRITTEN: (usize, usize) = (1024 * 1024, 16 * 1024);
+const KEPT_WHILE_MUCH_IS_WRITTEN: Amount = Amount { bytes: 1024 * 1024, lines: 16 * 1024 };
 
 /// Both streams.
 #[derive(Debug)]
@@ -56,6 +56,13 @@ pub(super) struct Made {
     end: Place,
     /// Up to here they are in the file, and what they were made of has left the pipe.
     done: Place,
+}
+
+/// So many lines, of so many bytes in all.
+#[derive(Debug, Clone, Copy)]
+struct Amount {
+    bytes: usize,
+    lines: usize,
 }
 
 /// A place among lines, and in what they are made of, in bytes.
@@ -300,12 +307,12 @@ impl Made {
         self.ends.get(at).copied().filter(|end| end.lines < self.end.lines).unwrap_or(self.end)
     }
 
-    /// Gives back memory beyond that for so many bytes and so many lines; what was made is in the file.
-    fn shrink_to(&mut self, (bytes, lines): (usize, usize)) {
+    /// Gives back memory beyond that for so much; what was made is in the file.
+    fn shrink_to(&mut self, kept: Amount) {
         self.lines.clear();
         self.ends.clear();
-        self.lines.shrink_to(bytes);
-        self.ends.shrink_to(lines);
+        self.lines.shrink_to(kept.bytes);
+        self.ends.shrink_to(kept.lines);
     }
 }
 
