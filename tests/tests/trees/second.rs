@@ -59,15 +59,14 @@ fn limits_hold_where_there_are_control_groups_of_version_2_only() {
     until("one works", || computer.service("works").ready);
     let works = computer.service("works");
 
-    // A limit for what runs already, which the next guard can lift.
+    // A limit for what runs already, which the next guard lifts.
     let members = |program: &str| text(&computer, program, "cgroup.procs");
     let pid_of = |service: &Service| service.pid.map(|pid| pid.to_string()).unwrap_or_default();
     assert!(members("works@main").lines().any(|pid| pid == pid_of(&works)));
     computer.run("sed -i 's/^# later: //' /menshen.toml && menshen reload").done();
     assert_eq!(number(&computer, "works@main", "pids.max"), WORKS_TASKS_MAX);
-    computer.run("menshen down --leave").done();
+    computer.run("menshen down --leave && sed -i 's/^limits.tasks = 30/# later: &/' /menshen.toml").done();
     computer.start_guard();
-    computer.run("sed -i 's/^limits.tasks = 30/# later: &/' /menshen.toml && menshen reload").done();
     assert_eq!(text(&computer, "works@main", "pids.max").trim(), "max");
     works_on(&computer, &works);
     // From its next start on it has it together with whatever else is run for it.
@@ -112,7 +111,6 @@ fn limits_hold_where_there_are_control_groups_of_version_2_only() {
 #[test]
 fn a_guard_moves_out_of_the_way_of_limits_in_the_control_group_it_was_given() {
     let Some(computer) = Computer::boot(&[("menshen.toml", DEFINITION)]) else { return };
-    // As systemd has it with `Delegate=` where it knows no `DelegateSubgroup=`.
     computer.run("mkdir /sys/fs/cgroup/unit && echo '+pids +memory' > /sys/fs/cgroup/cgroup.subtree_control").done();
     computer.start("sh -c 'echo $$ > /sys/fs/cgroup/unit/cgroup.procs && exec menshen up --file /menshen.toml'");
     until("one works", || computer.run("menshen status works").code == 0);
@@ -124,6 +122,26 @@ fn a_guard_moves_out_of_the_way_of_limits_in_the_control_group_it_was_given() {
         .run("grep -h . $(sed 's|^|/proc/|; s|$|/comm|' /sys/fs/cgroup/unit/menshen.guard/cgroup.procs)")
         .text();
     assert_eq!(aside.lines().collect::<Vec<_>>(), ["menshen", "menshen-holder"]);
+    works_on(&computer, &works);
+}
+
+#[test]
+fn a_guard_stays_in_the_control_group_in_which_systemd_would_start_the_next() {
+    let Some(computer) = Computer::boot(&[("menshen.toml", DEFINITION)]) else { return };
+    // As it is with `Delegate=` where systemd knows no `DelegateSubgroup=`.
+    let unit = "/sys/fs/cgroup/menshen.service";
+    computer.run(&format!("mkdir {unit} && echo '+pids +memory' > /sys/fs/cgroup/cgroup.subtree_control")).done();
+    let begin = || {
+        computer.start(&format!("sh -c 'echo $$ > {unit}/cgroup.procs && exec menshen up --file /menshen.toml'"));
+        until("one works", || computer.run("menshen status works").code == 0);
+    };
+    begin();
+    let works = computer.service("works");
+    computer.run("sed -i 's/^# later: //' /menshen.toml && menshen reload").done();
+    assert_eq!(computer.run(&format!("cat {unit}/cgroup.subtree_control")).text().trim(), "");
+    computer.run("kill -9 $(cat /run/menshen/second.lock)").done();
+    until("no guard is there", || computer.run("menshen status").code == 6);
+    begin();
     works_on(&computer, &works);
 }
 

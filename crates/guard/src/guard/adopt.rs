@@ -62,6 +62,8 @@ impl Guard {
                 }
             };
             ended.extend(self.look_for_runs(id, &name, &noted, running.as_ref()));
+            // They may be others than when what runs on began.
+            self.apply_limits(id);
             reach(FailPoint::TakenOver);
         }
         ended.extend(self.take_over_gone(remembered, running.as_ref()));
@@ -163,8 +165,6 @@ impl Guard {
             match self.system.adopt(token, &place, number, &earlier) {
                 Ok(Adopted::Alive) => {
                     self.succession.adopted += 1;
-                    // They may be others than when it began.
-                    self.apply_limits(id);
                     if role == Role::Main {
                         self.find_removed_pipes(id, earlier.pid);
                     }

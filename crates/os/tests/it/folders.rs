@@ -12,9 +12,9 @@ use crate::bed::{Bed, DAEMON, has, lives};
 #[test]
 fn a_tree_that_is_gone_leaves_no_folder_behind() {
     let mut bed = Bed::new(TreeMode::Auto);
+    let folders = own_folders(&format!("menshen.{}", bed.config.mark));
     bed.system.limit("web", &Limits { tasks: Some(100), ..Limits::default() });
     bed.run(&bed.program(&["true"]));
-    let folders = own_folders(&format!("menshen.{}", bed.config.mark));
     if !has("cgroup that can be made", || folders.iter().any(|folder| folder.exists())) {
         return;
     }

@@ -275,6 +275,23 @@ fn a_limit_of_tasks_keeps_a_fork_bomb_small() {
 }
 
 #[test]
+fn a_limit_reaches_what_runs_already() {
+    if !has("right to set limits (root)", is_root) {
+        return;
+    }
+    let mut bed = Bed::new(TreeMode::Auto);
+    let script = "import os,time\nopen('up','w').write('1\\n')\nwhile not os.path.exists('limited'): time.sleep(0.01)\nn=0\ntry:\n  for i in range(20):\n    if os.fork()==0: time.sleep(1000)\n    n+=1\nexcept OSError as e: print(n, e.strerror)";
+    let token = bed.spawn(&bed.program(&["python3", "-c", script]));
+    bed.await_file("up");
+    let enforced = bed.system.limit("web", &Limits { memory_bytes: None, cpu_cores: None, tasks: Some(5) });
+    if !has("pids controller", || enforced.tasks) {
+        return;
+    }
+    std::fs::write(bed.folder.path().join("limited"), "").unwrap();
+    assert_eq!(bed.end_of(token).tail.trim(), "4 Resource temporarily unavailable");
+}
+
+#[test]
 fn a_place_can_be_used_again_after_its_tree_was_killed() {
     for mode in BOTH {
         let mut bed = Bed::new(mode);

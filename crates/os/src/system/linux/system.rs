@@ -404,6 +404,7 @@ impl System {
     /// When it cannot be started.
     pub fn begin_to_hold(&mut self, socket: &Path) -> io::Result<()> {
         let holder = Holder::begin(socket, &self.ledger)?;
+        self.forest.set_holder(holder.pid());
         self.taken = Taken::default();
         self.holder = Some(holder);
         Ok(())

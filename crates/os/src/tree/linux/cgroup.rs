@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use self::folder::remove_tree;
-use self::folder::{cpu_of, keyed, names_in, read_members};
+use self::folder::{cpu_of, keyed, names_in};
 pub(crate) use self::leaf::{Entry, Leaf};
 use self::version1::OldController;
 use super::procfs;
@@ -36,10 +36,12 @@ pub(crate) struct Hierarchy {
     old: BTreeMap<&'static str, OldController>,
     /// The services that have a folder of their own.
     grouped: RefCell<BTreeSet<String>>,
-    /// Programs' folders that an earlier guard has made, and were in none of their services.
+    /// Programs' folders by themselves that an earlier guard has made.
     left: BTreeSet<String>,
-    /// Processor time of services in programs' folders that were removed since this guard began, and were in none of theirs.
+    /// Processor time of services in programs' folders by themselves that were removed since this guard began.
     spent: RefCell<BTreeMap<String, Duration>>,
+    /// The process that holds for the next guard, which is wherever this one is.
+    holder: Cell<Option<u32>>,
     /// Whether the kernel counts the memory of each service. Known without a look, for each start of a program.
     counts_memory: Cell<bool>,
     sweeper: Sweeper,
@@ -87,7 +89,12 @@ impl Hierarchy {
         let counts_memory = Cell::new(controlled.split_ascii_whitespace().any(|name| name == "memory"));
         let (left, grouped): (_, BTreeSet<_>) = names_in(&root).partition(|name| is_alone(name));
         let (grouped, spent, sweeper) = (RefCell::new(grouped), RefCell::default(), Sweeper::default());
-        Some(Self { mount, root, old, grouped, left, spent, counts_memory, sweeper })
+        Some(Self { mount, root, old, grouped, left, spent, holder: Cell::default(), counts_memory, sweeper })
+    }
+
+    /// From now on this process holds for the next guard.
+    pub(crate) fn set_holder(&self, pid: u32) {
+        self.holder.set(Some(pid));
     }
 
     /// The folder of a tree, made if it is not there.
@@ -200,7 +207,9 @@ impl Hierarchy {
 
     /// Sets one limit of a service. Whether it is held to it, or need not be.
     fn set(&self, service: &str, limit: &Limit, leaves: &[&Leaf]) -> bool {
-        self.set_new(service, limit, leaves) || self.set_old(service, limit).unwrap_or(false) || !limit.is_wanted
+        self.set_new(service, limit, leaves)
+            || self.set_old(service, limit, leaves).unwrap_or(false)
+            || !limit.is_wanted
     }
 
     fn set_new(&self, service: &str, limit: &Limit, leaves: &[&Leaf]) -> bool {
@@ -209,22 +218,26 @@ impl Hierarchy {
         let counts =
             (self.is_grouped(service) && own.exists()) || (limit.is_wanted && self.enable(service, limit.controller));
         // Also where its own folder is gone, as it is when a guard has left alone, what runs may have to be let off a limit.
-        let alone = leaves.iter().filter(|leaf| leaf.is_alone() && !leaf.is_elsewhere());
-        let alone = alone.map(|leaf| leaf.path().join(file)).filter(|file| file.exists());
-        let files: Vec<PathBuf> = counts.then_some(own).into_iter().chain(alone).collect();
-        let set = files.iter().filter(|file| fs::write(file, value).is_ok()).count();
-        counts && set == files.len()
+        let others = leaves.iter().filter(|leaf| leaf.is_alone() || leaf.is_elsewhere());
+        let others = others.filter_map(|leaf| leaf.counted_in()).filter(|folder| folder.exists());
+        let files = counts.then_some(own).into_iter().chain(others.map(|folder| folder.join(file)));
+        let failed = files.filter(|file| !file.exists() || fs::write(file, value).is_err()).count();
+        counts && failed == 0
     }
 
-    fn set_old(&self, service: &str, limit: &Limit) -> Option<bool> {
+    fn set_old(&self, service: &str, limit: &Limit, leaves: &[&Leaf]) -> Option<bool> {
         let (file, value) = &limit.old;
         let controller = self.old.get(limit.controller)?;
-        let folder = controller.folder(service).or_else(|| limit.is_wanted.then(|| controller.make(service))?)?;
+        let is_there = controller.folder(service);
+        let folder = is_there.clone().or_else(|| limit.is_wanted.then(|| controller.make(service))?)?;
+        if is_there.is_none() {
+            enter(&folder, leaves);
+        }
         Some(fs::write(folder.join(file), value).is_ok())
     }
 
-    /// Has a controller count for a service's folder. A guard that is alone in a folder delegated to it moves out of the
-    /// way first: processes and controlled folders cannot be side by side.
+    /// Has a controller count for a service's folder. A guard that is alone with its holder in a folder delegated to it moves
+    /// out of the way first: processes and controlled folders cannot be side by side.
     fn enable(&self, service: &str, controller: &str) -> bool {
         let Some(base) = self.root.parent() else { return false };
         let available = fs::read_to_string(base.join("cgroup.controllers")).unwrap_or_default();
@@ -233,14 +246,38 @@ impl Hierarchy {
         }
         let wish = format!("+{controller}");
         let enable = |folder: &Path| fs::write(folder.join("cgroup.subtree_control"), &wish);
-        let base_enabled = enable(base).is_ok() || (move_guard_below(base).is_ok() && enable(base).is_ok());
-        let enabled = base_enabled && enable(&self.root).is_ok();
+        let enabled = self.make_room(base).is_ok() && enable(base).is_ok() && enable(&self.root).is_ok();
         self.counts_memory.set(self.counts_memory.get() || (enabled && controller == "memory"));
         let made = enabled && fs::create_dir_all(self.root.join(service)).is_ok();
         if made {
             self.grouped.borrow_mut().insert(service.to_owned());
         }
         made
+    }
+
+    /// Moves the guard one folder down, with its holder, if nobody else is where they are, and nobody has to be: a service
+    /// manager that starts the next guard where this one was started could not do so any more.
+    ///
+    /// The kernel refuses controllers where processes are, but for some with which no process can be in a folder below. Only
+    /// in the machine's own folder, which is of no kind, they can be side by side.
+    fn make_room(&self, base: &Path) -> io::Result<()> {
+        const UNIT: &str = "service";
+        let procs = fs::read_to_string(base.join("cgroup.procs"))?;
+        if procs.is_empty() || !base.join("cgroup.type").exists() {
+            return Ok(());
+        }
+        let is_unit = base.extension().is_some_and(|extension| extension == UNIT);
+        let own = [Some(std::process::id()), self.holder.get()].map(|pid| pid.map(|pid| pid.to_string()));
+        let is_own = |pid: &str| own.iter().flatten().any(|own| own == pid);
+        if is_unit || !procs.lines().all(is_own) {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "others are, or have to be, in the guard's cgroup",
+            ));
+        }
+        let below = base.join(GUARD_FOLDER);
+        fs::create_dir_all(&below)?;
+        procs.lines().try_for_each(|pid| fs::write(below.join("cgroup.procs"), pid))
     }
 
     /// Version-1 folders a process of this service has to enter by itself before it is executed.
@@ -284,7 +321,7 @@ impl Hierarchy {
         let its = format!("{service}{ALONE}");
         let left = self.left.range(its.clone()..).take_while(|name| name.starts_with(&its));
         let left = left.map(|name| self.root.join(name));
-        let own = leaves.iter().filter(|leaf| !leaf.is_elsewhere()).map(|leaf| leaf.path().to_owned());
+        let own = leaves.iter().map(|leaf| leaf.path().to_owned());
         for folder in left.chain(own) {
             remove_tree(&folder);
         }
@@ -346,24 +383,17 @@ fn mount_point(line: &str, kind: &str, controller: Option<&str>) -> Option<PathB
     (found == kind && has).then(|| before.split(' ').nth(4).map(|path| PathBuf::from(path.replace("\\040", " "))))?
 }
 
-/// Moves this process one folder down, with its children that are where it is, such as the holder; if nobody else is there.
-fn move_guard_below(base: &Path) -> io::Result<()> {
-    let (mut members, me) = (Vec::new(), std::process::id());
-    read_members(base, &mut members);
-    let is_ours = |pid: u32| pid == me || procfs::process(pid).is_none_or(|process| process.parent == me);
-    if !members.iter().all(|pid| is_ours(*pid)) {
-        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "other processes are in the guard's cgroup"));
-    }
-    let below = base.join(GUARD_FOLDER);
-    fs::create_dir_all(&below)?;
-    for pid in members {
-        match fs::write(below.join("cgroup.procs"), pid.to_string()) {
-            // It has ended since.
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-            moved => moved?,
+/// Has everything that lives in these folders enter another one, of version 1, too.
+fn enter(folder: &Path, leaves: &[&Leaf]) {
+    /// What is born while others enter is born where its parent is: in the second round nearly all are there.
+    const ROUNDS: usize = 3;
+    let procs = folder.join("cgroup.procs");
+    for _ in 0..ROUNDS {
+        for pid in leaves.iter().flat_map(|leaf| leaf.members()) {
+            // It may have ended.
+            let _ = fs::write(&procs, pid.to_string());
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

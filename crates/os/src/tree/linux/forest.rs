@@ -97,6 +97,10 @@ impl Forest {
         if let Some(leaf) = leaf.filter(|leaf| !self.is_shared(leaf, place)) {
             return Tree::Cgroup(leaf);
         }
+        self.walked_of_earlier(place, earlier)
+    }
+
+    fn walked_of_earlier(&self, place: &Place, earlier: &Earlier) -> Tree {
         let main = (earlier.pid, earlier.start_time);
         let first = earlier.first.unwrap_or(main);
         let known = [first, main].into_iter().find(|(pid, start)| procfs::lives(*pid, *start));
@@ -110,10 +114,17 @@ impl Forest {
     /// Kills whatever lives of a program that an earlier guard started, and nobody waits for.
     pub(crate) fn kill_left(&self, place: &Place) {
         let leaves = self.hierarchy.as_ref().map(|hierarchy| hierarchy.leaves_of_earlier(place)).unwrap_or_default();
-        if leaves.is_empty() {
-            return self.tree_of_earlier(place, &Earlier::UNKNOWN).kill();
+        if leaves.iter().all(Leaf::is_empty) {
+            return self.walked_of_earlier(place, &Earlier::UNKNOWN).kill();
         }
         leaves.iter().for_each(Leaf::kill);
+    }
+
+    /// The process that holds for the next guard may have to be where the guard is.
+    pub(crate) fn set_holder(&self, pid: u32) {
+        if let Some(hierarchy) = &self.hierarchy {
+            hierarchy.set_holder(pid);
+        }
     }
 
     /// Whether programs of others were born in the folder of a tree. Guards of before could have one together; in one of this

@@ -116,10 +116,8 @@ impl Queue {
 impl Swept {
     fn remove(self) {
         for leaf in self.leaves {
-            let path = leaf.path().to_owned();
-            drop(leaf);
             // One that is in use stays.
-            remove_tree(&path);
+            remove_tree(leaf.path());
         }
         if let Some(folder) = self.folder {
             remove_tree(&folder);
