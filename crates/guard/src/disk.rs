@@ -154,7 +154,8 @@ impl DiskHandle {
         self.add_job(Job::Query(filter, Box::new(answer)));
     }
 
-    /// A job for which there is no room, or that comes too late, is dropped, and so is what it holds: whoever waits for its answer sees that none comes.
+    /// A job for which there is no room, or that comes too late, is dropped, and so is what it holds: whoever waits for its
+    /// answer sees that none comes.
     fn add_job(&self, job: Job) {
         let mut queue = lock(&self.0);
         if queue.jobs.len() < JOBS_MAX && !queue.stop {

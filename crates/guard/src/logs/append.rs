@@ -69,8 +69,8 @@ fn write(lines: &[u8], current: &mut Current, now: Now) -> io::Result<()> {
 }
 
 /// Appends the first bytes of a pipe as they are, if many wait there, or did the last time: its writer does not wait for the
-/// file then. None if few do, or the step cannot be noted; nothing is done then. The next such step writes over the note; whoever does the last one
-/// [ends](Undo::end) it.
+/// file then. None if few do, or the step cannot be noted; nothing is done then. The next such step writes over the note;
+/// whoever does the last one [ends](Undo::end) it.
 pub(super) fn append_many(pipe: &Pipe, end: End<'_>, bytes_max: usize, undo: &mut Undo) -> io::Result<Option<Moved>> {
     let bytes = undo.peek().take_up(pipe, bytes_max)?;
     if bytes == 0 {

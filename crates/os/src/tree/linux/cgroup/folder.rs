@@ -47,18 +47,22 @@ pub(super) fn collect_members(folder: &Path, members: &mut Vec<u32>) {
 
 /// Removes a folder with those below it; files in them are the kernel's. What is in use stays. Whether it is gone.
 pub(crate) fn remove_tree(folder: &Path) -> bool {
-    let is_gone = |removed: io::Result<()>| match removed {
-        Ok(()) => true,
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
     // Most are leaves.
-    if is_gone(fs::remove_dir(folder)) {
+    if remove(folder) {
         return true;
     }
     for below in folders_in(folder) {
         remove_tree(&below);
     }
-    is_gone(fs::remove_dir(folder))
+    remove(folder)
+}
+
+/// Removes a folder that has none below it and is not in use. Whether it is gone.
+pub(super) fn remove(folder: &Path) -> bool {
+    match fs::remove_dir(folder) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
 }
 
 /// The folders in a folder.

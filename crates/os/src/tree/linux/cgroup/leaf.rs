@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::super::procfs;
 use super::super::send::send;
-use super::folder::{collect_members, cpu_of, keyed, open, read_members};
+use super::folder::{collect_members, cpu_of, keyed, open, read_members, remove};
 use super::is_alone;
 use crate::error::{context, is_shortage};
 
@@ -179,12 +179,9 @@ impl Drop for Leaf {
         let own = if self.is_alone() { 2 } else { 3 };
         let folders = self.path.ancestors().take(if self.elsewhere { own } else { 0 });
         for folder in folders {
-            match fs::remove_dir(folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    // One that is in use stays, and so do those above it.
-                    return;
-                }
-                _ => {}
+            // One that is in use stays, and so do those above it.
+            if !remove(folder) {
+                return;
             }
         }
     }
