@@ -8,6 +8,7 @@ mod shutdown;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use menshen_plan::count::counted;
 use menshen_plan::definition::StartType;
 use menshen_plan::{Plan, ServiceName, ServicePlan};
 
@@ -282,10 +283,7 @@ impl Core {
 
     fn begin(&mut self) {
         self.begun = true;
-        let reason = match self.services.len() {
-            1 => "guarding 1 service".to_owned(),
-            several => format!("guarding {several} services"),
-        };
+        let reason = format!("guarding {}", counted(self.services.len(), "service", "services"));
         self.batch.push(Effect::Record(Record { service: None, kind: RecordKind::Started, reason, by: None }));
         if self.services.values().any(Service::is_delayed) {
             self.delay_until = Some(self.now + DELAYED_START_MAX);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use menshen_api::types::Event;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Durability, replace};
+use menshen_plan::count::counted;
 
 use crate::journal::{Bounds, Filter, Journal, JournalError};
 
@@ -262,7 +263,8 @@ impl Writer {
             gap.sequence = first.sequence.saturating_sub(1);
             gap.kind = "gap".to_owned();
             gap.service = None;
-            gap.reason = format!("{} events before this one could not be written", batch.events_dropped);
+            let events = counted(batch.events_dropped, "event", "events");
+            gap.reason = format!("{events} before this one could not be written");
             batch.events.push_front(gap);
             batch.events_dropped = 0;
         }

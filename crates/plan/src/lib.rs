@@ -10,6 +10,7 @@
 pub mod check;
 pub mod command_line;
 pub mod config;
+pub mod count;
 pub mod definition;
 pub mod diagnostic;
 pub mod diff;

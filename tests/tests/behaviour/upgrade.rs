@@ -158,7 +158,7 @@ with_both_trees! {
             until("no more files are open than before", || open_files(guard) <= most);
         }
         let upgraded = bed.await_event(Mark::BEGIN, "it is told", |event| event.kind == "upgraded");
-        assert!(upgraded.by.is_some() && upgraded.reason.contains("1 programs run on"), "{upgraded:?}");
+        assert!(upgraded.by.is_some() && upgraded.reason.contains("1 program runs on"), "{upgraded:?}");
         bed.menshen(["stop", "web"]).done();
         assert_eq!(bed.service("web").service.restarts_total, 0);
         let last: u64 = bed.await_file("last").trim().parse().unwrap();

@@ -1,6 +1,7 @@
 //! `menshen check`.
 
 use anstyle::AnsiColor;
+use menshen_plan::count::counted;
 use menshen_plan::{Code, Loaded, Severity};
 
 use crate::args::{Arguments, Check, CheckFormat};
@@ -38,28 +39,24 @@ fn summary(loaded: &Loaded) -> String {
     let services = loaded.plan.as_ref().map_or(loaded.definition.service.len(), |plan| plan.services.len());
     let found: Vec<String> = [Severity::Error, Severity::Warning, Severity::Advice]
         .into_iter()
-        .map(|severity| (loaded.count(severity), word(severity)))
+        .map(|severity| (loaded.count(severity), words(severity)))
         .filter(|(count, _)| *count > 0)
-        .map(|(count, (word, color))| styled(plural(count, word), color.on_default()))
+        .map(|(count, ([one, several], color))| styled(counted(count, one, several), color.on_default()))
         .collect();
-    let checked = plural(services, "service");
+    let checked = counted(services, "service", "services");
     if found.is_empty() {
         return format!("{} {checked}, nothing to complain of", styled("ok:", AnsiColor::Green.on_default()));
     }
     format!("{checked}: {}; `menshen check --explain CODE` explains each", found.join(", "))
 }
 
-/// A severity for people.
-const fn word(severity: Severity) -> (&'static str, AnsiColor) {
+/// A severity for people: one of it, and several.
+const fn words(severity: Severity) -> ([&'static str; 2], AnsiColor) {
     match severity {
-        Severity::Error => ("error", AnsiColor::Red),
-        Severity::Warning => ("warning", AnsiColor::Yellow),
-        Severity::Advice => ("hint", AnsiColor::Cyan),
+        Severity::Error => (["error", "errors"], AnsiColor::Red),
+        Severity::Warning => (["warning", "warnings"], AnsiColor::Yellow),
+        Severity::Advice => (["hint", "hints"], AnsiColor::Cyan),
     }
-}
-
-fn plural(count: usize, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
 /// Prints a rule's page, or the list of rules.
@@ -89,9 +86,9 @@ fn list_rules(arguments: &Arguments) {
     }
     let mut table = Table::with_heading(&["CODE", "SEVERITY", "NAME", "SUMMARY"]);
     for rule in Code::ALL.iter().map(|code| code.rule()) {
-        let (severity, color) = word(rule.severity);
+        let ([severity, _], color) = words(rule.severity);
         let severity = Cell::styled(severity, color.on_default());
         table.add(vec![Cell::new(rule.code.as_str()), severity, Cell::new(rule.name), Cell::new(rule.summary)]);
     }
-    table.lines().into_iter().for_each(output::line);
+    output::lines(&table.lines());
 }

@@ -15,6 +15,7 @@ use menshen_guard::logs::{TapLine, TapReceiver, TapScope};
 use menshen_guard::{EndWhen, Ending, GuardError, Options, Overseer, Watcher};
 use menshen_os::TreeMode;
 use menshen_plan::Plan;
+use menshen_plan::count::counted;
 
 use super::events::sentence;
 use crate::definition::{MachineErrors, load_plan, paths};
@@ -239,7 +240,8 @@ impl Screen {
 
     fn show_line(&mut self, line: &TapLine) {
         if line.dropped > 0 {
-            let text = format!("{} lines were too many to show; `menshen logs` has them", line.dropped);
+            let (one, several) = ("line was too many to show", "lines were too many to show");
+            let text = format!("{}; `menshen logs` has all", counted(line.dropped, one, several));
             self.show(line.time, GUARD, Style::new().bold(), &dim(text));
         }
         let count = self.colors.len();

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use menshen_api::client::Call;
 use menshen_api::types::{BreakerState, LogLine, Probe, Service, ServiceDetail, State, Trouble, Wanted};
 use menshen_api::{Endpoint, Time};
+use menshen_plan::count::counted;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -12,7 +13,7 @@ use super::events::sentence;
 use super::native::{self, Native, Told};
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
-use crate::guards::{self, Aim, Guard, Guards, Left, wait_for};
+use crate::guards::{Aim, Guard, Guards, Left, wait_for};
 use crate::output::{self, bold, dim, state_style, styled};
 use crate::table::{Cell, Table};
 
@@ -66,7 +67,7 @@ fn show_left(arguments: &Arguments, guards: &Guards, failure: &Failure) {
         let definition = definition.unwrap_or_else(|| "(not known)".to_owned());
         table.add([guard, name, pid.to_string(), definition].map(Cell::new).into());
     }
-    table.lines().into_iter().for_each(output::line);
+    output::lines(&table.lines());
 }
 
 /// Shows all services to people; whether those of the guards are as they are wanted.
@@ -88,33 +89,43 @@ async fn pass_on(guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
     let (mut services, mut troubles) = (Vec::new(), Vec::new());
     let mut all_are_well = true;
     for guard in guarded {
-        let listed = guard.list_as_said().await?;
-        all_are_well &= match listed.as_wanted {
-            Some(as_wanted) => as_wanted,
-            None => all_are_as_wanted(&listed.services)?,
-        };
-        services.extend(listed.services);
-        troubles.extend(listed.troubles);
+        let said = guard.list_as_said().await?;
+        all_are_well &= said.are_as_wanted;
+        services.push(said.services);
+        troubles.extend(said.troubles);
     }
-    output::json(&Overview { services: &services, troubles: &troubles, native });
+    output::raw(overview(&services, &Rest { troubles: &troubles, native })?.as_bytes());
     Ok(all_are_well)
 }
 
-/// The same of the services of a guard that does not say so itself.
-fn all_are_as_wanted(services: &[Box<RawValue>]) -> Result<bool, Failure> {
-    let mut all = true;
-    for service in services {
-        all &= guards::read::<Service>(service.get())?.is_as_wanted();
-    }
-    Ok(all)
-}
-
-/// What `--json` prints.
+/// What `--json` prints, besides the services.
 #[derive(Serialize)]
-struct Overview<'a> {
-    services: &'a [Box<RawValue>],
+struct Rest<'a> {
     troubles: &'a [Box<RawValue>],
     native: &'a [Told],
+}
+
+/// All of it: the services' lines, indented as what is around them.
+fn overview(services: &[String], rest: &Rest<'_>) -> Result<String, Failure> {
+    let rest = serde_json::to_string_pretty(rest)?;
+    let mut text = String::with_capacity(rest.len() + services.iter().map(|lines| lines.len() * 9 / 8).sum::<usize>());
+    text.push_str("{\n  \"services\": [");
+    let mut before = "\n    ";
+    for lines in services.iter().filter(|lines| !lines.is_empty()) {
+        for line in lines.split(",\n") {
+            text.push_str(before);
+            text.push_str(line);
+            before = ",\n    ";
+        }
+    }
+    if before != "\n    " {
+        text.push_str("\n  ");
+    }
+    // The rest is an object of its own; its members follow.
+    text.push_str("],");
+    text.push_str(rest.strip_prefix('{').unwrap_or(&rest));
+    text.push('\n');
+    Ok(text)
 }
 
 fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {
@@ -147,7 +158,7 @@ fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {
         let cells = [told.name.as_str(), told.state, &pid, "", "", &output::printable(&why)].map(Cell::new);
         table.add(several_guards.then(|| Cell::new("")).into_iter().chain(cells).collect());
     }
-    table.lines().into_iter().for_each(output::line);
+    output::lines(&table.lines());
 }
 
 fn print_trouble(trouble: &Trouble) {
@@ -247,19 +258,12 @@ fn field(name: &str, text: &str) {
     output::line(format_args!("  {name:<9} {}", output::printable(text)));
 }
 
-fn counted(count: impl Into<u64>, what: &str) -> String {
-    match count.into() {
-        1 => format!("1 {what}"),
-        several => format!("{several} {what}s"),
-    }
-}
-
 fn print_process(detail: &ServiceDetail) {
     let service = &detail.service;
     if let Some(pid) = service.pid {
         let usage = detail.usage.map(|usage| {
             let memory = usage.memory_bytes / (1 << 20);
-            let (tasks, files) = (counted(usage.tasks, "task"), counted(usage.files, "file"));
+            let (tasks, files) = (counted(usage.tasks, "task", "tasks"), counted(usage.files, "file", "files"));
             format!(", {memory} MiB, {:.1} s CPU, {tasks}, {files}", usage.cpu_seconds)
         });
         field("process", &format!("{pid}{}", usage.unwrap_or_default()));
@@ -275,7 +279,8 @@ fn print_process(detail: &ServiceDetail) {
     field("restarts", &format!("{}, of which {} are not forgotten yet", service.restarts_total, service.restarts));
     if service.breaker.state != BreakerState::Closed {
         let word = if service.breaker.state == BreakerState::Open { "open" } else { "half-open" };
-        field("breaker", &format!("{word}, opened {} times in a row", service.breaker.trips));
+        let times = counted(service.breaker.trips, "time", "times in a row");
+        field("breaker", &format!("{word}, opened {times}"));
     }
     if let Some(exit) = &service.last_exit {
         field("last exit", exit);
@@ -288,10 +293,10 @@ fn print_process(detail: &ServiceDetail) {
 fn print_probes(detail: &ServiceDetail) {
     for probe in &detail.probes {
         let result = match &probe.last_error {
-            Some(error) => styled(
-                format!("failed {} times: {}", probe.failures, output::printable(error)),
-                AnsiColor::Red.on_default(),
-            ),
+            Some(error) => {
+                let times = counted(probe.failures, "time", "times");
+                styled(format!("failed {times}: {}", output::printable(error)), AnsiColor::Red.on_default())
+            }
             None if passes(&detail.service, probe) => styled("ok", AnsiColor::Green.on_default()),
             None => dim("no answer yet"),
         };

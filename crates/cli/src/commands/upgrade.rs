@@ -10,6 +10,7 @@ use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, Service, UpgradeRequest, Upgraded, Upgrading};
 use menshen_api::{ClientError, Endpoint};
 use menshen_os::handover::{Way, way};
+use menshen_plan::count::counted;
 
 use crate::args::{Arguments, Upgrade};
 use crate::failure::{Exit, Failure};
@@ -143,11 +144,7 @@ fn report(arguments: &Arguments, (before, now): (&GuardInfo, &GuardInfo), upgrad
         }));
     }
     let (from, to) = (&before.version, &now.version);
-    let programs = if upgraded.adopted == 1 {
-        "1 program runs on".to_owned()
-    } else {
-        format!("{} programs run on", upgraded.adopted)
-    };
+    let programs = counted(upgraded.adopted, "program runs on", "programs run on");
     let restarted = if changed.is_empty() {
         "none was restarted".to_owned()
     } else {

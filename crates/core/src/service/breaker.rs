@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use menshen_plan::count::counted;
 use menshen_plan::definition::AlertKind;
 use menshen_plan::duration::format;
 use serde::{Deserialize, Serialize};
@@ -68,13 +69,14 @@ impl Service {
         let what = if again {
             "the trial failed".to_owned()
         } else {
-            format!("{} failures within {}", plan.failures, format(plan.within))
+            format!("{} within {}", counted(plan.failures, "failure", "failures"), format(plan.within))
         };
         self.life.breaker.trips = self.life.breaker.trips.saturating_add(1);
         self.life.failures.clear();
         let trips = self.life.breaker.trips;
         if plan.give_up_after > 0 && trips >= plan.give_up_after {
-            return After::Fail { reason: format!("gave up after the breaker opened {trips} times; {reason}") };
+            let times = counted(trips, "time", "times");
+            return After::Fail { reason: format!("gave up after the breaker opened {times}; {reason}") };
         }
         let open_for = self.open_for(trips);
         self.life.breaker.state = BreakerState::Open;

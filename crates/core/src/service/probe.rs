@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use menshen_plan::count::counted;
 use menshen_plan::definition::{AlertKind, ProbeKind};
 use menshen_plan::duration::format;
 use menshen_plan::plan::ProbePlan;
@@ -331,7 +332,8 @@ impl Service {
             ProbeKind::Readiness => self.set_ready(context, false, &error),
             ProbeKind::Liveness => {
                 self.set_healthy(context, false, &error);
-                let reason = format!("its liveness probe failed {failures} times: {error}");
+                let times = counted(failures, "time", "times");
+                let reason = format!("its liveness probe failed {times}: {error}");
                 self.life.alerted = true;
                 self.alert(context, AlertKind::Unhealthy, reason.clone());
                 self.fail_running(context, reason);

@@ -40,6 +40,15 @@ fn failures_within_the_window_open_it_and_people_are_told() {
 }
 
 #[test]
+fn what_happened_once_is_told_in_the_singular() {
+    let mut rig = Rig::one(
+        "breaker.failures = 1\nbreaker.within = \"60s\"\nbreaker.open_for = \"30s\"\nbreaker.give_up_after = 2",
+    );
+    rig.exit("web", 1);
+    assert!(rig.reason("web").contains("1 failure within 1m"), "{}", rig.reason("web"));
+}
+
+#[test]
 fn failures_further_apart_than_the_window_do_not() {
     let mut rig = Rig::one(BREAKER);
     for _ in 0..20 {

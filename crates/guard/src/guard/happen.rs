@@ -9,6 +9,7 @@ use menshen_os::event::Ask;
 use menshen_os::notify_socket::Datagram;
 use menshen_os::service_manager;
 use menshen_os::{Exit, Place, Target, Token, TreeState};
+use menshen_plan::count::counted;
 use menshen_plan::plan::AlertRoute;
 
 use super::alert::Delivery;
@@ -245,7 +246,8 @@ impl Guard {
                 }
                 if lost > 0 {
                     let allowed = local.plan.fd_store;
-                    let text = format!("{lost} file descriptors were not kept: `fd_store` allows {allowed}");
+                    let lost = counted(lost, "file descriptor was not kept", "file descriptors were not kept");
+                    let text = format!("{lost}: `fd_store` allows {allowed}");
                     self.complain(id, text);
                 }
             }

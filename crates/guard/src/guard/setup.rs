@@ -13,6 +13,7 @@ use menshen_os::paths::{Paths, RUN_FOLDER_MODE};
 use menshen_os::system::SystemConfig;
 use menshen_os::{System, TreeMode};
 use menshen_plan::Plan;
+use menshen_plan::count::counted;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -287,7 +288,7 @@ impl Guard {
             self.note(format!("{binary} could not take over: {why}; version {from} goes on"));
         }
         let to = env!("CARGO_PKG_VERSION");
-        let reason = format!("{from} → {to}; {adopted} programs run on");
+        let reason = format!("{from} → {to}; {}", counted(adopted, "program runs on", "programs run on"));
         self.write_record(Record { service: None, kind: RecordKind::Upgraded, reason, by: Some(by.clone()) });
         self.succession.upgraded = Some(Upgraded { id, from, binary, by, adopted, failure });
         if way() == Way::NextProcess {

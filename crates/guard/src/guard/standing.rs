@@ -1,6 +1,7 @@
 //! How what is guarded stands, in one line, for whoever asks the service manager.
 
 use menshen_core::State;
+use menshen_plan::count::counted;
 
 /// How a service stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +70,8 @@ pub(super) fn of_several(services: impl Iterator<Item = (State, bool)>) -> Strin
     }
     let told = ILLS.iter().zip(counts).filter(|(_, count)| *count > 0);
     let told: Vec<String> = told.map(|((_, what), count)| format!("{count} {what}")).collect();
-    if told.is_empty() {
-        format!("guarding {all} services")
-    } else {
-        format!("guarding {all} services: {}", told.join(", "))
-    }
+    let services = counted(all, "service", "services");
+    if told.is_empty() { format!("guarding {services}") } else { format!("guarding {services}: {}", told.join(", ")) }
 }
 
 #[cfg(test)]
@@ -90,6 +88,7 @@ mod tests {
         assert_eq!(of_several(all), "guarding 12 services: 1 failed, 1 tripped, 1 backoff, 2 paused");
         let some = [(State::Running, true), (State::Running, false), (State::Failed, false), (State::Failed, false)];
         assert_eq!(of_several(some.into_iter()), "guarding 4 services: 2 failed, 1 not ready");
+        assert_eq!(of_several([(State::Running, true)].into_iter()), "guarding 1 service");
         let well = [State::Running, State::Completed, State::Stopped];
         assert_eq!(of_several(well.map(|state| (state, true)).into_iter()), "guarding 3 services");
         assert_eq!(of_several(std::iter::empty()), "guarding 0 services");
