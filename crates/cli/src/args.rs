@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCompleter;
@@ -621,7 +622,27 @@ pub(crate) struct Logs {
 
     /// The last so many lines; `all` for every one. 100 without --since and --grep.
     #[arg(short = 'n', long, value_name = "LINES")]
-    pub lines: Option<String>,
+    pub lines: Option<Lines>,
+}
+
+/// How much of the past is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// All of it.
+    All,
+    /// The last so many lines.
+    Last(u32),
+}
+
+impl FromStr for Lines {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        text.parse().map(Self::Last).map_err(|_| "this is not a number of lines; write -n 100 or -n all")
+    }
 }
 
 #[derive(Debug, Args)]
@@ -637,6 +658,10 @@ pub(crate) struct Events {
     /// Only of this service.
     #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::services))]
     pub service: Option<String>,
+
+    /// The last so many events, a line each; `all` for every one. 50 without --since.
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub lines: Option<Lines>,
 }
 
 #[cfg(test)]

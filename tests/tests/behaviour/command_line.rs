@@ -352,10 +352,19 @@ fn a_guard_that_freezes_while_it_is_waited_for_is_told_of() {
 
 #[test]
 fn following_events_since_a_moment_ago_tells_nothing_older() {
+    nothing_older_is_told(&["--since", "1ms"]);
+}
+
+#[test]
+fn following_events_without_any_of_the_past_tells_nothing_older() {
+    nothing_older_is_told(&["-n", "0"]);
+}
+
+fn nothing_older_is_told(arguments: &[&str]) {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");
     let mut follow = bed.command();
-    follow.args(["events", "--follow", "--json", "--since", "1ms"]).stdout(std::process::Stdio::piped());
+    follow.args(["events", "--follow", "--json"]).args(arguments).stdout(std::process::Stdio::piped());
     let mut follow = follow.spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
     let mark = bed.mark();
@@ -371,6 +380,35 @@ fn following_events_since_a_moment_ago_tells_nothing_older() {
     follow.wait().unwrap();
     let first: menshen_tests::Event = serde_json::from_str(&first).unwrap();
     assert!(first.sequence > mark.sequence(), "{first:?} is not after {mark:?}");
+}
+
+#[test]
+fn so_many_of_the_last_events_are_shown_as_are_asked_for() {
+    let bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    // More than are shown where nobody says how many.
+    menshen_tests::wait::until("much has happened", || {
+        bed.menshen(["restart", "web"]).done();
+        bed.events().len() > 60
+    });
+    bed.menshen(["stop", "--all"]).done();
+    let sequences = |arguments: &[&str]| -> Vec<u64> {
+        let ran = bed.menshen(["events", "--json"].iter().chain(arguments)).ended_with(0);
+        ran.json_lines::<menshen_tests::Event>().iter().map(|event| event.sequence).collect()
+    };
+    let all = sequences(&["-n", "all"]);
+    assert!(all.len() > 60, "{all:?}");
+    assert_eq!(sequences(&[]), all[all.len() - 50..]);
+    assert_eq!(sequences(&["-n", "3"]), all[all.len() - 3..]);
+    assert_eq!(sequences(&["--lines", "3", "--since", "1d"]), all[all.len() - 3..]);
+    assert_eq!(sequences(&["-n", "60"]), all[all.len() - 60..]);
+    let of_web = sequences(&["--service", "web", "-n", "all"]);
+    assert_eq!(sequences(&["--service", "web", "-n", "2"]), of_web[of_web.len() - 2..]);
+    assert_eq!(sequences(&["-n", "0"]), [0; 0]);
+    for command in ["events", "logs"] {
+        let refused = bed.menshen([command, "-n", "few"]).ended_with(2).stderr;
+        assert!(refused.contains("'few'") && refused.contains("write -n 100 or -n all"), "{refused}");
+    }
 }
 
 #[test]

@@ -59,6 +59,8 @@ fn events_are_read_from_the_journal() {
     assert!(ran.stderr.contains("no guard is running") && ran.stderr.contains("journal.db"), "{}", ran.stderr);
     let events: Vec<Value> = bed.menshen(["events", "--json", "--since", "1h"]).ended_with(0).json_lines();
     assert!(events.iter().any(|event| event["kind"] == "transition" && event["service"] == "web"), "{events:?}");
+    let last: Vec<Value> = bed.menshen(["events", "--json", "-n", "2"]).ended_with(0).json_lines();
+    assert!(events.len() > 2 && last == events[events.len() - 2..], "{last:?} of {events:?}");
     assert!(bed.menshen(["events", "--service", "nope"]).ended_with(4).stderr.contains("'nope'"));
     // Of a service that was there, nothing since then is an answer.
     let since = |name: &str| bed.menshen(["events", "--service", name, "--since", "2999-01-01T00:00:00Z"]);

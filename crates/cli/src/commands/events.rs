@@ -10,7 +10,7 @@ use menshen_guard::journal::{Journal, ReadBackError};
 use menshen_os::paths::Paths;
 
 use super::status::local;
-use crate::args::{Arguments, Events};
+use crate::args::{Arguments, Events, Lines};
 use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, ended_in_order, find, is_held, wait_for};
@@ -21,7 +21,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How often a next guard is looked for when one was killed.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How many events are shown where nobody says since when.
-const SHOWN_WITHOUT_SINCE: usize = 50;
+const SHOWN_WITHOUT_SINCE: u32 = 50;
 
 pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Failure> {
     wait_for(async {
@@ -34,7 +34,7 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
             }
             guard => guard?,
         };
-        let past = read_all(guard, query.clone()).await?;
+        let past = read_past(guard, query.clone(), shown(events)).await?;
         if let Some(name) = events.service.as_ref().filter(|_| past.is_empty()) {
             // Events may be left of a service that is gone.
             let services = guard.services().await?.into_iter().map(|service| (guard, service)).collect::<Vec<_>>();
@@ -77,10 +77,22 @@ pub(super) fn events(arguments: &Arguments, events: &Events) -> Result<Exit, Fai
     })
 }
 
-/// Shows those asked for, and the last of them where nobody said since when.
+/// How much of the past is shown.
+fn shown(events: &Events) -> Lines {
+    let unless_said = if events.since.is_none() { Lines::Last(SHOWN_WITHOUT_SINCE) } else { Lines::All };
+    events.lines.unwrap_or(unless_said)
+}
+
+/// How many events there are before those that are shown.
+fn surplus(past: &[Event], shown: Lines) -> usize {
+    match shown {
+        Lines::All => 0,
+        Lines::Last(last) => past.len().saturating_sub(usize::try_from(last).unwrap_or(usize::MAX)),
+    }
+}
+
 fn show_last(arguments: &Arguments, events: &Events, past: &[Event]) {
-    let skipped = if events.since.is_none() { past.len().saturating_sub(SHOWN_WITHOUT_SINCE) } else { 0 };
-    for event in &past[skipped..] {
+    for event in &past[surplus(past, shown(events))..] {
         show(arguments, event);
     }
 }
@@ -162,11 +174,14 @@ async fn is_gone(guard: &Guard) -> bool {
     }
 }
 
-async fn read_all(guard: &Guard, mut query: EventQuery) -> Result<Vec<Event>, Failure> {
+/// What is shown, and at least the newest event, after which those that follow go on.
+async fn read_past(guard: &Guard, mut query: EventQuery, shown: Lines) -> Result<Vec<Event>, Failure> {
+    let kept = if shown == Lines::Last(0) { Lines::Last(1) } else { shown };
     let mut events = Vec::new();
     loop {
         let page: EventList = guard.client.call(&Call::new(Endpoint::ListEvents).query(&query)?).await?;
         events.extend(page.events);
+        events.drain(..surplus(&events, kept));
         query.after = page.next;
         if page.next.is_none() {
             return Ok(events);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 use base64::Engine as _;
-use menshen_api::client::{Call, Lines};
+use menshen_api::client::{self, Call};
 use menshen_api::types::{LogLine, LogQuery, Stream};
 use menshen_api::{Client, ClientError, Endpoint, Problem, ProblemCode, Time};
 use tokio::sync::mpsc::{Sender, channel};
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use self::files::Files;
 use super::native;
 use super::status::local;
-use crate::args::{Arguments, Logs};
+use crate::args::{Arguments, Lines, Logs};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Aim, Guard, Guards, ended_in_order, is_held, wait_for};
 use crate::output::{self, dim, styled};
@@ -30,7 +30,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const UNKNOWN_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> {
-    let query = query(logs)?;
+    let query = query(logs);
     native::hold_guarded(arguments, &logs.names, "a log of its own")?;
     wait_for(async {
         let guards = Guards::find(arguments).await;
@@ -44,19 +44,14 @@ pub(super) fn logs(arguments: &Arguments, logs: &Logs) -> Result<Exit, Failure> 
     })
 }
 
-fn query(logs: &Logs) -> Result<LogQuery, Failure> {
-    let tail = match logs.lines.as_deref() {
-        Some("all") => None,
-        Some(lines) => {
-            let wrong = || {
-                Failure::new(Exit::Usage, format!("'{lines}' is not a number of lines")).help("write -n 100 or -n all")
-            };
-            Some(lines.parse().map_err(|_| wrong())?)
-        }
+fn query(logs: &Logs) -> LogQuery {
+    let tail = match logs.lines {
+        Some(Lines::All) => None,
+        Some(Lines::Last(lines)) => Some(lines),
         None => (logs.since.is_none() && logs.grep.is_none()).then_some(LINES_SHOWN),
     };
     let stream = if logs.stderr { Some(Stream::Stderr) } else { logs.stdout.then_some(Stream::Stdout) };
-    Ok(LogQuery { follow: logs.follow, since: logs.since.clone(), grep: logs.grep.clone(), stream, tail, after: None })
+    LogQuery { follow: logs.follow, since: logs.since.clone(), grep: logs.grep.clone(), stream, tail, after: None }
 }
 
 async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query: &LogQuery) -> Result<Exit, Failure> {
@@ -90,7 +85,7 @@ struct Source {
     client: Arc<Client>,
     /// What comes after the last line that was given.
     query: LogQuery,
-    lines: Lines,
+    lines: client::Lines,
     next: Option<LogLine>,
 }
 
@@ -132,7 +127,7 @@ impl Source {
     }
 
     /// The lines that come after those that were given, as soon as a guard answers; `None` when there will be none.
-    async fn reopen(&self) -> Result<Option<Lines>, Failure> {
+    async fn reopen(&self) -> Result<Option<client::Lines>, Failure> {
         let (mut told, mut looked) = (false, None::<Instant>);
         let lost = Instant::now();
         loop {
@@ -162,7 +157,7 @@ impl Source {
     }
 }
 
-async fn open(client: &Client, name: &str, query: &LogQuery) -> Result<Lines, ClientError> {
+async fn open(client: &Client, name: &str, query: &LogQuery) -> Result<client::Lines, ClientError> {
     client.lines(&Call::about(Endpoint::GetLogs, name).query(query)?).await
 }
 
