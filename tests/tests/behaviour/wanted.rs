@@ -158,6 +158,8 @@ fn a_signal_reaches_the_main_process() {
     bed.await_file("up");
     bed.menshen(["signal", "USR1", "web"]).done();
     assert_eq!(bed.await_file("usr"), "got\n");
+    let turned = bed.menshen(["signal", "web", "other", "usr1"]).ended_with(2).stderr;
+    assert!(turned.contains("`menshen signal usr1 web other`"), "{turned}");
     let ran = bed.menshen(["signal", "NOPE", "web"]).ended_with(2);
     assert!(ran.stderr.contains("NOPE"), "{}", ran.stderr);
 }

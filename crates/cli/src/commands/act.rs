@@ -153,6 +153,7 @@ impl Meant {
 }
 
 pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Failure> {
+    hold_in_order(signal)?;
     native::hold_guarded(arguments, &signal.names, "a signal")?;
     let request = SignalRequest { signal: signal.signal.clone() };
     wait_for(async {
@@ -165,6 +166,18 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
         }
         report.end()
     })
+}
+
+/// Refuses the name of a signal that comes after those of services, where `kill` and `docker kill` have it, too.
+fn hold_in_order(signal: &Signal) -> Result<(), Failure> {
+    let is_signal = |word: &str| word.parse::<menshen_plan::signal::Signal>().is_ok();
+    let Signal { signal: first, names } = signal;
+    let Some((last, others)) = names.split_last().filter(|(last, _)| is_signal(last) && !is_signal(first)) else {
+        return Ok(());
+    };
+    let services = [std::slice::from_ref(first), others].concat().join(" ");
+    let message = format!("'{first}' is not a signal, and '{last}' is one");
+    Err(Failure::new(Exit::Usage, message).help(format!("write `menshen signal {last} {services}`")))
 }
 
 /// The services, in the order they are started or, to stop them, the other way round.
