@@ -13,7 +13,7 @@ use super::events::sentence;
 use super::native::{self, Native, Told};
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Aim, Guard, Guards, Left, wait_for};
+use crate::guards::{self, Aim, Guard, Guards, Left, wait_for};
 use crate::output::{self, bold, dim, state_style, styled};
 use crate::table::{Cell, Table};
 
@@ -67,7 +67,7 @@ fn show_left(arguments: &Arguments, guards: &Guards, failure: &Failure) {
         let definition = definition.unwrap_or_else(|| "(not known)".to_owned());
         table.add([guard, name, pid.to_string(), definition].map(Cell::new).into());
     }
-    output::lines(&table.lines());
+    table.lines().into_iter().for_each(output::line);
 }
 
 /// Shows all services to people; whether those of the guards are as they are wanted.
@@ -89,43 +89,33 @@ async fn pass_on(guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
     let (mut services, mut troubles) = (Vec::new(), Vec::new());
     let mut all_are_well = true;
     for guard in guarded {
-        let said = guard.list_as_said().await?;
-        all_are_well &= said.are_as_wanted;
-        services.push(said.services);
-        troubles.extend(said.troubles);
+        let listed = guard.list_as_said().await?;
+        all_are_well &= match listed.as_wanted {
+            Some(as_wanted) => as_wanted,
+            None => all_are_as_wanted(&listed.services)?,
+        };
+        services.extend(listed.services);
+        troubles.extend(listed.troubles);
     }
-    output::raw(overview(&services, &Rest { troubles: &troubles, native })?.as_bytes());
+    output::json(&Overview { services: &services, troubles: &troubles, native });
     Ok(all_are_well)
 }
 
-/// What `--json` prints, besides the services.
-#[derive(Serialize)]
-struct Rest<'a> {
-    troubles: &'a [Box<RawValue>],
-    native: &'a [Told],
+/// The same of the services of a guard that does not say so itself.
+fn all_are_as_wanted(services: &[Box<RawValue>]) -> Result<bool, Failure> {
+    let mut all = true;
+    for service in services {
+        all &= guards::read::<Service>(service.get())?.is_as_wanted();
+    }
+    Ok(all)
 }
 
-/// All of it: the services' lines, indented as what is around them.
-fn overview(services: &[String], rest: &Rest<'_>) -> Result<String, Failure> {
-    let rest = serde_json::to_string_pretty(rest)?;
-    let mut text = String::with_capacity(rest.len() + services.iter().map(|lines| lines.len() * 9 / 8).sum::<usize>());
-    text.push_str("{\n  \"services\": [");
-    let mut before = "\n    ";
-    for lines in services.iter().filter(|lines| !lines.is_empty()) {
-        for line in lines.split(",\n") {
-            text.push_str(before);
-            text.push_str(line);
-            before = ",\n    ";
-        }
-    }
-    if before != "\n    " {
-        text.push_str("\n  ");
-    }
-    // The rest is an object of its own; its members follow.
-    text.push_str("],");
-    text.push_str(rest.strip_prefix('{').unwrap_or(&rest));
-    text.push('\n');
-    Ok(text)
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Overview<'a> {
+    services: &'a [Box<RawValue>],
+    troubles: &'a [Box<RawValue>],
+    native: &'a [Told],
 }
 
 fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {
@@ -158,7 +148,7 @@ fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {
         let cells = [told.name.as_str(), told.state, &pid, "", "", &output::printable(&why)].map(Cell::new);
         table.add(several_guards.then(|| Cell::new("")).into_iter().chain(cells).collect());
     }
-    output::lines(&table.lines());
+    table.lines().into_iter().for_each(output::line);
 }
 
 fn print_trouble(trouble: &Trouble) {
