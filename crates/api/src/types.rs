@@ -147,9 +147,18 @@ pub struct Service {
     /// before it can be written does not know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unremembered: Option<String>,
+    /// Which probe keeps it from being up, ready or healthy, and what was wrong the last time; not there while none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_probe: Option<String>,
 }
 
 impl Service {
+    /// Why it is as it is: what a probe says of it that fails, and else why it is in its state.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        self.failing_probe.as_deref().unwrap_or(&self.reason)
+    }
+
     /// Whether it is where it is wanted: ready, or done where it ends by itself; frozen; or stopped, and not because it failed.
     #[must_use]
     pub fn is_as_wanted(&self) -> bool {

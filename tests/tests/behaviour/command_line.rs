@@ -285,8 +285,45 @@ fn a_service_that_never_becomes_ready_ends_the_wait_with_7() {
     let why = "web is running, not ready: its readiness probe failed: ";
     assert!(ran.stderr.contains(why) && ran.stderr.contains("exit 1"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("later is"), "what waits for web is not to blame: {}", ran.stderr);
-    bed.menshen(["start", "web", "--timeout", "200ms"]).ended_with(7);
+    let late = bed.menshen(["start", "web", "--timeout", "200ms"]).ended_with(7).stderr;
+    assert!(late.contains("it is running (its readiness probe failed: "), "{late}");
     bed.menshen(["down"]).done();
+}
+
+#[test]
+fn the_probe_that_fails_is_named_for_as_long_as_it_does() {
+    let definition = r#"
+        [service.web]
+        command = "sleep 1000"
+        probe.readiness = { exec = ["sh", "-c", "test -e db || { echo no database >&2; exit 1; }"], interval = "50ms", failure = 1 }
+        probe.liveness = { exec = ["sh", "-c", "echo unwell >&2; exit 1"], interval = "1h", failure = 2 }
+
+        [service.worker]
+        command = "sleep 1000"
+        probe.startup = { exec = ["sh", "-c", "echo still loading >&2; exit 2"], interval = "50ms", failure = 10000 }
+
+        [check]
+        allow = ["M028"]
+    "#;
+    let bed = Bed::new(Trees::Walk, definition).up();
+    let row = |name: &str| {
+        let table = bed.menshen(["status"]).text();
+        table.lines().find(|row| row.starts_with(name)).map(str::to_owned).unwrap_or_default()
+    };
+    for (name, why) in [
+        ("web", "its readiness probe failed: exit 1: no database"),
+        ("worker", "its startup probe failed: exit 2: still loading"),
+    ] {
+        menshen_tests::wait::until(&format!("it is told why {name} is not ready"), || row(name).contains(why));
+    }
+    let list: serde_json::Value = bed.menshen(["status", "--json"]).ended_with(7).json();
+    assert_eq!(list["services"][0]["failing_probe"], "its readiness probe failed: exit 1: no database", "{list}");
+    bed.write("db", "");
+    bed.await_ready("web");
+    let well = row("web");
+    assert!(well.contains("running") && !well.contains("probe"), "one failure of two is none yet: {well}");
+    let list: serde_json::Value = bed.menshen(["status", "--json"]).ended_with(7).json();
+    assert!(list["services"][0].get("failing_probe").is_none(), "{list}");
 }
 
 #[test]

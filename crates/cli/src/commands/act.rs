@@ -312,7 +312,7 @@ fn describe(service: &Service) -> String {
     let state = styled(service.state.as_str(), state_style(service.state));
     let pid = service.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
     let unready = if service.pid.is_some() && !service.ready { ", not ready" } else { "" };
-    format!("{state}{pid}{unready} ({})", output::printable(&service.reason))
+    format!("{state}{pid}{unready} ({})", output::printable(service.why()))
 }
 
 /// Something that turns while a terminal waits for longer than a moment.

@@ -38,7 +38,7 @@ pub(super) async fn watch(
         if let Ok(Ok(services)) = answer {
             let is_over = begun.elapsed() >= SETTLED_WITHIN;
             if is_over || services.iter().all(is_settled) {
-                return judge(&guard, &services).await;
+                return judge(&services);
             }
         } else if deadline.is_over() {
             return Err(Failure::new(Exit::NotReady, format!("'{name}' runs, and its guard does not answer"))
@@ -76,13 +76,13 @@ fn ended(name: &ServiceName, instance: &str, status: &Status) -> Failure {
 }
 
 /// Whoever has failed, or is only started again and again, does not run.
-async fn judge(guard: &Guard, services: &[Service]) -> Result<(), Failure> {
+fn judge(services: &[Service]) -> Result<(), Failure> {
     let has_failed = |service: &&Service| {
         !is_settled_well(service) && matches!(service.state, State::Failed | State::Tripped | State::Backoff)
     };
     let failed: Vec<Service> = services.iter().filter(has_failed).cloned().collect();
     if !failed.is_empty() {
-        return Err(not_ready(guard, &failed).await);
+        return Err(not_ready(&failed));
     }
     for service in services.iter().filter(|service| !is_settled_well(service)) {
         output::note(format_args!("{}: {}", service.name, service.state.as_str()));

@@ -177,7 +177,8 @@ pub(super) fn state_word(service: &Service) -> String {
 
 fn why(service: &Service) -> String {
     let next = service.next_start.map(|at| format!(" (next in {})", until(at))).unwrap_or_default();
-    let text = service.status_text.as_ref().filter(|_| service.state == State::Running).unwrap_or(&service.reason);
+    let said = service.status_text.as_deref().filter(|_| service.state == State::Running);
+    let text = service.failing_probe.as_deref().or(said).unwrap_or(&service.reason);
     format!("{}{next}", output::printable(text))
 }
 

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use menshen_api::client::Call;
-use menshen_api::types::{Service, ServiceDetail, State, Wanted};
-use menshen_api::{ClientError, Endpoint};
+use menshen_api::ClientError;
+use menshen_api::types::{Service, State, Wanted};
 use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::handover::Takeover;
@@ -82,7 +81,7 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &
             tell_begun(instance, child.id(), &services, &log);
         }
         if up.wait && !services.iter().all(is_settled_well) {
-            return Err(not_ready(&guard, &services).await);
+            return Err(not_ready(&services));
         }
         Ok(Exit::Done)
     })
@@ -203,7 +202,7 @@ fn are_noted(instance: &str, services: &[Service]) -> bool {
 }
 
 /// Which services are not ready, and why. One that only waits for another is not to blame.
-pub(super) async fn not_ready(guard: &Guard, services: &[Service]) -> Failure {
+pub(super) fn not_ready(services: &[Service]) -> Failure {
     let lacking = services.iter().filter(|service| !is_settled_well(service));
     let (waiting, mut to_blame): (Vec<&Service>, Vec<&Service>) =
         lacking.partition(|service| service.state == State::Waiting);
@@ -212,21 +211,11 @@ pub(super) async fn not_ready(guard: &Guard, services: &[Service]) -> Failure {
     }
     let mut told = Vec::new();
     for service in &to_blame {
-        told.push(format!("{} is {}: {}", service.name, state_word(service), why_not_ready(guard, service).await));
+        let why = output::printable(service.why());
+        told.push(format!("{} is {}: {why}", service.name, state_word(service)));
     }
     let names: Vec<String> = to_blame.iter().map(|service| format!("`menshen status {}`", service.name)).collect();
     Failure::new(Exit::NotReady, told.join("\n       ")).help(format!("{} says more", names.join(", ")))
-}
-
-/// What its probe says as long as it runs, and else why it is in its state.
-async fn why_not_ready(guard: &Guard, service: &Service) -> String {
-    let runs = matches!(service.state, State::Starting | State::Running);
-    let call = Call::about(Endpoint::GetService, &service.name);
-    let detail: Result<ServiceDetail, ClientError> = guard.client.call(&call).await;
-    let probes = detail.ok().filter(|_| runs).map(|detail| detail.probes).unwrap_or_default();
-    let failing = probes.into_iter().find_map(|probe| Some((probe.kind, probe.last_error?)));
-    let why = failing.map(|(kind, error)| format!("its {kind} probe failed: {error}"));
-    output::printable(&why.unwrap_or_else(|| service.reason.clone()))
 }
 
 /// The services of this guard, if it is this process and answers. Another one of its name may run; then this one ends.

@@ -310,7 +310,7 @@ impl Call {
             Err(_) => {
                 let now = self.services().await?.into_iter().find(|service| service.name == self.name);
                 let state = now.map_or_else(String::new, |service| {
-                    format!(": it is {} ({})", service.state.as_str(), service.reason)
+                    format!(": it is {} ({})", service.state.as_str(), service.why())
                 });
                 let detail = format!(
                     "'{}' is not {} after {}{state}",
@@ -388,7 +388,7 @@ impl Call {
         let services = self.services().await?;
         let failing = services.iter().filter(|service| service.wanted == Wanted::Up && !service.ready);
         let failing =
-            failing.map(|service| (service.name.clone(), format!("{}: {}", service.state.as_str(), service.reason)));
+            failing.map(|service| (service.name.clone(), format!("{}: {}", service.state.as_str(), service.why())));
         let failing: std::collections::BTreeMap<_, _> = failing.collect();
         let health = Health { ok: failing.is_empty(), failing };
         let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

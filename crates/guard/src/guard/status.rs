@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use menshen_api::Time;
 use menshen_api::types::{Breaker, BreakerState, Event, Service, State, Wanted};
 use menshen_core::{Exit, Instant, Record, RecordKind, ServiceStatus};
+use menshen_plan::definition::ProbeKind;
 
 use super::sleeps::Sleeps;
 
@@ -63,7 +64,20 @@ pub(crate) fn service(
         status_text: status.status_text.clone(),
         order,
         unremembered: None,
+        failing_probe: failing_probe(status),
     }
+}
+
+/// What a probe says that keeps a service from being up, ready or healthy. What others say, and what one says that has not failed
+/// often enough yet, is no reason.
+fn failing_probe(status: &ServiceStatus) -> Option<String> {
+    let is_waited_for = |kind| match kind {
+        ProbeKind::Startup => status.state == menshen_core::State::Starting,
+        ProbeKind::Liveness => status.state == menshen_core::State::Running && status.healthy == Some(false),
+        ProbeKind::Readiness => status.state == menshen_core::State::Running && !status.ready,
+    };
+    let mut waited_for = status.probes.iter().filter(|probe| is_waited_for(probe.kind));
+    waited_for.find_map(|probe| Some(format!("its {} probe failed: {}", probe.kind, probe.last_error.as_ref()?)))
 }
 
 /// A record of the core as an event of the journal.
