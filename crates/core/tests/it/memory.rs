@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_core::{
-    BreakerState, Command, Core, Effect, Event, Exit, Found, Instant, Memory, Notification, RunId, State, Tree, Wanted,
+    BreakerState, Command, Core, Effect, Event, Exit, Found, Instant, Memory, Notification, Role, RunId, State, Tree,
+    Wanted,
 };
+use menshen_plan::definition::ProbeKind;
 
 use crate::rig::{Rig, plan};
 
 /// The next guard: another core for the same definition, with what the last one remembered.
 fn successor(rig: &Rig, definition: &str) -> Rig {
     let mut next = Rig::idle(definition);
+    (next.now, next.next_pid) = (rig.now, rig.next_pid);
     for id in rig.core.services() {
         let json = serde_json::to_string(&rig.core.memory(id).unwrap()).unwrap();
         let memory: Memory = serde_json::from_str(&json).unwrap();
@@ -23,6 +26,84 @@ fn successor(rig: &Rig, definition: &str) -> Rig {
 }
 
 const WEB: &str = "[service.web]\ncommand = \"web\"\nrestart = { delay = \"10s\", jitter = 0.0 }\n";
+
+/// What a service is like, and what happens to it until its guard dies.
+type Life = (&'static str, fn(&mut Rig));
+
+/// Among them they have something of all that is remembered.
+const LIVES: [Life; 17] = [
+    ("type = \"notify\"\nstart_timeout = \"10s\"", |_| {}),
+    ("depends_on = { db = \"ready\" }\n[service.db]\ncommand = \"db\"\ntype = \"notify\"", |_| {}),
+    ("type = \"notify\"\nprobe = { startup.notify = true, liveness.notify = true }", says_all_it_can),
+    ("probe.readiness.log = \"up\"", |rig| {
+        rig.send(Event::LogMatched { run: rig.run("web"), probe: ProbeKind::Readiness });
+    }),
+    (FRAIL, |rig| rig.exit("web", 1)),
+    (FRAIL, |rig| dies(rig, 1)),
+    (FRAIL, |rig| rig.exit_with("web", Exit::Code(1), Tree::Alive)),
+    ("restart.on_exit = { 3 = \"stop\" }", |rig| rig.exit("web", 3)),
+    ("restart.policy = \"never\"", |rig| rig.exit("web", 1)),
+    ("stop.timeout = \"10s\"", is_killed),
+    ("stop.command = [\"web\", \"quit\"]", |rig| rig.command("web", Command::Stop).unwrap()),
+    ("type = \"oneshot\"\nstart_timeout = \"10s\"", |rig| rig.command("web", Command::Pause).unwrap()),
+    (FUSED, |rig| {
+        dies(rig, 2);
+        let run = rig.run_of("web", Role::Fallback);
+        rig.send(Event::Exited { run, exit: Exit::Code(1), oom: false, tree: Tree::Empty });
+    }),
+    (FUSED, |rig| dies(rig, 2)),
+    (FUSED, |rig| {
+        dies(rig, 2);
+        rig.wait_s(60);
+    }),
+    (FUSED, |rig| {
+        dies(rig, 2);
+        rig.command("web", Command::Stop).unwrap();
+    }),
+    (FUSED, |rig| {
+        dies(rig, 2);
+        is_killed(rig);
+    }),
+];
+const FRAIL: &str = "restart = { delay = \"10s\", factor = 1.0, jitter = 0.0 }";
+const FUSED: &str = "restart = { delay = \"10s\", factor = 1.0, jitter = 0.0 }\n\
+    breaker = { failures = 2, within = \"1h\", open_for = \"1m\", close_after = \"1h\", fallback = [\"page\"] }";
+
+fn says_all_it_can(rig: &mut Rig) {
+    let run = rig.run("web");
+    let period = Notification::WatchdogPeriod(Duration::from_secs(77));
+    let all = [Notification::Ready, Notification::Watchdog, period, Notification::Status("busy".to_owned())];
+    all.into_iter().for_each(|notification| rig.send(Event::Notified { run, notification }));
+}
+
+fn dies(rig: &mut Rig, times: u32) {
+    for _ in 0..times {
+        rig.exit("web", 1);
+        rig.wait_s(10);
+    }
+}
+
+fn is_killed(rig: &mut Rig) {
+    rig.command("web", Command::Stop).unwrap();
+    rig.wait_s(10);
+}
+
+#[test]
+fn the_next_guard_goes_on_as_the_last_one_would_have() {
+    for (life, happens) in LIVES {
+        let definition = format!("[service.web]\ncommand = \"web\"\n{life}\n");
+        let mut rig = Rig::new(&definition);
+        happens(&mut rig);
+        let mut next = successor(&rig, &definition);
+        for wait_s in [0, 10, 3600, 24 * 3600] {
+            let [last, next] = [&mut rig, &mut next].map(|rig| {
+                rig.wait_s(wait_s);
+                rig.core.memory(rig.id("web"))
+            });
+            assert_eq!(next, last, "{life}: {wait_s} s later");
+        }
+    }
+}
 
 #[test]
 fn a_running_service_runs_on_and_nothing_is_spawned() {
@@ -204,7 +285,7 @@ fn a_delayed_service_waits_on_under_the_next_guard() {
     let rig = Rig::new(definition);
     let mut next = successor(&rig, definition);
     assert_eq!(next.state("late"), State::Waiting);
-    next.answer("slow", menshen_plan::definition::ProbeKind::Readiness, Ok(()));
+    next.answer("slow", ProbeKind::Readiness, Ok(()));
     assert_eq!(next.state("late"), State::Running);
     let next = successor(&next, definition);
     assert_eq!((next.state("late"), next.starts("late")), (State::Running, 0));

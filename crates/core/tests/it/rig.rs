@@ -65,7 +65,7 @@ pub(crate) fn plan(text: &str) -> Arc<Plan> {
 pub(crate) struct Rig {
     pub core: Core,
     pub now: Instant,
-    next_pid: u32,
+    pub next_pid: u32,
     next_ticket: u64,
     /// What a guard would have written down.
     disk: std::collections::BTreeMap<ServiceId, Memory>,
