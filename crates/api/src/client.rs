@@ -117,13 +117,12 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| ClientError::Unreadable(error.to_string()))
     }
 
-    /// Calls an endpoint that answers with text.
+    /// Calls an endpoint, and does not read what it answers.
     ///
     /// # Errors
     /// When the guard cannot be reached or answers with a problem.
-    pub async fn text(&self, call: &Call<'_>) -> Result<String, ClientError> {
-        let body = self.whole(call).await?;
-        String::from_utf8(body.into()).map_err(|error| ClientError::Unreadable(error.to_string()))
+    pub async fn unread(&self, call: &Call<'_>) -> Result<Bytes, ClientError> {
+        self.whole(call).await
     }
 
     /// Calls an endpoint that answers line by line, without an end if it follows.

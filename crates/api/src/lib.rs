@@ -5,11 +5,13 @@
 //! - [`endpoint`]: every endpoint, once: the server routes by this table, the client calls by it, and
 //!   [`openapi`] writes it down.
 //! - [`query`]: query strings, as the client writes and the server reads them.
+//! - [`page`]: a page of services, written so that it can be passed on without being read.
 //! - [`client`]: the Rust client.
 
 pub mod client;
 pub mod endpoint;
 pub mod openapi;
+pub mod page;
 pub mod problem;
 pub mod query;
 pub mod time;

@@ -73,8 +73,6 @@ pub enum Wanted {
 /// One page of the services of a guard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceList {
-    /// The services, in the order of the definition.
-    pub services: Vec<Service>,
     /// The cursor of the next page; null on the last.
     pub next: Option<String>,
     /// What does not work now, of the guard itself and of its services.
@@ -84,6 +82,8 @@ pub struct ServiceList {
     /// at each. Null from a guard that does not say so.
     #[serde(default)]
     pub as_wanted: Option<bool>,
+    /// The services, in the order of the definition. They come last, each on a line of its own.
+    pub services: Vec<Service>,
 }
 
 /// Something that does not work now.

@@ -103,7 +103,7 @@ fn listed(asked: Option<&str>) -> Vec<(String, Named)> {
                 }
                 let client = client(&guard, paths.control(&guard));
                 // One that may not be asked, or is not there any more, has nothing to offer.
-                let Ok(said) = client.text(&Call::new(Endpoint::ListServices)).await else { continue };
+                let Ok(said) = client.unread(&Call::new(Endpoint::ListServices)).await else { continue };
                 let Ok(page) = read::<Listed<Named, Nothing>>(&said) else { continue };
                 found.extend(page.services.into_iter().map(|service| (guard.clone(), service)));
             }

@@ -7,14 +7,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, ListQuery, Service, Trouble};
-use menshen_api::{Client, ClientError, Endpoint};
+use menshen_api::{Client, ClientError, Endpoint, page};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::{LeftProcess, left_processes};
 use menshen_os::file::Lock;
 use menshen_os::local_socket;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -33,7 +34,7 @@ pub(crate) struct Guard {
     pub instance: String,
     pub client: Arc<Client>,
     /// What it answered when it was asked whether it is there, to whoever asks next.
-    listed: Cell<Option<String>>,
+    listed: Cell<Option<Bytes>>,
 }
 
 /// Every guard that answers.
@@ -105,7 +106,7 @@ impl Guards {
             for instance in local_socket::instances(&paths.run).into_iter().filter(is_wanted) {
                 let client = client(&instance, paths.control(&instance));
                 let call = Call::new(endpoint);
-                match tokio::time::timeout(ANSWER_WITHIN, client.text(&call)).await {
+                match tokio::time::timeout(ANSWER_WITHIN, client.unread(&call)).await {
                     Ok(Ok(answer)) => {
                         let guard = Guard::new(instance, client);
                         if endpoint == Endpoint::ListServices {
@@ -302,7 +303,8 @@ pub(crate) fn left_running(instance: &str) -> Vec<String> {
 /// Whether a guard that took too long for something else answers at all: one that is busy does.
 async fn answers(client: &Client, asked: Endpoint) -> bool {
     let health = Call::new(Endpoint::GetHealth);
-    asked != Endpoint::GetHealth && matches!(tokio::time::timeout(ANSWER_WITHIN, client.text(&health)).await, Ok(Ok(_)))
+    asked != Endpoint::GetHealth
+        && matches!(tokio::time::timeout(ANSWER_WITHIN, client.unread(&health)).await, Ok(Ok(_)))
 }
 
 /// Whether the last guard of this name ended in order, so that there need not be a next one; `None` if that cannot be seen.
@@ -410,49 +412,91 @@ impl Guard {
 
     /// Every service of this guard and what does not work.
     pub(crate) async fn list(&self) -> Result<Listed<Service, Trouble>, Failure> {
-        self.listed().await
-    }
-
-    /// The same word for word, for whoever only passes it on: a newer guard may say more than this command knows of.
-    pub(crate) async fn list_as_said(&self) -> Result<Listed<Box<RawValue>, Box<RawValue>>, Failure> {
-        self.listed().await
-    }
-
-    async fn listed<S: DeserializeOwned, T: DeserializeOwned>(&self) -> Result<Listed<S, T>, Failure> {
-        let mut all = Listed { services: Vec::new(), next: None, troubles: Vec::new(), as_wanted: None };
-        loop {
-            let query = ListQuery { cursor: all.next.take(), limit: None };
-            let page = match self.listed.take() {
-                Some(page) => page,
-                None => self.client.text(&Call::new(Endpoint::ListServices).query(&query)?).await?,
-            };
-            let page: Listed<S, T> = read(&page)?;
+        let mut all: Listed<Service, Trouble> = read(&self.page(None).await?)?;
+        while let Some(cursor) = all.next.take() {
+            let page: Listed<Service, Trouble> = read(&self.page(Some(cursor)).await?)?;
             all.services.extend(page.services);
             // Every page has all of them.
             all.troubles = page.troubles;
-            all.as_wanted = page.as_wanted;
             all.next = page.next;
-            if all.next.is_none() {
+        }
+        Ok(all)
+    }
+
+    /// The same word for word, for whoever only passes it on: a newer guard may say more than this command knows of.
+    pub(crate) async fn list_as_said(&self) -> Result<Said, Failure> {
+        let mut all = Said { services: String::new(), troubles: Vec::new(), are_as_wanted: true };
+        let mut next = None;
+        loop {
+            let page = self.page(next).await?;
+            let listed = match page::split(&page) {
+                Some((rest, services)) => {
+                    all.add(services);
+                    read::<Listed<Box<RawValue>, _>>(&rest)?
+                }
+                None => read(&page)?,
+            };
+            listed.services.iter().for_each(|service| all.add(service.get()));
+            // Every page has all of them.
+            all.troubles = listed.troubles;
+            all.are_as_wanted = match listed.as_wanted {
+                Some(as_wanted) => as_wanted,
+                None => all.are_as_wanted && read::<Listed<Service, IgnoredAny>>(&page)?.are_as_wanted(),
+            };
+            next = listed.next;
+            if next.is_none() {
                 return Ok(all);
             }
         }
     }
+
+    async fn page(&self, cursor: Option<String>) -> Result<Bytes, Failure> {
+        let query = ListQuery { cursor, limit: None };
+        match self.listed.take() {
+            Some(page) => Ok(page),
+            None => Ok(self.client.unread(&Call::new(Endpoint::ListServices).query(&query)?).await?),
+        }
+    }
 }
 
-/// Services and troubles, read as far as somebody wants to know: a [`menshen_api::types::ServiceList`].
+/// A page of services and troubles, read as far as somebody wants to know: a [`menshen_api::types::ServiceList`].
 #[derive(Deserialize)]
 pub(crate) struct Listed<S, T> {
     pub services: Vec<S>,
     next: Option<String>,
     #[serde(default = "Vec::new")]
     pub troubles: Vec<T>,
-    /// Whether all services are as they are wanted; older guards do not say.
-    pub as_wanted: Option<bool>,
+    /// Whether all services of the guard are as they are wanted; older guards do not say.
+    as_wanted: Option<bool>,
+}
+
+impl<T> Listed<Service, T> {
+    fn are_as_wanted(&self) -> bool {
+        self.services.iter().all(Service::is_as_wanted)
+    }
+}
+
+/// All services and troubles of a guard, as it says them.
+pub(crate) struct Said {
+    /// A line for each service, with a comma after each but the last.
+    pub services: String,
+    pub troubles: Vec<Box<RawValue>>,
+    /// Whether all services are as they are wanted.
+    pub are_as_wanted: bool,
+}
+
+impl Said {
+    fn add(&mut self, services: &str) {
+        if !self.services.is_empty() {
+            self.services.push_str(",\n");
+        }
+        self.services.push_str(services);
+    }
 }
 
 /// Reads what a guard says.
-pub(crate) fn read<T: DeserializeOwned>(said: &str) -> Result<T, Failure> {
-    serde_json::from_str(said).map_err(|error| ClientError::Unreadable(error.to_string()).into())
+pub(crate) fn read<T: DeserializeOwned>(said: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(said).map_err(|error| ClientError::Unreadable(error.to_string()).into())
 }
 
 /// The names of the guards that were in a folder since the machine was started: each has a folder for its pipes.

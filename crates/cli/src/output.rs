@@ -52,6 +52,19 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     ended_if_broken(&writeln!(anstream::stdout().lock(), "{text}"));
 }
 
+/// Lines of the result, in one go: a write for each would take longer than to make them.
+pub(crate) fn lines(lines: &[String]) {
+    let mut text = lines.join("\n");
+    if lines.is_empty() {
+        return;
+    }
+    text.push('\n');
+    if palette() == Palette::None {
+        text = anstream::adapter::strip_str(&text).to_string();
+    }
+    ended_if_broken(&anstream::stdout().lock().write_all(text.as_bytes()));
+}
+
 /// A line for whoever reads along, of a command that has more to do than to print. Nobody to tell, or no room to write it
 /// down, is no reason to end.
 pub(crate) fn tell(text: impl std::fmt::Display) {

@@ -9,7 +9,8 @@
 //! - [`registry`]: what Windows keeps of a service.
 //! - [`handover`]: going on as another program, with what is kept for it.
 //! - [`account`], [`clock`], [`file`], [`host`], [`memory`], [`paths`], [`signal`]: the small differences.
-//! - [`fail_point`]: where tests have the guard die.
+//! - [`fail_point`]: where tests have the guard die. `power`: a function of the system's mathematics, so that its library is not
+//!   loaded.
 //!
 //! Files with the same name are the same thing on another system (`unix.rs`, `windows.rs`); `cfg` stands on `mod` lines
 //! only. This, `menshen-activation` and `menshen-scm` are the only crates with `unsafe`.
@@ -38,6 +39,8 @@ pub mod usage;
 #[cfg(target_os = "linux")]
 mod clone3;
 mod hash;
+#[cfg(target_os = "linux")]
+mod power;
 #[cfg(target_os = "linux")]
 mod tree;
 #[cfg(windows)]

@@ -38,6 +38,8 @@ mod screens;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod start_up;
+#[cfg(test)]
 mod survival;
 #[cfg(test)]
 mod upgrade;

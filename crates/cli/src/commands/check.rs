@@ -90,5 +90,5 @@ fn list_rules(arguments: &Arguments) {
         let severity = Cell::styled(severity, color.on_default());
         table.add(vec![Cell::new(rule.code.as_str()), severity, Cell::new(rule.name), Cell::new(rule.summary)]);
     }
-    table.lines().into_iter().for_each(output::line);
+    output::lines(&table.lines());
 }

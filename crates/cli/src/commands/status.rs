@@ -13,7 +13,7 @@ use super::events::sentence;
 use super::native::{self, Native, Told};
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
-use crate::guards::{self, Aim, Guard, Guards, Left, wait_for};
+use crate::guards::{Aim, Guard, Guards, Left, wait_for};
 use crate::output::{self, bold, dim, state_style, styled};
 use crate::table::{Cell, Table};
 
@@ -67,7 +67,7 @@ fn show_left(arguments: &Arguments, guards: &Guards, failure: &Failure) {
         let definition = definition.unwrap_or_else(|| "(not known)".to_owned());
         table.add([guard, name, pid.to_string(), definition].map(Cell::new).into());
     }
-    table.lines().into_iter().for_each(output::line);
+    output::lines(&table.lines());
 }
 
 /// Shows all services to people; whether those of the guards are as they are wanted.
@@ -89,33 +89,41 @@ async fn pass_on(guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
     let (mut services, mut troubles) = (Vec::new(), Vec::new());
     let mut all_are_well = true;
     for guard in guarded {
-        let listed = guard.list_as_said().await?;
-        all_are_well &= match listed.as_wanted {
-            Some(as_wanted) => as_wanted,
-            None => all_are_as_wanted(&listed.services)?,
-        };
-        services.extend(listed.services);
-        troubles.extend(listed.troubles);
+        let said = guard.list_as_said().await?;
+        all_are_well &= said.are_as_wanted;
+        services.push(said.services);
+        troubles.extend(said.troubles);
     }
-    output::json(&Overview { services: &services, troubles: &troubles, native });
+    output::raw(overview(&services, &Rest { troubles: &troubles, native }).as_bytes());
     Ok(all_are_well)
 }
 
-/// The same of the services of a guard that does not say so itself.
-fn all_are_as_wanted(services: &[Box<RawValue>]) -> Result<bool, Failure> {
-    let mut all = true;
-    for service in services {
-        all &= guards::read::<Service>(service.get())?.is_as_wanted();
-    }
-    Ok(all)
-}
-
-/// What `--json` prints.
+/// What `--json` prints, besides the services.
 #[derive(Serialize)]
-struct Overview<'a> {
-    services: &'a [Box<RawValue>],
+struct Rest<'a> {
     troubles: &'a [Box<RawValue>],
     native: &'a [Told],
+}
+
+/// All of it: the services' lines, indented as what is around them.
+fn overview(services: &[String], rest: &Rest<'_>) -> String {
+    let rest = serde_json::to_string_pretty(rest).unwrap_or_default();
+    let mut text = String::with_capacity(rest.len() + services.iter().map(|lines| lines.len() * 9 / 8).sum::<usize>());
+    text.push_str("{\n  \"services\": [");
+    for lines in services.iter().filter(|lines| !lines.is_empty()) {
+        if !text.ends_with('[') {
+            text.push(',');
+        }
+        for line in lines.split('\n') {
+            text.push_str("\n    ");
+            text.push_str(line);
+        }
+    }
+    text.push_str(if text.ends_with('[') { "]," } else { "\n  ]," });
+    // The rest is an object of its own; its members follow.
+    text.push_str(rest.strip_prefix('{').unwrap_or(&rest));
+    text.push('\n');
+    text
 }
 
 fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {
@@ -148,7 +156,7 @@ fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {
         let cells = [told.name.as_str(), told.state, &pid, "", "", &output::printable(&why)].map(Cell::new);
         table.add(several_guards.then(|| Cell::new("")).into_iter().chain(cells).collect());
     }
-    table.lines().into_iter().for_each(output::line);
+    output::lines(&table.lines());
 }
 
 fn print_trouble(trouble: &Trouble) {
@@ -363,6 +371,31 @@ fn rough(milliseconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_overview_is_of_all_guards_and_word_for_word() {
+        let lines = |services: &[&str]| services.join(",\n");
+        let (shop, none) = (lines(&[r#"{"name":"web","new":1}"#, r#"{"name":"db"}"#]), String::new());
+        let rest = Rest { troubles: &[RawValue::from_string(r#"{"text":"full"}"#.to_owned()).unwrap()], native: &[] };
+        let all = overview(&[none.clone(), shop, none.clone(), lines(&[r#"{"name":"mail"}"#])], &rest);
+        assert_eq!(
+            all,
+            r#"{
+  "services": [
+    {"name":"web","new":1},
+    {"name":"db"},
+    {"name":"mail"}
+  ],
+  "troubles": [
+    {"text":"full"}
+  ],
+  "native": []
+}
+"#
+        );
+        let nothing = overview(&[none], &Rest { troubles: &[], native: &[] });
+        assert_eq!(nothing, "{\n  \"services\": [],\n  \"troubles\": [],\n  \"native\": []\n}\n");
+    }
 
     #[test]
     fn a_stretch_of_time_is_told_in_its_two_largest_units() {

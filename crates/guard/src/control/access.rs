@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn caller(uid: u32, gid: u32, groups: &[u32]) -> Caller {
-        Caller { user: UserId(uid), gid, pid: 1, groups: groups.to_vec(), name: uid.to_string() }
+        Caller { user: UserId(uid), gid, pid: 1, groups: groups.to_vec() }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use menshen_api::types::{
     Accepted, EventQuery, GuardInfo, Health, ListQuery, LogQuery, Probe, ReloadQuery, Service, ServiceDetail,
     ServiceList, ShutdownQuery, SignalRequest, UpgradeRequest, Usage, WaitFor, WaitQuery, Wanted,
 };
-use menshen_api::{Endpoint, Problem, ProblemCode, Role, query};
+use menshen_api::{Endpoint, Problem, ProblemCode, Role, page, query};
 use menshen_core::Command;
 use menshen_os::account::UserId;
 use menshen_os::local_socket::Caller;
@@ -99,7 +99,7 @@ fn permit(endpoint: Endpoint, role: Option<Role>, caller: &Caller) -> Result<(),
     let has = role.map_or("no role", Role::as_str);
     let detail = format!(
         "user {} has {has} here and this takes {}; see [guard.access] in the definition",
-        caller.name,
+        caller.name(),
         needed.as_str()
     );
     Err(Problem::new(ProblemCode::NotPermitted, detail))
@@ -189,7 +189,7 @@ impl Call {
 
     /// Who asks, for the journal.
     fn by(&self) -> String {
-        format!("{} (pid {})", self.caller.name, self.caller.pid)
+        format!("{} (pid {})", self.caller.name(), self.caller.pid)
     }
 
     async fn ask<T>(&self, request: impl FnOnce(tokio::sync::oneshot::Sender<T>) -> LoopRequest) -> Result<T, Problem> {
@@ -236,7 +236,8 @@ impl Call {
         let as_wanted = Some(services.iter().all(Service::is_as_wanted));
         let services: Vec<Service> = services.into_iter().skip(begin).take(limit).collect();
         let next = services.last().filter(|_| more).map(|service| service.name.clone());
-        Ok(json(&ServiceList { services, next, troubles, as_wanted }))
+        let list = ServiceList { next, troubles, as_wanted, services };
+        Ok(whole(StatusCode::OK, "application/json", page::write(list).unwrap_or_default().into()))
     }
 
     async fn detail(&self) -> Result<Answer, Problem> {

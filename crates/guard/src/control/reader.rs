@@ -52,5 +52,5 @@ impl Reader {
 
 /// Somebody who calls, for people.
 pub(super) fn named(caller: &Caller) -> String {
-    format!("process {} ({})", caller.pid, caller.name)
+    format!("process {} ({})", caller.pid, caller.name())
 }

@@ -27,8 +27,6 @@ pub struct Caller {
     pub pid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
-    /// Name of the user, or its number.
-    pub name: String,
 }
 
 impl Caller {
@@ -36,6 +34,13 @@ impl Caller {
     #[must_use]
     pub const fn user(&self) -> &UserId {
         &self.user
+    }
+
+    /// The name of its user, or its number. The machine's accounts are asked, which may be kept on another machine and take their
+    /// time.
+    #[must_use]
+    pub fn name(&self) -> String {
+        name_of(self.user.0)
     }
 
     /// Every group it is in.
@@ -167,10 +172,9 @@ pub async fn connect(path: &Path) -> io::Result<ClientStream> {
 
 fn caller(stream: &UnixStream) -> io::Result<Caller> {
     let credentials = stream.peer_cred()?;
-    let uid = credentials.uid();
-    let name = name_of(uid);
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
-    Ok(Caller { user: UserId(uid), gid: credentials.gid(), pid, groups: peer_groups(stream).unwrap_or_default(), name })
+    let groups = peer_groups(stream).unwrap_or_default();
+    Ok(Caller { user: UserId(credentials.uid()), gid: credentials.gid(), pid, groups })
 }
 
 /// The supplementary groups the caller had when it connected (`SO_PEERGROUPS`).
@@ -235,7 +239,7 @@ mod tests {
         let (accepted, _client) = tokio::join!(listener.accept(), connect(&path));
         let (_, caller) = accepted.unwrap();
         let me = crate::account::current();
-        assert_eq!((caller.user, caller.pid), (me.id(), std::process::id()));
-        assert_eq!(caller.name, me.name);
+        assert_eq!((caller.user(), caller.pid), (&me.id(), std::process::id()));
+        assert_eq!(caller.name(), me.name);
     }
 }

@@ -55,8 +55,7 @@ pub struct Caller {
     pub groups: Vec<GroupId>,
     /// Process.
     pub pid: u32,
-    /// Name of the user, or its SID.
-    pub name: String,
+    name: String,
     is_master: bool,
 }
 
@@ -65,6 +64,12 @@ impl Caller {
     #[must_use]
     pub const fn user(&self) -> &UserId {
         &self.user
+    }
+
+    /// The name of its user, or its SID.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.name.clone()
     }
 
     /// Every group it is in.
