@@ -85,6 +85,36 @@ fn a_tree_that_an_earlier_guard_made_elsewhere_is_taken_over_whole() {
     assert!(of_guard.is_none_or(|folder| !folder.exists()), "its folder is left, or that of the guard before");
 }
 
+#[test]
+fn the_folders_of_a_service_that_an_earlier_guard_made_elsewhere_go_with_that_guards() {
+    let mut earlier = Bed::new(TreeMode::Auto);
+    let run_folder = earlier.config.run_folder.display().to_string();
+    let (token, pid) = earlier.start(&earlier.program(&["sleep", "1000"]));
+    let (start_time, folder) = (earlier.system.start_time(token).unwrap(), earlier.system.folder(token));
+    if !has("cgroup v2", || folder.is_some()) {
+        return;
+    }
+    let folder = folder.unwrap();
+    let of_program = moved(pid, &folder, "web/main");
+    fs::remove_dir(&folder).unwrap();
+    let mut bed = earlier.namesake("@1", &run_folder);
+    let adopted = Earlier { pid, start_time, first: None, folder: Some(of_program) };
+    bed.system.adopt(Token(50), &Bed::place("main"), 1, &adopted).unwrap();
+    bed.system.kill(Token(50), Target::Tree);
+    bed.until("nothing is left of it", |bed| bed.system.folder(Token(50)).is_none());
+    bed.system.forget("web");
+    let of_guard = folder.parent().unwrap();
+    assert!(!of_guard.exists(), "{}", of_guard.display());
+}
+
+/// Where a process lives from now on, beside its tree's folder.
+fn moved(pid: u32, folder: &Path, home: &str) -> PathBuf {
+    let home = folder.parent().unwrap().join(home);
+    fs::create_dir_all(&home).unwrap();
+    fs::write(home.join("cgroup.procs"), pid.to_string()).unwrap();
+    home
+}
+
 /// A next guard of the same name.
 fn next_of(bed: &Bed) -> Bed {
     bed.namesake("", &bed.config.run_folder.display().to_string())
@@ -142,6 +172,39 @@ fn what_nobody_noted_is_found_in_whichever_folder_it_lives() {
 }
 
 #[test]
+fn what_is_left_is_killed_in_whichever_folders_it_lives_or_in_none_of_them() {
+    for homes in [["web@main", "web/main"], ["..", ".."]] {
+        let mut earlier = Bed::new(TreeMode::Auto);
+        let mut pids = Vec::new();
+        for home in homes {
+            let (token, pid) = earlier.start(&earlier.program(&["sleep", "1000"]));
+            let folder = earlier.system.folder(token);
+            if !has("cgroup v2", || folder.is_some()) {
+                return;
+            }
+            moved(pid, &folder.unwrap(), home);
+            pids.push(pid);
+        }
+        next_of(&earlier).system.kill_left(&Bed::place("main"));
+        earlier.until(&format!("both are killed: {homes:?}"), |_| !pids.iter().any(|pid| lives(*pid)));
+    }
+}
+
+#[test]
+fn a_folder_that_an_earlier_guard_left_goes_with_its_service_and_no_other_does() {
+    let mut earlier = Bed::new(TreeMode::Auto);
+    let Some((token, folder)) = sleeper_in_a_folder(&mut earlier) else { return };
+    earlier.system.kill(token, Target::Tree);
+    let ended = earlier.end_of(token);
+    earlier.await_empty(token, ended.tree);
+    let of_other = folder.with_file_name("website@main");
+    fs::create_dir(&of_other).unwrap();
+    let mut bed = next_of(&earlier);
+    bed.system.forget("web");
+    assert!(!folder.exists() && of_other.exists());
+}
+
+#[test]
 fn what_a_service_has_used_is_counted_also_where_its_folder_is_gone() {
     let mut bed = Bed::new(TreeMode::Auto);
     let busy = "import time\nwhile time.process_time() < 0.3: pass\nopen('done','w').write('1\\n')\ntime.sleep(1000)";
@@ -158,4 +221,9 @@ fn what_a_service_has_used_is_counted_also_where_its_folder_is_gone() {
     let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
     assert!(bed.system.usage("web").cpu >= before);
     assert!(bed.system.cpu_of_run(token).unwrap() < before, "that of the run is its own");
+    bed.system.kill(token, Target::Tree);
+    assert_eq!(bed.end_of(token).exit, Exit::Signal(9));
+    bed.system.forget("web");
+    bed.start(&bed.program(&["sleep", "1000"]));
+    assert!(bed.system.usage("web").cpu < before, "another service of its name has used nothing of that");
 }

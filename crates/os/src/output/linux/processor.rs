@@ -115,6 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn who_is_pushed_off_with_nearly_every_step_is_on_another_processor_after_them() {
+        let has_left = |_: &u32| {
+            let crowding = Crowding { steps: Cell::new((STEPS - 1, STEPS - 1)), ..Crowding::new() };
+            let before = sched_getcpu();
+            crowding.step();
+            sched_getcpu() != before
+        };
+        let can_leave = sched_getaffinity(None).unwrap().count() > 1;
+        // The kernel may bring it back at once, but not each time.
+        assert_eq!((1..=100).filter(has_left).count() > 50, can_leave);
+    }
+
+    #[test]
     fn who_has_left_may_be_wherever_it_might_before() {
         let mask = || sched_getaffinity(None).unwrap();
         let before = mask();
