@@ -73,6 +73,30 @@ with_both_trees! {
         wait::until("one stands in", || fallbacks(&bed) == one);
     }
 
+    fn a_program_that_was_started_again_and_not_noted_gets_no_twin(trees: Trees) {
+        if !require::fail_points() {
+            return;
+        }
+        let bed = Bed::new(trees, "");
+        let noted = format!("until grep -q :$$$$, {}; do sleep 0.01; done", record(&bed, "web").display());
+        let script = format!("[ -e again ] && exec sleep 3596; touch again; {noted}; exit 7");
+        let mut bed = bed.and(&format!(
+            "[service.web]\ncommand = [\"sh\", \"-c\", \"{script}\"]\nrestart.delay = \"0s\"\n"
+        ));
+        // The first is noted, and is dead.
+        bed.die_at("child-born:2");
+        let lives = |bed: &Bed| -> Vec<u32> {
+            let is_web = |process: &Process| process.command() == "sleep 3596";
+            bed.processes().iter().filter(|process| is_web(process)).map(|process| process.pid).collect()
+        };
+        wait::until("one runs whom nobody knows", || lives(&bed).len() == 1);
+        let again = lives(&bed);
+        bed.start_guard();
+        let web = bed.await_ready("web").service;
+        assert_eq!((web.pid.into_iter().collect(), web.restarts_total), (again.clone(), 1), "{web:?}");
+        assert_eq!(lives(&bed), again);
+    }
+
     fn a_program_whose_record_is_half_written_runs_on_and_gets_no_twin(trees: Trees) {
         let mut bed = Bed::new(trees, WEB).up();
         bed.await_ready("web");
