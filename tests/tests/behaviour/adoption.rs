@@ -97,6 +97,18 @@ with_both_trees! {
         assert_eq!(lives(&bed), again);
     }
 
+    fn what_a_killed_guard_asked_as_a_probe_is_ended_by_the_next(trees: Trees) {
+        let definition = "[service.web]\ncommand = \"sleep 3600\"\n\
+            probe.liveness = { exec = [\"sh\", \"-c\", \"echo $$$$ > probe; exec sleep 3000\"], timeout = \"50m\", interval = \"1h\", failure = 1 }\n";
+        let mut bed = Bed::new(trees, definition).up();
+        let (probe, web) = (bed.await_process("probe"), bed.main_process("web"));
+        bed.kill_guard();
+        assert!(probe.lives());
+        bed.start_guard();
+        wait::until("the probe has ended", || !probe.lives());
+        assert_eq!(bed.main_process("web"), web);
+    }
+
     fn a_program_whose_record_is_half_written_runs_on_and_gets_no_twin(trees: Trees) {
         let mut bed = Bed::new(trees, WEB).up();
         bed.await_ready("web");
