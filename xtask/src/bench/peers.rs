@@ -95,7 +95,7 @@ pub(super) fn bench(who: &[Who], effort: Effort) -> Result<(), String> {
     if matches!(effort, Effort::Full { .. }) && machine::has_changes() {
         return Err("what is measured has no commit: the page names the one it is of, so commit first".to_owned());
     }
-    let command = command(who);
+    let command = command(who, effort);
     let who = if who.is_empty() { Who::value_variants() } else { who };
     let Found { peers, absent } = find(who);
     raise_descriptors()?;
@@ -123,11 +123,16 @@ pub(super) fn bench(who: &[Who], effort: Effort) -> Result<(), String> {
 }
 
 /// As it was given.
-fn command(who: &[Who]) -> String {
+fn command(who: &[Who], effort: Effort) -> String {
     let names = who.iter().filter_map(|who| Some(who.to_possible_value()?.get_name().to_owned()));
     let names = names.collect::<Vec<_>>().join(",");
-    let all = "cargo xtask bench --peers";
-    if names.is_empty() { all.to_owned() } else { format!("{all}={names}") }
+    let of_whom = if names.is_empty() { names } else { format!("={names}") };
+    let how = match effort {
+        Effort::Full { rounds: Some(rounds) } => format!(" --rounds {rounds}"),
+        Effort::Full { rounds: None } => String::new(),
+        Effort::Quick => " --quick".to_owned(),
+    };
+    format!("cargo xtask bench --peers{of_whom}{how}")
 }
 
 /// Those that can be had, and those that cannot with the reason.
