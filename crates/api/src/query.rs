@@ -122,9 +122,10 @@ mod tests {
 
     #[test]
     fn queries_become_types_of_the_contract() {
-        let query: LogQuery = read(Some("follow&grep=a%20b%26&stream=stderr&tail=5&since=10m")).unwrap();
+        let query: LogQuery = read(Some("follow&so_far=false&grep=a%20b%26&stream=stderr&tail=5&since=10m")).unwrap();
         let expected = LogQuery {
             follow: true,
+            so_far: false,
             grep: Some("a b&".into()),
             stream: Some(Stream::Stderr),
             tail: Some(5),

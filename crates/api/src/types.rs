@@ -319,6 +319,10 @@ pub struct LogQuery {
     /// Go on with what is written from now on.
     #[serde(deserialize_with = "flag")]
     pub follow: bool,
+    /// Only what has been written so far, told as to one who follows and goes on after it in another call: with the position of each
+    /// line, and without one that has not ended.
+    #[serde(deserialize_with = "flag", skip_serializing_if = "std::ops::Not::not")]
+    pub so_far: bool,
     /// Only what was written since: a duration (`"10m"`) or a time.
     pub since: Option<String>,
     /// Only lines that match this regular expression.

@@ -620,7 +620,7 @@ pub(crate) struct Logs {
     #[arg(long, short)]
     pub times: bool,
 
-    /// The last so many lines; `all` for every one. 100 without --since and --grep.
+    /// The last so many lines, of several services those of all together; `all` for every one. 100 without --since and --grep.
     #[arg(short = 'n', long, value_name = "LINES")]
     pub lines: Option<Lines>,
 }

@@ -388,6 +388,50 @@ fn a_guard_that_freezes_while_it_is_waited_for_is_told_of() {
 }
 
 #[test]
+fn what_several_services_wrote_is_told_in_its_order_before_what_comes() {
+    let takes_turns = |turns: &str| {
+        let waits = format!("for turn in {turns}; do until test -e turn$turn; do sleep 0.02; done; echo $turn; done");
+        format!("command = [\"sh\", \"-c\", \"{waits}; exec sleep 1000\"]\nlog.format = \"json\"\n")
+    };
+    let [odd, even] = ["1 3 5 7", "2 4 6 8"].map(takes_turns);
+    let definition = format!("[service.odd]\n{odd}[service.even]\n{even}[service.silent]\ncommand = \"sleep 1000\"\n");
+    let bed = Bed::new(Trees::Walk, &definition).up();
+    let mut followers = ["all", "3", "0"].map(|lines| {
+        let file = std::fs::File::create(bed.path(&format!("last-{lines}"))).unwrap();
+        let mut follow = bed.command();
+        follow.args(["logs", "--follow", "--json", "-n", lines]).stdout(file).stderr(std::process::Stdio::null());
+        follow
+    });
+    let texts = |name: &str| -> Vec<String> {
+        let told = std::fs::read_to_string(bed.path(name)).unwrap();
+        let whole = told.rfind('\n').map_or("", |end| &told[..end]);
+        let lines = whole.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let take_turn = |turn: u32| {
+        bed.write(&format!("turn{turn}"), "");
+        let logged = || bed.menshen(["logs", "-n", "1"]).text().trim_end().ends_with(&turn.to_string());
+        menshen_tests::wait::until("it is logged", logged);
+    };
+    (1..=6).for_each(take_turn);
+    let mut followers = followers.each_mut().map(|follow| follow.spawn().unwrap());
+    menshen_tests::wait::until("what was written is told", || {
+        texts("last-all").len() >= 6 && texts("last-3").len() >= 3
+    });
+    for turn in [7, 8] {
+        take_turn(turn);
+        menshen_tests::wait::until("what comes is told", || {
+            ["last-all", "last-3"].iter().all(|name| texts(name).last() == Some(&turn.to_string()))
+        });
+    }
+    bed.menshen(["down"]).done();
+    followers.iter_mut().for_each(|follow| assert!(follow.wait().unwrap().success()));
+    assert_eq!(texts("last-all"), ["1", "2", "3", "4", "5", "6", "7", "8"]);
+    assert_eq!(texts("last-3"), ["4", "5", "6", "7", "8"]);
+    assert!(texts("last-0").iter().all(|text| ["7", "8"].contains(&text.as_str())), "{:?}", texts("last-0"));
+}
+
+#[test]
 fn following_events_since_a_moment_ago_tells_nothing_older() {
     nothing_older_is_told(&["--since", "1ms"]);
 }

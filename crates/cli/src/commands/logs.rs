@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anstyle::AnsiColor;
 use base64::Engine as _;
 use menshen_api::client::{self, Call};
-use menshen_api::types::{LogLine, LogQuery, Stream};
+use menshen_api::types::{LogLine, LogQuery, Service, Stream};
 use menshen_api::{Client, ClientError, Endpoint, Problem, ProblemCode, Time};
+use menshen_guard::logs::read::EARLY_MS_MAX;
 use tokio::sync::mpsc::{Sender, channel};
 
 use self::files::Files;
@@ -51,7 +52,8 @@ fn query(logs: &Logs) -> LogQuery {
         None => (logs.since.is_none() && logs.grep.is_none()).then_some(LINES_SHOWN),
     };
     let stream = if logs.stderr { Some(Stream::Stderr) } else { logs.stdout.then_some(Stream::Stdout) };
-    LogQuery { follow: logs.follow, since: logs.since.clone(), grep: logs.grep.clone(), stream, tail, after: None }
+    let (since, grep) = (logs.since.clone(), logs.grep.clone());
+    LogQuery { follow: logs.follow, since, grep, stream, tail, ..LogQuery::default() }
 }
 
 async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query: &LogQuery) -> Result<Exit, Failure> {
@@ -70,12 +72,45 @@ async fn from_guards(arguments: &Arguments, guards: &Guards, logs: &Logs, query:
             services => services?,
         }
     };
+    let names: Vec<&str> = services.iter().map(|(_, service)| service.name.as_str()).collect();
+    let printer = Printer::of(arguments, logs, &names);
+    if query.follow {
+        follow(past_first(&services, query, &printer).await?, &printer).await?;
+    } else {
+        merge(&mut open_all(&services, query).await?, query, &printer).await?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What is followed. Of several services, what has been written is shown before, so that it is in its order.
+async fn past_first(
+    services: &[(&Guard, Service)],
+    query: &LogQuery,
+    printer: &Printer,
+) -> Result<Vec<Source>, Failure> {
+    if services.len() < 2 || query.tail == Some(0) {
+        return Ok(open_all(services, query).await?);
+    }
+    let so_far = LogQuery { follow: false, so_far: true, ..query.clone() };
+    match open_all(services, &so_far).await {
+        Ok(mut sources) => {
+            merge(&mut sources, query, printer).await?;
+            Ok(sources)
+        }
+        // An older guard does not know what this asks for. Whatever else is wrong with it is so without that, too.
+        Err(ClientError::Problem(Problem { code: ProblemCode::BadRequest, .. })) => {
+            Ok(open_all(services, query).await?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn open_all(services: &[(&Guard, Service)], query: &LogQuery) -> Result<Vec<Source>, ClientError> {
     let mut sources = Vec::new();
     for (guard, service) in services {
-        sources.push(Source::open(guard, service.name, query).await?);
+        sources.push(Source::open(guard, service.name.clone(), query).await?);
     }
-    let printer = Printer::of(arguments, logs, &sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>());
-    if query.follow { follow(sources, &printer).await } else { merged(sources, query, &printer).await }
+    Ok(sources)
 }
 
 /// The lines of one service, one of them in hand.
@@ -85,15 +120,54 @@ struct Source {
     client: Arc<Client>,
     /// What comes after the last line that was given.
     query: LogQuery,
+    /// When the first line was asked for, in milliseconds since 1970.
+    begun_ms: i64,
     lines: client::Lines,
     next: Option<LogLine>,
 }
 
 impl Source {
-    async fn open(guard: &Guard, name: String, query: &LogQuery) -> Result<Self, Failure> {
+    async fn open(guard: &Guard, name: String, query: &LogQuery) -> Result<Self, ClientError> {
+        let begun_ms = menshen_os::clock::wall_ms();
         let lines = open(&guard.client, &name, query).await?;
-        let query = resumed(query.clone());
-        Ok(Self { name, instance: guard.instance.clone(), client: Arc::clone(&guard.client), query, lines, next: None })
+        let query = LogQuery { follow: query.follow || query.so_far, so_far: false, ..query.clone() };
+        let (instance, client) = (guard.instance.clone(), Arc::clone(&guard.client));
+        let mut source = Self { name, instance, client, query, begun_ms, lines, next: None };
+        if source.query.tail == Some(0) {
+            source.begin_at(begun_ms);
+        }
+        Ok(source)
+    }
+
+    /// What to ask for where nothing was given: all that was written since.
+    fn begin_at(&mut self, ms: i64) {
+        self.query.since = Some(Time::from_ms(ms).to_string());
+        self.query.tail = None;
+    }
+
+    /// What to ask for once this line was given.
+    fn begin_after(&mut self, line: &LogLine) {
+        self.query.after.clone_from(&line.position);
+        self.query.since = None;
+        self.query.tail = None;
+    }
+
+    /// Takes the next line of what has been written in hand.
+    async fn advance(&mut self) -> Result<(), ClientError> {
+        self.next = None;
+        let next = match self.lines.next_as::<LogLine>().await {
+            // Whoever follows hears the rest from the next guard.
+            Err(ClientError::Broken(_)) if self.query.follow => return Ok(()),
+            next => next?,
+        };
+        match &next {
+            Some(line) => self.begin_after(line),
+            // What is there by then and was not before has come meanwhile, whatever its time.
+            None if self.query.after.is_none() => self.begin_at(self.begun_ms - EARLY_MS_MAX),
+            None => {}
+        }
+        self.next = next;
+        Ok(())
     }
 
     /// Passes lines on as they come, until nobody writes or wants them any more.
@@ -111,8 +185,7 @@ impl Source {
         loop {
             match self.lines.next_as::<LogLine>().await {
                 Ok(Some(line)) => {
-                    self.query =
-                        LogQuery { after: line.position.clone(), since: None, tail: None, ..self.query.clone() };
+                    self.begin_after(&line);
                     return Ok(Some(line));
                 }
                 // The guard ends, or another version takes its place.
@@ -161,19 +234,10 @@ async fn open(client: &Client, name: &str, query: &LogQuery) -> Result<client::L
     client.lines(&Call::about(Endpoint::GetLogs, name).query(query)?).await
 }
 
-/// What to ask the next guard for when nothing was given: the same, which is all that comes later where that was asked for.
-fn resumed(query: LogQuery) -> LogQuery {
-    if query.tail != Some(0) {
-        return query;
-    }
-    let now = Time::from_ms(menshen_os::clock::wall_ms()).to_string();
-    LogQuery { since: Some(now), tail: None, ..query }
-}
-
 /// All lines in the order of their times; those of unknown time come where they stand in their own log.
-async fn merged(mut sources: Vec<Source>, query: &LogQuery, printer: &Printer) -> Result<Exit, Failure> {
-    for source in &mut sources {
-        source.next = source.lines.next_as().await?;
+async fn merge(sources: &mut [Source], query: &LogQuery, printer: &Printer) -> Result<(), ClientError> {
+    for source in &mut *sources {
+        source.advance().await?;
     }
     let mut last = std::collections::VecDeque::new();
     loop {
@@ -185,7 +249,7 @@ async fn merged(mut sources: Vec<Source>, query: &LogQuery, printer: &Printer) -
         if let Some(line) = source.next.take() {
             last.push_back((source.name.clone(), line));
         }
-        source.next = source.lines.next_as().await?;
+        source.advance().await?;
         // Of several services, the last so many lines of all together.
         if let Some(tail) = query.tail {
             let surplus = last.len().saturating_sub(usize::try_from(tail).unwrap_or(usize::MAX));
@@ -195,11 +259,11 @@ async fn merged(mut sources: Vec<Source>, query: &LogQuery, printer: &Printer) -
         }
     }
     last.iter().for_each(|(name, line)| printer.print(name, line));
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// Each service's lines as they come, from one guard after the other.
-async fn follow(sources: Vec<Source>, printer: &Printer) -> Result<Exit, Failure> {
+async fn follow(sources: Vec<Source>, printer: &Printer) -> Result<(), Failure> {
     /// A terminal takes one line after the other; more than these need not wait for it.
     const LINES_MAX: usize = 256;
     let (sender, mut lines) = channel(LINES_MAX);
@@ -210,7 +274,7 @@ async fn follow(sources: Vec<Source>, printer: &Printer) -> Result<Exit, Failure
     while let Some((name, line)) = lines.recv().await {
         printer.print(&name, &line?);
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// How lines are shown.

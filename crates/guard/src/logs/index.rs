@@ -11,7 +11,7 @@ use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::output::LogFile;
 
 /// The shortest time between two pairs.
-const PAIR_EVERY_MS: i64 = 100;
+pub(super) const PAIR_EVERY_MS: i64 = 100;
 /// The most bytes between two pairs.
 const PAIR_EVERY_BYTES: u64 = 1024 * 1024;
 const PAIR_BYTES: u64 = 16;

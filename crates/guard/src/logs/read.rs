@@ -20,12 +20,16 @@ use menshen_api::types::{LogLine, LogQuery, Stream};
 use regex::bytes::Regex;
 use thiserror::Error;
 
+use super::index::PAIR_EVERY_MS;
 use super::names::Stem;
 use crate::since::{self, SinceError};
 use content::Meter;
 use lane::{Lane, Picker};
 pub use position::Position;
 use shelf::Shelf;
+
+/// What a log says of the time of a line may be so much too early, in milliseconds.
+pub const EARLY_MS_MAX: i64 = PAIR_EVERY_MS;
 
 /// Which lines.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +44,7 @@ pub struct Query {
     pub tail: Option<usize>,
     /// Only what comes after this position, which says where to begin in the place of a time or a count.
     pub after: Option<Position>,
-    /// Goes on with what is written later; else the end is what is there now.
+    /// What is written later is asked for, too, be it of another reader; else the end is what is there now.
     pub follow: bool,
 }
 
@@ -75,7 +79,8 @@ impl Query {
         let after = query.after.as_deref().map(|text| text.parse().map_err(|_| QueryError::After(text.to_owned())));
         let after = after.transpose()?;
         let tail = query.tail.map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
-        Ok(Self { since_ms: since.map(Time::as_ms), grep, stream: query.stream, tail, after, follow: query.follow })
+        let follow = query.follow || query.so_far;
+        Ok(Self { since_ms: since.map(Time::as_ms), grep, stream: query.stream, tail, after, follow })
     }
 }
 
