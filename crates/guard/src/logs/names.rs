@@ -90,8 +90,7 @@ const UNFINISHED: &str = ".new";
 
 impl Closed {
     pub(super) fn new(stem: Stem, sequence: u64, started_ms: i64) -> Self {
-        let started = Timestamp::from_millisecond(started_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        Self { stem, sequence, started: started.strftime("%Y%m%dT%H%M%SZ").to_string() }
+        Self { stem, sequence, started: start_text(started_ms) }
     }
 
     pub(super) fn path(&self, folder: &Path, part: Part) -> PathBuf {
@@ -117,6 +116,12 @@ impl Closed {
         let part = Part::ALL.into_iter().find(|part| part.suffix() == suffix)?;
         Some((Self { stem, sequence: digits.parse().ok()?, started }, part))
     }
+}
+
+/// A time as it is in names; of two, the later one sorts last.
+pub(super) fn start_text(ms: i64) -> String {
+    let time = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 fn is_start(text: &str) -> bool {

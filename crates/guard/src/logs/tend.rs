@@ -13,7 +13,8 @@ use menshen_os::fail_point::{FailPoint, reach};
 use menshen_plan::definition::{Compression, Rotate};
 use thiserror::Error;
 
-use super::names::{Closed, Listing, Part, Stem, has_content};
+use super::names::{Closed, Listing, Part, Stem, has_content, start_text};
+use super::now::Now;
 
 /// Compressed at once, in bytes; between two blocks it can be stopped.
 const BLOCK_BYTES: usize = 128 * 1024;
@@ -41,12 +42,12 @@ pub(super) enum Left {
 }
 
 /// Removes what is too much in a folder of logs, and compresses the oldest log that is not.
-pub(super) fn tend(folder: &Path, rotate: &Rotate, stop: &AtomicBool) -> Result<Left, TendError> {
+pub(super) fn tend(folder: &Path, rotate: &Rotate, now: Now, stop: &AtomicBool) -> Result<Left, TendError> {
     for unfinished in &list(folder)?.unfinished {
         remove(unfinished)?;
         reach(FailPoint::LogUnfinishedRemoved);
     }
-    retain(folder, rotate)?;
+    retain(folder, rotate, now)?;
     let Some(part) = part_of(rotate.compress) else { return Ok(Left::Nothing) };
     let listing = list(folder)?;
     let mut plain = listing.closed.iter().filter(|(_, parts)| parts.contains(&Part::Plain));
@@ -130,7 +131,7 @@ fn copy<W: Write>(mut source: File, mut target: W, stop: &AtomicBool) -> io::Res
 }
 
 /// Removes the oldest logs of which there are too many, and then the oldest of all while they take too much.
-fn retain(folder: &Path, rotate: &Rotate) -> Result<(), TendError> {
+fn retain(folder: &Path, rotate: &Rotate, now: Now) -> Result<(), TendError> {
     let listing = list(folder)?;
     let keep = usize::try_from(rotate.keep).unwrap_or(usize::MAX);
     let mut going: BTreeSet<&Closed> = BTreeSet::new();
@@ -142,7 +143,7 @@ fn retain(folder: &Path, rotate: &Rotate) -> Result<(), TendError> {
         left.push((closed, parts.iter().map(|part| size(&closed.path(folder, *part))).sum()));
     }
     let mut total = left.iter().map(|(_, bytes)| bytes).sum::<u64>() + current_size(folder);
-    left.sort_by(|(a, _), (b, _)| (&a.started, a.sequence).cmp(&(&b.started, b.sequence)));
+    let left = oldest_first(left, &start_text(now.wall_ms));
     let mut oldest = left.iter().filter(|(closed, _)| has_content(&listing.closed[*closed]));
     while rotate.total.0 > 0 && total > rotate.total.0 {
         let Some((closed, bytes)) = oldest.next() else { break };
@@ -154,6 +155,20 @@ fn retain(folder: &Path, rotate: &Rotate) -> Result<(), TendError> {
         drop_closed(folder, closed, &listing)?;
     }
     Ok(())
+}
+
+/// Sorts what is sorted by stem and number. Within a stem the number tells which log is older. Between two the time does, as far
+/// as it can be true: one that is later than that of a log with a higher number, or than now, is of before the clock was set back.
+fn oldest_first<'a>(left: Vec<(&'a Closed, u64)>, now: &str) -> Vec<(&'a Closed, u64)> {
+    const UNKNOWN: &str = "";
+    let mut dated: Vec<(&str, &Closed, u64)> = Vec::new();
+    for (closed, bytes) in left.into_iter().rev() {
+        let started = if *closed.started > *now { UNKNOWN } else { &closed.started };
+        let next = dated.last().filter(|(_, next, _)| next.stem == closed.stem);
+        dated.push((next.map_or(started, |(next, ..)| started.min(next)), closed, bytes));
+    }
+    dated.sort_by_key(|(started, closed, _)| (*started, closed.sequence));
+    dated.into_iter().map(|(_, closed, bytes)| (closed, bytes)).collect()
 }
 
 /// The times of the newest log stay: they remember the number of the log, which is not used again.

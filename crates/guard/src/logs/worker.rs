@@ -13,6 +13,7 @@ use menshen_os::output::ReadWaker;
 use menshen_plan::definition::Rotate;
 
 use super::LogId;
+use super::now::Now;
 use super::tend::{Left, tend};
 
 /// The collector's end of the thread.
@@ -94,7 +95,7 @@ fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("tend".to_owned()).spawn(move || {
         menshen_os::output::step_back();
         while let Some((log, job)) = shared.next() {
-            match tend(&job.0, &job.1, &shared.stop) {
+            match tend(&job.0, &job.1, Now::read(), &shared.stop) {
                 Ok(Left::More) => shared.again(log, job),
                 Ok(Left::Nothing) => shared.result(log, None),
                 Err(error) => shared.result(log, Some(error.to_string())),

@@ -159,7 +159,7 @@ impl Bed {
 
     /// Does all the work behind the loop.
     pub(super) fn tend(&self) {
-        while tend(&self.logs(), &self.plan.rotate, &AtomicBool::new(false)).unwrap() == Left::More {}
+        while tend(&self.logs(), &self.plan.rotate, self.now, &AtomicBool::new(false)).unwrap() == Left::More {}
     }
 
     pub(super) fn reports(&self) -> Vec<Report> {

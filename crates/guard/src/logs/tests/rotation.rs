@@ -156,6 +156,29 @@ fn all_files_together_take_no_more_than_allowed_and_the_oldest_go_first() {
 }
 
 #[test]
+fn the_oldest_go_first_also_when_the_clock_was_set_back() {
+    let mut rules = plan(LogFormat::Raw, 1000);
+    rules.rotate.total = Size(3500);
+    let mut bed = Bed::new(rules);
+    let line = |byte: u8| [vec![byte; 999], b"\n".to_vec()].concat();
+    bed.now.wall_ms = NOON_MS + 365 * 24 * 3_600_000;
+    for (stream, byte) in [(STDOUT, b'a'), (STDOUT, b'b'), (Stream::Stderr, b'c')] {
+        bed.write(stream, &line(byte));
+    }
+    bed.now.wall_ms = NOON_MS;
+    for byte in [b'd', b'e'] {
+        bed.write(STDOUT, &line(byte));
+    }
+    bed.tend();
+    assert_eq!(bed.files(Stem::Stdout).0, [line(b'b'), line(b'd'), line(b'e')].concat());
+    assert_eq!(bed.files(Stem::Stderr).0, b"", "one that seems to be of tomorrow is not the newest");
+
+    bed.write(STDOUT, &line(b'f'));
+    bed.tend();
+    assert_eq!(bed.files(Stem::Stdout).0, [line(b'd'), line(b'e'), line(b'f')].concat());
+}
+
+#[test]
 fn the_file_that_is_being_written_is_never_removed() {
     let mut rules = plan(LogFormat::Raw, 0);
     rules.rotate.total = Size(1);
