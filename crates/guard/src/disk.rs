@@ -11,6 +11,7 @@ use std::time::Duration;
 use menshen_api::types::Event;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Durability, replace};
+use menshen_os::system::Unnoted;
 use menshen_plan::count::counted;
 
 use crate::journal::{Bounds, Filter, Journal, JournalError};
@@ -48,6 +49,8 @@ impl std::fmt::Debug for Shared {
 struct Queue {
     /// The latest memory of each file; `None` to remove it. Earlier ones need not be written any more.
     memories: BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)>,
+    /// To be let go of once these memories are written: they say how it ended.
+    unnoted: Unnoted,
     events: VecDeque<Event>,
     events_dropped: u64,
     jobs: VecDeque<Job>,
@@ -81,7 +84,13 @@ impl Disk {
         let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
         // Whoever opened a journal that has no file has told of it.
         let in_trouble = !journal.has_file();
-        let writer = Writer { shared: Arc::clone(&shared), journal, report: Box::new(report), in_trouble };
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            journal,
+            unnoted: Unnoted::default(),
+            report: Box::new(report),
+            in_trouble,
+        };
         let thread = std::thread::Builder::new().name("disk".to_owned()).spawn(move || writer.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -127,6 +136,11 @@ impl DiskHandle {
     /// Removes a file, once somebody calls [`Self::wake`].
     pub(crate) fn forget(&self, path: PathBuf) {
         lock(&self.0).memories.insert(path, (None, Durability::Guard));
+    }
+
+    /// Holds how processes ended for the next guard, until every memory given so far is written.
+    pub(crate) fn hold(&self, unnoted: Unnoted) {
+        lock(&self.0).unnoted.join(unnoted);
     }
 
     /// Adds an event to the journal, once somebody calls [`Self::wake`].
@@ -190,6 +204,8 @@ fn lock(shared: &Shared) -> MutexGuard<'_, Queue> {
 struct Writer {
     shared: Arc<Shared>,
     journal: Journal,
+    /// What ended in a memory that could not be written yet.
+    unnoted: Unnoted,
     report: Box<dyn Fn(DiskReport) + Send>,
     in_trouble: bool,
 }
@@ -228,6 +244,10 @@ impl Writer {
             self.journal.set_bounds(bounds);
         }
         let unwritten = write_memories(&mut batch.memories);
+        self.unnoted.join(std::mem::take(&mut batch.unnoted));
+        if unwritten.is_empty() {
+            drop(std::mem::take(&mut self.unnoted));
+        }
         let mut failure = unwritten.values().next().cloned();
         if let Err(error) = self.write_events(&mut batch) {
             failure.get_or_insert(error);
@@ -334,6 +354,7 @@ fn write_memories(memories: &mut BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)
 impl Queue {
     fn is_idle(&self) -> bool {
         self.memories.is_empty()
+            && self.unnoted.is_empty()
             && self.events.is_empty()
             && self.jobs.is_empty()
             && self.bounds.is_none()

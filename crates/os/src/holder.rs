@@ -17,7 +17,13 @@ pub(crate) mod platform;
 #[path = "holder/windows.rs"]
 pub(crate) mod platform;
 
+use std::collections::HashSet;
+
 pub use platform::{end_earlier, hold};
+
+/// So many ends wait to be noted, at most, where each is of another program; a program that ends again and again has its
+/// latest kept from there on.
+const UNNOTED_MAX: usize = 1024;
 
 /// A run of which the holder knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,4 +34,34 @@ pub struct HeldRun {
     pub pid: u32,
     /// Whether that has ended.
     pub ended: bool,
+}
+
+/// Drops the earlier ends of each program where too many wait to be noted; its latest tells the next guard what became of it.
+pub(crate) fn thin_out<T>(ended: &mut Vec<T>, place: impl Fn(&T) -> u64) {
+    if ended.len() <= UNNOTED_MAX {
+        return;
+    }
+    let mut seen = HashSet::new();
+    let latest = ended.drain(..).rev().filter(|end| seen.insert(place(end)));
+    let latest: Vec<T> = latest.collect();
+    ended.extend(latest.into_iter().rev());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_program_the_latest_end_is_kept_whatever_comes() {
+        let mut ended: Vec<(u64, usize)> = (0..UNNOTED_MAX).map(|run| (7, run)).collect();
+        thin_out(&mut ended, |(place, _)| *place);
+        assert_eq!(ended.len(), UNNOTED_MAX);
+        ended.extend([(8, 1), (7, UNNOTED_MAX), (8, 2), (9, 1)]);
+        thin_out(&mut ended, |(place, _)| *place);
+        assert_eq!(ended, [(7, UNNOTED_MAX), (8, 2), (9, 1)]);
+        let many = 2 * UNNOTED_MAX;
+        ended.extend((10..).zip([1; 2 * UNNOTED_MAX]));
+        thin_out(&mut ended, |(place, _)| *place);
+        assert_eq!(ended.len(), 3 + many, "each is of another");
+    }
 }

@@ -8,6 +8,17 @@ use crate::told::{ALERTS, begun, over};
 
 const FLAKY: &str = "[service.flaky]\ncommand = \"sleep 1000\"\nrestart.delay = \"20ms\"\n";
 
+/// Programs that wait for a file before they end, each in a way after which it is not to run again.
+const ENDS: &str = r#"
+    [service.job]
+    type = "oneshot"
+    start = "manual"
+    command = ["sh", "-c", "echo run >> job-runs; until [ -e go ]; do sleep 0.01; done"]
+    [service.fin]
+    command = ["sh", "-c", "echo run >> fin-runs; until [ -e go ]; do sleep 0.01; done; exit 64"]
+    restart.on_exit = { 64 = "stop" }
+"#;
+
 /// A way for a disk to have no room.
 type Fill = fn(&Disk);
 
@@ -43,6 +54,16 @@ fn counted(bed: &Bed) -> Vec<u64> {
 fn remembers(bed: &Bed, service: &str, wanted: &str) -> bool {
     let file = bed.home().join(format!("state/{}/services/{service}.json", bed.instance()));
     std::fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("\"wanted\":\"{wanted}\"")))
+}
+
+/// That they ran once, and are at rest.
+fn ended_once(bed: &Bed) {
+    assert_eq!(bed.service("job").service.state, State::Completed);
+    let fin = bed.service("fin").service;
+    assert_eq!((fin.state, fin.last_exit.as_deref()), (State::Stopped, Some("exit 64")));
+    for name in ["job-runs", "fin-runs"] {
+        assert_eq!(bed.await_file(name), "run\n", "{name}");
+    }
 }
 
 /// What `menshen --json` lists.
@@ -170,6 +191,30 @@ with_both_trees! {
             bed.start_guard();
             assert_eq!(bed.service("flaky").service.state, State::Stopped, "{fault:?}");
             events_are_whole(&bed);
+            worker.works_undisturbed(&bed);
+        }
+    }
+
+    fn how_a_program_ended_is_known_to_the_next_guard_though_it_could_not_be_noted(trees: Trees) {
+        if !require::fuse() || !require::remembered_exits() {
+            return;
+        }
+        for fault in [Fault::ReadOnly, Fault::Broken] {
+            let mut bed = Bed::new(trees, WORKER).and(ENDS);
+            let disk = bed.mount_served("home/state");
+            let mut bed = bed.up();
+            bed.menshen(["start", "job", "--no-wait"]).done();
+            wait::until("both run", || ["job-runs", "fin-runs"].iter().all(|name| bed.path(name).exists()));
+            let worker = Worker::of(&bed);
+            disk.fail(fault);
+            bed.write("go", "");
+            bed.await_state("job", State::Completed);
+            bed.await_state("fin", State::Stopped);
+            wait::until("it was tried to note it", || !troubles(&bed).is_empty());
+            bed.kill_guard();
+            disk.work();
+            bed.start_guard();
+            ended_once(&bed);
             worker.works_undisturbed(&bed);
         }
     }

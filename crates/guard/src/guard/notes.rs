@@ -12,6 +12,7 @@ use menshen_api::Time;
 use menshen_core::{Instant, Record, Role, RunId, ServiceId};
 use menshen_os::OsEvent;
 use menshen_os::file::Durability;
+use menshen_os::system::Unnoted;
 use menshen_plan::definition::Stop;
 
 use super::status::event;
@@ -139,11 +140,10 @@ impl Guard {
         (self.notes.written_at, self.notes.is_behind) = (now(), false);
         // What the core has yet to hear of is not in what it remembers.
         let all_is_heard = self.later.is_empty();
-        match all_is_heard.then(|| self.system.take_unnoted()).flatten() {
-            // How processes ended is held for the next guard until it is on the disk.
-            Some(unnoted) => self.disk().then(move || drop(unnoted)),
-            None => self.disk().wake(),
-        }
+        let unnoted = if all_is_heard { self.system.take_unnoted() } else { Unnoted::default() };
+        let disk = self.disk();
+        disk.hold(unnoted);
+        disk.wake();
     }
 
     /// Hands what happened to the journal and to whoever follows.

@@ -7,7 +7,7 @@ use std::io;
 use std::os::windows::io::OwnedHandle;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use windows_sys::Win32::System::Console::{
@@ -71,6 +71,8 @@ pub(crate) struct Holder {
 struct Store {
     process: OwnedHandle,
     ledger: Mapped<Ledger>,
+    /// Rows stay as they are when they are dropped.
+    is_closed: AtomicBool,
 }
 
 /// A run that is held as long as this lives.
@@ -88,7 +90,8 @@ impl Holder {
         let (process, pid) = second::start(&[KEEP.into()]).map_err(what())?;
         mapped.start_time.store(process::start_time_of(&process).unwrap_or(0), Ordering::Release);
         mapped.pid.store(pid.into(), Ordering::Release);
-        Ok(Self { store: Arc::new(Store { process, ledger: mapped }), began: Instant::now() })
+        let store = Store { process, ledger: mapped, is_closed: AtomicBool::new(false) };
+        Ok(Self { store: Arc::new(store), began: Instant::now() })
     }
 
     /// Its process.
@@ -124,11 +127,17 @@ impl Holder {
 
     /// It holds on without this guard.
     pub(crate) fn keep_all(self) -> Option<Kept> {
+        self.store.is_closed.store(true, Ordering::Release);
         self.store.process.try_clone().ok()
     }
 }
 
 impl Row {
+    /// Which program it is of.
+    pub(crate) fn place(&self) -> u64 {
+        self.store.ledger.rows[self.at].place.load(Ordering::Acquire)
+    }
+
     /// It is held on, whatever becomes of this guard.
     pub(crate) fn keep(self) {
         let _ = std::mem::ManuallyDrop::new(self);
@@ -137,6 +146,9 @@ impl Row {
 
 impl Drop for Row {
     fn drop(&mut self) {
+        if self.store.is_closed.load(Ordering::Acquire) {
+            return;
+        }
         let row = &self.store.ledger.rows[self.at];
         row.is_used.store(0, Ordering::Release);
         for number in [&row.process, &row.job] {

@@ -35,7 +35,7 @@ struct Entry {
 /// The descriptor of a process, as the holder knows it. The row ends first.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    _row: Row,
+    row: Row,
     pidfd: OwnedFd,
 }
 
@@ -184,13 +184,18 @@ impl Entered {
     /// A descriptor and its row as it is: written by the kernel at the birth of the process, or blank, so that no next guard
     /// hears of it.
     pub(crate) fn as_written(row: Row, pidfd: OwnedFd) -> Self {
-        Self { _row: row, pidfd }
+        Self { row, pidfd }
+    }
+
+    /// Which program it is of.
+    pub(crate) fn place(&self) -> u64 {
+        self.row.entry().place.load(Ordering::Acquire)
     }
 
     /// Enters a process.
     pub(crate) fn new(row: Row, pid: u32, pidfd: OwnedFd) -> Self {
         row.set(pid, pidfd.as_raw_fd());
-        Self { _row: row, pidfd }
+        Self { row, pidfd }
     }
 }
 

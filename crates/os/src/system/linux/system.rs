@@ -27,8 +27,8 @@ use crate::error::context;
 use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
 use crate::handover::Kept;
-use crate::holder::HeldRun;
 use crate::holder::platform::{Entered, Holder, Ledger, Taken};
+use crate::holder::{HeldRun, thin_out};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
 use crate::tree::{Census, Forest, Owner, Tree};
@@ -82,9 +82,23 @@ pub struct System {
 }
 
 /// Processes that have ended. Until this is dropped, the next guard would learn how: to be kept until that is noted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
-pub struct Unnoted(#[expect(dead_code, reason = "it is kept, and dropped")] Vec<Entered>);
+pub struct Unnoted(Vec<Entered>);
+
+impl Unnoted {
+    /// Keeps these, which have ended later, too.
+    pub fn join(&mut self, later: Self) {
+        self.0.extend(later.0);
+        thin_out(&mut self.0, Entered::place);
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 /// What runs of a guard's programs, whatever was noted of them.
 #[derive(Debug)]
@@ -417,8 +431,8 @@ impl System {
     }
 
     /// What has ended since this was asked last.
-    pub fn take_unnoted(&mut self) -> Option<Unnoted> {
-        (!self.unnoted.is_empty()).then(|| Unnoted(std::mem::take(&mut self.unnoted)))
+    pub fn take_unnoted(&mut self) -> Unnoted {
+        Unnoted(std::mem::take(&mut self.unnoted))
     }
 
     /// Sends a signal. A process that has ended meanwhile is no error.
@@ -731,9 +745,10 @@ impl System {
         }
     }
 
-    /// Nothing is left of a process but its end, until that is noted.
+    /// Nothing is left of a process but its end, until that is noted. Nobody notes what is no run of a service.
     fn let_go(&mut self, token: Token) {
-        self.unnoted.extend(self.processes.remove(&token).map(Process::into_pidfd));
+        let ended = self.processes.remove(&token).filter(|process| process.run > 0);
+        self.unnoted.extend(ended.map(Process::into_pidfd));
     }
 
     fn await_empty(&mut self, token: Token) {

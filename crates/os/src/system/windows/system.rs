@@ -31,8 +31,8 @@ use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
 use crate::handover::Kept;
 use crate::handover::platform::nobody;
-use crate::holder::HeldRun;
 use crate::holder::platform::{BREAK, Holder, Row, Taken};
+use crate::holder::{HeldRun, thin_out};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
 use crate::signal::platform::KILL;
@@ -86,9 +86,23 @@ struct Process {
 }
 
 /// Processes that have ended. Until this is dropped, the next guard would learn how: to be kept until that is noted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
-pub struct Unnoted(#[expect(dead_code, reason = "it is kept, and dropped")] Vec<Row>);
+pub struct Unnoted(Vec<Row>);
+
+impl Unnoted {
+    /// Keeps these, which have ended later, too.
+    pub fn join(&mut self, later: Self) {
+        self.0.extend(later.0);
+        thin_out(&mut self.0, Row::place);
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 /// What runs of a guard's programs, whatever was noted of them: the jobs tell, each when it is asked.
 #[derive(Debug)]
@@ -406,8 +420,8 @@ impl System {
     }
 
     /// What has ended since this was asked last.
-    pub fn take_unnoted(&mut self) -> Option<Unnoted> {
-        (!self.unnoted.is_empty()).then(|| Unnoted(std::mem::take(&mut self.unnoted)))
+    pub fn take_unnoted(&mut self) -> Unnoted {
+        Unnoted(std::mem::take(&mut self.unnoted))
     }
 
     /// Sends what is nearest to a signal: Ctrl-Break to the program's console, `WM_CLOSE` to its windows; or the end at once.
@@ -647,7 +661,9 @@ impl System {
 
     /// Nothing is left of a process but its end, until that is noted.
     fn let_go(&mut self, token: Token) {
-        self.unnoted.extend(self.processes.remove(&token).and_then(|process| process.row));
+        // Nobody notes what is no run of a service.
+        let ended = self.processes.remove(&token).filter(|process| process.run > 0);
+        self.unnoted.extend(ended.and_then(|process| process.row));
     }
 
     fn look_interval(&self) -> Option<Duration> {
