@@ -227,3 +227,18 @@ fn what_a_service_has_used_is_counted_also_where_its_folder_is_gone() {
     bed.start(&bed.program(&["sleep", "1000"]));
     assert!(bed.system.usage("web").cpu < before, "another service of its name has used nothing of that");
 }
+
+#[test]
+fn a_service_called_like_a_file_of_the_kernel_is_held_to_its_limits_as_any_other() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let folders = own_folders(&format!("menshen.{}", bed.config.mark));
+    let limits = Limits { tasks: Some(100), ..Limits::default() };
+    let as_any = bed.system.limit("web", &limits);
+    for name in ["tasks", "cgroup.procs", "pids.max"] {
+        assert_eq!(bed.system.limit(name, &limits), as_any, "{name}");
+        bed.system.forget(name);
+    }
+    bed.system.forget("web");
+    bed.system.close();
+    assert!(!folders.iter().any(|folder| folder.exists()), "{folders:?}");
+}

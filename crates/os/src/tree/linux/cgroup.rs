@@ -1,15 +1,18 @@
 //! Trees as cgroups (version 2): one folder for each program, which everything it starts is born into.
 //!
-//! It is called `SERVICE@ROLE`. Where a service has limits, it is called `ROLE` and is in a folder `SERVICE`: the limits are
-//! those of all its programs together. No such folder is made without limits, because the kernel takes its time to make and to
-//! remove each; one that an earlier version made, or that was made when there were limits, is used as long as it is there.
+//! It is called `SERVICE@ROLE`. Where a service has limits, it is called `ROLE` and is in a folder `SERVICE`, or as `names` says:
+//! the limits are those of all its programs together. No such folder is made without limits, because the kernel takes its time to
+//! make and to remove each; one that an earlier version made, or that was made when there were limits, is used as long as it is
+//! there.
 
 mod folder;
 mod leaf;
+mod names;
 mod version1;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -88,6 +91,7 @@ impl Hierarchy {
         let controlled = fs::read_to_string(root.join("cgroup.subtree_control")).unwrap_or_default();
         let counts_memory = Cell::new(controlled.split_ascii_whitespace().any(|name| name == "memory"));
         let (left, grouped): (_, BTreeSet<_>) = names_in(&root).partition(|name| is_alone(name));
+        let grouped: BTreeSet<_> = grouped.iter().map(|name| names::service(name).to_owned()).collect();
         let (grouped, spent, sweeper) = (RefCell::new(grouped), RefCell::default(), Sweeper::default());
         Some(Self { mount, root, old, grouped, left, spent, holder: Cell::default(), counts_memory, sweeper })
     }
@@ -120,9 +124,14 @@ impl Hierarchy {
         self.grouped.borrow().contains(service)
     }
 
+    /// Where the folder of a service is, if it has one.
+    fn folder(&self, service: &str) -> PathBuf {
+        names::folder(&self.root, service)
+    }
+
     /// Where the folder of a tree may be: by itself, or in its service's.
     fn paths(&self, place: &Place) -> [PathBuf; 2] {
-        folders_of(place).map(|folder| self.root.join(folder))
+        [self.root.join(name_alone(place)), self.folder(&place.service).join(&place.role)]
     }
 
     /// A folder as the kernel shows it in `/proc/PID/cgroup`.
@@ -158,11 +167,8 @@ impl Hierarchy {
     /// The folder of the tree a process lives in, wherever a guard with one of these marks made it.
     pub(crate) fn folder_of(&self, pid: u32, marks: [&String; 2], place: &Place) -> Option<PathBuf> {
         let path = self.mount.join(procfs::cgroup_path(&pid.to_string())?.trim_start_matches('/'));
-        let own: Vec<PathBuf> = marks
-            .into_iter()
-            .flat_map(|mark| folders_of(place).map(|folder| Path::new(&root_folder(mark)).join(folder)))
-            .collect();
-        path.ancestors().find(|folder| own.iter().any(|own| folder.ends_with(own))).map(Path::to_owned)
+        let roots = marks.map(|mark| root_folder(mark));
+        path.ancestors().find(|folder| is_of(folder, &roots, place)).map(Path::to_owned)
     }
 
     /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it.
@@ -214,7 +220,7 @@ impl Hierarchy {
 
     fn set_new(&self, service: &str, limit: &Limit, leaves: &[&Leaf]) -> bool {
         let (file, value) = &limit.new;
-        let own = self.root.join(service).join(file);
+        let own = self.folder(service).join(file);
         let counts =
             (self.is_grouped(service) && own.exists()) || (limit.is_wanted && self.enable(service, limit.controller));
         // Also where its own folder is gone, as it is when a guard has left alone, what runs may have to be let off a limit.
@@ -248,7 +254,7 @@ impl Hierarchy {
         let enable = |folder: &Path| fs::write(folder.join("cgroup.subtree_control"), &wish);
         let enabled = self.make_room(base).is_ok() && enable(base).is_ok() && enable(&self.root).is_ok();
         self.counts_memory.set(self.counts_memory.get() || (enabled && controller == "memory"));
-        let made = enabled && fs::create_dir_all(self.root.join(service)).is_ok();
+        let made = enabled && fs::create_dir_all(self.folder(service)).is_ok();
         if made {
             self.grouped.borrow_mut().insert(service.to_owned());
         }
@@ -313,7 +319,7 @@ impl Hierarchy {
     /// The folders in which the kernel counts what a service uses.
     fn folders_counted(&self, service: &str, leaves: &[&Leaf]) -> impl Iterator<Item = PathBuf> {
         let alone = leaves.iter().filter(|leaf| leaf.is_alone()).map(|leaf| leaf.path().to_owned());
-        self.is_grouped(service).then(|| self.root.join(service)).into_iter().chain(alone)
+        self.is_grouped(service).then(|| self.folder(service)).into_iter().chain(alone)
     }
 
     /// Removes the folders of a service, which has had these trees; those that are still in use stay.
@@ -325,7 +331,7 @@ impl Hierarchy {
         for folder in left.chain(own) {
             remove_tree(&folder);
         }
-        if self.is_grouped(service) && remove_tree(&self.root.join(service)) {
+        if self.is_grouped(service) && remove_tree(&self.folder(service)) {
             self.grouped.borrow_mut().remove(service);
         }
         self.spent.borrow_mut().remove(service);
@@ -336,7 +342,7 @@ impl Hierarchy {
 
     /// Has the folders of a service removed of which nothing will run again. They may be there until [`Self::close`].
     pub(crate) fn sweep(&mut self, service: &str, leaves: Vec<Leaf>) {
-        let grouped = self.is_grouped(service).then(|| self.root.join(service));
+        let grouped = self.is_grouped(service).then(|| self.folder(service));
         self.sweeper.give(grouped, leaves);
         for controller in self.old.values() {
             controller.forget(service);
@@ -363,10 +369,21 @@ fn root_folder(mark: &str) -> String {
     format!("menshen.{mark}")
 }
 
-/// What the folder of a tree may be called, below its guard's: by itself, or in its service's.
-fn folders_of(place: &Place) -> [PathBuf; 2] {
-    let Place { service, role } = place;
-    [PathBuf::from(format!("{service}{ALONE}{role}")), Path::new(service).join(role)]
+/// What the folder of a tree is called that is by itself.
+fn name_alone(place: &Place) -> String {
+    format!("{}{ALONE}{}", place.service, place.role)
+}
+
+/// Whether a folder is that of a tree, by itself or in its service's, in one of these of guards.
+fn is_of(folder: &Path, roots: &[String; 2], place: &Place) -> bool {
+    let mut names = folder.iter().rev().filter_map(OsStr::to_str);
+    let (Some(own), Some(above)) = (names.next(), names.next()) else { return false };
+    if own == name_alone(place) {
+        return roots.iter().any(|root| root == above);
+    }
+    own == place.role
+        && names::service(above) == place.service
+        && roots.iter().any(|root| names.clone().next() == Some(root.as_str()))
 }
 
 /// Whether a program's folder of this name is not in one of its service.
@@ -399,6 +416,21 @@ fn enter(folder: &Path, leaves: &[&Leaf]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_of_a_tree_is_known_by_every_name_it_may_have() {
+        let roots = ["menshen.shop@1", "menshen.shop"].map(str::to_owned);
+        let place = Place { service: "tasks".to_owned(), role: "main".to_owned() };
+        for own in ["tasks@main", "tasks/main", "_tasks/main"] {
+            for root in &roots {
+                assert!(is_of(&Path::new("/a").join(root).join(own), &roots, &place), "{root} {own}");
+            }
+            assert!(!is_of(&Path::new("/menshen.other").join(own), &roots, &place), "{own}");
+        }
+        for other in ["tasks@probe", "tasks/probe", "web/main", "main", "tasks"] {
+            assert!(!is_of(&Path::new("/menshen.shop").join(other), &roots, &place), "{other}");
+        }
+    }
 
     #[test]
     fn mounts_are_found_by_kind_and_controller() {

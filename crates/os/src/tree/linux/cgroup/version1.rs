@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::folder::{names_in, remove_tree};
-use super::mount_point;
+use super::{mount_point, names};
 
 /// The guard's folder of a version-1 controller, and which services have one in it: those with a limit, which are few.
 #[derive(Debug)]
@@ -32,18 +32,18 @@ impl OldController {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return None,
             _ => {}
         }
-        let services = RefCell::new(names_in(&root).collect());
+        let services = RefCell::new(names_in(&root).map(|name| names::service(&name).to_owned()).collect());
         Some(Self { root, services })
     }
 
     /// The folder of a service, if it has one.
     pub(super) fn folder(&self, service: &str) -> Option<PathBuf> {
-        self.services.borrow().contains(service).then(|| self.root.join(service))
+        self.services.borrow().contains(service).then(|| names::folder(&self.root, service))
     }
 
     /// The folder of a service, made if it has none.
     pub(super) fn make(&self, service: &str) -> Option<PathBuf> {
-        let folder = self.root.join(service);
+        let folder = names::folder(&self.root, service);
         fs::create_dir_all(&folder).ok()?;
         self.services.borrow_mut().insert(service.to_owned());
         Some(folder)
