@@ -1,5 +1,6 @@
 //! The folders of trees that are cgroups: which there are, whose, and when they go.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -226,6 +227,35 @@ fn what_a_service_has_used_is_counted_also_where_its_folder_is_gone() {
     bed.system.forget("web");
     bed.start(&bed.program(&["sleep", "1000"]));
     assert!(bed.system.usage("web").cpu < before, "another service of its name has used nothing of that");
+}
+
+#[test]
+fn a_program_is_born_in_a_folder_made_anew_where_somebody_has_removed_its_own() {
+    let mut bed = Bed::new(TreeMode::Auto);
+    let limits = Limits { tasks: Some(100), ..Limits::default() };
+    for is_limited in [false, true] {
+        let is_enforced = is_limited && bed.system.limit("web", &limits).tasks;
+        let (token, _) = bed.start(&bed.program(&["sleep", "1000"]));
+        let folder = bed.system.folder(token);
+        if !has("cgroup v2", || folder.is_some()) {
+            return;
+        }
+        let folder = folder.unwrap();
+        bed.system.signal(token, Target::Main, 15);
+        assert_eq!(bed.end_of(token).exit, Exit::Signal(15));
+        bed.until("nothing is in it", |_| fs::remove_dir(&folder).is_ok());
+        let of_guard = own_folders(&format!("menshen.{}", bed.config.mark));
+        let limited = of_guard.iter().map(|folder| folder.join("web")).filter(|folder| folder.exists());
+        let limited: BTreeSet<PathBuf> = limited.collect();
+        assert_eq!(!limited.is_empty(), is_enforced);
+        limited.iter().for_each(|folder| fs::remove_dir(folder).unwrap());
+        let (token, pid) = bed.start(&bed.program(&["sleep", "1000"]));
+        assert!(bed.system.is_member(token, pid) && bed.system.folder(token).unwrap().exists());
+        let most = |folder: &PathBuf| fs::read_to_string(folder.join("pids.max")).unwrap();
+        assert!(limited.iter().all(|folder| most(folder).trim() == "100"), "{limited:?}");
+        bed.system.kill(token, Target::Tree);
+        assert_eq!(bed.end_of(token).exit, Exit::Signal(9));
+    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub(crate) struct Hierarchy {
     grouped: RefCell<BTreeSet<String>>,
     /// Programs' folders by themselves that an earlier guard has made.
     left: BTreeSet<String>,
+    /// What services may use that have a limit.
+    limits: RefCell<BTreeMap<String, Limits>>,
     /// Processor time of services in programs' folders by themselves that were removed since this guard began.
     spent: RefCell<BTreeMap<String, Duration>>,
     /// The process that holds for the next guard, which is wherever this one is.
@@ -92,8 +94,9 @@ impl Hierarchy {
         let counts_memory = Cell::new(controlled.split_ascii_whitespace().any(|name| name == "memory"));
         let (left, grouped): (_, BTreeSet<_>) = names_in(&root).partition(|name| is_alone(name));
         let grouped: BTreeSet<_> = grouped.iter().map(|name| names::service(name).to_owned()).collect();
-        let (grouped, spent, sweeper) = (RefCell::new(grouped), RefCell::default(), Sweeper::default());
-        Some(Self { mount, root, old, grouped, left, spent, holder: Cell::default(), counts_memory, sweeper })
+        let (grouped, limits, spent) = (RefCell::new(grouped), RefCell::default(), RefCell::default());
+        let (holder, sweeper) = (Cell::default(), Sweeper::default());
+        Some(Self { mount, root, old, grouped, left, limits, spent, holder, counts_memory, sweeper })
     }
 
     /// From now on this process holds for the next guard.
@@ -103,6 +106,7 @@ impl Hierarchy {
 
     /// The folder of a tree, made if it is not there.
     pub(crate) fn leaf(&self, place: &Place) -> io::Result<Leaf> {
+        self.limit_again(&place.service);
         let [alone, grouped] = self.paths(place);
         let path = if self.is_grouped(&place.service) {
             self.retire(&place.service, &alone);
@@ -184,6 +188,11 @@ impl Hierarchy {
     /// Sets what a service may use. Says what the kernel enforces. Programs that run in folders by themselves, because there
     /// were no limits when they began, get each the whole of it.
     pub(crate) fn limit(&self, service: &str, limits: &Limits, leaves: &[&Leaf]) -> Enforced {
+        if *limits == Limits::default() {
+            self.limits.borrow_mut().remove(service);
+        } else {
+            self.limits.borrow_mut().insert(service.to_owned(), *limits);
+        }
         let or = |limit: Option<String>, none: &str| limit.unwrap_or_else(|| none.to_owned());
         let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
         let quota = limits.cpu_cores.map(|cores| format!("{:.0}", cores * CPU_PERIOD_US));
@@ -211,6 +220,17 @@ impl Hierarchy {
         }
     }
 
+    /// Sets once more what a service may use if somebody has removed a folder of it: nothing lived there that would have been
+    /// held to it.
+    fn limit_again(&self, service: &str) {
+        let Some(limits) = self.limits.borrow().get(service).copied() else { return };
+        let new = self.is_grouped(service).then(|| self.folder(service));
+        let old = self.old.values().filter_map(|controller| controller.folder(service));
+        if new.into_iter().chain(old).any(|folder| !folder.exists()) {
+            self.limit(service, &limits, &[]);
+        }
+    }
+
     /// Sets one limit of a service. Whether it is held to it, or need not be.
     fn set(&self, service: &str, limit: &Limit, leaves: &[&Leaf]) -> bool {
         self.set_new(service, limit, leaves)
@@ -234,7 +254,7 @@ impl Hierarchy {
     fn set_old(&self, service: &str, limit: &Limit, leaves: &[&Leaf]) -> Option<bool> {
         let (file, value) = &limit.old;
         let controller = self.old.get(limit.controller)?;
-        let is_there = controller.folder(service);
+        let is_there = controller.folder(service).filter(|folder| folder.exists());
         let folder = is_there.clone().or_else(|| limit.is_wanted.then(|| controller.make(service))?)?;
         if is_there.is_none() {
             enter(&folder, leaves);
@@ -288,6 +308,7 @@ impl Hierarchy {
 
     /// Version-1 folders a process of this service has to enter by itself before it is executed.
     pub(crate) fn old_entries(&self, service: &str) -> Vec<File> {
+        self.limit_again(service);
         let folders = self.old.values().filter_map(|controller| controller.folder(service));
         folders.filter_map(|folder| OpenOptions::new().write(true).open(folder.join("cgroup.procs")).ok()).collect()
     }
@@ -335,6 +356,7 @@ impl Hierarchy {
             self.grouped.borrow_mut().remove(service);
         }
         self.spent.borrow_mut().remove(service);
+        self.limits.borrow_mut().remove(service);
         for controller in self.old.values() {
             controller.forget(service);
         }
@@ -344,6 +366,7 @@ impl Hierarchy {
     pub(crate) fn sweep(&mut self, service: &str, leaves: Vec<Leaf>) {
         let grouped = self.is_grouped(service).then(|| self.folder(service));
         self.sweeper.give(grouped, leaves);
+        self.limits.borrow_mut().remove(service);
         for controller in self.old.values() {
             controller.forget(service);
         }

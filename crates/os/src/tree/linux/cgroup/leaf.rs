@@ -8,7 +8,8 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::super::procfs;
@@ -64,9 +65,15 @@ impl Leaf {
         (self.folder.as_fd(), self.entry)
     }
 
-    /// Whether nothing more may be born in it.
-    pub(crate) const fn is_spent(&self) -> bool {
-        self.spent.get()
+    /// Whether nothing more may be born in it, or can be: anybody who may can remove a folder in which nothing lives.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent.get() || self.is_gone()
+    }
+
+    /// Whether somebody has removed it. The kernel's files are in it to the end.
+    fn is_gone(&self) -> bool {
+        let found = rustix::fs::accessat(&self.folder, "cgroup.procs", Access::EXISTS, AtFlags::empty());
+        found.is_err_and(|error| matches!(error, Errno::NOENT | Errno::NODEV))
     }
 
     /// The file that becomes readable in a special way when the tree becomes empty or frozen.
