@@ -107,14 +107,22 @@ fn has_pending(pid: u32, signal: i32) -> bool {
     pending.is_some_and(|pending| pending & 1 << (signal - 1) != 0)
 }
 
-/// How a process ended that nobody has reaped yet. The kernel tells it to those who could trace the process; to others it
-/// shows a zero, which must not be taken for an exit code.
+/// How a process ended that nobody has reaped yet. The kernel tells it to those who may trace the process; to others it shows
+/// a zero, which must not be taken for an exit code.
 pub(crate) fn zombie_exit(pid: u32) -> Option<Exit> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let is_zombie = parse_stat(&stat)?.state == 'Z';
     let status: i32 = stat.trim_end().rsplit(' ').next()?.parse().ok()?;
-    let may_see = rustix::process::geteuid().is_root();
-    (is_zombie && (status != 0 || may_see)).then(|| Exit::from_wait_status(status))
+    (is_zombie && (status != 0 || may_trace(pid))).then(|| Exit::from_wait_status(status))
+}
+
+/// Whether the kernel shows all of a process. By the very same rule it shows which namespace of users a process is in, also of
+/// one that waits to be reaped; where there are no such namespaces, root sees everything.
+fn may_trace(pid: u32) -> bool {
+    match fs::read_link(format!("/proc/{pid}/ns/user")) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound && rustix::process::geteuid().is_root(),
+    }
 }
 
 /// Every process there is, as each was when its turn came.
@@ -314,6 +322,49 @@ mod tests {
         assert_eq!((by_call, by_file), (Some(123_456_789), Some(123_456_789)));
         assert_eq!(limit_by_call(std::process::id()).unwrap(), None);
         assert_eq!(realtime_limit(child.id()).unwrap(), None, "it is gone");
+    }
+
+    /// A child of this user, or of its own, that has ended with this code and waits to be reaped.
+    fn zombie(user: Option<u32>, code: i32) -> std::process::Child {
+        use std::os::unix::process::CommandExt as _;
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("exit {code}")]);
+        if let Some(user) = user {
+            shell.uid(user).gid(user);
+        }
+        let child = shell.spawn().unwrap();
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while process(child.id()).unwrap().state != 'Z' {
+            assert!(std::time::Instant::now() < end, "it does not end");
+            std::thread::yield_now();
+        }
+        child
+    }
+
+    #[test]
+    fn the_end_of_what_waits_to_be_reaped_is_known_to_its_own_user_and_to_no_other() {
+        const NOBODY: u32 = 65_534;
+        let own = [zombie(None, 0), zombie(None, 3)];
+        assert_eq!(own.each_ref().map(|child| zombie_exit(child.id())), [0, 3].map(|code| Some(Exit::Code(code))));
+        if rustix::process::geteuid().is_root() {
+            let others = [zombie(Some(NOBODY), 0), zombie(Some(NOBODY), 3)];
+            let [ended, failed] = others.each_ref().map(std::process::Child::id);
+            let of_root = own[0].id();
+            let seen = std::thread::spawn(move || {
+                // Of this thread alone: the others go on as root.
+                let (user, group) = (rustix::process::Uid::from_raw(NOBODY), rustix::process::Gid::from_raw(NOBODY));
+                rustix::thread::set_thread_res_gid(group, group, group).unwrap();
+                rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+                [ended, failed, of_root].map(zombie_exit)
+            });
+            assert_eq!(seen.join().unwrap(), [Some(Exit::Code(0)), Some(Exit::Code(3)), None]);
+            for mut child in others {
+                child.wait().unwrap();
+            }
+        }
+        for mut child in own {
+            child.wait().unwrap();
+        }
     }
 
     #[test]
