@@ -115,7 +115,7 @@ const SERVICE: Answer = Answer::Json(schema::<types::Service>);
 endpoints! {
     GetGuard = GET "/v1/guard" VIEWER, None, None, Answer::Json(schema::<types::GuardInfo>), "The guard itself.";
     ListServices = GET "/v1/services" VIEWER, Some(schema::<types::ListQuery>), None, Answer::Json(schema::<types::ServiceList>), "Every service.";
-    GetService = GET "/v1/services/{name}" VIEWER, None, None, Answer::Json(schema::<types::ServiceDetail>), "Everything about one service.";
+    GetService = GET "/v1/services/{name}" VIEWER, WAIT, None, Answer::Json(schema::<types::ServiceDetail>), "Everything about one service.";
     StartService = POST "/v1/services/{name}/start" OPERATOR, WAIT, None, SERVICE, "Run it, and keep it running.";
     StopService = POST "/v1/services/{name}/stop" OPERATOR, WAIT, None, SERVICE, "Stop it, and keep it stopped.";
     RestartService = POST "/v1/services/{name}/restart" OPERATOR, WAIT, None, SERVICE, "Stop it if it runs, then run it.";

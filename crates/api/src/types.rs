@@ -302,11 +302,11 @@ pub struct ListQuery {
     pub limit: Option<u32>,
 }
 
-/// How a command is answered.
+/// How a command is answered, or a question about one service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WaitQuery {
-    /// Answer when this is so. Without it, as soon as the command is taken and remembered.
+    /// Answer when this is so. Without it, as soon as the command is taken and remembered, and a question at once.
     pub wait: Option<WaitFor>,
     /// Wait no longer than this; `"30s"` without it.
     pub timeout: Option<String>,

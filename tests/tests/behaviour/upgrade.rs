@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use menshen_os::clock::wall_ms;
 use menshen_tests::events::Mark;
@@ -202,6 +203,29 @@ with_both_trees! {
         let followed = fs::read_to_string(bed.path("followed")).unwrap();
         let expected: String = (1..=followed.lines().count()).map(|number| format!("line {number}\n")).collect();
         assert!(followed == expected && followed == logs, "lines were lost or told twice");
+    }
+
+    fn who_waits_for_a_service_waits_on_whoever_guards_it_by_then(trees: Trees) {
+        const ONCE: &str = r#"
+            [service.once]
+            command = "sh -c 'while [ ! -e go ]; do sleep 0.05; done'"
+            type = "oneshot"
+            start = "manual"
+        "#;
+        let mut bed = Bed::new(trees, ONCE).up();
+        let waiting = bed.command().args(["start", "once", "--timeout", "60s"]).stdout(Stdio::piped()).spawn().unwrap();
+        bed.await_state("once", State::Running);
+        let process = bed.main_process("once");
+        copy(&bed, "next");
+        bed.menshen(["upgrade", "--binary", "next"]).done();
+        bed.kill_guard();
+        bed.start_guard();
+        assert_eq!(bed.main_process("once"), process);
+        bed.write("go", "");
+        let waited = waiting.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&waited.stdout);
+        assert!(waited.status.success() && said.contains("once: completed"), "{waited:?}");
+        assert_eq!(bed.service("once").service.restarts_total, 0);
     }
 
     fn an_upgrade_finds_every_service_in_the_state_it_was(trees: Trees) {

@@ -2,18 +2,18 @@
 
 mod along;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressStyle};
 use menshen_api::client::Call;
-use menshen_api::types::{Service, SignalRequest, WaitFor, WaitQuery};
+use menshen_api::types::{Service, ServiceDetail, SignalRequest, WaitFor, WaitQuery};
 use menshen_api::{ClientError, Endpoint};
 
 use super::native::{self, Native, Patience, Told};
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Aim, Guard, Guards, wait_for};
+use crate::guards::{Aim, Guard, Guards, ended_in_order, wait_for};
 use crate::output::{self, state_style, styled};
 use along::Before;
 
@@ -105,7 +105,7 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
                 let _ = call(guard, verb, &service.name, &WaitQuery { wait: None, timeout: None }).await;
             }
         }
-        let calls = services.iter().map(|(guard, service)| call(guard, verb, &service.name, &query));
+        let calls = services.iter().map(|(guard, service)| carried_out(guard, verb, &service.name, (&query, within)));
         let answers = all_at_once(calls).await;
         let act = |told| native.iter().map(|native| native.act(told, patience)).collect();
         let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
@@ -117,6 +117,8 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         }
         match before.others(&services).await {
             Ok(others) => others.into_iter().for_each(|service| report.also(service)),
+            // Of a guard that is gone it is told already.
+            Err(_) if report.failure.is_some() => {}
             Err(failure) => output::pass_over(&failure),
         }
         told.into_iter().for_each(|told| report.native(told));
@@ -162,7 +164,7 @@ pub(super) fn signal(arguments: &Arguments, signal: &Signal) -> Result<Exit, Fai
         let mut report = Report::of(arguments);
         for (name, (guard, service)) in signal.names.iter().zip(services) {
             let call = Call::about(Endpoint::SignalService, &service.name).body(&request)?;
-            report.guarded(name, guard.client.call(&call).await, Tell::State);
+            report.guarded(name, guard.client.call(&call).await.map_err(Failure::from), Tell::State);
         }
         report.end()
     })
@@ -199,6 +201,43 @@ async fn in_order<'a>(guards: &'a Guards, names: &[String], verb: Verb) -> Resul
 async fn call(guard: &Guard, verb: Verb, name: &str, query: &WaitQuery) -> Result<Service, ClientError> {
     guard.client.call(&Call::about(verb.endpoint(), name).query(query)?).await
 }
+
+/// Tells a service, and waits for it as long as is wanted, whoever guards it by then: what a guard has noted, the next one goes on
+/// with.
+async fn carried_out(
+    guard: &Guard,
+    verb: Verb,
+    name: &str,
+    (query, within): (&WaitQuery, Duration),
+) -> Result<Service, Failure> {
+    let begun = Instant::now();
+    let answer = call(guard, verb, name, query).await;
+    let Some(until) = query.wait.filter(|_| matches!(answer, Err(ClientError::Broken(_)))) else { return Ok(answer?) };
+    loop {
+        let left = within.saturating_sub(begun.elapsed());
+        let query = WaitQuery { wait: Some(until), timeout: Some(menshen_plan::duration::format(left)) };
+        let look = Call::about(Endpoint::GetService, name).query(&query)?;
+        match guard.client.call::<ServiceDetail>(&look).await {
+            Ok(detail) => return Ok(detail.service),
+            Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
+            Err(ClientError::Broken(_) | ClientError::Unreachable(_) | ClientError::Silent { .. })
+                if left.is_zero() || ended_in_order(&guard.instance) == Some(true) =>
+            {
+                let message = format!("the guard '{}' is gone, and '{name}' was waited for", guard.instance);
+                let failure = Failure::new(Exit::NoGuard, message);
+                return Err(
+                    failure.help("what it had noted the next guard goes on with: `menshen up`, then `menshen status`")
+                );
+            }
+            Err(ClientError::Broken(_) | ClientError::Unreachable(_) | ClientError::Silent { .. }) => {
+                tokio::time::sleep(LOOK_AGAIN.min(left)).await;
+            }
+        }
+    }
+}
+
+/// How long after a guard was not there it is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How the program of a service has ended that did not end when it was asked to.
 const KILLED: &str = "killed by SIGKILL";
@@ -251,7 +290,7 @@ impl<'a> Report<'a> {
     }
 
     /// What a guard answered.
-    fn guarded(&mut self, name: &str, answer: Result<Service, ClientError>, tell: Tell) {
+    fn guarded(&mut self, name: &str, answer: Result<Service, Failure>, tell: Tell) {
         match answer {
             Ok(service) if self.arguments.json => self.services.push(service),
             Ok(service) => {
@@ -260,7 +299,7 @@ impl<'a> Report<'a> {
                 output::line(format_args!("{name}: {}{}", describe(&service), killed.unwrap_or_default()));
                 warn(name, &service);
             }
-            Err(error) => self.failed(error.into()),
+            Err(failure) => self.failed(failure),
         }
     }
 

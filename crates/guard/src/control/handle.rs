@@ -91,6 +91,10 @@ fn route(method: &Method, path: &str) -> Result<(Endpoint, Option<String>), Prob
     }
 }
 
+fn patience(query: &WaitQuery) -> Result<Duration, Problem> {
+    Ok(query.timeout.as_deref().map(duration).transpose()?.unwrap_or(WAIT_DEFAULT))
+}
+
 fn permit(endpoint: Endpoint, role: Option<Role>, caller: &Caller) -> Result<(), Problem> {
     let Some(needed) = endpoint.contract().role else { return Ok(()) };
     if role >= Some(needed) {
@@ -241,6 +245,10 @@ impl Call {
     }
 
     async fn detail(&self) -> Result<Answer, Problem> {
+        let query: WaitQuery = query::read(self.query.as_deref())?;
+        if let Some(until) = query.wait {
+            self.wait(until, patience(&query)?).await?;
+        }
         let name = self.name.clone();
         let detail = self.ask(|reply| LoopRequest::Detail(name, reply)).await?;
         let Detail { service, plan, probes, depends_on, usage, troubles } =
@@ -289,7 +297,7 @@ impl Call {
         } else {
             query::read(self.query.as_deref())?
         };
-        let timeout = query.timeout.as_deref().map(duration).transpose()?.unwrap_or(WAIT_DEFAULT);
+        let timeout = patience(&query)?;
         let (name, by) = (self.name.clone(), self.by());
         let taken = self.ask(|reply| LoopRequest::Command { name, command, by, reply }).await??;
         let Some(until) = query.wait else { return Ok(json(&taken)) };
