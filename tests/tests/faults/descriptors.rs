@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use menshen_tests::{Bed, Signal, State, WORKER, Worker, wait, with_both_trees};
+use menshen_tests::{Bed, Process, Signal, State, Trees, WORKER, Worker, wait, with_both_trees};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::told::{ALERTS, heard, over};
@@ -128,6 +128,49 @@ with_both_trees! {
         assert_eq!(bed.service("counter").service.restarts_total, 0);
         worker.works_undisturbed(&bed);
     }
+}
+
+/// The process that holds for the guard of a bed: its copy.
+fn holder(bed: &Bed) -> Option<Process> {
+    let guard = bed.guard().pid;
+    let children = std::fs::read_to_string(format!("/proc/{guard}/task/{guard}/children")).ok()?;
+    let mut pids = children.split_ascii_whitespace().map(|pid| pid.parse().unwrap());
+    let is_holder =
+        |pid: &u32| std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"menshen-holder\n");
+    pids.find(is_holder).map(Process::of).filter(Process::lives)
+}
+
+#[test]
+fn a_holder_that_cannot_be_started_is_tried_again() {
+    let bed = Bed::new(Trees::Walk, WORKER).and(ALERTS).up();
+    let (worker, mark) = (Worker::of(&bed), bed.mark());
+    let first = wait::until_some("there is a holder", || holder(&bed));
+    let guard = Pid::from_raw(bed.guard().pid.cast_signed()).unwrap();
+    let none = Rlimit { current: Some(3), maximum: getrlimit(Resource::Nofile).maximum };
+    let enough = prlimit(Some(guard), Resource::Nofile, none).unwrap();
+    assert!(first.signal(Signal::KILL));
+    heard(&bed, mark, "nothing is held for the next one", false);
+    worker.works_undisturbed(&bed);
+    assert!(holder(&bed).is_none());
+
+    prlimit(Some(guard), Resource::Nofile, enough).unwrap();
+    over(&bed, mark, "is held for the next one again");
+    assert!(holder(&bed).is_some());
+    assert!(!bed.menshen(["status"]).text().contains("trouble"));
+    worker.works_undisturbed(&bed);
+}
+
+#[test]
+fn a_holder_that_ends_at_once_is_tried_again() {
+    let bed = Bed::new(Trees::Walk, WORKER).up();
+    let mark = bed.mark();
+    // At first it may have been there for long enough.
+    wait::until("it is told that it ends again and again", || {
+        let ended = holder(&bed).is_some_and(|holder| holder.signal(Signal::KILL));
+        ended && bed.menshen(["status"]).text().contains("the process that holds ends again and again")
+    });
+    heard(&bed, mark, "is held for the next one again", true);
+    assert!(holder(&bed).is_some());
 }
 
 /// The service is said to have ended.

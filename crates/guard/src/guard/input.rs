@@ -51,6 +51,8 @@ pub(crate) enum Input {
     UpgradeAnswered,
     /// It is time to try again to attach the logs that could not be attached.
     AttachLogs,
+    /// It is time to look whether something is held for the next guard again.
+    LookAtHolder,
     /// The service manager asks for something.
     Asked(Ask),
     /// It is time to ask the service manager for more of it.

@@ -272,10 +272,7 @@ impl Guard {
         self.take_over(remembered, before);
         self.begin_to_hold();
         // What is left is of services that are gone.
-        let inherited = std::mem::take(&mut self.succession.inherited);
-        if let Some(holder) = inherited.holder {
-            menshen_os::holder::end_earlier(&holder);
-        }
+        self.succession.inherited.services.clear();
         if let Some(takeover) = takeover {
             self.tell_of_upgrade(*takeover);
         }
@@ -303,6 +300,7 @@ impl Guard {
         for id in ids {
             self.remember(id, Orderly::Yes);
         }
+        self.end_earlier_holder();
         self.let_go();
     }
 

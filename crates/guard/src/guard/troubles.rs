@@ -17,6 +17,8 @@ use crate::logs::Trouble as LogTrouble;
 pub(super) enum Part {
     /// What the guard remembers cannot be written.
     Memory,
+    /// Nothing is held for the next guard.
+    Holder,
     /// Callers do not come through.
     Control(ControlTrouble),
     /// The pipes of a service are not there.
@@ -44,7 +46,7 @@ struct Present {
 impl Part {
     const fn service(self) -> Option<ServiceId> {
         match self {
-            Self::Memory | Self::Control(_) => None,
+            Self::Memory | Self::Holder | Self::Control(_) => None,
             Self::Pipes(service) | Self::Log(service, _) => Some(service),
         }
     }

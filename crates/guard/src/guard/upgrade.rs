@@ -286,7 +286,7 @@ impl Guard {
 
     /// Goes on as the next version. Returns only when neither that nor this very version can be executed.
     pub(super) fn leave(mut self, upgrade: Upgrade) -> GuardError {
-        let holder = self.system.leave_to_holder();
+        let holder = self.system.leave_to_holder().or_else(|| self.succession.inherited.holder.take());
         let mut keep = Keep::default();
         let mut handover = upgrade.handover().following(self.core.plan());
         let binary = upgrade.binary;

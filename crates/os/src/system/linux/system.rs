@@ -424,6 +424,12 @@ impl System {
         Ok(())
     }
 
+    /// Whether such a process is there, as far as is known.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.holder.is_some()
+    }
+
     /// This guard ends and leaves what it guards to the next: what it closes from now on is held all the same. Returns the
     /// descriptor of the process that holds, for the next version to end it.
     pub fn leave_to_holder(&mut self) -> Option<Kept> {

@@ -387,7 +387,13 @@ impl System {
         let name = format!("ledger-{}-{}", std::process::id(), self.holders);
         let holder = Holder::begin(&pointer.with_file_name(&name))?;
         let number = Token(self.holders);
-        let watch = Watch::begin(&self.port, holder.process(), Source::Holder, number)?;
+        let watch = match Watch::begin(&self.port, holder.process(), Source::Holder, number) {
+            Ok(watch) => watch,
+            Err(error) => {
+                holder.end();
+                return Err(error);
+            }
+        };
         self.holder = Some((holder, watch));
         let tokens: Vec<Token> = self.processes.keys().copied().collect();
         for token in tokens {
@@ -399,10 +405,20 @@ impl System {
             }
         }
         // The next guard sees it from here on.
-        publish(pointer, &name).map_err(context(format!("writing {}", pointer.display())))?;
+        if let Err(error) = publish(pointer, &name) {
+            // Nobody could find it.
+            self.end_holder();
+            return Err(context(format!("writing {}", pointer.display()))(error));
+        }
         std::mem::take(&mut self.taken).let_go();
         forget_other_ledgers(pointer, &name);
         Ok(())
+    }
+
+    /// Whether such a process is there, as far as is known.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.holder.is_some()
     }
 
     /// This guard ends and leaves what it guards to the next: what it closes from now on is held all the same.
@@ -552,6 +568,10 @@ impl System {
     /// Lets go of that, and of what is held for a next guard, unless it was left to that.
     pub fn close(&mut self) {
         self.close_trees();
+        self.end_holder();
+    }
+
+    fn end_holder(&mut self) {
         if let Some((holder, watch)) = self.holder.take() {
             drop(watch);
             holder.end();
