@@ -1,6 +1,8 @@
 //! The guard has no file descriptors left.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use menshen_tests::{Bed, Process, Signal, State, Trees, WORKER, Worker, wait, with_both_trees};
@@ -130,6 +132,18 @@ with_both_trees! {
     }
 }
 
+/// The numbers of the descriptors a process has open.
+fn numbers(pid: u32) -> BTreeSet<u64> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+}
+
+/// The first number above those of standard input, output and error that is free.
+fn first_free(pid: u32) -> u64 {
+    let used = numbers(pid);
+    (3..).find(|number| !used.contains(number)).unwrap()
+}
+
 /// The process that holds for the guard of a bed: its copy.
 fn holder(bed: &Bed) -> Option<Process> {
     let guard = bed.guard().pid;
@@ -171,6 +185,38 @@ fn a_holder_that_ends_at_once_is_tried_again() {
     });
     heard(&bed, mark, "is held for the next one again", true);
     assert!(holder(&bed).is_some());
+}
+
+#[test]
+fn what_a_program_wrote_last_is_held_though_there_are_no_descriptors_left() {
+    let job = r#"
+        [service.job]
+        type = "oneshot"
+        command = ["sh", "-c", "until [ -e go ]; do sleep 0.01; done; echo last words"]
+    "#;
+    let mut bed = Bed::new(Trees::Walk, job).up();
+    let (job, guard) = (bed.main_process("job"), bed.guard().pid);
+    let holder = wait::until_some("there is a holder", || holder(&bed));
+    // It has the guard's table of descriptors. Those who call take what is free below what it awaits the guard's end by.
+    let is_guard = |number: &u64| {
+        let about = std::fs::read_to_string(format!("/proc/{guard}/fdinfo/{number}")).unwrap_or_default();
+        about.lines().any(|line| line.strip_prefix("Pid:").is_some_and(|pid| pid.trim() == guard.to_string()))
+    };
+    let awaited = numbers(guard).into_iter().find(is_guard).unwrap();
+    let mut callers = Vec::new();
+    wait::until("there is none free", || {
+        callers.push(UnixStream::connect(bed.control_socket()).unwrap());
+        first_free(guard) > awaited
+    });
+    let none = Rlimit { current: Some(first_free(guard)), maximum: Some(first_free(guard)) };
+    prlimit(Pid::from_raw(holder.pid.cast_signed()), Resource::Nofile, none).unwrap();
+    bed.kill_guard();
+    bed.write("go", "");
+    wait::until("it has ended", || !job.lives());
+    bed.start_guard();
+    bed.await_service("job", "over", |service| service.state != State::Running);
+    let logs = || bed.menshen(["logs", "job", "-n", "all"]).ended_with(0).text();
+    wait::until("what it wrote last is there", || logs().contains("last words"));
 }
 
 /// The service is said to have ended.

@@ -259,6 +259,8 @@ unsafe extern "C" fn sleep(will: *const Will) -> ! {
 unsafe fn inherit(will: &Will) {
     // SAFETY: as in `sleep`; the arguments end with null.
     unsafe {
+        // Where there are no descriptors left, this makes room for the one that is needed below.
+        let _ = syscall!(Sysno::close, will.awaited[0]);
         for kept in will.kept {
             keep(kept);
         }
