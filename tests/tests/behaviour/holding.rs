@@ -170,6 +170,10 @@ while True:
         }
     }
 
+    fn a_program_whose_folder_of_pipes_was_moved_away_writes_on_into_its_log(trees: Trees) {
+        writes_on_without(trees, ":", |run| std::fs::rename(run, run.with_extension("aside")).unwrap());
+    }
+
     fn a_program_whose_guards_sockets_and_pipes_are_all_gone_writes_on_into_its_log(trees: Trees) {
         // One that writes into one pipe alone is found by that.
         for first in [":", "exec 2>&1"] {
@@ -229,5 +233,20 @@ fn a_holder_whose_socket_is_gone_ends() {
     bed.kill_guard();
     assert!(holder.lives());
     std::fs::remove_file(bed.home().join(format!("run/{}/holder", bed.instance()))).unwrap();
+    menshen_tests::wait::until("nobody can ask for what it holds", || !holder.lives());
+}
+
+#[test]
+fn a_holder_whose_folder_was_moved_away_ends() {
+    let mut bed = Bed::new(Trees::Walk, SERVICES).up();
+    bed.await_ready("fails");
+    let holder = holder(&bed);
+    bed.kill_guard();
+    // Before, it would not find the folder.
+    menshen_tests::wait::until("it holds", || {
+        std::fs::read(format!("/proc/{}/cmdline", holder.pid)).is_ok_and(|words| words.starts_with(b"menshen\0hold\0"))
+    });
+    let folder = bed.home().join("run").join(bed.instance());
+    std::fs::rename(&folder, folder.with_extension("aside")).unwrap();
     menshen_tests::wait::until("nobody can ask for what it holds", || !holder.lives());
 }

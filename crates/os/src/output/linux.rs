@@ -18,6 +18,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -113,21 +114,24 @@ impl Pipe {
         Ok(Self { path: path.to_owned(), end, had_many: AtomicBool::new(false) })
     }
 
-    /// Opens the FIFO that was at this path when a program got it as this descriptor, and that somebody has removed since. A
-    /// shell has it as another one for a moment, while it writes something elsewhere. `None` if the program does not have it,
-    /// or that cannot be seen.
+    /// Opens the FIFO that was at this path when a program got it as this descriptor, and that somebody has removed since, or
+    /// moved away with its folder. A shell has it as another one for a moment, while it writes something elsewhere. `None` if
+    /// the program does not have it, or that cannot be seen.
     #[must_use]
     pub fn removed(path: &Path, pid: u32, number: u32) -> Option<Self> {
         // The system knows of it by a path without links.
         let folder = path.parent()?;
         let real = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        let mut removed = real.join(path.file_name()?).into_os_string();
-        removed.push(" (deleted)");
+        let place = real.join(path.file_name()?);
         let folder = PathBuf::from(format!("/proc/{pid}/fd"));
-        let find = |_| {
+        let links = || {
             let all = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-            std::iter::once(folder.join(number.to_string())).chain(all).find_map(|link| open_removed(&link, &removed))
+            std::iter::once(folder.join(number.to_string())).chain(all)
         };
+        if links().any(|link| fs::read_link(link).is_ok_and(|target| target == place)) {
+            return None;
+        }
+        let find = |_| links().find_map(|link| open_removed(&link, &place));
         (0..LOOKS).find_map(find).map(|end| Self { path: path.to_owned(), end, had_many: AtomicBool::new(false) })
     }
 
@@ -162,13 +166,35 @@ impl Pipe {
     }
 }
 
-/// Opens what a program has open, if it is this.
-fn open_removed(link: &Path, removed: &OsStr) -> Option<OwnedFd> {
-    let is_it = |link: &Path| fs::read_link(link).is_ok_and(|target| target.as_os_str() == removed);
+/// Opens what a program has open, if it was at this place once.
+fn open_removed(link: &Path, place: &Path) -> Option<OwnedFd> {
+    let is_it = |link: &Path| was_at(link, place).unwrap_or(false);
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let end = is_it(link).then(|| rustix::fs::open(link, flags, Mode::empty()))?.ok()?;
     // The program may have got another one as this descriptor meanwhile.
     is_it(Path::new(&format!("/proc/self/fd/{}", end.as_raw_fd()))).then_some(end)
+}
+
+/// Whether what a program has open was at this place and is not any more. In a folder that was moved away it has kept its name,
+/// and the program has it open for reading, too, as it would not have a pipe of its own.
+fn was_at(link: &Path, place: &Path) -> Option<bool> {
+    let target = fs::read_link(link).ok()?;
+    let bytes = target.as_os_str().as_bytes();
+    let known = bytes.strip_suffix(b" (deleted)");
+    let at = Path::new(OsStr::from_bytes(known.unwrap_or(bytes)));
+    if at == place {
+        return Some(known.is_some());
+    }
+    let has_its_name = at.is_absolute() && at.file_name() == place.file_name();
+    Some(has_its_name && fs::metadata(link).ok()?.file_type().is_fifo() && is_open_for_both(link)?)
+}
+
+/// Whether what a link of a process's folder leads to is open for reading and writing.
+fn is_open_for_both(link: &Path) -> Option<bool> {
+    let about = link.parent()?.with_file_name("fdinfo").join(link.file_name()?);
+    let about = fs::read_to_string(about).ok()?;
+    let flags = about.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    Some(i32::from_str_radix(flags.trim(), 8).ok()? & libc::O_ACCMODE == libc::O_RDWR)
 }
 
 /// Removes the FIFO at a path.
@@ -316,6 +342,28 @@ mod tests {
         rustix::io::write(&elsewhere, b"kept").unwrap();
         let found = Pipe::removed(&path, me, number).unwrap();
         assert_eq!(found.read(&mut [0; 16]).unwrap(), Some(4));
+    }
+
+    #[test]
+    fn a_pipe_whose_folder_was_moved_away_is_found_and_no_other_of_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [there, aside, others] = ["there", "aside", "others"].map(|name| folder.path().join(name));
+        [&there, &others].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        let path = there.join("out");
+        let writer = Pipe::open(&path, None).unwrap().program_end().unwrap();
+        // A program may have a pipe of the same name, from elsewhere.
+        let own = Pipe::open(&others.join("out"), None).unwrap();
+        let own_end = open(&others.join("out"), OFlags::WRONLY).unwrap();
+        drop(own);
+        let (me, number) = (std::process::id(), writer.0.as_raw_fd().cast_unsigned());
+        fs::rename(&there, &aside).unwrap();
+        fs::create_dir(&there).unwrap();
+        drop(Pipe::open(&path, None).unwrap());
+        rustix::io::write(writer.0.as_fd(), b"kept").unwrap();
+        let found = Pipe::removed(&path, me, number).unwrap();
+        assert_eq!(found.read(&mut [0; 16]).unwrap(), Some(4));
+        drop((writer, found));
+        assert!(Pipe::removed(&path, me, own_end.as_raw_fd().cast_unsigned()).is_none(), "it is the program's");
     }
 
     #[test]

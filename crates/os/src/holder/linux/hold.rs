@@ -69,6 +69,8 @@ fn hold_these(ledger: RawFd, socket: RawFd, inode: u64, path: &Path) -> io::Resu
     if is_there() {
         // Its number of links changes when it is removed or replaced.
         inotify::add_watch(&watch, path, inotify::WatchFlags::ATTRIB | inotify::WatchFlags::MOVE_SELF)?;
+        // It may be moved away with its folder, too.
+        inotify::add_watch(&watch, path.parent().unwrap_or(path), inotify::WatchFlags::MOVE_SELF)?;
     }
     while is_there() {
         let is_asked = wait(&listener, &watch, &store)?;
