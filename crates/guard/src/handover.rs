@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use menshen_os::file::{Durability, replace};
 use menshen_os::handover::{Kept, take, take_bytes};
+use menshen_os::holder::HeldProcess;
 use menshen_os::output::Descriptor;
 use menshen_os::paths::Paths;
 use menshen_os::service_manager::VARIABLES;
@@ -66,6 +67,9 @@ pub struct Handover {
     #[serde(default)]
     pub(crate) holder: Option<i32>,
     pub(crate) services: BTreeMap<String, OfService>,
+    /// Main processes that are not this one's children.
+    #[serde(default)]
+    pub(crate) strangers: Vec<Stranger>,
     /// What the version before followed at last: the texts of the definition, layer by layer. Who does not give it lets the next
     /// one begin only if the definition on disk can be followed.
     #[serde(default)]
@@ -96,6 +100,26 @@ pub(crate) struct OfService {
     pub(crate) descriptors: Vec<(String, i32)>,
 }
 
+/// A process of which nothing but this descriptor tells how it ended.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Stranger {
+    place: u64,
+    run: u64,
+    pid: u32,
+    descriptor: i32,
+}
+
+impl Stranger {
+    pub(crate) const fn new(HeldProcess { place, run, pid }: HeldProcess, descriptor: i32) -> Self {
+        Self { place, run, pid, descriptor }
+    }
+
+    fn open(&self) -> Option<(HeldProcess, Kept)> {
+        let Self { place, run, pid, descriptor } = *self;
+        Some((HeldProcess { place, run, pid }, take(descriptor).ok()?))
+    }
+}
+
 /// What was handed over, opened.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
@@ -103,6 +127,7 @@ pub(crate) struct Inherited {
     pub(crate) control: Option<Kept>,
     pub(crate) holder: Option<Kept>,
     pub(crate) services: BTreeMap<String, InheritedOfService>,
+    pub(crate) strangers: Vec<(HeldProcess, Kept)>,
 }
 
 /// The same of a service.
@@ -199,6 +224,7 @@ impl Handover {
             control: None,
             holder: None,
             services: BTreeMap::new(),
+            strangers: Vec::new(),
             definition: Vec::new(),
         }
     }
@@ -249,6 +275,7 @@ impl Handover {
             control: opened(self.control),
             holder: opened(self.holder),
             services: self.services.iter().map(of_service).collect(),
+            strangers: self.strangers.iter().filter_map(Stranger::open).collect(),
         }
     }
 }
@@ -306,6 +333,7 @@ mod tests {
             only: Vec::new(),
         };
         assert!(handover.followed(&source).is_none());
+        assert!(handover.strangers.is_empty());
     }
 
     #[test]

@@ -25,6 +25,17 @@ pub use platform::{end_earlier, hold};
 /// latest kept from there on.
 const UNNOTED_MAX: usize = 1024;
 
+/// Which process of which program a descriptor is, as one guard tells the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldProcess {
+    /// The program.
+    pub place: u64,
+    /// The how manieth run of it.
+    pub run: u64,
+    /// The process.
+    pub pid: u32,
+}
+
 /// A run of which the holder knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldRun {

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use menshen_os::clock::wall_ms;
 use menshen_tests::events::Mark;
 use menshen_tests::wait::until;
-use menshen_tests::{Bed, Process, Service, Signal, State, Trees, Wanted, with_both_trees};
+use menshen_tests::{Bed, Process, Service, Signal, State, Trees, Wanted, require, with_both_trees};
 use serde_json::{Value, json};
 
 /// What two readings of one instant may differ by: each guard asks anew how far the wall clock is ahead.
@@ -141,6 +141,38 @@ fn each_goes_on(bed: &Bed, before: Mark) {
 }
 
 with_both_trees! {
+    fn how_a_program_of_an_earlier_guard_ends_during_an_upgrade_is_known(trees: Trees) {
+        if !require::remembered_exits() {
+            return;
+        }
+        let job = "[service.job]\ntype = \"oneshot\"\n\
+                   command = [\"sh\", \"-c\", \"echo run >> runs; until [ -e go ]; do sleep 0.01; done\"]\n";
+        let mut bed = Bed::new(trees, job).up();
+        bed.await_file("runs");
+        let job = bed.main_process("job");
+        // It becomes a child of this process, which reaps it at once.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        bed.kill_guard();
+        bed.start_guard();
+        let begins = format!(
+            "echo here > here; until [ -e on ]; do sleep 0.01; done; exec {} \"$@\"",
+            menshen_tests::command::menshen().display()
+        );
+        actor(&bed, WILLING, &begins);
+        let mut upgrade = bed.command().args(["upgrade", "--binary", "actor"]).spawn().unwrap();
+        bed.await_file("here");
+        bed.write("go", "");
+        let pid = rustix::process::Pid::from_raw(job.pid.cast_signed());
+        until("it is reaped", || {
+            rustix::process::waitpid(pid, rustix::process::WaitOptions::NOHANG).unwrap().is_some()
+        });
+        bed.write("on", "");
+        assert!(upgrade.wait().unwrap().success());
+        let job = bed.await_state("job", State::Completed);
+        assert_eq!(job.service.last_exit.as_deref(), Some("exit 0"));
+        assert_eq!(bed.await_file("runs"), "run\n", "what is done is not done again");
+    }
+
     fn an_upgrade_restarts_nothing_and_loses_no_line(trees: Trees) {
         let bed = Bed::new(trees, LOGGING).up();
         bed.await_ready("web");

@@ -268,6 +268,9 @@ impl Guard {
         }
         if takeover.is_none() || way() == Way::NextProcess {
             self.take_held();
+        } else {
+            // The holder of the version before sleeps: it waits for the end of this very process.
+            self.system.take_strangers(std::mem::take(&mut self.succession.inherited.strangers));
         }
         self.take_over(remembered, before);
         self.begin_to_hold();

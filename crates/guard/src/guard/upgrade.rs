@@ -25,7 +25,7 @@ use super::setup::Held;
 use super::troubles::Part;
 use super::{Guard, GuardError, now};
 use crate::control::Farewell;
-use crate::handover::{self, Handover, Inherited, OfService, WILLING};
+use crate::handover::{self, Handover, Inherited, OfService, Stranger, WILLING};
 
 /// How long a binary may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -326,6 +326,9 @@ impl Guard {
             let descriptors = kept.collect();
             handover.services.insert(local.plan.name.to_string(), OfService { notify, descriptors });
         }
+        let strangers = self.system.strangers();
+        let keep_one = |(process, descriptor)| Some(Stranger::new(process, keep.add(&descriptor).ok()?));
+        handover.strangers = strangers.into_iter().filter_map(keep_one).collect();
     }
 
     /// Returns why that cannot be executed.

@@ -1,14 +1,14 @@
 //! The next guard, who asks for what was held.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
 use super::packet::{ANSWER_WITHIN, Held, Packet, Said, receive};
 use crate::error::context;
-use crate::holder::HeldRun;
+use crate::holder::{HeldProcess, HeldRun};
 use crate::notify_socket::Datagram;
 
 /// What was held.
@@ -19,6 +19,12 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    /// What the version before in this very process has held.
+    pub(crate) fn of(processes: Vec<(HeldProcess, OwnedFd)>) -> Self {
+        let held = |(HeldProcess { place, run, pid }, pidfd)| Held { place, run, pid, pidfd };
+        Self { processes: processes.into_iter().map(held).collect(), said: Vec::new() }
+    }
+
     /// The descriptor of a process.
     pub(crate) fn pidfd(&self, place: u64, pid: u32) -> Option<BorrowedFd<'_>> {
         self.processes.iter().find(|held| held.place == place && held.pid == pid).map(|held| held.pidfd.as_fd())

@@ -22,6 +22,12 @@ pub(super) fn end_of(pidfd: BorrowedFd<'_>, pid: u32) -> Option<Exit> {
     }
 }
 
+/// Whether a process is not our child.
+pub(super) fn is_stranger(pidfd: BorrowedFd<'_>) -> bool {
+    let looked = u32::try_from(pidfd.as_raw_fd()).map(|number| waitid(libc::P_PIDFD, number, LOOK));
+    looked.is_ok_and(|looked| looked.is_err_and(|error| error.raw_os_error() == Some(libc::ECHILD)))
+}
+
 /// Whether a process has ended, reaped or not.
 pub(crate) fn is_over(pidfd: BorrowedFd<'_>) -> bool {
     let mut process = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];

@@ -28,7 +28,7 @@ use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
 use crate::handover::Kept;
 use crate::holder::platform::{Entered, Holder, Ledger, Taken};
-use crate::holder::{HeldRun, thin_out};
+use crate::holder::{HeldProcess, HeldRun, thin_out};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
 use crate::tree::{Census, Forest, Owner, Tree};
@@ -401,6 +401,23 @@ impl System {
         }
         self.waker().wake();
         Ok(())
+    }
+
+    /// Takes what the version before, in this very process, had of processes that are not its children.
+    pub fn take_strangers(&mut self, strangers: Vec<(HeldProcess, Kept)>) {
+        self.taken = Taken::of(strangers);
+    }
+
+    /// The main processes that are not this one's children: when one has ended, nothing but its descriptor tells how.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<(HeldProcess, BorrowedFd<'_>)> {
+        let strangers = self.processes.values().filter(|process| reap::is_stranger(process.pidfd()));
+        let held = |process: &Process| HeldProcess {
+            place: self.forest.number(&process.place),
+            run: process.run,
+            pid: process.pid,
+        };
+        strangers.map(|process| (held(process), process.pidfd())).collect()
     }
 
     /// The runs of a program from this one on that earlier guards began, in their order, as far as their ends may not have

@@ -32,7 +32,7 @@ use crate::fail_point::{FailPoint, reach};
 use crate::handover::Kept;
 use crate::handover::platform::nobody;
 use crate::holder::platform::{BREAK, Holder, Row, Taken};
-use crate::holder::{HeldRun, thin_out};
+use crate::holder::{HeldProcess, HeldRun, thin_out};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
 use crate::signal::platform::KILL;
@@ -368,6 +368,15 @@ impl System {
         let ledger = pointer.with_file_name(name.trim());
         self.taken = Taken::from(&ledger).map_err(context(format!("reading {}", ledger.display())))?;
         Ok(())
+    }
+
+    /// Takes nothing: no version was this process before.
+    pub fn take_strangers(&mut self, _strangers: Vec<(HeldProcess, Kept)>) {}
+
+    /// None: how a process ended is the holder's to know.
+    #[must_use]
+    pub const fn strangers(&self) -> Vec<(HeldProcess, Kept)> {
+        Vec::new()
     }
 
     /// The runs of a program from this one on that earlier guards began, in their order, as far as their ends may not have
