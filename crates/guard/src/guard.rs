@@ -127,6 +127,23 @@ pub enum GuardError {
         /// The name.
         instance: String,
     },
+    /// A guard of this name runs, and nothing of it is in the run folder: that was removed, or it was given another one.
+    #[error(
+        "a guard named '{instance}'{} remembers in {} already, and nothing of it is in {}",
+        .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(),
+        .memory.display(),
+        .run.display()
+    )]
+    CutOff {
+        /// The name.
+        instance: String,
+        /// Its process, as far as it has said so.
+        pid: Option<u32>,
+        /// The folder of what it remembers.
+        memory: PathBuf,
+        /// The folder it would be found in.
+        run: PathBuf,
+    },
     /// Something of what is remembered was written by a newer version. Nothing was changed.
     #[error(
         "{} was written by a newer version of Menshen: its format has version {found}, and this one ({}) knows those up to {known}",

@@ -62,6 +62,9 @@ pub struct Handover {
     /// The binary could not take over, for this reason; this is the version before.
     pub(crate) failure: Option<String>,
     pub(crate) lock: Option<i32>,
+    /// The lock of what is remembered. Versions before had none.
+    #[serde(default)]
+    pub(crate) memory_lock: Option<i32>,
     pub(crate) control: Option<i32>,
     /// The process that held for the version before.
     #[serde(default)]
@@ -124,6 +127,7 @@ impl Stranger {
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
     pub(crate) lock: Option<Kept>,
+    pub(crate) memory_lock: Option<Kept>,
     pub(crate) control: Option<Kept>,
     pub(crate) holder: Option<Kept>,
     pub(crate) services: BTreeMap<String, InheritedOfService>,
@@ -221,6 +225,7 @@ impl Handover {
             by,
             failure: None,
             lock: None,
+            memory_lock: None,
             control: None,
             holder: None,
             services: BTreeMap::new(),
@@ -272,6 +277,7 @@ impl Handover {
         };
         Inherited {
             lock: opened(self.lock),
+            memory_lock: opened(self.memory_lock),
             control: opened(self.control),
             holder: opened(self.holder),
             services: self.services.iter().map(of_service).collect(),
@@ -322,6 +328,7 @@ mod tests {
             "lock":5,"control":6,"services":{"web":{"notify":7,"descriptors":[["listen",8]]}},"later":"unknown"}"#;
         let handover: Handover = serde_json::from_str(given).unwrap();
         assert_eq!((handover.id, handover.lock, handover.services["web"].notify), (7, Some(5), Some(7)));
+        assert_eq!(handover.memory_lock, None, "the lock of what is remembered came later");
         assert_eq!(handover.services["web"].descriptors, [("listen".to_owned(), 8)]);
         // It gave no definition, which is not one without services.
         let source = DefinitionSource {

@@ -113,6 +113,13 @@ impl Paths {
         self.state.join(instance)
     }
 
+    /// The lock that keeps a guard the only one that remembers there: the run folder may be removed while its guard lives, and
+    /// two guards may have been given different ones.
+    #[must_use]
+    pub fn memory_lock(&self, instance: &str) -> PathBuf {
+        self.memory(instance).join("lock")
+    }
+
     /// The folder of a service's logs.
     #[must_use]
     pub fn service_logs(&self, instance: &str, service: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 //! Guards of one name that remember in different folders are strangers to each other.
 
+use menshen_tests::command::{Ran, menshen};
 use menshen_tests::{Bed, Process, State, with_both_trees};
 
 const WEB: &str = r#"
@@ -34,5 +35,21 @@ with_both_trees! {
         other.menshen(["down"]).done();
         assert!(other.await_guard_end().success());
         assert!(!theirs.iter().any(Process::lives), "{theirs:?}");
+    }
+
+    fn a_guard_whose_run_folder_was_removed_stays_the_only_one(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).up();
+        bed.await_ready("web");
+        let (guard, web) = (bed.guard(), bed.main_process("web"));
+        // The next version is as much the only one.
+        bed.menshen(["upgrade"]).done();
+        std::fs::remove_dir_all(bed.home().join("run")).unwrap();
+        let refused = Ran::of(&bed.guard_command(&menshen())).ended_with(1).stderr;
+        assert!(refused.contains(&format!("(process {})", guard.pid)) && refused.contains("run folder"), "{refused}");
+        assert!(guard.lives() && web.lives());
+        bed.kill_guard();
+        bed.start_guard();
+        bed.await_ready("web");
+        assert_eq!(bed.main_process("web"), web);
     }
 }

@@ -272,6 +272,9 @@ fn failure(error: &GuardError, source: &DefinitionSource) -> Failure {
             }
             None => failure.help("it is just ending, or just beginning"),
         },
+        GuardError::CutOff { .. } => failure.help(
+            "its run folder was removed, or it was given another one; kill it, and the next guard takes over what runs",
+        ),
         GuardError::NewerState { .. } => {
             failure.help("use the version that wrote it, or a later one; nothing was changed")
         }

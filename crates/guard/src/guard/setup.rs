@@ -8,7 +8,7 @@ use menshen_api::types::Upgraded;
 use menshen_core::{Core, Record, RecordKind};
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Lock, create_folder};
-use menshen_os::handover::{Kept, Way, way};
+use menshen_os::handover::{Way, way};
 use menshen_os::paths::{Paths, RUN_FOLDER_MODE};
 use menshen_os::system::SystemConfig;
 use menshen_os::{System, TreeMode};
@@ -57,7 +57,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let instance = plan.name.to_string();
     let (takeover, mut inherited) = inherit(takeover, &paths, &instance);
     let before = before(&paths, &instance);
-    let lock = claim(&paths, &instance, inherited.lock.take())?;
+    let locks = claim(&paths, &instance, &mut inherited)?;
     let remembered = recall(&paths.memory(&instance))?;
     let system = control_processes(&instance, &paths, trees)?;
     let (inputs, waiting) = Inputs::channel(system.waker());
@@ -112,7 +112,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
         shutting_down: false,
         ended: None,
         started: wall(),
-        held: Some(Held { lock, tasks }),
+        held: Some(Held { locks, tasks }),
         instance,
         source,
         paths,
@@ -160,8 +160,16 @@ fn before(paths: &Paths, instance: &str) -> Before {
 
 /// What the guard holds as long as it lives.
 pub(super) struct Held {
-    pub lock: Lock,
+    pub locks: Locks,
     pub tasks: Tasks,
+}
+
+/// What keeps the guard the only one. The one taken last is let go first.
+pub(super) struct Locks {
+    /// Of what is remembered; or why that cannot be locked, on a disk that is full or takes no writes.
+    pub memory: Result<Lock, std::io::Error>,
+    /// Of its name, below the run folder.
+    pub instance: Lock,
 }
 
 /// The thread of all tasks: probes, webhooks, the control socket.
@@ -202,8 +210,8 @@ impl Tasks {
     }
 }
 
-/// Makes the folders and takes the lock of the instance, if the version before did not hand it over.
-fn claim(paths: &Paths, instance: &str, inherited: Option<Kept>) -> Result<Lock, GuardError> {
+/// Makes the folders and takes the locks, as far as the version before did not hand them over.
+fn claim(paths: &Paths, instance: &str, inherited: &mut Inherited) -> Result<Locks, GuardError> {
     let folders = [
         (paths.run.clone(), RUN_FOLDER_MODE),
         (paths.pipes(instance), PIPES_FOLDER_MODE),
@@ -213,11 +221,27 @@ fn claim(paths: &Paths, instance: &str, inherited: Option<Kept>) -> Result<Lock,
     for (folder, mode) in folders {
         create_folder(&folder, mode).map_err(failed("making its folders"))?;
     }
-    if let Some(lock) = inherited {
-        return Ok(Lock::kept(lock));
+    let of_instance = match inherited.lock.take() {
+        Some(lock) => Some(Lock::kept(lock)),
+        None => Lock::take(&paths.lock(instance)).map_err(failed("taking its lock"))?,
+    };
+    let already_running = || GuardError::AlreadyRunning { instance: instance.to_owned() };
+    let of_instance = of_instance.ok_or_else(already_running)?;
+    let of_memory = match inherited.memory_lock.take() {
+        Some(lock) => Ok(Some(Lock::kept(lock))),
+        None => Lock::take(&paths.memory_lock(instance)),
+    };
+    let cut_off = || GuardError::CutOff {
+        instance: instance.to_owned(),
+        pid: Lock::holder(&paths.memory_lock(instance)),
+        memory: paths.memory(instance),
+        run: paths.run.clone(),
+    };
+    match of_memory {
+        Ok(Some(lock)) => Ok(Locks { memory: Ok(lock), instance: of_instance }),
+        Ok(None) => Err(cut_off()),
+        Err(error) => Ok(Locks { memory: Err(error), instance: of_instance }),
     }
-    let lock = Lock::take(&paths.lock(instance)).map_err(failed("taking its lock"))?;
-    lock.ok_or_else(|| GuardError::AlreadyRunning { instance: instance.to_owned() })
 }
 
 /// What is remembered of every service, if all that is kept can be used by this version. Nothing is changed.
@@ -258,10 +282,14 @@ fn seed() -> u64 {
 impl Guard {
     /// Goes on where a guard before this one ended, be it that it was killed or made room.
     fn succeed(&mut self, remembered: Remembered, before: Before, takeover: Option<Box<Handover>>) {
-        if let Some(pid) = self.held.as_ref().and_then(|held| held.lock.left_by()) {
+        if let Some(pid) = self.held.as_ref().and_then(|held| held.locks.instance.left_by()) {
             self.note(format!(
                 "the guard before this one (process {pid}) ended without a word: it was killed, or it crashed"
             ));
+        }
+        if let Some(Err(error)) = self.held.as_ref().map(|held| &held.locks.memory) {
+            let why = menshen_os::error::describe(error);
+            self.note(format!("nothing but its run folder keeps the guard the only one: {why}"));
         }
         if let Some(why) = self.manager.deaf() {
             self.note(format!("the service manager hears nothing of the guard: {why}"));
@@ -332,9 +360,9 @@ impl Guard {
         reach(FailPoint::EndRemembered);
         self.system.close();
         // Last, so that a next guard of this name finds everything let go.
-        if let Some(Held { lock, tasks }) = self.held.take() {
+        if let Some(Held { locks, tasks }) = self.held.take() {
             tasks.stop(farewell);
-            drop(lock);
+            drop(locks);
         }
         if let Some(watcher) = self.watcher.take() {
             watcher.end();

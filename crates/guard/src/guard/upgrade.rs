@@ -300,12 +300,13 @@ impl Guard {
         if let Some(disk) = self.disk.take() {
             disk.stop();
         }
-        let lock = self.held.take().map(|Held { lock, tasks }| {
+        let locks = self.held.take().map(|Held { locks, tasks }| {
             // Whoever asked has the answer.
             tasks.stop(Farewell::default());
-            lock
+            locks
         });
-        handover.lock = lock.as_ref().and_then(|lock| keep.add(lock).ok());
+        handover.lock = locks.as_ref().and_then(|locks| keep.add(&locks.instance).ok());
+        handover.memory_lock = locks.as_ref().and_then(|locks| keep.add(locks.memory.as_ref().ok()?).ok());
         reach(FailPoint::RoomMade);
         let error = self.go_on_as(&binary, &handover, &mut keep);
         handover.failure = Some(describe(&error));

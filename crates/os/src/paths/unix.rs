@@ -87,8 +87,14 @@ mod tests {
     #[test]
     fn no_two_paths_of_a_guard_are_the_same() {
         let paths = of_system();
-        let all =
-            [paths.control("a"), paths.lock("a"), paths.pipes("a"), paths.memory("a"), paths.service_logs("a", "b")];
+        let all = [
+            paths.control("a"),
+            paths.lock("a"),
+            paths.pipes("a"),
+            paths.memory("a"),
+            paths.memory_lock("a"),
+            paths.service_logs("a", "b"),
+        ];
         let different: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(different.len(), all.len());
     }
