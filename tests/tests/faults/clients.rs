@@ -164,3 +164,31 @@ fn followers_that_do_not_read_keep_nobody_waiting_and_miss_nothing() {
     heard(&bed, Mark::BEGIN, "which follows the log of chatty, reads on", true);
     drop(events);
 }
+
+#[test]
+fn of_many_followers_that_do_not_read_as_many_ends_are_told_as_beginnings() {
+    /// More than are told of within a minute.
+    const FOLLOWERS: usize = 14;
+    let chatty = "[service.chatty]\ncommand = [\"sh\", \"-c\", \"while :; do seq 1000; sleep 0.01; done\"]\n";
+    let bed = Bed::new(Trees::Walk, chatty).up();
+    let told = |over: bool| {
+        let is_told = |event: &&menshen_tests::Event| {
+            event.kind == "trouble" && event.details["over"] == over && event.reason.contains("which follows the log")
+        };
+        bed.events().iter().filter(is_told).count()
+    };
+    let follow = || {
+        let mut stream = connect(&bed);
+        let request =
+            "GET /v1/services/chatty/logs?follow=true HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
+    let followers: Vec<UnixStream> = (0..FOLLOWERS).map(|_| follow()).collect();
+    wait::until("as many are told of as are ever told of", || told(false) == 10);
+    drop(followers);
+    wait::until("the end of each is told", || told(true) == 10);
+    // What the guard was told before it answered is written down by then.
+    bed.menshen(["restart", "chatty"]).done();
+    assert_eq!((told(false), told(true)), (10, 10));
+}

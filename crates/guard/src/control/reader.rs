@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::channel::Sender;
 use menshen_os::local_socket::Caller;
+use tokio::sync::oneshot;
 
 use crate::guard::input::{Input, Inputs};
 
@@ -42,10 +43,15 @@ impl Reader {
             return sent.map_err(drop);
         }
         let within = menshen_plan::duration::format(READS_WITHIN);
-        self.inputs.send(Input::CallerTrouble(format!("{who}, has read nothing for {within}"))).await;
+        let (told, is_told) = oneshot::channel();
+        let text = format!("{who}, has read nothing for {within}");
+        self.inputs.send(Input::FollowerTrouble { text, told }).await;
         let sent = sending.await.map_err(drop);
         let now = if sent.is_ok() { "reads on" } else { "is gone" };
-        self.inputs.send(Input::CallerTroubleOver(format!("{who}, {now}"))).await;
+        // Of many at once only some are told of.
+        if is_told.await.unwrap_or(false) {
+            self.inputs.send(Input::FollowerTroubleOver(format!("{who}, {now}"))).await;
+        }
         sent
     }
 }

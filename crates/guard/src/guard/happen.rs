@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_core::{Event, RecordKind, Role, RunId, ServiceId};
+use menshen_core::{Event, Role, RunId, ServiceId};
 use menshen_os::error::describe;
 use menshen_os::event::Ask;
 use menshen_os::notify_socket::Datagram;
@@ -286,8 +286,10 @@ impl Guard {
             }
             Input::Trouble(trouble, text) => self.begin_control_trouble(trouble, text),
             Input::TroubleOver(trouble, text) => self.end_control_trouble(trouble, text),
-            Input::CallerTrouble(text) => self.note_caller(text, RecordKind::Trouble { over: false }),
-            Input::CallerTroubleOver(text) => self.note_caller(text, RecordKind::Trouble { over: true }),
+            Input::CallerTrouble(text) => self.note_caller(text),
+            // Who has gone meanwhile hears no answer, and tells of no end.
+            Input::FollowerTrouble { text, told } => drop(told.send(self.note_follower(text))),
+            Input::FollowerTroubleOver(text) => self.note_follower_over(text),
             Input::RunAlert(delivery) => self.run_alert(delivery),
             Input::AlertTimeout(token) => self.alert_timed_out(token),
             Input::AlertEnded(delivery, result) => self.alert_ended(&delivery, result),

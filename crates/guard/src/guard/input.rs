@@ -35,10 +35,12 @@ pub(crate) enum Input {
     Trouble(ControlTrouble, String),
     /// It works again.
     TroubleOver(ControlTrouble, String),
-    /// Somebody who calls does not do as callers should.
+    /// Somebody who calls has not done as callers should.
     CallerTrouble(String),
-    /// He does again, or is gone.
-    CallerTroubleOver(String),
+    /// Somebody who follows does not read. Answered with whether that was told: only then is it told when it is over.
+    FollowerTrouble { text: String, told: oneshot::Sender<bool> },
+    /// He reads again, or is gone.
+    FollowerTroubleOver(String),
     /// An alert's command is to be run (again).
     RunAlert(Delivery),
     /// An alert's command has taken too long.

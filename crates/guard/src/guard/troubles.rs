@@ -33,8 +33,10 @@ pub(super) struct Troubles {
     present: BTreeMap<Part, Present>,
     /// About too many callers.
     crowds: Complaints,
-    /// About single ones.
+    /// About single ones that ask for half of something.
     callers: Complaints,
+    /// About those that follow and do not read.
+    followers: Complaints,
 }
 
 #[derive(Debug)]
@@ -107,11 +109,30 @@ impl Guard {
         }
     }
 
-    /// Somebody who calls does what he should not, or does it no more. That is written down and disturbs nobody.
-    pub(super) fn note_caller(&mut self, text: String, kind: RecordKind) {
-        if let Some(reason) = self.troubles.callers.admit(text, now()) {
-            self.write_record(Record { service: None, kind, reason, by: None });
+    /// Somebody who calls has done what he should not. That is written down and disturbs nobody.
+    pub(super) fn note_caller(&mut self, text: String) {
+        if let Some(text) = self.troubles.callers.admit(text, now()) {
+            self.note_trouble(text, RecordKind::Trouble { over: false });
         }
+    }
+
+    /// Somebody who follows does not read. Whether that was written down.
+    pub(super) fn note_follower(&mut self, text: String) -> bool {
+        let told = self
+            .troubles
+            .followers
+            .admit(text, now())
+            .map(|text| self.note_trouble(text, RecordKind::Trouble { over: false }));
+        told.is_some()
+    }
+
+    /// It is over what was written down of somebody who follows.
+    pub(super) fn note_follower_over(&mut self, text: String) {
+        self.note_trouble(text, RecordKind::Trouble { over: true });
+    }
+
+    fn note_trouble(&mut self, reason: String, kind: RecordKind) {
+        self.write_record(Record { service: None, kind, reason, by: None });
     }
 
     /// Everything that does not work now.
