@@ -12,7 +12,7 @@ use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, ListQuery, Service, Trouble};
 use menshen_api::{Client, ClientError, Endpoint, page};
 use menshen_guard::definition::DefinitionSource;
-use menshen_guard::{LeftProcess, left_processes};
+use menshen_guard::{LeftProcess, left_processes, left_unknown};
 use menshen_os::file::Lock;
 use menshen_os::local_socket;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -222,6 +222,13 @@ impl Guards {
             }));
         }
         Ok(left)
+    }
+
+    /// Why it is not known of some services whether anything of them runs on without a guard.
+    pub(crate) fn left_unknown(&self) -> Vec<String> {
+        let guards = self.were_here().filter(|guard| !is_held(guard));
+        let of_guard = |guard: String| all_paths().into_iter().flat_map(move |paths| left_unknown(&paths, &guard));
+        guards.flat_map(of_guard).collect()
     }
 
     /// Every service of every guard, with the guard it belongs to.

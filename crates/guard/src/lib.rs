@@ -25,5 +25,5 @@ mod since;
 
 pub use guard::{
     EndWhen, Ending, GuardError, LeftProcess, Options, Overseer, Told, Watcher, ended_in_order, left_processes,
-    left_running, run,
+    left_running, left_unknown, run,
 };

@@ -75,6 +75,23 @@ fn events_are_read_from_the_journal() {
 }
 
 #[test]
+fn what_runs_on_is_shown_where_something_else_was_noted_by_a_newer_version() {
+    let definition = ["web", "db"].map(|name| format!("[service.{name}]\ncommand = [\"sleep\", \"1000\"]\n")).concat();
+    let mut bed = Bed::new(Trees::Walk, &definition).up();
+    let web = ["db", "web"].map(|name| bed.main_process(name))[1];
+    bed.kill_guard();
+    let record = bed.home().join("state").join(bed.instance()).join("services/db.json");
+    let noted = std::fs::read(&record).unwrap();
+    std::fs::write(&record, "{\"format\":99}").unwrap();
+    let ran = bed.menshen(["status"]).ended_with(6);
+    assert!(ran.text().contains("web") && ran.text().contains(&web.pid.to_string()), "{}", ran.text());
+    assert!(ran.stderr.contains("db.json") && ran.stderr.contains("newer version"), "{}", ran.stderr);
+    std::fs::write(&record, noted).unwrap();
+    bed.start_guard();
+    assert_eq!(bed.main_process("web"), web);
+}
+
+#[test]
 fn events_in_a_folder_are_those_of_its_own_guard_whichever_other_one_runs() {
     let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"\n").up();
     bed.await_ready("web");

@@ -54,6 +54,9 @@ fn show_left(arguments: &Arguments, guards: &Guards, failure: &Failure) {
     if failure.code() != Exit::NoGuard {
         return;
     }
+    for why in guards.left_unknown() {
+        output::note(format_args!("whether something of a service runs on is not known: {}", output::printable(&why)));
+    }
     let left = match guards.left() {
         Ok(left) if left.is_empty() => return,
         Ok(left) => left,

@@ -82,10 +82,15 @@ pub(crate) fn path(memory: &Path, service: &str) -> PathBuf {
 /// # Errors
 /// When one was written by a newer version.
 pub(crate) fn read_all(memory: &Path) -> Result<Remembered, GuardError> {
+    read_each(memory).map(|(name, read)| Ok((name, read?))).collect()
+}
+
+/// The same of each, whatever is the matter with others.
+fn read_each(memory: &Path) -> impl Iterator<Item = (String, Result<Result<Stored, Unusable>, GuardError>)> {
     // A folder that cannot be read remembers nothing.
     let entries = fs::read_dir(folder(memory)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()));
-    names.map(|name| Ok((name.clone(), read(path(memory, &name))?))).collect()
+    names.map(move |name| (name.clone(), read(path(memory, &name))))
 }
 
 fn read(path: PathBuf) -> Result<Result<Stored, Unusable>, GuardError> {
@@ -117,6 +122,20 @@ pub fn ended_in_order(paths: &Paths, instance: &str) -> std::io::Result<bool> {
     Ok(!entries.flatten().any(|entry| unfinished(entry.path())))
 }
 
+/// Why it is not known of some services whether a guard left anything of them running: the files that cannot be used, each with
+/// what is the matter with it.
+#[must_use]
+pub fn left_unknown(paths: &Paths, instance: &str) -> Vec<String> {
+    let why = |read: Result<Result<Stored, Unusable>, GuardError>| match read {
+        Ok(Ok(_)) => None,
+        Ok(Err(unusable)) => Some(unusable.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    let mut unknown: Vec<String> = read_each(&paths.memory(instance)).filter_map(|(_, read)| why(read)).collect();
+    unknown.sort();
+    unknown
+}
+
 /// A process that a guard left running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftProcess {
@@ -134,14 +153,16 @@ pub fn left_running(paths: &Paths, instance: &str) -> Vec<String> {
     services
 }
 
-/// What that is.
+/// What that is, as far as what was noted can be read.
 #[must_use]
 pub fn left_processes(paths: &Paths, instance: &str) -> Vec<LeftProcess> {
     let boot = menshen_os::clock::boot_id();
     let lives = |process: &&StoredProcess| menshen_os::system::is_alive(process.pid, process.start_time);
     let mut left = Vec::new();
-    for (service, stored) in read_all(&paths.memory(instance)).unwrap_or_default() {
-        let Ok(stored) = stored else { continue };
+    let memory = paths.memory(instance);
+    let stored: BTreeMap<String, Stored> =
+        read_each(&memory).filter_map(|(service, stored)| Some((service, stored.ok()?.ok()?))).collect();
+    for (service, stored) in stored {
         if stored.orderly || stored.boot != boot {
             continue;
         }
