@@ -13,6 +13,7 @@ mod foreground;
 mod hold;
 mod import;
 mod install;
+mod killed;
 mod logs;
 mod manual;
 mod native;

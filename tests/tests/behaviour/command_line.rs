@@ -159,6 +159,32 @@ fn a_stop_that_had_to_kill_says_so() {
 }
 
 #[test]
+fn whatever_had_to_be_killed_is_told_whoever_wanted_it_to_end() {
+    const WHY: &str = "had to be killed: SIGTERM did not end it within 100ms";
+    let deaf = "[\"sh\", \"-c\", \"trap '' TERM; echo deaf; while :; do sleep 1; done\"]";
+    let left = "[\"sh\", \"-c\", \"(trap '' TERM; echo deaf; while :; do sleep 1; done) & sleep 1000\"]";
+    let rest = "stop.timeout = \"100ms\"\nprobe.readiness.log = \"deaf\"\n";
+    let bed = Bed::new(Trees::Walk, &format!("[service.deaf]\ncommand = {deaf}\n{rest}"))
+        .and(&format!("[service.left]\ncommand = {left}\n{rest}"));
+    let mut bed = bed.and("[service.web]\ncommand = \"sleep 1000\"\n").up();
+    for name in ["deaf", "left", "web"] {
+        bed.await_ready(name);
+    }
+    let restarted = bed.menshen(["restart", "deaf"]).ended_with(0).text();
+    assert!(restarted.starts_with("deaf: running") && restarted.contains(&format!("it {WHY}")), "{restarted}");
+    let restarted = bed.menshen(["restart", "web"]).ended_with(0).text();
+    assert!(!restarted.contains("killed"), "{restarted}");
+    let stopped = bed.menshen(["stop", "left"]).ended_with(0).text();
+    assert!(stopped.contains(&format!("what it left behind {WHY}")), "{stopped}");
+    bed.menshen(["start", "left"]).done();
+    let stopped: serde_json::Value = bed.menshen(["stop", "left", "--json"]).ended_with(0).json();
+    assert_eq!(stopped["killed"][0]["name"], "left", "{stopped}");
+    let said = bed.menshen(["down"]).ended_with(0).stderr;
+    assert!(said.contains(&format!("deaf: it {WHY}")) && !said.contains("left:"), "{said}");
+    assert!(bed.await_guard_end().success());
+}
+
+#[test]
 fn programs_that_end_or_begin_a_guard_read_json() {
     let slow =
         "[service.web]\ncommand = \"sleep 1000\"\nprobe.readiness = { exec = [\"false\"], interval = \"100ms\" }\n";
@@ -168,7 +194,8 @@ fn programs_that_end_or_begin_a_guard_read_json() {
     let begun = bed.menshen(up).ended_with(7);
     assert_eq!(begun.json::<serde_json::Value>()["services"][0]["name"], "web");
     let ended: serde_json::Value = bed.menshen(["down", "--json"]).ended_with(0).json();
-    let wanted = serde_json::json!({ "instance": bed.instance(), "outcome": "stopped", "installed": null });
+    let wanted =
+        serde_json::json!({ "instance": bed.instance(), "outcome": "stopped", "killed": [], "installed": null });
     assert_eq!(ended, wanted);
 }
 

@@ -10,6 +10,7 @@ use menshen_api::client::Call;
 use menshen_api::types::{Service, ServiceDetail, SignalRequest, WaitFor, WaitQuery};
 use menshen_api::{ClientError, Endpoint};
 
+use super::killed::Killed;
 use super::native::{self, Native, Patience, Told};
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
@@ -64,6 +65,14 @@ impl Verb {
         }
     }
 
+    /// Whether something that runs is to end.
+    const fn ends_programs(self) -> bool {
+        match self {
+            Self::Stop | Self::Restart => true,
+            Self::Start | Self::Pause | Self::Continue | Self::Reset => false,
+        }
+    }
+
     const fn doing(self) -> &'static str {
         match self {
             Self::Start => "starting",
@@ -94,7 +103,7 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         } else {
             Vec::new()
         };
-        let before = Before::of(&services).await?;
+        let before = Before::of(&services, verb).await?;
         let all = services.iter().map(|(_, service)| service.name.as_str());
         let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
         if verb == Verb::Stop && services.len() > 1 {
@@ -111,6 +120,7 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
         spinner.finish_and_clear();
         let mut report = Report::of(arguments);
+        report.killed = before.killed().await;
         for ((guard, service), answer) in services.iter().zip(answers) {
             let how = if verb == Verb::Stop && before.ran(guard, service) { Tell::HowItEnded } else { Tell::State };
             report.guarded(&service.name, answer, how);
@@ -280,13 +290,21 @@ struct Report<'a> {
     arguments: &'a Arguments,
     services: Vec<Service>,
     also: Vec<Service>,
+    killed: Vec<Killed>,
     native: Vec<Told>,
     failure: Option<Failure>,
 }
 
 impl<'a> Report<'a> {
     const fn of(arguments: &'a Arguments) -> Self {
-        Self { arguments, services: Vec::new(), also: Vec::new(), native: Vec::new(), failure: None }
+        Self {
+            arguments,
+            services: Vec::new(),
+            also: Vec::new(),
+            killed: Vec::new(),
+            native: Vec::new(),
+            failure: None,
+        }
     }
 
     /// What a guard answered.
@@ -294,9 +312,7 @@ impl<'a> Report<'a> {
         match answer {
             Ok(service) if self.arguments.json => self.services.push(service),
             Ok(service) => {
-                let killed = service.last_exit.as_deref().filter(|exit| *exit == KILLED && tell == Tell::HowItEnded);
-                let killed = killed.map(|exit| format!(", {}", styled(exit, AnsiColor::Yellow.on_default())));
-                output::line(format_args!("{name}: {}{}", describe(&service), killed.unwrap_or_default()));
+                output::line(format_args!("{name}: {}{}", describe(&service), self.how_it_ended(&service, tell)));
                 warn(name, &service);
             }
             Err(failure) => self.failed(failure),
@@ -308,8 +324,24 @@ impl<'a> Report<'a> {
         if self.arguments.json {
             self.also.push(service);
         } else {
-            output::line(format_args!("{}: also {}", output::printable(&service.name), describe(&service)));
+            let killed = self.how_it_ended(&service, Tell::State);
+            output::line(format_args!("{}: also {}{killed}", output::printable(&service.name), describe(&service)));
         }
+    }
+
+    /// That a program did not end by itself, or not all of it; nothing if it did.
+    fn how_it_ended(&self, service: &Service, tell: Tell) -> String {
+        let killed = self.killed.iter().rfind(|killed| killed.name == service.name);
+        let main = service.last_exit.as_deref().filter(|exit| *exit == KILLED && tell == Tell::HowItEnded);
+        let how = match (main, killed, tell) {
+            (Some(exit), _, _) => exit.to_owned(),
+            (None, Some(Killed { why, .. }), Tell::HowItEnded) => {
+                format!("what it left behind had to be killed: {why}")
+            }
+            (None, Some(Killed { why, .. }), Tell::State) => format!("it had to be killed: {why}"),
+            (None, None, _) => return String::new(),
+        };
+        format!(", {}", styled(output::printable(&how), AnsiColor::Yellow.on_default()))
     }
 
     /// What came of a service that its manager runs itself.
@@ -330,7 +362,10 @@ impl<'a> Report<'a> {
 
     fn end(self) -> Result<Exit, Failure> {
         if self.arguments.json {
-            output::json(&serde_json::json!({ "services": self.services, "also": self.also, "native": self.native }));
+            let Self { services, also, killed, native, .. } = &self;
+            output::json(
+                &serde_json::json!({ "services": services, "also": also, "killed": killed, "native": native }),
+            );
         }
         self.failure.map_or(Ok(Exit::Done), Err)
     }

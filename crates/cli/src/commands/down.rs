@@ -9,7 +9,10 @@ use menshen_api::types::{Accepted, ShutdownQuery};
 use menshen_api::{ClientError, Endpoint};
 use serde_json::json;
 
+use super::events::journals_in;
+use super::killed::{Killed, Moment};
 use crate::args::{Arguments, Down};
+use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, is_held, wait_for};
 use crate::output;
@@ -34,6 +37,7 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         let leave = down.leave || down.unit.as_ref().is_some_and(|unit| is_being_restarted(unit));
         let is_for_manager = down.unit.is_some() || down.by_manager;
         let managed = if is_for_manager || leave { None } else { Managed::of(&guard.instance)? };
+        let before = if leave { None } else { Some(Moment::now(guard).await?) };
         let by_manager = managed.as_ref().filter(|managed| managed.has_to_be_told());
         if by_manager.is_none() || down.now {
             let query = ShutdownQuery { now: down.now, leave };
@@ -45,9 +49,17 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         await_end(guard).await?;
         await_lock(&guard.instance).await;
         let programs = if leave { Programs::RunOn } else { Programs::Stopped };
-        report(arguments, &guard.instance, programs, managed.as_ref());
+        let killed = before.map(|before| killed_since(&before, &guard.instance)).unwrap_or_default();
+        report(arguments, &guard.instance, programs, &killed, managed.as_ref());
         Ok(Exit::Done)
     })
+}
+
+/// What had to be killed, as the guard has written down to its end.
+fn killed_since(before: &Moment, instance: &str) -> Vec<Killed> {
+    let journal = all_paths().iter().flat_map(journals_in).find(|(name, _)| name == instance);
+    let killed = journal.map(|(_, journal)| before.killed_by(&journal)).transpose();
+    killed.inspect_err(output::pass_over).ok().flatten().unwrap_or_default()
 }
 
 /// What became of what it guarded.
@@ -59,7 +71,7 @@ enum Programs {
     Stopped,
 }
 
-fn report(arguments: &Arguments, instance: &str, programs: Programs, managed: Option<&Managed>) {
+fn report(arguments: &Arguments, instance: &str, programs: Programs, killed: &[Killed], managed: Option<&Managed>) {
     let (outcome, how) = match programs {
         Programs::RunOn => ("left", "ended; everything runs on"),
         Programs::Stopped => ("stopped", "stopped"),
@@ -67,7 +79,12 @@ fn report(arguments: &Arguments, instance: &str, programs: Programs, managed: Op
     if arguments.json {
         let managed = managed
             .map(|Managed { name, manager }| json!({ "name": name.as_str(), "manager": manager.kind().as_str() }));
-        return output::json(&json!({ "instance": instance, "outcome": outcome, "installed": managed }));
+        return output::json(
+            &json!({ "instance": instance, "outcome": outcome, "killed": killed, "installed": managed }),
+        );
+    }
+    for Killed { name, why } in killed {
+        output::note(format_args!("{name}: it had to be killed: {}", output::printable(why)));
     }
     output::note(format_args!("{instance}: {how}"));
     if let Some(Managed { name, manager }) = managed {

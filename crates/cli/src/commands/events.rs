@@ -144,7 +144,7 @@ fn from_journal(
     Ok(Exit::Done)
 }
 
-fn read_back(journal: &Path, query: &EventQuery) -> Result<Vec<Event>, Failure> {
+pub(super) fn read_back(journal: &Path, query: &EventQuery) -> Result<Vec<Event>, Failure> {
     Journal::read_back(journal, query, menshen_os::clock::wall_ms()).map_err(|error| match &error {
         ReadBackError::Since(_) => Failure::new(Exit::Usage, error.to_string()),
         ReadBackError::Journal(_) => Failure::new(Exit::Failed, error.to_string()),
@@ -152,7 +152,7 @@ fn read_back(journal: &Path, query: &EventQuery) -> Result<Vec<Event>, Failure> 
 }
 
 /// The journals that guards have left, by the guard's name.
-fn journals_in(paths: &Paths) -> Vec<(String, PathBuf)> {
+pub(super) fn journals_in(paths: &Paths) -> Vec<(String, PathBuf)> {
     let entries = std::fs::read_dir(&paths.state).into_iter().flatten().flatten();
     let journal = |entry: std::fs::DirEntry| {
         let path = entry.path().join("journal.db");
@@ -175,7 +175,7 @@ async fn is_gone(guard: &Guard) -> bool {
 }
 
 /// What is shown, and at least the newest event, after which those that follow go on.
-async fn read_past(guard: &Guard, mut query: EventQuery, shown: Lines) -> Result<Vec<Event>, Failure> {
+pub(super) async fn read_past(guard: &Guard, mut query: EventQuery, shown: Lines) -> Result<Vec<Event>, Failure> {
     let kept = if shown == Lines::Last(0) { Lines::Last(1) } else { shown };
     let mut events = Vec::new();
     loop {

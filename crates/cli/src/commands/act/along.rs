@@ -1,26 +1,47 @@
 //! What else became of services, along with those that were told something: what these need is started, too, and what needs
-//! them may not run on without.
+//! them may not run on without. And what had to be killed for it.
 
 use menshen_api::types::{Service, State};
 
+use super::super::killed::{Killed, Moment};
+use super::Verb;
 use crate::failure::Failure;
 use crate::guards::Guard;
+use crate::output;
 
 /// The services of the guards that are to be told something, as they were before.
 pub(super) struct Before<'a> {
     guards: Vec<(&'a Guard, Vec<Service>)>,
+    /// When that was, where something is to end.
+    moments: Vec<(&'a Guard, Moment)>,
 }
 
 impl<'a> Before<'a> {
     /// Asks each guard of these services once.
-    pub(super) async fn of(told: &[(&'a Guard, Service)]) -> Result<Self, Failure> {
+    pub(super) async fn of(told: &[(&'a Guard, Service)], verb: Verb) -> Result<Self, Failure> {
         let mut guards: Vec<(&Guard, Vec<Service>)> = Vec::new();
         for (guard, _) in told {
             if guards.iter().all(|(known, _)| !std::ptr::eq(*known, *guard)) {
                 guards.push((guard, guard.services().await?));
             }
         }
-        Ok(Self { guards })
+        let mut moments = Vec::new();
+        for (guard, _) in guards.iter().filter(|_| verb.ends_programs()) {
+            moments.push((*guard, Moment::now(guard).await?));
+        }
+        Ok(Self { guards, moments })
+    }
+
+    /// What had to be killed since. That it cannot be known keeps nobody from what can.
+    pub(super) async fn killed(&self) -> Vec<Killed> {
+        let mut killed = Vec::new();
+        for (guard, moment) in &self.moments {
+            match moment.killed(guard).await {
+                Ok(of_guard) => killed.extend(of_guard),
+                Err(failure) => output::pass_over(&failure),
+            }
+        }
+        killed
     }
 
     /// Whether a program of this service ran.
