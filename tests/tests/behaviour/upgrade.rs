@@ -210,7 +210,7 @@ with_both_trees! {
         bed.await_ready("web");
         let followed = fs::File::create(bed.path("followed")).unwrap();
         let mut follow = bed.command();
-        follow.args(["logs", "web", "--follow", "-n", "all"]).stdout(followed).stderr(std::process::Stdio::null());
+        follow.args(["logs", "web", "--follow", "-n", "all"]).stdout(followed).stderr(Stdio::null());
         let mut follow = follow.spawn().unwrap();
         let lines = |bed: &Bed| fs::read_to_string(bed.path("followed")).unwrap().lines().count();
         let goes_on = |bed: &Bed| {

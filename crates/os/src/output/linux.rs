@@ -96,17 +96,17 @@ impl Pipe {
     /// When it cannot be created or opened, or something else is in its place.
     pub fn open(path: &Path, owner: Option<&Identity>) -> io::Result<Self> {
         let what = || context(format!("opening the pipe {}", path.display()));
-        match mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
-            Ok(()) => reach(FailPoint::PipeMade),
-            Err(rustix::io::Errno::EXIST) => {}
+        let is_made = match mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
+            Ok(()) => {
+                reach(FailPoint::PipeMade);
+                true
+            }
+            Err(rustix::io::Errno::EXIST) => false,
             Err(error) => return Err(what()(error.into())),
-        }
-        let metadata = fs::symlink_metadata(path).map_err(what())?;
-        if !metadata.file_type().is_fifo() {
-            return Err(what()(io::Error::new(io::ErrorKind::AlreadyExists, "something else is in its place")));
-        }
-        if let Some(owner) = owner.filter(|owner| (owner.uid, owner.gid) != (metadata.uid(), metadata.gid())) {
-            std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)).map_err(what())?;
+        };
+        // One that was just made is the guard's own, and nothing else.
+        if !is_made || owner.is_some() {
+            claim(path, owner).map_err(what())?;
         }
         let end = open(path, OFlags::RDWR | OFlags::NONBLOCK).map_err(what())?;
         // Less than wished for is enough: the writer then waits sooner.
@@ -163,6 +163,18 @@ impl Pipe {
                 Err(error) => Err(error.into()),
             };
         }
+    }
+}
+
+/// Makes sure that it is a FIFO at this path, and its owner's.
+fn claim(path: &Path, owner: Option<&Identity>) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.file_type().is_fifo() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else is in its place"));
+    }
+    match owner.filter(|owner| (owner.uid, owner.gid) != (metadata.uid(), metadata.gid())) {
+        Some(owner) => std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)),
+        None => Ok(()),
     }
 }
 
