@@ -187,7 +187,8 @@ impl Guards {
         let name = self.wanted.as_ref().map(|name| format!(" named '{name}'")).unwrap_or_default();
         let failure =
             Failure::new(Exit::NoGuard, format!("no guard{name} is running (looked in {})", folders.join(", ")));
-        let gone: Vec<(String, String)> = self.were_here().filter_map(|name| Some((told_left(&name)?, name))).collect();
+        let gone = self.were_here().filter(|guard| !is_held(guard));
+        let gone: Vec<(String, String)> = gone.filter_map(|name| Some((told_left(&name)?, name))).collect();
         let Some((_, name)) = gone.first() else { return failure.help("start one with `menshen up`") };
         let left: Vec<&str> = gone.iter().map(|(left, _)| left.as_str()).collect();
         failure.help(format!(
@@ -297,9 +298,10 @@ pub(crate) enum Aim {
     Look,
 }
 
-/// Whether a guard of this name lives, whether it answers or not.
+/// Whether a guard of this name lives, whether it answers or not; also one whose run folder was removed.
 pub(crate) fn is_held(instance: &str) -> bool {
-    all_paths().iter().any(|paths| matches!(Lock::is_held(&paths.lock(instance)), Ok(true)))
+    let is_held = |lock: PathBuf| matches!(Lock::is_held(&lock), Ok(true));
+    all_paths().iter().any(|paths| is_held(paths.lock(instance)) || is_held(paths.memory_lock(instance)))
 }
 
 /// The services that a guard of this name left running when it was killed, or made room for the next.

@@ -47,6 +47,8 @@ with_both_trees! {
         let refused = Ran::of(&bed.guard_command(&menshen())).ended_with(1).stderr;
         assert!(refused.contains(&format!("(process {})", guard.pid)) && refused.contains("run folder"), "{refused}");
         assert!(guard.lives() && web.lives());
+        let absent = bed.menshen(["status"]).ended_with(6);
+        assert!(!absent.stderr.contains("without a guard") && absent.text().is_empty(), "{}", absent.stderr);
         bed.kill_guard();
         bed.start_guard();
         bed.await_ready("web");
