@@ -21,6 +21,7 @@ mod store;
 mod successor;
 mod thrift;
 mod troubles;
+mod unseen;
 mod upgrade;
 mod wait;
 
@@ -325,9 +326,11 @@ impl Guard {
 
     /// Waits until something happens, it is time for something, or no longer than this; and sees to it.
     fn turn(&mut self, at_most: Option<Duration>, events: &mut Vec<OsEvent>) {
-        let due = self.core.poll_timeout().into_iter().chain(self.thrift.at()).chain(self.manager.beats_at()).min();
+        let own = [self.thrift.at(), self.manager.beats_at(), self.succession.unseen.at()];
+        let due = own.into_iter().flatten().chain(self.core.poll_timeout()).min();
         self.take_what_happens(due.map(|at| at.since(now())).into_iter().chain(at_most).min(), events);
         self.manager.beat(now());
+        self.look_at_unseen();
         match self.thrift.take_due(now()) {
             Some(GiveBack::All) => menshen_os::memory::give_back(),
             Some(GiveBack::Freed) => menshen_os::memory::trim(),

@@ -5,6 +5,6 @@
 mod platform;
 
 pub(crate) use platform::{
-    Census, Entry, Forest, Mark, Owner, Tree, boot_ns, cpu_with_children, describe, lives, send, start_between,
-    start_time, zombie_exit,
+    Census, Entry, Forest, Mark, Owner, Tree, boot_ns, cpu_with_children, describe, is_there, lives, send,
+    start_between, start_time, zombie_exit,
 };

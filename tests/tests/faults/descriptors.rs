@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use menshen_tests::{Bed, Process, Signal, State, Trees, WORKER, Worker, wait, with_both_trees};
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::told::{ALERTS, heard, over};
 
@@ -217,6 +217,36 @@ fn what_a_program_wrote_last_is_held_though_there_are_no_descriptors_left() {
     bed.await_service("job", "over", |service| service.state != State::Running);
     let logs = || bed.menshen(["logs", "job", "-n", "all"]).ended_with(0).text();
     wait::until("what it wrote last is there", || logs().contains("last words"));
+}
+
+/// So many services are left by a guard, and the next has too few descriptors to look after them all at once: it has one for
+/// each that was held for it, too, and not enough for all of that.
+const LEFT: u64 = 40;
+
+with_both_trees! {
+    fn what_a_guard_left_and_the_next_cannot_look_at_yet_gets_no_twin(trees: Trees) {
+        let services: String = (0..LEFT).map(|number| format!("[service.s{number}]\ncommand = \"sleep 1000\"\n")).collect();
+        let mut bed = Bed::new(trees, &services).up();
+        let names: Vec<String> = (0..LEFT).map(|number| format!("s{number}")).collect();
+        names.iter().for_each(|name| drop(bed.await_ready(name)));
+        let before: Vec<_> = names.iter().map(|name| bed.main_process(name)).collect();
+        let open = std::fs::read_dir(format!("/proc/{}/fd", bed.guard().pid)).unwrap().count() as u64;
+        bed.kill_guard();
+        let mark = bed.mark();
+        // What this process may have, its children have.
+        let few = Rlimit { current: Some(open + LEFT / 2), maximum: Some(open + LEFT / 2) };
+        setrlimit(Resource::Nofile, few).unwrap();
+        bed.start_guard();
+        heard(&bed, mark, "cannot be looked at yet: too many open files", false);
+        heard(&bed, mark, "all that the guard before left has been looked at", true);
+        for (name, before) in names.iter().zip(before) {
+            let detail = bed.service(name);
+            assert_eq!((detail.service.state, detail.service.pid), (State::Running, Some(before.pid)), "{detail:?}");
+            assert_eq!(detail.service.restarts_total, 0, "{name}");
+        }
+        let sleepers = bed.processes().into_iter().filter(|process| process.command() == "sleep 1000").count();
+        assert_eq!(sleepers as u64, LEFT);
+    }
 }
 
 /// The service is said to have ended.

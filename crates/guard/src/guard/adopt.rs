@@ -14,6 +14,7 @@ use super::carry_out::{probe_role, role_name};
 use super::local::log_id;
 use super::status::{exit, tree};
 use super::store::{self, Remembered, Stored, StoredProcess};
+use super::unseen::Unseen;
 use super::{EndWhen, Guard};
 use crate::facts::ThisMachine;
 
@@ -39,13 +40,13 @@ impl Guard {
     /// What runs is what runs, whatever was remembered: a guard may have died between a start and its note of it, a note may
     /// be damaged, and the folder of all notes may be that of another day, or gone with all else that tells of a guard. Nothing
     /// that runs gets a twin.
-    pub(super) fn take_over(&mut self, mut remembered: Remembered, before: Before) {
+    pub(super) fn take_over(&mut self, mut remembered: Remembered, before: Before, running: std::io::Result<Running>) {
         // Where nothing tells of a guard, what carries its marks may be another's, in a container.
         let known = |running: Running| match before {
             Before::AGuard => running,
             Before::Nothing => running.with_main(),
         };
-        let running = self.system.running().map(known).map(Some).unwrap_or_else(|error| {
+        let running = running.map(known).map(Some).unwrap_or_else(|error| {
             self.note(format!("what runs could not be looked at, only what was noted: {error}"));
             None
         });
@@ -70,6 +71,7 @@ impl Guard {
         if before == Before::AGuard {
             self.end_last_lines(&ended);
         }
+        self.tell_of_unseen();
         for Ended { run, exit, tree } in ended {
             self.feed_later(Event::Exited { run, exit, oom: false, tree });
         }
@@ -163,31 +165,33 @@ impl Guard {
             let token = self.jobs.token();
             self.jobs.add_run(token, run);
             match self.system.adopt(token, &place, number, &earlier) {
-                Ok(Adopted::Alive) => {
-                    self.succession.adopted += 1;
-                    if role == Role::Main {
-                        self.find_removed_pipes(id, earlier.pid);
-                    }
-                    let reason = format!("process {} runs on", earlier.pid);
-                    let service = self.core.name(id).cloned();
-                    self.write_record(Record { service, kind: RecordKind::Adopted, reason, by: None });
-                }
+                Ok(Adopted::Alive) => self.runs_on(run, earlier.pid),
                 Ok(Adopted::Ended { exit: how, tree: left }) => {
                     let how = exit(how);
                     self.tell_of_unseen_end(run, earlier.pid, how);
                     ended.push(Ended { run, exit: how, tree: tree(left) });
                 }
                 Err(error) => {
-                    self.note(format!("process {} of {name} cannot be looked after: {error}", earlier.pid));
-                    ended.push(Ended { run, exit: Exit::Unknown, tree: Tree::Empty });
+                    self.succession.unseen.miss(run, Unseen { token, place, earlier }, &error);
                 }
             }
         }
         ended
     }
 
+    /// A program that an earlier guard began is looked after from now on.
+    pub(super) fn runs_on(&mut self, run: RunId, pid: u32) {
+        self.succession.adopted += 1;
+        if run.role == Role::Main {
+            self.find_removed_pipes(run.service, pid);
+        }
+        let reason = format!("process {pid} runs on");
+        let service = self.core.name(run.service).cloned();
+        self.write_record(Record { service, kind: RecordKind::Adopted, reason, by: None });
+    }
+
     /// Says of a program that its end was not seen when it came. What follows from it is dated now.
-    fn tell_of_unseen_end(&mut self, run: RunId, pid: u32, exit: Exit) {
+    pub(super) fn tell_of_unseen_end(&mut self, run: RunId, pid: u32, exit: Exit) {
         let was_seen = self.core.memory(run.service).is_some_and(|memory| memory.saw_end(run.role));
         if was_seen || pid == Earlier::UNKNOWN.pid {
             return;

@@ -130,6 +130,10 @@ impl Guard {
     }
 
     fn freeze(&mut self, run: RunId) {
+        if self.succession.unseen.get(run).is_some() {
+            // Once it is seen, it is brought to what it is to be.
+            return;
+        }
         let frozen = self.jobs.token_of(run).map(|token| self.system.freeze(token));
         let error = match frozen {
             Some(Ok(())) => return,
@@ -140,7 +144,8 @@ impl Guard {
     }
 
     fn thaw(&mut self, run: RunId) {
-        if let Some(Err(error)) = self.jobs.token_of(run).map(|token| self.system.thaw(token)) {
+        let token = self.jobs.token_of(run).filter(|_| self.succession.unseen.get(run).is_none());
+        if let Some(Err(error)) = token.map(|token| self.system.thaw(token)) {
             self.feed_later(Event::Trouble { service: Some(run.service), text: format!("thawing: {error}") });
         }
         self.feed_later(Event::Thawed { run });

@@ -104,7 +104,7 @@ impl Guard {
         }
     }
 
-    fn run_exited(&mut self, token: Token, run: RunId, (how, oom, left): (Exit, bool, TreeState)) {
+    pub(super) fn run_exited(&mut self, token: Token, run: RunId, (how, oom, left): (Exit, bool, TreeState)) {
         // Nobody waits for it: what was written last is on its way. But a probe must not take it for the next run's.
         let listens = self.services.get(&run.service).is_some_and(|local| listens(&local.plan));
         self.end_last_line(run);
@@ -216,7 +216,9 @@ impl Guard {
 
     /// A sender that is gone already (`systemd-notify` is gone in a moment) is known by its user.
     fn is_from_service(&mut self, id: ServiceId, token: Token, datagram: &Datagram) -> bool {
-        if self.system.is_member(token, datagram.pid) {
+        let unseen = self.core.main_run(id).and_then(|run| self.succession.unseen.get(run));
+        let is_unseen = unseen.is_some_and(|unseen| unseen.pid == datagram.pid);
+        if is_unseen || self.system.is_member(token, datagram.pid) {
             return true;
         }
         let gone = !menshen_os::system::exists(datagram.pid);

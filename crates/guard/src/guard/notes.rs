@@ -12,7 +12,7 @@ use menshen_api::Time;
 use menshen_core::{Instant, Record, Role, RunId, ServiceId};
 use menshen_os::OsEvent;
 use menshen_os::file::Durability;
-use menshen_os::system::Unnoted;
+use menshen_os::system::{Earlier, Unnoted};
 use menshen_plan::definition::Stop;
 
 use super::status::event;
@@ -172,7 +172,11 @@ impl Guard {
         self.notes.forget(id);
         let Some(memory) = self.core.memory(id) else { return };
         let process = |(role, number, pid): (Role, u64, Option<u32>)| {
-            let token = self.jobs.token_of(RunId { service: id, role, number })?;
+            let run = RunId { service: id, role, number };
+            let token = self.jobs.token_of(run)?;
+            if let Some(Earlier { pid, start_time, first, folder }) = self.succession.unseen.get(run).cloned() {
+                return Some(StoredProcess { role, number, pid, start_time, first, folder });
+            }
             let (start_time, first) = (self.system.start_time(token)?, self.system.first(token));
             let folder = self.system.folder(token);
             Some(StoredProcess { role, number, pid: pid?, start_time, first, folder })

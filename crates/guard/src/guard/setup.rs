@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use menshen_api::types::Upgraded;
 use menshen_core::{Core, Record, RecordKind};
+use menshen_os::error::is_shortage;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Lock, create_folder};
 use menshen_os::handover::{Way, way};
 use menshen_os::paths::{Paths, RUN_FOLDER_MODE};
-use menshen_os::system::SystemConfig;
+use menshen_os::system::{Running, SystemConfig};
 use menshen_os::{System, TreeMode};
 use menshen_plan::Plan;
 use menshen_plan::count::counted;
@@ -59,7 +60,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     let before = before(&paths, &instance);
     let locks = claim(&paths, &instance, &mut inherited)?;
     let remembered = recall(&paths.memory(&instance))?;
-    let system = control_processes(&instance, &paths, trees)?;
+    let (system, running) = control_processes(&instance, &paths, trees)?;
     let (inputs, waiting) = Inputs::channel(system.waker());
     let tasks = Tasks::start().map_err(failed("starting the task thread"))?;
     let (disk, next_sequence, opened) = open_disk(&paths.memory(&instance), &plan, &inputs)?;
@@ -121,7 +122,7 @@ pub(super) fn begin(options: Options) -> Result<Guard, GuardError> {
     };
     guard.furnish_all(&plan);
     guard.note_journal(opened);
-    guard.succeed(remembered, before, takeover);
+    guard.succeed(remembered, (before, running), takeover);
     Ok(guard)
 }
 
@@ -250,10 +251,19 @@ pub(crate) fn recall(memory: &Path) -> Result<Remembered, GuardError> {
     store::read_all(memory)
 }
 
-fn control_processes(instance: &str, paths: &Paths, trees: TreeMode) -> Result<System, GuardError> {
+/// Process control, and what runs: looked at while there are descriptors to look with. Without them nobody can guard.
+fn control_processes(
+    instance: &str,
+    paths: &Paths,
+    trees: TreeMode,
+) -> Result<(System, std::io::Result<Running>), GuardError> {
     let mark = paths.mark(instance).map_err(failed("finding its own folder"))?;
     let config = SystemConfig { instance: instance.to_owned(), mark, run_folder: paths.run.clone(), trees };
-    System::new(&config).map_err(failed("setting up process control"))
+    let system = System::new(&config).map_err(failed("setting up process control"))?;
+    match system.running() {
+        Err(error) if is_shortage(&error) => Err(failed("looking at what runs")(error)),
+        running => Ok((system, running)),
+    }
 }
 
 fn open_disk(memory: &Path, plan: &Plan, inputs: &Inputs) -> Result<(Disk, u64, Opened), GuardError> {
@@ -281,7 +291,12 @@ fn seed() -> u64 {
 
 impl Guard {
     /// Goes on where a guard before this one ended, be it that it was killed or made room.
-    fn succeed(&mut self, remembered: Remembered, before: Before, takeover: Option<Box<Handover>>) {
+    fn succeed(
+        &mut self,
+        remembered: Remembered,
+        (before, running): (Before, std::io::Result<Running>),
+        takeover: Option<Box<Handover>>,
+    ) {
         if let Some(pid) = self.held.as_ref().and_then(|held| held.locks.instance.left_by()) {
             self.note(format!(
                 "the guard before this one (process {pid}) ended without a word: it was killed, or it crashed"
@@ -300,7 +315,7 @@ impl Guard {
             // The holder of the version before sleeps: it waits for the end of this very process.
             self.system.take_strangers(std::mem::take(&mut self.succession.inherited.strangers));
         }
-        self.take_over(remembered, before);
+        self.take_over(remembered, before, running);
         self.begin_to_hold();
         // What is left is of services that are gone.
         self.succession.inherited.services.clear();

@@ -19,6 +19,8 @@ pub(super) enum Part {
     Memory,
     /// Nothing is held for the next guard.
     Holder,
+    /// What the guard before left cannot be looked at yet.
+    Unseen,
     /// Callers do not come through.
     Control(ControlTrouble),
     /// The pipes of a service are not there.
@@ -48,7 +50,7 @@ struct Present {
 impl Part {
     const fn service(self) -> Option<ServiceId> {
         match self {
-            Self::Memory | Self::Holder | Self::Control(_) => None,
+            Self::Memory | Self::Holder | Self::Unseen | Self::Control(_) => None,
             Self::Pipes(service) | Self::Log(service, _) => Some(service),
         }
     }
@@ -84,6 +86,12 @@ impl Guard {
     pub(super) fn begin_trouble(&mut self, part: Part, text: String) {
         self.troubles.begin(part, &text);
         self.feed(Event::Trouble { service: part.service(), text });
+    }
+
+    /// The same, but that the core hears of it in the next turn of the loop.
+    pub(super) fn begin_trouble_later(&mut self, part: Part, text: String) {
+        self.troubles.begin(part, &text);
+        self.feed_later(Event::Trouble { service: part.service(), text });
     }
 
     pub(super) fn end_trouble(&mut self, part: Part, text: String) {

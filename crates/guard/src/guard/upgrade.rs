@@ -23,6 +23,7 @@ use super::input::Input;
 use super::jobs::{CheckJob, Job};
 use super::setup::Held;
 use super::troubles::Part;
+use super::unseen::UnseenRuns;
 use super::{Guard, GuardError, now};
 use crate::control::Farewell;
 use crate::handover::{self, Handover, Inherited, OfService, Stranger, WILLING};
@@ -55,6 +56,8 @@ pub(super) struct Succession {
     pub inherited: Inherited,
     /// How many programs run on that a guard before this one started.
     pub adopted: u32,
+    /// What could not be looked at yet of what such a guard left.
+    pub unseen: UnseenRuns,
     /// The upgrade this guard came from.
     pub upgraded: Option<Upgraded>,
     /// The one it is to make room for.

@@ -2,12 +2,15 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use menshen_os::error::is_shortage;
 use menshen_os::notify_socket::NotifySocket;
 use menshen_os::output::Descriptor;
 use menshen_os::system::Earlier;
 use menshen_os::{Exit, Identity, Input, OsEvent, Target, Token, TreeMode, TreeState};
 
-use crate::bed::{Bed, has};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::bed::{BOTH, Bed, has};
 
 #[test]
 fn a_program_that_exits_is_reported_with_its_code() {
@@ -302,7 +305,7 @@ fn in_peace_nothing_is_told_of_a_start_until_the_program_has_ended() {
 
 #[test]
 fn a_signal_for_what_has_ended_reaches_nobody() {
-    for trees in crate::bed::BOTH {
+    for trees in BOTH {
         let mut bed = Bed::new(trees);
         let token = bed.spawn(&bed.shell("sleep 1000 &"));
         assert_eq!(bed.end_of(token).tree, TreeState::Alive);
@@ -404,6 +407,35 @@ fn what_has_ended_and_was_not_reaped_is_not_adopted_as_alive() {
     parent.kill().unwrap();
     // The system reaps every child of this process, so there may be nothing left to wait for.
     let _ = parent.wait();
+}
+
+#[test]
+fn a_process_that_cannot_be_looked_at_for_lack_of_descriptors_is_not_taken_for_ended() {
+    let limit =
+        |current: u64| setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) });
+    let enough = getrlimit(Resource::Nofile).current.unwrap();
+    for trees in BOTH {
+        let mut bed = Bed::new(trees);
+        let (token, pid) = bed.start(&bed.program(&["sleep", "1000"]));
+        let start_time = bed.system.start_time(token).unwrap();
+        let earlier = Earlier { pid, start_time, first: None, folder: bed.system.folder(token) };
+        let mut next = bed.namesake("", bed.config.run_folder.to_str().unwrap());
+        // Each one that is lacking is lacking once.
+        let mut refused = 0;
+        let adopted = (3..enough).find_map(|files| {
+            limit(files).unwrap();
+            let adopted = next.system.adopt(Token(50), &Bed::place("main"), 1, &earlier);
+            let lives = next.system.lives(&earlier);
+            limit(enough).unwrap();
+            assert!(lives);
+            refused += u32::from(adopted.as_ref().is_err_and(is_shortage));
+            adopted.ok()
+        });
+        assert_eq!(adopted, Some(menshen_os::system::Adopted::Alive));
+        assert!(refused > 1, "{refused}");
+        next.system.kill(Token(50), Target::Tree);
+        assert_eq!(next.end_of(Token(50)).exit, Exit::Signal(9));
+    }
 }
 
 #[test]

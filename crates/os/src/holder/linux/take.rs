@@ -1,5 +1,6 @@
 //! The next guard, who asks for what was held.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -40,6 +41,12 @@ impl Taken {
         let mut runs: Vec<HeldRun> = of.map(run).collect();
         runs.sort_unstable_by_key(|run| run.number);
         runs
+    }
+
+    /// Lets go of all but these processes.
+    pub(crate) fn keep(&mut self, pids: &BTreeSet<u32>) {
+        self.said.clear();
+        self.processes.retain(|held| pids.contains(&held.pid));
     }
 
     /// What was said over the socket at this path.

@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::child::ExecFailure;
 use super::spawn::Born;
-use crate::error::describe;
+use crate::error::{describe, is_shortage};
 use crate::event::{OsEvent, Token};
 use crate::holder::platform::Entered;
 use crate::program::Place;
@@ -265,10 +265,13 @@ impl Process {
     }
 }
 
-/// A descriptor for a process.
-pub(super) fn open(pid: u32) -> Option<OwnedFd> {
-    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
-    pidfd_open(pid, PidfdFlags::empty()).ok()
+/// A descriptor for a process, if it is there. An error if one cannot look now: that must not be taken for its being gone.
+pub(super) fn open(pid: u32) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    match pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from) {
+        Err(error) if is_shortage(&error) => Err(error),
+        opened => Ok(opened.ok()),
+    }
 }
 
 /// What lives of a tree, for people.

@@ -274,7 +274,7 @@ fn fork(cradle: Cradle<'_>, mut birth: Box<Birth>) -> io::Result<(u32, OwnedFd)>
     };
     let pid = u32::try_from(pid).unwrap_or(0);
     // It is our child and nobody else reaps it, so the number is still its own.
-    let Some(pidfd) = super::process::open(pid) else {
+    let Ok(Some(pidfd)) = super::process::open(pid) else {
         super::reap::end(pid);
         return Err(io::Error::other("opening a descriptor for the new process"));
     };

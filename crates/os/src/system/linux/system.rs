@@ -10,7 +10,7 @@ mod signals;
 mod spawn;
 mod window;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
@@ -75,6 +75,8 @@ pub struct System {
     holder: Option<Holder>,
     /// What was held for this guard.
     taken: Taken,
+    /// What could not be adopted yet.
+    missed: BTreeSet<u32>,
     /// What programs said to nobody, and is to be told first.
     said: Vec<OsEvent>,
     /// What has ended, and nobody was told yet.
@@ -195,6 +197,7 @@ impl System {
             ledger: Ledger::new().map_err(context("setting up the ledger of processes"))?,
             holder: None,
             taken: Taken::default(),
+            missed: BTreeSet::new(),
             said: Vec::new(),
             unnoted: Vec::new(),
         };
@@ -329,12 +332,25 @@ impl System {
     /// Looks after a process that an earlier guard started, for this run of its service.
     ///
     /// # Errors
-    /// When the system has no descriptors left.
+    /// When one cannot look now: nothing is known of it then, least of all that it has ended. What was held of it is kept until
+    /// this is asked again.
     pub fn adopt(&mut self, token: Token, place: &Place, run: u64, earlier: &Earlier) -> io::Result<Adopted> {
+        let adopted = self.try_adopt(token, place, run, earlier);
+        if adopted.is_err() {
+            self.missed.insert(earlier.pid);
+        } else if self.missed.remove(&earlier.pid) {
+            self.taken.keep(&self.missed);
+        }
+        adopted
+    }
+
+    fn try_adopt(&mut self, token: Token, place: &Place, run: u64, earlier: &Earlier) -> io::Result<Adopted> {
         let Earlier { pid, start_time, first, folder: _ } = *earlier;
-        let tree = Rc::new(self.forest.tree_of_earlier(place, earlier));
-        self.plant(place, Rc::clone(&tree));
-        let there = process::open(pid).filter(|_| crate::tree::start_time(pid) == Some(start_time));
+        let tree = Rc::new(self.forest.tree_of_earlier(place, earlier)?);
+        let there = match process::open(pid)? {
+            Some(pidfd) if crate::tree::is_there(pid, start_time)? => Some(pidfd),
+            Some(_) | None => None,
+        };
         let held = self.forest.numbers(place).find_map(|number| self.taken.pidfd(number, pid));
         // It may have ended and wait for somebody to reap it.
         let unreaped = there.as_ref().filter(|pidfd| is_over(pidfd.as_fd()));
@@ -349,10 +365,16 @@ impl System {
             (Some(there), _) => Entered::new(row, pid, there),
             (None, Some(held)) => Entered::new(row, pid, held.try_clone_to_owned()?),
             // It needs some descriptor, and the next guard could learn no more from it either.
-            (None, None) => Entered::as_written(row, process::open(std::process::id()).ok_or(io::ErrorKind::NotFound)?),
+            (None, None) => {
+                Entered::as_written(row, process::open(std::process::id())?.ok_or(io::ErrorKind::NotFound)?)
+            }
         };
-        let mut process = Process::adopted(token, (place.clone(), run), tree, pid, entered);
+        let mut process = Process::adopted(token, (place.clone(), run), Rc::clone(&tree), pid, entered);
         process.first = first;
+        if exit.is_none() {
+            self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
+        }
+        self.plant(place, tree);
         if let Some(exit) = exit {
             process.stage = Stage::Ended;
             let empty = process.tree.is_empty();
@@ -364,7 +386,6 @@ impl System {
             }
             return Ok(Adopted::Ended { exit, tree: if empty { TreeState::Empty } else { TreeState::Alive } });
         }
-        self.watch(process.pidfd(), Source::Exit, token, epoll::EventFlags::IN)?;
         self.by_pid.insert(pid, token);
         self.processes.insert(token, process);
         Ok(Adopted::Alive)
@@ -429,14 +450,15 @@ impl System {
     }
 
     /// From now on a second process holds for the next guard what dies with this one. What was held for this guard is not
-    /// needed any more.
+    /// needed any more, but for what could not be adopted yet.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn begin_to_hold(&mut self, socket: &Path) -> io::Result<()> {
+        // It may be just these descriptors that are lacking.
+        self.taken.keep(&self.missed);
         let holder = Holder::begin(socket, &self.ledger)?;
         self.forest.set_holder(holder.pid());
-        self.taken = Taken::default();
         self.holder = Some(holder);
         Ok(())
     }
@@ -516,7 +538,7 @@ impl System {
         if process.stage == Stage::Ended {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the main process has ended"));
         }
-        let pidfd = process::open(pid).ok_or(io::ErrorKind::NotFound)?;
+        let pidfd = process::open(pid)?.ok_or(io::ErrorKind::NotFound)?;
         if !process.tree.contains(pid) {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
@@ -903,10 +925,10 @@ pub fn say_into(file: &std::fs::File) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether there is a process of this number.
+/// Whether there is a process of this number. One that cannot be looked for now is not gone.
 #[must_use]
 pub fn exists(pid: u32) -> bool {
-    process::open(pid).is_some()
+    !matches!(process::open(pid), Ok(None))
 }
 
 /// Whether the process of this number that was started at this time lives.

@@ -296,7 +296,7 @@ impl System {
     /// Looks after a process that an earlier guard started, for this run of its service.
     ///
     /// # Errors
-    /// When the system has no handles left.
+    /// When one cannot look now: nothing is known of it then, least of all that it has ended.
     pub fn adopt(&mut self, token: Token, place: &Place, run: u64, earlier: &Earlier) -> io::Result<Adopted> {
         let (pid, start_time) = (earlier.pid, earlier.start_time);
         let (job_number, job) = self.job(place)?;

@@ -24,7 +24,7 @@ pub(crate) use self::leaf::{Entry, Leaf};
 use self::version1::OldController;
 use super::procfs;
 use super::sweeper::Sweeper;
-use crate::error::context;
+use crate::error::{context, is_shortage};
 use crate::program::Place;
 use crate::usage::{Enforced, Limits};
 
@@ -175,14 +175,19 @@ impl Hierarchy {
         path.ancestors().find(|folder| is_of(folder, &roots, place)).map(Path::to_owned)
     }
 
-    /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it.
-    pub(crate) fn leaf_of_earlier(&self, path: &Path) -> Option<Leaf> {
-        Leaf::of_earlier(path.to_owned(), self.name(path)?, !path.starts_with(&self.root)).ok()
+    /// The folder of a tree that an earlier guard made, wherever that was. `None` if it is gone, with all that lived in it; an
+    /// error if one cannot look now.
+    pub(crate) fn leaf_of_earlier(&self, path: &Path) -> io::Result<Option<Leaf>> {
+        let Some(name) = self.name(path) else { return Ok(None) };
+        match Leaf::of_earlier(path.to_owned(), name, !path.starts_with(&self.root)) {
+            Err(error) if is_shortage(&error) => Err(error),
+            leaf => Ok(leaf.ok()),
+        }
     }
 
     /// The folders of a tree that an earlier guard may have made where this one would.
-    pub(crate) fn leaves_of_earlier(&self, place: &Place) -> Vec<Leaf> {
-        self.paths(place).iter().filter_map(|path| self.leaf_of_earlier(path)).collect()
+    pub(crate) fn leaves_of_earlier(&self, place: &Place) -> io::Result<Vec<Leaf>> {
+        self.paths(place).iter().filter_map(|path| self.leaf_of_earlier(path).transpose()).collect()
     }
 
     /// Sets what a service may use. Says what the kernel enforces. Programs that run in folders by themselves, because there

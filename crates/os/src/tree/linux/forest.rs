@@ -87,37 +87,40 @@ impl Forest {
 
     /// The tree of a run that an earlier guard began, whose processes may be gone. The first of them leads it, even where the
     /// main process is another one by now. What had no folder, or one that cannot be used, is known by its marks; and so is
-    /// what was in one folder with programs of another guard of the same name.
-    pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> Tree {
-        let leaf = self.hierarchy.as_ref().and_then(|hierarchy| match &earlier.folder {
-            Some(folder) => hierarchy.leaf_of_earlier(folder),
+    /// what was in one folder with programs of another guard of the same name. An error if one cannot look now.
+    pub(crate) fn tree_of_earlier(&self, place: &Place, earlier: &Earlier) -> io::Result<Tree> {
+        let leaf = match (&self.hierarchy, &earlier.folder) {
+            (Some(hierarchy), Some(folder)) => hierarchy.leaf_of_earlier(folder)?,
             // Nobody noted it.
-            None => lived_in(hierarchy.leaves_of_earlier(place), earlier.pid),
-        });
-        if let Some(leaf) = leaf.filter(|leaf| !self.is_shared(leaf, place)) {
-            return Tree::Cgroup(leaf);
+            (Some(hierarchy), None) => lived_in(hierarchy.leaves_of_earlier(place)?, earlier.pid),
+            (None, _) => None,
+        };
+        match leaf.filter(|leaf| !self.is_shared(leaf, place)) {
+            Some(leaf) => Ok(Tree::Cgroup(leaf)),
+            None => self.walked_of_earlier(place, earlier),
         }
-        self.walked_of_earlier(place, earlier)
     }
 
-    fn walked_of_earlier(&self, place: &Place, earlier: &Earlier) -> Tree {
+    fn walked_of_earlier(&self, place: &Place, earlier: &Earlier) -> io::Result<Tree> {
         let main = (earlier.pid, earlier.start_time);
         let first = earlier.first.unwrap_or(main);
         let known = [first, main].into_iter().find(|(pid, start)| procfs::lives(*pid, *start));
-        let environment = known.and_then(|(pid, _)| procfs::environment(pid));
+        let environment = known.map(|(pid, _)| procfs::environment(pid)).transpose()?.flatten();
         // Where it is gone, what is left may be of a later run that nobody noted: it is that of any run.
         let (leader, leader_start) = known.map_or((0, 0), |_| first);
         let mark = Mark::of_earlier(&self.owner, place, environment.as_deref());
-        Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start)))))
+        Ok(Tree::Walked(Box::new(RefCell::new(Some(WalkedTree::new(mark, leader, leader_start))))))
     }
 
     /// Kills whatever lives of a program that an earlier guard started, and nobody waits for.
     pub(crate) fn kill_left(&self, place: &Place) {
-        let leaves = self.hierarchy.as_ref().map(|hierarchy| hierarchy.leaves_of_earlier(place)).unwrap_or_default();
-        if leaves.iter().all(Leaf::is_empty) {
-            return self.walked_of_earlier(place, &Earlier::UNKNOWN).kill();
+        let leaves = self.hierarchy.as_ref().and_then(|hierarchy| hierarchy.leaves_of_earlier(place).ok());
+        let leaves = leaves.unwrap_or_default();
+        if !leaves.iter().all(Leaf::is_empty) {
+            leaves.iter().for_each(Leaf::kill);
+        } else if let Ok(tree) = self.walked_of_earlier(place, &Earlier::UNKNOWN) {
+            tree.kill();
         }
-        leaves.iter().for_each(Leaf::kill);
     }
 
     /// The process that holds for the next guard may have to be where the guard is.

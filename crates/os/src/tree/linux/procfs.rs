@@ -68,9 +68,16 @@ pub(crate) fn start_between(before_ns: u64, after_ns: u64) -> Option<u64> {
     (earliest == latest).then_some(earliest)
 }
 
-/// Whether the process of this number that started then is there, and not merely waiting to be reaped.
+/// Whether the process of this number that started then is there, be it waiting to be reaped. An error if one cannot look now.
+pub(crate) fn is_there(pid: u32, start: u64) -> io::Result<bool> {
+    Ok(look(pid)?.is_some_and(|process| process.start == start))
+}
+
+/// Whether the process of this number that started then is there, and not merely waiting to be reaped. What cannot be looked at
+/// now is not gone.
 pub(crate) fn lives(pid: u32, start: u64) -> bool {
-    process(pid).is_some_and(|process| process.start == start && !matches!(process.state, 'Z' | 'X'))
+    let lives = |process: Process| process.start == start && !matches!(process.state, 'Z' | 'X');
+    look(pid).map_or(true, |process| process.is_some_and(lives))
 }
 
 /// What a process is and does, for people: `cat, uninterruptible in request_wait_answer`. Where it hangs is told to those who
@@ -179,9 +186,10 @@ pub(crate) fn has_variable(pid: u32, variable: &[u8]) -> io::Result<bool> {
     Ok(environment.split(|byte| *byte == 0).any(|entry| entry == variable))
 }
 
-/// The environment a process was started with, as far as it has not written over it; `None` if it cannot be read.
-pub(crate) fn environment(pid: u32) -> Option<Vec<u8>> {
-    read(pid, "environ").ok().flatten()
+/// The environment a process was started with, as far as it has not written over it; nothing if it may not be read. An error if
+/// one cannot look now.
+pub(crate) fn environment(pid: u32) -> io::Result<Option<Vec<u8>>> {
+    read(pid, "environ")
 }
 
 /// The limit that carries the mark of a run (see `mark`), in microseconds; nothing if there is no limit. An error if one
