@@ -69,6 +69,15 @@ pub enum Tree {
     Alive,
 }
 
+/// Whether a process tree may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frost {
+    /// Nothing of it runs.
+    Frozen,
+    /// It runs.
+    Thawed,
+}
+
 /// What a program says to its guard over the notify socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -215,6 +224,13 @@ pub enum Event {
     Frozen {
         /// Of which run.
         run: RunId,
+    },
+    /// The program of an earlier guard runs on, and this is what its tree is like.
+    Adopted {
+        /// Its run.
+        run: RunId,
+        /// Whether it is frozen.
+        frost: Frost,
     },
     /// A tree could not be frozen.
     FreezeFailed {

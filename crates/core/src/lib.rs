@@ -23,7 +23,7 @@ pub mod transition;
 mod service;
 
 pub use effect::{Alert, Effect, Record, RecordKind, Reply, SignalTarget};
-pub use event::{Command, Event, Exit, Notification, Refusal, Role, RunId, ServiceId, Ticket, Tree};
+pub use event::{Command, Event, Exit, Frost, Notification, Refusal, Role, RunId, ServiceId, Ticket, Tree};
 pub use machine::{Core, Outcome};
 pub use memory::{Found, Memory, MemoryError};
 pub use service::{BreakerState, START_FAILED_WAIT};

@@ -211,6 +211,9 @@ impl Core {
                 }
             }),
             Event::Frozen { run } => self.with_run(run, Service::frozen),
+            Event::Adopted { run, frost } => {
+                self.with_run(run, |service, context| service.adopted(context, frost));
+            }
             Event::FreezeFailed { run, error } => {
                 self.with_run(run, |service, context| service.freeze_failed(context, &error));
             }

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use menshen_tests::events::Mark;
-use menshen_tests::{Bed, Signal, State, Trees, with_both_trees};
+use menshen_tests::{Bed, Process, Signal, State, Trees, wait, with_both_trees};
 
 const SERVICES: &str = r#"
     [service.web]
@@ -35,7 +35,52 @@ fn said_of_the_guard_before(bed: &Bed) -> Vec<String> {
     bed.events().into_iter().filter_map(process).collect()
 }
 
+/// Ticks, and so does its child.
+const TICKS: &str = r#"
+    [service.web]
+    command = ["sh", "-c", "sh -c 'while :; do echo tick >> ticks; sleep 0.02; done' & wait"]
+"#;
+
+/// Freezes or thaws a tree as a guard does.
+fn freeze(bed: &Bed, tree: &[Process], frozen: bool) {
+    let folder = bed.cgroups().into_iter().find(|folder| folder.ends_with("web@main"));
+    match folder {
+        Some(folder) => std::fs::write(folder.join("cgroup.freeze"), if frozen { "1" } else { "0" }).unwrap(),
+        None => tree.iter().for_each(|process| _ = process.signal(if frozen { Signal::STOP } else { Signal::CONT })),
+    }
+}
+
 with_both_trees! {
+    fn what_the_last_guard_froze_or_thawed_and_did_not_note_is_as_it_was_noted(trees: Trees) {
+        let mut bed = Bed::new(trees, TICKS).up();
+        let ticks = |bed: &Bed| bed.await_file("ticks").len();
+        let tree = bed.tree("web");
+        bed.kill_guard();
+        freeze(&bed, &tree[..2], true);
+        bed.start_guard();
+        let before = ticks(&bed);
+        wait::until("it goes on", || ticks(&bed) > before);
+        assert_eq!((bed.main_process("web"), bed.service("web").service.state), (tree[0], State::Running));
+
+        bed.menshen(["pause", "web"]).done();
+        bed.kill_guard();
+        freeze(&bed, &tree[..2], false);
+        let before = ticks(&bed);
+        wait::until("it goes on without a guard", || ticks(&bed) > before);
+        bed.start_guard();
+        wait::until("it stands still", || {
+            let before = ticks(&bed);
+            // Long enough for ten ticks, if anything ticked.
+            std::thread::sleep(Duration::from_millis(200));
+            ticks(&bed) == before
+        });
+        assert_eq!(bed.service("web").service.state, State::Paused);
+        bed.menshen(["continue", "web"]).done();
+        let before = ticks(&bed);
+        wait::until("it goes on again", || ticks(&bed) > before);
+        assert_eq!((bed.main_process("web"), bed.service("web").service.restarts_total), (tree[0], 0));
+    }
+
     fn a_killed_guard_is_replaced_with_nothing_restarted_and_no_line_lost(trees: Trees) {
         let mut bed = Bed::new(trees, SERVICES).up();
         bed.await_ready("web");

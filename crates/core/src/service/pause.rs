@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Context, Service};
 use crate::effect::{Effect, RecordKind};
+use crate::event::Frost;
 use crate::state::{State, Wanted};
 use crate::timer::Timer;
 use crate::transition::Trigger;
@@ -31,9 +32,35 @@ impl Service {
         }
     }
 
+    /// The program of an earlier guard runs on. That guard may have been killed between what it did to the tree and its note of
+    /// that: the tree is brought to what was noted.
+    pub(crate) fn adopted(&self, context: &mut Context<'_>, frost: Frost) {
+        let Some(run) = self.main_run() else { return };
+        match (self.state(), frost) {
+            (State::Paused, Frost::Thawed) => context.effects.push(Effect::Freeze { run }),
+            (State::Starting | State::Running | State::Stopping, Frost::Frozen) => self.thaw(context),
+            // What is on its way there goes on.
+            (
+                State::Stopped
+                | State::Waiting
+                | State::Starting
+                | State::Running
+                | State::Pausing
+                | State::Paused
+                | State::Continuing
+                | State::Stopping
+                | State::Backoff
+                | State::Tripped
+                | State::Completed
+                | State::Failed,
+                Frost::Frozen | Frost::Thawed,
+            ) => {}
+        }
+    }
+
     /// The tree could not be frozen: it runs on.
     pub(crate) fn freeze_failed(&mut self, context: &mut Context<'_>, error: &str) {
-        if self.state() == State::Pausing {
+        if matches!(self.state(), State::Pausing | State::Paused) {
             // Unless it is to end by now.
             if self.life.wanted == Wanted::Paused {
                 self.life.wanted = Wanted::Up;

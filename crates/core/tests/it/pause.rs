@@ -1,6 +1,6 @@
 //! Pause and continue.
 
-use menshen_core::{Command, Effect, Event, Exit, State, Tree, Wanted};
+use menshen_core::{Command, Effect, Event, Exit, Frost, State, Tree, Wanted};
 use menshen_plan::signal::Signal;
 
 use crate::rig::Rig;
@@ -46,6 +46,38 @@ fn a_tree_that_cannot_be_frozen_runs_on() {
     let mut rig = Rig::one("");
     rig.command("web", Command::Pause).unwrap();
     let run = rig.run("web");
+    rig.send(Event::FreezeFailed { run, error: "no freezer".to_owned() });
+    rig.send(Event::Thawed { run });
+    assert_eq!((rig.state("web"), rig.status("web").wanted), (State::Running, Wanted::Up));
+}
+
+#[test]
+fn what_an_earlier_guard_did_to_a_tree_and_did_not_note_is_undone() {
+    let mut paused = paused();
+    let run = paused.run("web");
+    paused.new_effects();
+    paused.send(Event::Adopted { run, frost: Frost::Frozen });
+    assert_eq!(paused.new_effects(), [], "it is as it was noted");
+    paused.send(Event::Adopted { run, frost: Frost::Thawed });
+    assert_eq!(paused.new_effects(), [Effect::Freeze { run }]);
+
+    let mut running = Rig::one("");
+    running.new_effects();
+    running.send(Event::Adopted { run, frost: Frost::Thawed });
+    assert_eq!(running.new_effects(), [], "it is as it was noted");
+    running.send(Event::Adopted { run, frost: Frost::Frozen });
+    assert_eq!(running.new_effects(), [Effect::Thaw { run }]);
+    running.command("web", Command::Stop).unwrap();
+    running.new_effects();
+    running.send(Event::Adopted { run, frost: Frost::Frozen });
+    assert_eq!(running.new_effects(), [Effect::Thaw { run }], "it cannot act on what it was asked");
+}
+
+#[test]
+fn what_was_paused_and_can_be_frozen_no_more_is_said_to_run() {
+    let mut rig = paused();
+    let run = rig.run("web");
+    rig.send(Event::Adopted { run, frost: Frost::Thawed });
     rig.send(Event::FreezeFailed { run, error: "no freezer".to_owned() });
     rig.send(Event::Thawed { run });
     assert_eq!((rig.state("web"), rig.status("web").wanted), (State::Running, Wanted::Up));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use menshen_core::{Event, Exit, Found, Memory, MemoryError, Record, RecordKind, Role, RunId, ServiceId, Tree};
+use menshen_core::{Event, Exit, Found, Frost, Memory, MemoryError, Record, RecordKind, Role, RunId, ServiceId, Tree};
 use menshen_os::Place;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::holder::HeldRun;
@@ -184,6 +184,11 @@ impl Guard {
         self.succession.adopted += 1;
         if run.role == Role::Main {
             self.find_removed_pipes(run.service, pid);
+            let is_frozen = self.jobs.token_of(run).and_then(|token| self.system.was_left_frozen(token));
+            if let Some(is_frozen) = is_frozen {
+                let frost = if is_frozen { Frost::Frozen } else { Frost::Thawed };
+                self.feed_later(Event::Adopted { run, frost });
+            }
         }
         let reason = format!("process {pid} runs on");
         let service = self.core.name(run.service).cloned();

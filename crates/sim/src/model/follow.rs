@@ -52,6 +52,7 @@ impl Model {
             Event::Command { .. }
             | Event::MainChanged { .. }
             | Event::Frozen { .. }
+            | Event::Adopted { .. }
             | Event::FreezeFailed { .. }
             | Event::Thawed { .. }
             | Event::Unkillable { .. }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use menshen_core::{Exit, Role, RunId, ServiceId};
 
-use super::report::News;
+use super::report::{News, Report};
 use super::tree::{End, Spawn, Tree};
 use super::{Happening, TreeId, World};
 use crate::program::Program;
@@ -79,6 +79,9 @@ impl World {
                 tree.report(hands, News::Spawned);
             }
             if tree.is_main_alive() {
+                if role == Role::Main {
+                    hands.clock.after(Duration::ZERO, Happening::Told(Report { tree: id, news: News::Adopted }));
+                }
                 return;
             }
             // A guard cannot know what its predecessor was told already; it says it again.

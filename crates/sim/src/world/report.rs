@@ -1,6 +1,6 @@
 //! What the guard hears of the world, and when.
 
-use menshen_core::{Event, Exit, Notification, Role, ServiceId};
+use menshen_core::{Event, Exit, Frost, Notification, Role, ServiceId};
 use menshen_plan::definition::ProbeKind;
 
 use super::tree::End;
@@ -22,6 +22,7 @@ pub(super) enum News {
     Empty,
     MainChanged(u32),
     Frozen,
+    Adopted,
     FreezeFailed,
     Thawed,
     Notified(Notification),
@@ -43,6 +44,7 @@ impl News {
             | Self::Empty
             | Self::MainChanged(_)
             | Self::Frozen
+            | Self::Adopted
             | Self::FreezeFailed
             | Self::Thawed
             | Self::Limit
@@ -98,6 +100,9 @@ impl World {
             }
             News::MainChanged(pid) => Event::MainChanged { run, pid },
             News::Frozen => Event::Frozen { run },
+            News::Adopted => {
+                Event::Adopted { run, frost: if tree.is_frozen() { Frost::Frozen } else { Frost::Thawed } }
+            }
             News::FreezeFailed => Event::FreezeFailed { run, error: "no such device".to_owned() },
             News::Thawed => Event::Thawed { run },
             News::Notified(notification) => Event::Notified { run, notification },

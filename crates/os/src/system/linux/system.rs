@@ -516,6 +516,13 @@ impl System {
         Ok(())
     }
 
+    /// Whether the tree of a process that was adopted is frozen; `None` if the system does not tell.
+    #[must_use]
+    pub fn was_left_frozen(&self, token: Token) -> Option<bool> {
+        let process = self.processes.get(&token)?;
+        process.tree.was_left_frozen(process.pid)
+    }
+
     /// Thaws a tree: when this returns, its processes may run.
     ///
     /// # Errors

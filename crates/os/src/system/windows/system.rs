@@ -487,6 +487,12 @@ impl System {
         Ok(())
     }
 
+    /// Whether the tree of a process that was adopted is frozen: the system does not tell.
+    #[must_use]
+    pub const fn was_left_frozen(&self, _token: Token) -> Option<bool> {
+        None
+    }
+
     /// Lets a tree go on: when this returns, its processes may run.
     ///
     /// # Errors

@@ -339,6 +339,15 @@ impl Tree {
         }
     }
 
+    /// Whether an earlier guard left it frozen, as far as a short look tells: where processes are stopped one by one, that at the
+    /// main one. `None` if that cannot be told.
+    pub(crate) fn was_left_frozen(&self, main: u32) -> Option<bool> {
+        match self {
+            Self::Cgroup(leaf) => leaf.is_told_to_freeze(),
+            Self::Walked(_) => Some(procfs::is_stopped(main)),
+        }
+    }
+
     /// Whether everything is frozen. Where processes are stopped one by one, those that were started meanwhile are stopped
     /// by this look.
     pub(crate) fn is_frozen(&self) -> bool {

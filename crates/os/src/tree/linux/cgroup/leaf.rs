@@ -90,6 +90,12 @@ impl Leaf {
         self.event("frozen").is_ok_and(|frozen| frozen == Some(1))
     }
 
+    /// Whether somebody froze it, and it is not to go on yet; `None` if that cannot be told.
+    pub(crate) fn is_told_to_freeze(&self) -> Option<bool> {
+        let told = fs::read_to_string(self.path.join("cgroup.freeze")).ok()?;
+        Some(told.trim() == "1")
+    }
+
     fn event(&self, key: &str) -> io::Result<Option<u64>> {
         /// Longer than the file: two short lines.
         const EVENTS_BYTES: usize = 256;
