@@ -139,6 +139,25 @@ fn a_webhook_that_hangs_is_in_nobodys_way() {
     assert!(bed.await_guard_end().success());
 }
 
+with_both_trees! {
+    fn an_alerts_command_that_a_killed_guard_left_ends_with_the_next(trees: Trees) {
+        let left = "[alert.ops]\nexec = [\"sh\", \"-c\", \"sleep 3594 & exec sleep 3594\"]\ntimeout = \"1h\"\n";
+        let mut bed = Bed::new(trees, BROKEN).and(left).up();
+        let under_way = |bed: &Bed| -> Vec<Process> {
+            let is_its = |process: &Process| process.command() == "sleep 3594";
+            bed.processes().into_iter().filter(is_its).collect()
+        };
+        until("it runs, with its child", || under_way(&bed).len() == 2);
+        bed.kill_guard();
+        let mark = bed.mark();
+        bed.start_guard();
+        until("it is gone", || under_way(&bed).is_empty());
+        bed.await_event(mark, "that is told", |event| event.reason.starts_with("an alert's command"));
+        bed.menshen(["start", "broken", "--no-wait"]).done();
+        until("the next one runs", || under_way(&bed).len() == 2);
+    }
+}
+
 #[test]
 fn a_webhook_that_hangs_is_given_up_at_its_time_out() {
     let server = Server::start(Answer::Hang);

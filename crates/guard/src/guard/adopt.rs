@@ -15,7 +15,7 @@ use super::local::log_id;
 use super::status::{exit, tree};
 use super::store::{self, Remembered, Stored, StoredProcess};
 use super::unseen::Unseen;
-use super::{EndWhen, Guard};
+use super::{EndWhen, Guard, alert, upgrade};
 use crate::facts::ThisMachine;
 
 /// What has to be told to the core once it has begun.
@@ -50,6 +50,9 @@ impl Guard {
             self.note(format!("what runs could not be looked at, only what was noted: {error}"));
             None
         });
+        if let Some(running) = &running {
+            self.end_what_was_under_way(running);
+        }
         let ids: Vec<ServiceId> = self.core.services().collect();
         let mut ended = Vec::new();
         for id in ids {
@@ -74,6 +77,21 @@ impl Guard {
         self.tell_of_unseen();
         for Ended { run, exit, tree } in ended {
             self.feed_later(Event::Exited { run, exit, oom: false, tree });
+        }
+    }
+
+    /// Nobody waits any more for the commands of alerts that the last guard began, nor for what a binary would have answered.
+    fn end_what_was_under_way(&mut self, running: &Running) {
+        for place in alert::places() {
+            if self.system.has(running, &place) {
+                self.system.kill_left(&place);
+                let told = "whether it told anybody is not known";
+                self.note(format!("an alert's command that the guard before had begun was ended; {told}"));
+            }
+        }
+        let asked = upgrade::place();
+        if self.system.has(running, &asked) {
+            self.system.kill_left(&asked);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_core::{Alert, Instant};
+use menshen_os::Place;
 use menshen_plan::definition::{AlertKind, ServiceName};
 use menshen_plan::plan::{AlertPlan, AlertRoute, Plan};
 use serde::Serialize;
@@ -20,6 +21,13 @@ const DELIVERIES_MAX: usize = 256;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// No wait between tries is longer.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Where the commands of alerts may run: each alone, so that its end is nobody else's. A next guard knows them all, and ends
+/// what an earlier one left there.
+pub(super) fn places() -> impl Iterator<Item = Place> {
+    // No service's name begins with a dot.
+    (0..DELIVERIES_MAX).map(|number| Place { service: format!(".alert-{number}"), role: "command".to_owned() })
+}
 
 /// What is told.
 #[derive(Debug, Clone, Serialize)]

@@ -8,7 +8,7 @@ use menshen_os::error::describe;
 use menshen_os::event::Ask;
 use menshen_os::notify_socket::Datagram;
 use menshen_os::service_manager;
-use menshen_os::{Exit, Place, Target, Token, TreeState};
+use menshen_os::{Exit, Target, Token, TreeState};
 use menshen_plan::count::counted;
 use menshen_plan::plan::AlertRoute;
 
@@ -342,8 +342,9 @@ impl Guard {
         let folder = self.source.folder();
         let program = program::of_alert(command, &folder, delivery.variables(), delivery.json());
         let token = self.jobs.token();
-        // No service's name begins with a dot.
-        let place = Place { service: format!(".alert-{}", token.0), role: delivery.route.to_string() };
+        let Some(place) = super::alert::places().find(|place| !self.jobs.is_alert_at(place)) else {
+            return self.alert_tried(&delivery, Err("too many alerts are under way".to_owned()));
+        };
         if let Err(error) = self.system.spawn(token, &place, 0, &program) {
             self.system.forget(&place.service);
             return self.alert_tried(&delivery, Err(describe(&error)));

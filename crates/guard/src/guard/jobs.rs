@@ -40,7 +40,7 @@ pub(super) struct CheckJob {
 #[derive(Debug)]
 pub(super) struct AlertJob {
     pub delivery: Delivery,
-    /// Where it runs: alone, so that its end is nobody else's.
+    /// Where it runs.
     pub place: Place,
     /// Ends its time-out.
     pub timeout: AbortHandle,
@@ -96,6 +96,11 @@ impl Jobs {
     pub(super) fn alerts(&self) -> Vec<Token> {
         let alerts = self.jobs.iter().filter(|(_, job)| matches!(job, Job::Alert(_)));
         alerts.map(|(token, _)| *token).collect()
+    }
+
+    /// Whether an alert's command runs there.
+    pub(super) fn is_alert_at(&self, place: &Place) -> bool {
+        self.jobs.values().any(|job| matches!(job, Job::Alert(alert) if alert.place == *place))
     }
 
     /// Gives up every probe, because nobody will hear its answer; the commands that still run.

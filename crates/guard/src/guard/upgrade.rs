@@ -81,6 +81,12 @@ impl Upgrade {
     }
 }
 
+/// Where a binary is asked: one at a time. A next guard ends what an earlier one left there.
+pub(super) fn place() -> Place {
+    // No service's name begins with a dot.
+    Place { service: ".upgrade".to_owned(), role: "check".to_owned() }
+}
+
 /// Asking whether it can.
 impl Guard {
     pub(super) fn upgrade(&mut self, binary: PathBuf, by: String, asker: Asker) {
@@ -110,8 +116,7 @@ impl Guard {
             ..Program::default()
         };
         let token = self.jobs.token();
-        // No service's name begins with a dot.
-        let place = Place { service: format!(".upgrade-{}", token.0), role: "check".to_owned() };
+        let place = place();
         if let Err(error) = self.system.spawn(token, &place, 0, &program) {
             self.system.forget(&place.service);
             return self.checked(Err(describe(&error)), "");
