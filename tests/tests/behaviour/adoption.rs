@@ -126,6 +126,25 @@ with_both_trees! {
         assert!(!web.lives());
     }
 
+    fn a_program_whose_service_left_the_definition_ends_though_its_record_is_half_written(trees: Trees) {
+        let two = format!("{WEB}[service.old]\ncommand = [\"sh\", \"-c\", \"sleep 3593 & exec sleep 3593\"]\n");
+        let mut bed = Bed::new(trees, &two).up();
+        bed.await_ready("web");
+        bed.await_ready("old");
+        let (web, left) = (bed.main_process("web"), bed.tree("old"));
+        bed.kill_guard();
+        let path = record(&bed, "old");
+        let content = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &content[..content.trim_end().len() / 2]).unwrap();
+        bed.write("menshen.toml", WEB);
+        bed.start_guard();
+        bed.await_event(Mark::BEGIN, "the damage is told", |event| event.reason.contains("old.json cannot be used"));
+        wait::until("it ends", || left.iter().all(|process| !process.lives()));
+        wait::until("nothing of it is kept", || !path.exists());
+        assert_eq!(bed.main_process("web"), web);
+        assert!(!bed.menshen(["status"]).text().contains("old"));
+    }
+
     fn a_program_that_runs_is_found_when_the_state_folder_is_that_of_another_day(trees: Trees) {
         let mut bed = Bed::new(trees, WEB).up();
         bed.await_ready("web");

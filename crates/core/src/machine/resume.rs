@@ -33,13 +33,20 @@ impl Core {
     /// When the memory is not about the plan's service; nothing is changed then.
     pub fn resume_gone(&mut self, plan: &Arc<ServicePlan>, memory: Memory) -> Result<ServiceId, MemoryError> {
         let remembered = memory.open(&plan.name)?;
-        let id = self.add(Arc::clone(plan));
+        let id = self.resume_unknown(plan);
         self.take_over(id, remembered);
+        Ok(id)
+    }
+
+    /// The same for a service of which nothing is remembered. To be called for what runs, and is told of by
+    /// [`Self::resume_found`] then.
+    pub fn resume_unknown(&mut self, plan: &Arc<ServicePlan>) -> ServiceId {
+        let id = self.add(Arc::clone(plan));
         if let Some(service) = self.services.get_mut(&id) {
             service.gone = true;
         }
         self.link();
-        Ok(id)
+        id
     }
 
     /// Takes over a program that was found and of which the memory does not know, because the last guard died before

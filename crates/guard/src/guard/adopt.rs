@@ -136,7 +136,10 @@ impl Guard {
                     ended.extend(self.take_over_one_gone(&name, stored, running));
                 }
                 Ok(_) => self.notes.disk.forget(store::path(&memory, &name)),
-                Err(error) => self.note(error.to_string()),
+                Err(error) => {
+                    self.note(error.to_string());
+                    ended.extend(running.map(|running| self.take_over_unknown(&name, running)).unwrap_or_default());
+                }
             }
         }
         ended
@@ -158,6 +161,16 @@ impl Guard {
         let Some(id) = self.is_known(name, resumed) else { return Vec::new() };
         self.furnish(id, &plan);
         self.look_for_runs(id, name, &stored.processes, running)
+    }
+
+    /// Of a service that left the definition nothing but its name can be read: what runs of it ends as most do.
+    fn take_over_unknown(&mut self, name: &str, running: &Running) -> Vec<Ended> {
+        let known = name.parse().ok().filter(|_| self.system.has(running, &place(name, Role::Main)));
+        let plan = known.and_then(|name| plan_of_gone(&name, &Stop::default()));
+        let Some(plan) = plan else { return Vec::new() };
+        let id = self.core.resume_unknown(&plan);
+        self.furnish(id, &plan);
+        self.look_for_runs(id, name, &[], Some(running))
     }
 
     /// Opens what runs of a service, and tells what has ended.
