@@ -256,7 +256,7 @@ impl Writer {
             failure = self.journal.settle().err().map(|error| error.to_string());
         }
         // Callers hear back also when the disk does not take it: what they asked for is done, only not remembered yet.
-        for job in batch.jobs {
+        for job in std::mem::take(&mut batch.jobs) {
             match job {
                 Job::Then(call) => {
                     reach(FailPoint::AnswerReady);
@@ -271,7 +271,7 @@ impl Writer {
         }
         self.report_change(failure.as_ref());
         if failure.is_some() && !batch.stop {
-            self.put_back(batch.memories, batch.events, batch.events_dropped);
+            lock(&self.shared).put_back(batch);
         }
     }
 
@@ -316,24 +316,6 @@ impl Writer {
         }
         self.in_trouble = failure.is_some();
     }
-
-    /// What could not be written waits before what has come meanwhile.
-    fn put_back(
-        &self,
-        memories: BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)>,
-        mut events: VecDeque<Event>,
-        events_dropped: u64,
-    ) {
-        let mut queue = lock(&self.shared);
-        for (path, memory) in memories {
-            queue.memories.entry(path).or_insert(memory);
-        }
-        events.append(&mut queue.events);
-        let surplus = events.len().saturating_sub(EVENTS_MAX);
-        events.drain(..surplus);
-        queue.events = events;
-        queue.events_dropped += events_dropped + surplus as u64;
-    }
 }
 
 /// Writes what can be written; the rest stays in the map, and is returned with why.
@@ -352,6 +334,21 @@ fn write_memories(memories: &mut BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)
 }
 
 impl Queue {
+    /// What could not be written waits before what has come meanwhile.
+    fn put_back(&mut self, unwritten: Self) {
+        for (path, (content, durability)) in unwritten.memories {
+            let (_, newer) = self.memories.entry(path).or_insert((content, durability));
+            // What had to survive more still has to.
+            *newer = durability.max(*newer);
+        }
+        let mut events = unwritten.events;
+        events.append(&mut self.events);
+        let surplus = events.len().saturating_sub(EVENTS_MAX);
+        events.drain(..surplus);
+        self.events = events;
+        self.events_dropped += unwritten.events_dropped + surplus as u64;
+    }
+
     fn is_idle(&self) -> bool {
         self.memories.is_empty()
             && self.unnoted.is_empty()
@@ -416,6 +413,19 @@ mod tests {
             .collect();
         let dropped = receivers.iter().filter(|receiver| receiver.try_recv() == Err(mpsc::TryRecvError::Disconnected));
         assert_eq!(dropped.count(), 3);
+    }
+
+    #[test]
+    fn what_had_to_survive_a_loss_of_power_still_has_to_when_it_is_tried_again() {
+        let mut queue = Queue::default();
+        let memory = |content: &str, durability| (Some(content.into()), durability);
+        queue.memories.insert("web".into(), memory("new", Durability::Order));
+        let unwritten = [("web", Durability::Power), ("db", Durability::Guard)];
+        let memories = unwritten.map(|(path, durability)| (path.into(), memory("old", durability))).into();
+        queue.put_back(Queue { memories, ..Queue::default() });
+        let waiting =
+            [("db".into(), memory("old", Durability::Guard)), ("web".into(), memory("new", Durability::Power))];
+        assert_eq!(queue.memories, waiting.into());
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum Durability {
     /// It survives the end of the guard at any instruction, and means nothing after a loss of power.
     Guard,
     /// It survives the end of the guard at any instruction. After a loss of power the old content or the new one is there, as
-    /// far as the file system keeps the order of a write and a renaming.
+    /// far as the disk writes a page whole or not at all.
     Order,
     /// It survives a loss of power, too; this waits for the disk.
     Power,
@@ -47,18 +47,26 @@ const ROOM: usize = 4096;
 ///
 /// What has to survive a loss of power is written beside the old content and moved into its place; so is what has no room. All
 /// else goes where the old content is: that takes no new space on the disk, and no file system begins to write at once, as some
-/// do to keep a renamed file whole over a loss of power.
+/// do to keep a renamed file whole over a loss of power. Where a disk is full, what has to survive that goes there, too.
 ///
 /// # Errors
 /// When the file can be written neither in its place nor beside it.
 pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let mut filled = content.to_vec();
     filled.resize(content.len().max(ROOM), b' ');
-    if durability == Durability::Guard && filled.len() == ROOM && overwrite(path, &filled) {
+    let has_room = filled.len() == ROOM;
+    if durability < Durability::Power && has_room && overwrite(path, &filled, durability) {
         return Ok(());
     }
-    replace_by_renaming(path, &filled, durability, platform::create_private)
-        .map_err(context(format!("writing {}", path.display())))
+    match replace_by_renaming(path, &filled, durability, platform::create_private) {
+        Err(error) if is_full(&error) && has_room && overwrite(path, &filled, durability) => Ok(()),
+        replaced => replaced.map_err(context(format!("writing {}", path.display()))),
+    }
+}
+
+/// Whether the disk has no room for more.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Replaces a file that people read, too: it has this content alone, and who may read it is as for any file that is made. At
@@ -71,9 +79,10 @@ pub fn replace_shared(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Writes over a file that has just this room, in one go. Whether that was possible.
-fn overwrite(path: &Path, filled: &[u8]) -> bool {
-    let written =
-        platform::open_single(path, filled.len() as u64).is_some_and(|file| platform::write_over(&file, filled));
+fn overwrite(path: &Path, filled: &[u8], durability: Durability) -> bool {
+    let written = platform::open_single(path, filled.len() as u64).is_some_and(|file| {
+        platform::write_over(&file, filled) && (durability < Durability::Power || file.sync_data().is_ok())
+    });
     if written {
         reach(FailPoint::RecordOverwritten);
     }
@@ -108,7 +117,8 @@ fn write_beside(mut file: fs::File, content: &[u8], durability: Durability) -> i
     reach(FailPoint::RecordCreated);
     file.write_all(content)?;
     reach(FailPoint::RecordWritten);
-    if durability == Durability::Power {
+    // A name that comes to a new file must not do so before its content, whatever the name itself has to survive.
+    if durability > Durability::Guard {
         file.sync_data()?;
         reach(FailPoint::RecordSynced);
     }

@@ -58,9 +58,8 @@ fn remembers(bed: &Bed, service: &str, wanted: &str) -> bool {
 
 /// That they ran once, and are at rest.
 fn ended_once(bed: &Bed) {
-    assert_eq!(bed.service("job").service.state, State::Completed);
-    let fin = bed.service("fin").service;
-    assert_eq!((fin.state, fin.last_exit.as_deref()), (State::Stopped, Some("exit 64")));
+    bed.await_state("job", State::Completed);
+    assert_eq!(bed.await_state("fin", State::Stopped).service.last_exit.as_deref(), Some("exit 64"));
     for name in ["job-runs", "fin-runs"] {
         assert_eq!(bed.await_file(name), "run\n", "{name}");
     }
@@ -99,17 +98,21 @@ with_both_trees! {
             return;
         }
         for fill in [Disk::fill as Fill, Disk::fill_inodes] {
-            let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(ALERTS);
+            let late = "[service.late]\nstart = \"manual\"\ncommand = \"sleep 1000\"\n";
+            let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(late).and(ALERTS);
             let disk = bed.mount("home/state", "size=2m,nr_inodes=60");
             let bed = bed.up();
             bed.await_ready("flaky");
             let worker = Worker::of(&bed);
             let before = bed.mark();
             fill(&disk);
+            let started = bed.menshen(["start", "late"]).ended_with(0);
+            assert!(started.stderr.contains("cannot be remembered: writing"), "{}", started.stderr);
+            let started: Listed = bed.menshen(["start", "late", "--json"]).ended_with(0).json();
+            assert!(started.services[0]["unremembered"].as_str().is_some_and(|why| why.contains("no space left")));
+            // What is there already is written over.
             let stopped = bed.menshen(["stop", "flaky"]).ended_with(0);
-            assert!(stopped.stderr.contains("cannot be remembered: writing"), "{}", stopped.stderr);
-            let stopped: Listed = bed.menshen(["stop", "flaky", "--json"]).ended_with(0).json();
-            assert!(stopped.services[0]["unremembered"].as_str().is_some_and(|why| why.contains("no space left")));
+            assert_eq!((stopped.stderr.as_str(), remembers(&bed, "flaky", "down")), ("", true));
             begun(&bed, before, "no space left");
             let of_guard = |trouble: &Trouble| trouble.service.is_none() && trouble.text.contains("no space left");
             assert!(troubles(&bed).iter().any(of_guard), "{:?}", troubles(&bed));
@@ -125,7 +128,7 @@ with_both_trees! {
             worker.works_undisturbed(&bed);
             disk.make_room();
             over(&bed, before, "can be written again");
-            wait::until("the last stop is remembered", || remembers(&bed, "flaky", "down"));
+            wait::until("the start is remembered", || remembers(&bed, "late", "up"));
             assert_eq!(troubles(&bed), []);
             let stopped = bed.menshen(["stop", "flaky"]).ended_with(0);
             assert_eq!(stopped.stderr, "");

@@ -312,12 +312,18 @@ mod tests {
         replace(&path, b"two and more", Durability::Guard).unwrap();
         replace(&path, b"three", Durability::Guard).unwrap();
         assert_eq!((inode(), read().trim_end(), read().len()), (first, "three", ROOM));
+        replace(&path, b"four", Durability::Order).unwrap();
+        assert_eq!((inode(), read().trim_end()), (first, "four"), "no name moves to what may not be on the disk");
+        let old = File::open(&path).unwrap();
+        replace(&path, b"five", Durability::Power).unwrap();
+        assert_ne!(inode(), first, "what has to survive a loss of power is written beside it");
+        drop(old);
         replace(&path, &[b'x'; ROOM + 1], Durability::Guard).unwrap();
         assert_eq!(read(), "x".repeat(ROOM + 1), "what has no room is replaced");
-        replace(&path, b"four", Durability::Guard).unwrap();
+        replace(&path, b"six", Durability::Guard).unwrap();
         fs::hard_link(&path, &kept).unwrap();
-        replace(&path, b"five", Durability::Guard).unwrap();
-        assert_eq!(read().trim_end(), "five");
-        assert_eq!(fs::read_to_string(kept).unwrap().trim_end(), "four", "what somebody keeps by another name stays");
+        replace(&path, b"seven", Durability::Guard).unwrap();
+        assert_eq!(read().trim_end(), "seven");
+        assert_eq!(fs::read_to_string(kept).unwrap().trim_end(), "six", "what somebody keeps by another name stays");
     }
 }
