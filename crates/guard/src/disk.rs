@@ -266,7 +266,7 @@ impl Writer {
                     reach(FailPoint::AnswerReady);
                     call(unwritten.get(&memory).cloned());
                 }
-                Job::Query(filter, answer) => answer(self.query(&filter, &batch.events)),
+                Job::Query(filter, answer) => answer(self.query(&filter, &batch)),
             }
         }
         self.report_change(failure.as_ref());
@@ -276,29 +276,20 @@ impl Writer {
     }
 
     fn write_events(&mut self, batch: &mut Queue) -> Result<(), String> {
-        if batch.events_dropped > 0
-            && let Some(first) = batch.events.front()
-        {
-            let mut gap = first.clone();
-            gap.sequence = first.sequence.saturating_sub(1);
-            gap.kind = "gap".to_owned();
-            gap.service = None;
-            let events = counted(batch.events_dropped, "event", "events");
-            gap.reason = format!("{events} before this one could not be written");
-            batch.events.push_front(gap);
-            batch.events_dropped = 0;
-        }
         if !batch.events.is_empty() {
-            self.journal.append(&batch.events).map_err(|error| error.to_string())?;
+            let gap = batch.gap();
+            self.journal.append(gap.iter().chain(&batch.events)).map_err(|error| error.to_string())?;
             batch.events.clear();
+            batch.events_dropped = 0;
         }
         Ok(())
     }
 
     /// What the journal has, and after that what it could not take yet.
-    fn query(&self, filter: &Filter, waiting: &VecDeque<Event>) -> Result<Vec<Event>, JournalError> {
+    fn query(&self, filter: &Filter, waiting: &Queue) -> Result<Vec<Event>, JournalError> {
         let mut events = self.journal.query(filter)?;
-        events.extend(waiting.iter().filter(|event| filter.lets_through(event)).cloned());
+        let gap = waiting.gap();
+        events.extend(gap.iter().chain(&waiting.events).filter(|event| filter.lets_through(event)).cloned());
         let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
         if filter.last {
             events.drain(..events.len().saturating_sub(limit));
@@ -347,6 +338,21 @@ impl Queue {
         events.drain(..surplus);
         self.events = events;
         self.events_dropped += unwritten.events_dropped + surplus as u64;
+    }
+
+    /// What says in the place of the last event that was dropped how many were.
+    fn gap(&self) -> Option<Event> {
+        let first = self.events.front().filter(|_| self.events_dropped > 0)?;
+        let events = counted(self.events_dropped, "event", "events");
+        Some(Event {
+            sequence: first.sequence.saturating_sub(1),
+            time: first.time,
+            service: None,
+            kind: "gap".to_owned(),
+            reason: format!("{events} before this one could not be written"),
+            by: None,
+            details: BTreeMap::new(),
+        })
     }
 
     fn is_idle(&self) -> bool {
@@ -426,6 +432,36 @@ mod tests {
         let waiting =
             [("db".into(), memory("old", Durability::Guard)), ("web".into(), memory("new", Durability::Power))];
         assert_eq!(queue.memories, waiting.into());
+    }
+
+    #[test]
+    fn what_the_disk_did_not_take_for_long_is_told_as_one_gap_of_so_many_events() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let journal = Journal::open(&path, Bounds { keep: Duration::from_secs(3600), bytes: 1 << 30 }).unwrap().0;
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other
+            .execute_batch("CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(FAIL, 'full'); END")
+            .unwrap();
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
+        let handle = DiskHandle(Arc::clone(&shared));
+        let (unnoted, report) = (Unnoted::default(), Box::new(|_| ()));
+        let mut writer = Writer { shared: Arc::clone(&shared), journal, unnoted, report, in_trouble: false };
+        let surplus = 5000;
+        (1..=EVENTS_MAX + surplus).for_each(|number| {
+            handle.record(event(number as u64));
+            if number % 2500 == 0 {
+                let batch = std::mem::take(&mut *lock(&shared));
+                writer.write(batch);
+            }
+        });
+        other.execute_batch("DROP TRIGGER full").unwrap();
+        let batch = std::mem::take(&mut *lock(&shared));
+        writer.write(batch);
+        let events = writer.journal.query(&Filter { limit: u32::MAX, ..Filter::default() }).unwrap();
+        assert_eq!(events.len(), 1 + EVENTS_MAX);
+        assert_eq!((events[0].sequence, events[0].kind.as_str()), (surplus as u64, "gap"));
+        assert_eq!(events[0].reason, "5000 events before this one could not be written");
     }
 
     #[test]
