@@ -23,6 +23,9 @@ const PRUNE_PARTS: u64 = 10;
 /// Memory SQLite may use for pages, in KiB: the journal is written far more than read.
 const CACHE_KIB: u32 = 256;
 
+/// Whoever else has the file locked is waited for so long; then events are kept in memory until it is free.
+const LOCKED_MAX: Duration = Duration::from_millis(500);
+
 /// What leads from each version of the tables to the next; version 0 is a new file, or one from before versions were noted,
 /// whose tables were those of version 1.
 const MIGRATIONS: [&str; 1] = [include_str!("journal/migrations/1.sql")];
@@ -124,7 +127,8 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal, and makes it where there is none. One that is damaged is put aside, with `.damaged` added to its
-    /// name, and a new one begun; where the disk is full, it is kept in memory: history must not keep a guard from guarding.
+    /// name, and a new one begun; where the disk is full, or somebody has it locked, it is kept in memory: history must not keep
+    /// a guard from guarding.
     ///
     /// # Errors
     /// When it was written by a newer version, or not even a new one can be made.
@@ -143,17 +147,27 @@ impl Journal {
                 let mut journal = Connection::open_in_memory()
                     .and_then(|connection| Self::on(connection, path, bounds))
                     .map_err(|source| at(path, source))?;
-                // What has been written beside a file that is there is not seen, and may be all there is.
-                let newest = newest_as_it_lies(path).or_else(|| path.exists().then_some(0));
-                journal.taken = newest.map_or(0, |newest| newest + NOT_SEEN_MAX);
-                Ok((journal, Opened::InMemory(at(path, error).to_string())))
+                journal.taken = read_with_log(path, newest_in).unwrap_or_else(|| {
+                    // What has been written beside a file that is there is not seen, and may be all there is.
+                    let newest = read_as_it_lies(path, newest_in).or_else(|| path.exists().then_some(0));
+                    newest.map_or(0, |newest| newest + NOT_SEEN_MAX)
+                });
+                Ok((journal, Opened::InMemory(error.to_string())))
             }
-            Err(error) => Err(at(path, error)),
+            Err(error) => Err(error),
         }
     }
 
-    fn try_open(path: &Path, bounds: Bounds) -> Result<Self, rusqlite::Error> {
-        Self::on(Connection::open(path)?, path, bounds)
+    fn try_open(path: &Path, bounds: Bounds) -> Result<Self, JournalError> {
+        let open = || {
+            let connection = Connection::open(path)?;
+            connection.busy_timeout(LOCKED_MAX)?;
+            let version = version_of(&connection)?;
+            Ok((connection, version))
+        };
+        let (connection, version) = open().map_err(|source| at(path, source))?;
+        refuse_version(path, version)?;
+        Self::on(connection, path, bounds).map_err(|source| at(path, source))
     }
 
     fn on(mut connection: Connection, path: &Path, bounds: Bounds) -> Result<Self, rusqlite::Error> {
@@ -200,10 +214,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be read.
     pub fn newest(&self) -> Result<u64, JournalError> {
-        let newest =
-            self.connection.query_row("SELECT max(sequence) FROM event", [], |row| row.get::<_, Option<i64>>(0));
-        let newest = newest.map(|number| number.map_or(0, i64::unsigned_abs));
-        newest.map(|newest| newest.max(self.taken)).map_err(|source| at(&self.path, source))
+        newest_in(&self.connection).map(|newest| newest.max(self.taken)).map_err(|source| at(&self.path, source))
     }
 
     /// Moves a journal that is kept in memory into its file, once the disk takes it.
@@ -215,7 +226,7 @@ impl Journal {
             return Ok(());
         }
         let all = Filter { limit: u32::MAX, ..Filter::default() };
-        let mut in_file = Self::try_open(&self.path, self.bounds).map_err(|source| at(&self.path, source))?;
+        let mut in_file = Self::try_open(&self.path, self.bounds)?;
         in_file.append(&self.query(&all)?)?;
         *self = in_file;
         Ok(())
@@ -343,22 +354,25 @@ fn at(path: &Path, source: rusqlite::Error) -> JournalError {
     JournalError::Sqlite { path: path.to_owned(), source }
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+fn is_damage(error: &JournalError) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let JournalError::Sqlite { source: error, .. } = error else { return false };
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
         // A table of another shape is not our journal either.
         || matches!(error, rusqlite::Error::SqliteFailure(_, Some(text)) if text.contains("no such column"))
 }
 
-/// Whether it is the disk that does not take it, rather than who asks.
-fn is_of_disk(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
-    matches!(error.sqlite_error_code(), Some(CannotOpen | DiskFull | ReadOnly | SystemIoFailure))
+/// Whether it is the disk that does not take it, or somebody who has the file locked, rather than who asks.
+fn is_of_disk(error: &JournalError) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
+    let JournalError::Sqlite { source: error, .. } = error else { return false };
+    let code = error.sqlite_error_code();
+    matches!(code, Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | ReadOnly | SystemIoFailure))
 }
 
 /// Brings the tables to today's version, step by step: each is done whole or not at all.
 fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
-    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = version_of(connection)?;
     for (done, step) in (1_u32..).zip(MIGRATIONS).filter(|(done, _)| *done > version) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
@@ -371,22 +385,34 @@ fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
 
 /// Refuses a journal whose tables are of a version nobody here knows.
 pub(crate) fn refuse_newer(path: &Path) -> Result<(), JournalError> {
-    let found =
-        read_as_it_lies(path, |connection| connection.pragma_query_value(None, "user_version", |row| row.get(0)));
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    match found {
-        Some(found) if found > known => Err(JournalError::Newer { path: path.to_owned(), found, known }),
-        // What cannot be read is somebody else's to find.
-        Some(_) | None => Ok(()),
-    }
+    // What a newer guard did before it was killed may be in the log alone.
+    let found = read_with_log(path, version_of).or_else(|| read_as_it_lies(path, version_of));
+    // What cannot be read is somebody else's to find.
+    found.map_or(Ok(()), |found| refuse_version(path, found))
 }
 
-/// The number of the newest event in a file, as far as that can be told without writing anything.
-fn newest_as_it_lies(path: &Path) -> Option<u64> {
-    let newest = |connection: &Connection| {
-        connection.query_row("SELECT max(sequence) FROM event", [], |row| row.get::<_, Option<i64>>(0))
-    };
-    read_as_it_lies(path, newest)?.map(i64::unsigned_abs)
+fn refuse_version(path: &Path, found: u32) -> Result<(), JournalError> {
+    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    if found > known { Err(JournalError::Newer { path: path.to_owned(), found, known }) } else { Ok(()) }
+}
+
+/// The version of the tables.
+fn version_of(connection: &Connection) -> Result<u32, rusqlite::Error> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// The number of the newest event; 0 if there is none.
+fn newest_in(connection: &Connection) -> Result<u64, rusqlite::Error> {
+    let newest = connection.query_row("SELECT max(sequence) FROM event", [], |row| row.get::<_, Option<i64>>(0));
+    newest.map(|number| number.map_or(0, i64::unsigned_abs))
+}
+
+/// Reads a file with its write-ahead log, where there is something in one, and changes nothing of either.
+fn read_with_log<T>(path: &Path, read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Option<T> {
+    std::fs::metadata(beside(path, "-wal")).ok().filter(|log| log.len() > 0)?;
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    connection.busy_timeout(LOCKED_MAX).ok()?;
+    read(&connection).ok()
 }
 
 /// Reads a file without writing anything, not even beside it: what is only in its write-ahead log is not seen.
@@ -409,12 +435,14 @@ fn put_aside(path: &Path) {
 /// Where each file of a damaged journal goes. The journal itself comes last: as long as it is there the next guard finds it
 /// damaged, too, should this one be killed. No new journal ever lies beside what belongs to the damaged one.
 fn aside(path: &Path) -> [(PathBuf, PathBuf); 3] {
-    let with = |text: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(text);
-        PathBuf::from(name)
-    };
-    ["-wal", "-shm", ""].map(|ending| (with(ending), with(&format!(".damaged{ending}"))))
+    ["-wal", "-shm", ""].map(|ending| (beside(path, ending), beside(path, &format!(".damaged{ending}"))))
+}
+
+/// The file beside another one whose name goes on like this.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 #[cfg(test)]
@@ -536,7 +564,7 @@ mod tests {
         journal.settle().unwrap_err();
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         Journal::open(&path, GENEROUS).unwrap().0.append([&event(5, "a")]).unwrap();
-        assert_eq!(newest_as_it_lies(&path), Some(5));
+        assert_eq!(read_as_it_lies(&path, newest_in), Some(5));
         journal.settle().unwrap();
         drop(journal);
         let journal = Journal::open(&path, GENEROUS).unwrap().0;
@@ -592,6 +620,48 @@ mod tests {
         );
         assert_eq!(std::fs::read(&path).unwrap(), before);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing beside it");
+    }
+
+    #[test]
+    fn a_journal_of_a_newer_version_is_refused_though_only_its_log_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let (alive, path) = (folder.path().join("alive.db"), folder.path().join("journal.db"));
+        let (journal, _) = Journal::open(&alive, GENEROUS).unwrap();
+        let newer = i64::try_from(MIGRATIONS.len() + 1).unwrap();
+        journal.connection.pragma_update(None, "user_version", newer).unwrap();
+        // As a newer guard leaves it that is killed.
+        for ending in ["-wal", "-shm", ""] {
+            std::fs::copy(beside(&alive, ending), beside(&path, ending)).unwrap();
+        }
+        let read = || ["-wal", ""].map(|ending| std::fs::read(beside(&path, ending)).unwrap());
+        let before = read();
+        let known = u32::try_from(MIGRATIONS.len()).unwrap();
+        assert!(read_as_it_lies(&path, version_of).is_none_or(|version| version <= known));
+        let is_newer = |error: &JournalError| matches!(error, JournalError::Newer { found, .. } if *found == known + 1);
+        assert!(Journal::open(&path, GENEROUS).is_err_and(|error| is_newer(&error)));
+        assert!(read() == before, "nothing of it was changed");
+        // Nor is what was kept in memory while nobody could look added to one that turns out to be newer.
+        let mut in_memory = Journal::on(Connection::open_in_memory().unwrap(), &path, GENEROUS).unwrap();
+        assert!(in_memory.settle().is_err_and(|error| is_newer(&error)));
+    }
+
+    #[test]
+    fn a_journal_that_somebody_has_locked_is_kept_in_memory_until_it_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        Journal::open(&path, GENEROUS).unwrap().0.append([&event(5, "a")]).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE; DELETE FROM event WHERE sequence = 0").unwrap();
+        let (mut journal, opened) = Journal::open(&path, GENEROUS).unwrap();
+        assert!(matches!(opened, Opened::InMemory(why) if why.contains("locked")));
+        let next = journal.newest().unwrap() + 1;
+        assert!(next > 5);
+        journal.append([&event(next, "a")]).unwrap();
+        journal.settle().unwrap_err();
+        other.execute_batch("COMMIT").unwrap();
+        journal.settle().unwrap();
+        let events = journal.query(&Filter { limit: 9, ..Filter::default() }).unwrap();
+        assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [5, next]);
     }
 
     #[test]
