@@ -20,6 +20,9 @@ const PRUNE_EVERY: u32 = 1000;
 /// When the journal is too large, tenths of its events go until it is a tenth smaller than it may be, so that it is not
 /// pruned again at once.
 const PRUNE_PARTS: u64 = 10;
+/// From an event to the next no more of the time that is kept passes than one of so many parts: what is more is a clock that was
+/// set, or a machine that was off, and neither is to take the whole history.
+const LEAP_PARTS: i64 = 10;
 /// Memory SQLite may use for pages, in KiB: the journal is written far more than read.
 const CACHE_KIB: u32 = 256;
 
@@ -73,7 +76,7 @@ pub enum ReadBackError {
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Events older than this go.
+    /// Events older than this go, as far as the clock was not set.
     pub keep: Duration,
     /// When the file is larger, the oldest events go.
     pub bytes: u64,
@@ -309,9 +312,9 @@ impl Journal {
     /// Drops what is too old, and the oldest where there is too much.
     fn prune(&mut self) -> Result<(), rusqlite::Error> {
         self.since_pruning = 0;
-        let keep_ms = i64::try_from(self.bounds.keep.as_millis()).unwrap_or(i64::MAX);
-        let oldest_ms = menshen_os::clock::wall_ms().saturating_sub(keep_ms);
-        self.connection.execute("DELETE FROM event WHERE time_ms < ?1", [oldest_ms])?;
+        if let Some(sequence) = self.newest_too_old(menshen_os::clock::wall_ms())? {
+            self.connection.execute("DELETE FROM event WHERE sequence <= ?1", [sequence])?;
+        }
         reach(FailPoint::JournalPruned);
         let most = if self.has_file() { self.bounds.bytes } else { self.bounds.bytes.min(IN_MEMORY_BYTES_MAX) };
         if self.size()? > most {
@@ -326,6 +329,30 @@ impl Journal {
         }
         self.connection.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")?;
         Ok(())
+    }
+
+    /// The number of the newest event that is too old at this time. Its age is the time from it to the next event, and from
+    /// each of those to the next, as far as time can have passed between them.
+    fn newest_too_old(&self, now_ms: i64) -> Result<Option<i64>, rusqlite::Error> {
+        let keep_ms = i64::try_from(self.bounds.keep.as_millis()).unwrap_or(i64::MAX);
+        let oldest =
+            self.connection.query_row("SELECT min(time_ms) FROM event", [], |row| row.get::<_, Option<i64>>(0))?;
+        if oldest.is_none_or(|oldest| oldest >= now_ms.saturating_sub(keep_ms)) {
+            return Ok(None);
+        }
+        let mut newest_first =
+            self.connection.prepare_cached("SELECT sequence, time_ms FROM event ORDER BY sequence DESC")?;
+        let mut rows = newest_first.query([])?;
+        let (mut age_ms, mut next_ms) = (0_i64, now_ms);
+        while let Some(row) = rows.next()? {
+            let time_ms: i64 = row.get(1)?;
+            age_ms = age_ms.saturating_add(next_ms.saturating_sub(time_ms).clamp(0, keep_ms / LEAP_PARTS));
+            if age_ms > keep_ms || keep_ms == 0 {
+                return row.get(0).map(Some);
+            }
+            next_ms = time_ms;
+        }
+        Ok(None)
     }
 
     /// What the events take on disk, in bytes.
@@ -576,11 +603,36 @@ mod tests {
     fn what_is_too_old_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
-        let mut old = event(1, "a");
-        old.time = Time::from_ms(1000);
-        Journal::open(&path, GENEROUS).unwrap().0.append([&old, &event(2, "a")]).unwrap();
+        let hour_ms = 3_600_000;
+        // One every hour, of which those of a day are kept.
+        let at = |number: u64| {
+            Time::from_ms(menshen_os::clock::wall_ms() - i64::try_from(30 - number).unwrap() * hour_ms - hour_ms / 2)
+        };
+        let events: Vec<Event> = (1..=30).map(|number| Event { time: at(number), ..event(number, "a") }).collect();
+        Journal::open(&path, GENEROUS).unwrap().0.append(&events).unwrap();
         let journal = Journal::open(&path, GENEROUS).unwrap().0;
-        assert_eq!(journal.query(&Filter { limit: 10, ..Filter::default() }).unwrap().len(), 1);
+        let kept = journal.query(&Filter { limit: 99, ..Filter::default() }).unwrap();
+        assert_eq!(kept.iter().map(|event| event.sequence).collect::<Vec<_>>(), (7..=30).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_takes_no_events_along() {
+        let connection = Connection::open_in_memory().unwrap();
+        let mut journal = Journal::on(connection, Path::new("journal.db"), GENEROUS).unwrap();
+        let now_ms = menshen_os::clock::wall_ms();
+        journal.append(&(1..=9).map(|number| event(number, "a")).collect::<Vec<_>>()).unwrap();
+        let year_ms = 365 * 86_400_000;
+        assert_eq!(journal.newest_too_old(now_ms + year_ms).unwrap(), None, "while it is ahead");
+        let ahead = Event { time: Time::from_ms(now_ms + year_ms), ..event(10, "a") };
+        let behind = Event { time: Time::from_ms(now_ms - year_ms), ..event(11, "a") };
+        journal.append([&ahead, &behind, &event(12, "a")]).unwrap();
+        assert_eq!(journal.newest_too_old(now_ms).unwrap(), None, "and once it is right again");
+        // What really is old goes, whatever the times of some say.
+        let later = |hours: i64| now_ms + hours * 3_600_000;
+        let events =
+            (13..=43).zip(1..).map(|(number, hours)| Event { time: Time::from_ms(later(hours)), ..event(number, "a") });
+        journal.append(&events.collect::<Vec<_>>()).unwrap();
+        assert_eq!(journal.newest_too_old(later(31)).unwrap(), Some(18));
     }
 
     /// The journal an older version left, as it left it; opened where it may be changed.
