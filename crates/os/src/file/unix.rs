@@ -221,9 +221,10 @@ impl AsFd for Lock {
     }
 }
 
-/// Whether the guard that says that it holds the lock is there.
+/// Whether the guard that says that it holds the lock is there, and not merely waiting to be reaped.
 fn holder_lives(file: &File) -> bool {
-    process_in(file).is_some_and(crate::system::exists)
+    let lives = |pid| crate::tree::start_time(pid).is_some_and(|start| crate::tree::lives(pid, start));
+    process_in(file).is_some_and(lives)
 }
 
 /// The process whose number is in the file of a lock.
@@ -271,6 +272,25 @@ mod tests {
         });
         assert!(Lock::take(&path).unwrap().is_some());
         let_go.join().unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_waited_for_whose_guard_is_dead_and_not_reaped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::take(&path).unwrap();
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&dead);
+        let ended = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(pid), ended).unwrap();
+        fs::write(&path, dead.id().to_string()).unwrap();
+        let let_go = std::thread::spawn(move || {
+            std::thread::sleep(LOOK_AGAIN * 4);
+            drop(held);
+        });
+        assert!(Lock::take(&path).unwrap().is_some());
+        let_go.join().unwrap();
+        dead.wait().unwrap();
     }
 
     #[test]
