@@ -42,13 +42,13 @@ fn state(bed: &Bed) -> PathBuf {
     bed.home().join("state").join(bed.instance())
 }
 
-/// Every file below a folder, with its bytes.
+/// Every file below a folder, with its bytes, but for the lock: that is taken before anything is read.
 fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_dir() {
             files.extend(content(&entry.path()));
-        } else {
+        } else if entry.file_name() != "lock" {
             files.insert(entry.path(), fs::read(entry.path()).unwrap());
         }
     }
