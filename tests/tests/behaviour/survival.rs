@@ -90,7 +90,7 @@ with_both_trees! {
         let (web, flaky, guard) = (bed.main_process("web"), bed.main_process("flaky"), bed.guard());
         bed.kill_guard();
         let written: u64 = bed.await_file("last").trim().parse().unwrap();
-        menshen_tests::wait::until("it goes on writing without a guard", || {
+        wait::until("it goes on writing without a guard", || {
             bed.await_file("last").trim().parse::<u64>().is_ok_and(|now| now > written + 20)
         });
         bed.start_guard();
@@ -133,7 +133,7 @@ with_both_trees! {
         let (web, flaky, before) = (bed.main_process("web"), bed.main_process("flaky"), bed.mark());
         bed.kill_guard();
         flaky.signal(Signal::KILL);
-        menshen_tests::wait::until("it is dead", || !flaky.lives());
+        wait::until("it is dead", || !flaky.lives());
         bed.start_guard();
         let detail = bed.await_service("flaky", "back", |service| service.restarts == 1 && service.ready);
         assert_ne!(detail.service.pid, Some(flaky.pid));
@@ -158,7 +158,7 @@ with_both_trees! {
         let note = bed.home().join(format!("state/{}/services/slow.json", bed.instance()));
         let asked = SystemTime::now();
         bed.guard().signal(Signal::TERM);
-        menshen_tests::wait::until("it is noted that it ends", || {
+        wait::until("it is noted that it ends", || {
             std::fs::read_to_string(&note).is_ok_and(|note| note.contains(r#""state":"stopping""#))
         });
         let noted = std::fs::metadata(&note).and_then(|note| note.modified()).unwrap();
@@ -177,11 +177,11 @@ with_both_trees! {
         bed.kill_guard();
         bed.write("menshen.toml", SERVICES);
         bed.start_guard();
-        menshen_tests::wait::until("it is ended", || !old.lives());
+        wait::until("it is ended", || !old.lives());
         assert_eq!(bed.await_file("asked"), "asked\n");
-        menshen_tests::wait::until("it is forgotten", || bed.menshen(["status", "old"]).code == 4);
+        wait::until("it is forgotten", || bed.menshen(["status", "old"]).code == 4);
         let left = bed.home().join(format!("state/{}/services/old.json", bed.instance()));
-        menshen_tests::wait::until("nothing is remembered of it", || !left.exists());
+        wait::until("nothing is remembered of it", || !left.exists());
         assert_eq!(bed.main_process("web"), web);
     }
 }
@@ -209,7 +209,7 @@ fn a_guard_nobody_reads_along_with_guards_on() {
         let mut guard = command.spawn().unwrap();
         // Closes the reading end of a pipe.
         drop(guard.stdout.take());
-        menshen_tests::wait::until("it guards", || bed.menshen(["status", "--json"]).code == 0);
+        wait::until("it guards", || bed.menshen(["status", "--json"]).code == 0);
         bed.menshen(["restart", "flaky"]).done();
         bed.menshen(["restart", "flaky"]).done();
         assert_eq!(bed.service("flaky").service.state, State::Running);
@@ -228,12 +228,12 @@ fn a_guard_whose_screen_stands_still_ends_all_the_same() {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let mut guard = command.spawn().unwrap();
-    menshen_tests::wait::until("it guards", || bed.menshen(["status", "--json"]).code == 0);
+    wait::until("it guards", || bed.menshen(["status", "--json"]).code == 0);
     let written = || bed.menshen(["logs", "web", "-n", "all"]).text().len() >= 500_000;
-    menshen_tests::wait::until("more is written than a pipe holds", written);
+    wait::until("more is written than a pipe holds", written);
     bed.menshen(["down"]).done();
     // Nothing of its output was read.
-    assert_eq!(menshen_tests::wait::until_some("it ends", || guard.try_wait().unwrap()).code(), Some(0));
+    assert_eq!(wait::until_some("it ends", || guard.try_wait().unwrap()).code(), Some(0));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_guard_takes_over_and_guards_on_although_the_disk_is_full() {
     disk.make_room();
     bed.menshen(["stop", "flaky"]).done();
     let remembered = bed.home().join(format!("state/{}/services/flaky.json", bed.instance()));
-    menshen_tests::wait::until("the stop is remembered", || {
+    wait::until("the stop is remembered", || {
         std::fs::read_to_string(&remembered).is_ok_and(|text| text.contains("\"wanted\":\"down\""))
     });
 }
