@@ -437,16 +437,21 @@ fn newest_in(connection: &Connection) -> Result<u64, rusqlite::Error> {
 /// Reads a file with its write-ahead log, where there is something in one, and changes nothing of either.
 fn read_with_log<T>(path: &Path, read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Option<T> {
     std::fs::metadata(beside(path, "-wal")).ok().filter(|log| log.len() > 0)?;
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-    connection.busy_timeout(LOCKED_MAX).ok()?;
-    read(&connection).ok()
+    // The index of the log is not written either: where nobody has the file open, there is one in memory.
+    read_opened(path, "readonly_shm=1", read)
 }
 
 /// Reads a file without writing anything, not even beside it: what is only in its write-ahead log is not seen.
 fn read_as_it_lies<T>(path: &Path, read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Option<T> {
+    read_opened(path, "immutable=1", read)
+}
+
+/// Reads a file that is opened to be read only, and in this way.
+fn read_opened<T>(path: &Path, way: &str, read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Option<T> {
     let path = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(format!("file:{path}?immutable=1"), flags).ok()?;
+    let connection = Connection::open_with_flags(format!("file:{path}?{way}"), flags).ok()?;
+    connection.busy_timeout(LOCKED_MAX).ok()?;
     read(&connection).ok()
 }
 
@@ -685,7 +690,7 @@ mod tests {
         for ending in ["-wal", "-shm", ""] {
             std::fs::copy(beside(&alive, ending), beside(&path, ending)).unwrap();
         }
-        let read = || ["-wal", ""].map(|ending| std::fs::read(beside(&path, ending)).unwrap());
+        let read = || ["-wal", "-shm", ""].map(|ending| std::fs::read(beside(&path, ending)).unwrap());
         let before = read();
         let known = u32::try_from(MIGRATIONS.len()).unwrap();
         assert!(read_as_it_lies(&path, version_of).is_none_or(|version| version <= known));
