@@ -21,8 +21,8 @@ macro_rules! vocabulary {
 vocabulary! {
     /// Every event there is.
     EVENTS, event_name, Event {
-        Begin, Timeout, Command, Spawned, SpawnFailed, MainChanged, Exited, TreeEmpty, Frozen, Adopted,
-        FreezeFailed, Thawed, Probed, NotProbed, LogMatched, Notified, LimitExceeded, Unkillable, Trouble, TroubleOver, Reload, Shutdown,
+        Begin, Timeout, Command, Spawned, SpawnFailed, MainChanged, Exited, TreeEmpty, Frozen, Adopted, FreezeFailed, Thawed,
+        Probed, NotProbed, LogMatched, Notified, LimitExceeded, Unkillable, Trouble, TroubleOver, Reload, Shutdown,
     }
 }
 
