@@ -9,7 +9,9 @@ pub(crate) mod platform;
 #[path = "system/windows/system.rs"]
 pub(crate) mod platform;
 
-pub use platform::{Running, System, Unnoted, Waker, exists, hold_signals, is_alive, leave_terminal, make_room, say_into};
+pub use platform::{
+    Running, System, Unnoted, Waker, exists, hold_signals, is_alive, leave_terminal, make_room, say_into,
+};
 
 use std::path::PathBuf;
 
