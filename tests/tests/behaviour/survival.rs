@@ -41,12 +41,15 @@ const TICKS: &str = r#"
     command = ["sh", "-c", "sh -c 'while :; do echo tick >> ticks; sleep 0.02; done' & wait"]
 "#;
 
-/// Freezes or thaws a tree as a guard does.
-fn freeze(bed: &Bed, tree: &[Process], frozen: bool) {
-    let folder = bed.cgroups().into_iter().find(|folder| folder.ends_with("web@main"));
-    match folder {
-        Some(folder) => std::fs::write(folder.join("cgroup.freeze"), if frozen { "1" } else { "0" }).unwrap(),
-        None => tree.iter().for_each(|process| _ = process.signal(if frozen { Signal::STOP } else { Signal::CONT })),
+/// Freezes or thaws the tree of this process as a guard does.
+fn freeze(bed: &Bed, main: Process, frozen: bool) {
+    let mut files = bed.cgroups().into_iter().map(|guard| guard.join("web@main/cgroup.freeze"));
+    match files.find(|file| file.exists()) {
+        Some(file) => std::fs::write(file, if frozen { "1" } else { "0" }).unwrap(),
+        None => {
+            let signal = if frozen { Signal::STOP } else { Signal::CONT };
+            std::iter::once(main).chain(main.descendants()).for_each(|process| _ = process.signal(signal));
+        }
     }
 }
 
@@ -54,17 +57,19 @@ with_both_trees! {
     fn what_the_last_guard_froze_or_thawed_and_did_not_note_is_as_it_was_noted(trees: Trees) {
         let mut bed = Bed::new(trees, TICKS).up();
         let ticks = |bed: &Bed| bed.await_file("ticks").len();
-        let tree = bed.tree("web");
+        bed.await_ready("web");
+        let main = bed.main_process("web");
+        wait::until("it ticks", || ticks(&bed) > 0);
         bed.kill_guard();
-        freeze(&bed, &tree[..2], true);
+        freeze(&bed, main, true);
         bed.start_guard();
         let before = ticks(&bed);
         wait::until("it goes on", || ticks(&bed) > before);
-        assert_eq!((bed.main_process("web"), bed.service("web").service.state), (tree[0], State::Running));
+        assert_eq!((bed.main_process("web"), bed.service("web").service.state), (main, State::Running));
 
         bed.menshen(["pause", "web"]).done();
         bed.kill_guard();
-        freeze(&bed, &tree[..2], false);
+        freeze(&bed, main, false);
         let before = ticks(&bed);
         wait::until("it goes on without a guard", || ticks(&bed) > before);
         bed.start_guard();
@@ -78,7 +83,7 @@ with_both_trees! {
         bed.menshen(["continue", "web"]).done();
         let before = ticks(&bed);
         wait::until("it goes on again", || ticks(&bed) > before);
-        assert_eq!((bed.main_process("web"), bed.service("web").service.restarts_total), (tree[0], 0));
+        assert_eq!((bed.main_process("web"), bed.service("web").service.restarts_total), (main, 0));
     }
 
     fn a_killed_guard_is_replaced_with_nothing_restarted_and_no_line_lost(trees: Trees) {
