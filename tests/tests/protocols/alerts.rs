@@ -141,7 +141,7 @@ fn a_webhook_that_hangs_is_in_nobodys_way() {
 
 with_both_trees! {
     fn an_alerts_command_that_a_killed_guard_left_ends_with_the_next(trees: Trees) {
-        let left = "[alert.ops]\nexec = [\"sh\", \"-c\", \"sleep 3594 & exec sleep 3594\"]\ntimeout = \"1h\"\n";
+        let left = "[alert.ops]\nexec = [\"sh\", \"-c\", \"sleep 3594 & exec sleep 3594\"]\ntimeout = \"1h\"\nrepeat_after = \"1ms\"\n";
         let mut bed = Bed::new(trees, BROKEN).and(left).up();
         let under_way = |bed: &Bed| -> Vec<Process> {
             let is_its = |process: &Process| process.command() == "sleep 3594";
