@@ -154,7 +154,7 @@ with_both_trees! {
         until("it is gone", || under_way(&bed).is_empty());
         bed.await_event(mark, "that is told", |event| event.reason.starts_with("an alert's command"));
         bed.menshen(["start", "broken", "--no-wait"]).done();
-        until("the next one runs", || under_way(&bed).len() == 2);
+        until("the next one runs", || !under_way(&bed).is_empty());
     }
 }
 
