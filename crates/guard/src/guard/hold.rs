@@ -10,8 +10,11 @@ use super::troubles::Part;
 
 /// A holder that ends sooner than this would end again.
 const HELD_MIN: Duration = Duration::from_secs(1);
-/// While nothing is held, it is tried again after this long. A holder that has stayed for so long stays.
+/// While nothing is held, it is tried again after this long, and then after ever longer: each try copies the guard. A holder that
+/// has stayed for so long stays.
 const HOLD_AGAIN: Duration = HELD_MIN;
+/// At least so often.
+const HOLD_AGAIN_MAX: Duration = Duration::from_secs(64);
 
 impl Guard {
     /// Asks for what was held since the guard before this one was killed.
@@ -44,8 +47,8 @@ impl Guard {
         }
     }
 
-    /// While nothing was held: looks whether a holder has stayed, or tries again.
-    pub(super) fn look_at_holder(&mut self) {
+    /// While nothing was held, after this long: looks whether a holder has stayed, or tries again.
+    pub(super) fn look_at_holder(&mut self, after: Duration) {
         if self.shutting_down {
             return;
         }
@@ -55,7 +58,7 @@ impl Guard {
         }
         // It was told that it does not work, and is told when it does.
         drop(self.try_to_hold());
-        self.look_at_holder_later();
+        self.look_at_holder_in((after * 2).min(HOLD_AGAIN_MAX));
     }
 
     /// The process that holds for the version before does so until another one does.
@@ -75,14 +78,14 @@ impl Guard {
     fn is_not_held(&mut self, why: &str) {
         let text = format!("should this guard be killed, nothing is held for the next one: {why}");
         self.begin_trouble(Part::Holder, text);
-        self.look_at_holder_later();
+        self.look_at_holder_in(HOLD_AGAIN);
     }
 
-    fn look_at_holder_later(&self) {
+    fn look_at_holder_in(&self, time: Duration) {
         let inputs = self.inputs.clone();
         self.tasks.spawn(async move {
-            tokio::time::sleep(HOLD_AGAIN).await;
-            inputs.send(Input::LookAtHolder).await;
+            tokio::time::sleep(time).await;
+            inputs.send(Input::LookAtHolder { after: time }).await;
         });
     }
 }

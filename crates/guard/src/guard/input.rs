@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use menshen_api::types::{Service, Trouble, Upgraded, Upgrading, WaitFor};
 use menshen_api::{Problem, Time};
@@ -53,8 +54,8 @@ pub(crate) enum Input {
     UpgradeAnswered,
     /// It is time to try again to attach the logs that could not be attached.
     AttachLogs,
-    /// It is time to look whether something is held for the next guard again.
-    LookAtHolder,
+    /// It is time to look whether something is held for the next guard again, after this long.
+    LookAtHolder { after: Duration },
     /// The service manager asks for something.
     Asked(Ask),
     /// It is time to ask the service manager for more of it.
