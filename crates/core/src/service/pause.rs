@@ -36,25 +36,12 @@ impl Service {
     /// that: the tree is brought to what was noted.
     pub(crate) fn adopted(&self, context: &mut Context<'_>, frost: Frost) {
         let Some(run) = self.main_run() else { return };
-        match (self.state(), frost) {
-            (State::Paused, Frost::Thawed) => context.effects.push(Effect::Freeze { run }),
-            (State::Starting | State::Running | State::Stopping, Frost::Frozen) => self.thaw(context),
-            // What is on its way there goes on.
-            (
-                State::Stopped
-                | State::Waiting
-                | State::Starting
-                | State::Running
-                | State::Pausing
-                | State::Paused
-                | State::Continuing
-                | State::Stopping
-                | State::Backoff
-                | State::Tripped
-                | State::Completed
-                | State::Failed,
-                Frost::Frozen | Frost::Thawed,
-            ) => {}
+        let goes_on = matches!(self.state(), State::Starting | State::Running | State::Stopping);
+        // What is on its way to either goes on by itself.
+        if self.state() == State::Paused && frost == Frost::Thawed {
+            context.effects.push(Effect::Freeze { run });
+        } else if goes_on && frost == Frost::Frozen {
+            self.thaw(context);
         }
     }
 
