@@ -9,7 +9,7 @@ use menshen_core::{Core, Record, RecordKind};
 use menshen_os::error::is_shortage;
 use menshen_os::fail_point::{FailPoint, reach};
 use menshen_os::file::{Lock, create_folder};
-use menshen_os::handover::{Way, way};
+use menshen_os::handover::{Kept, Way, way};
 use menshen_os::paths::{Paths, RUN_FOLDER_MODE};
 use menshen_os::system::{Running, SystemConfig};
 use menshen_os::{System, TreeMode};
@@ -222,16 +222,12 @@ fn claim(paths: &Paths, instance: &str, inherited: &mut Inherited) -> Result<Loc
     for (folder, mode) in folders {
         create_folder(&folder, mode).map_err(failed("making its folders"))?;
     }
-    let of_instance = match inherited.lock.take() {
-        Some(lock) => Some(Lock::kept(lock)),
-        None => Lock::take(&paths.lock(instance)).map_err(failed("taking its lock"))?,
-    };
+    let take =
+        |kept: Option<Kept>, path: &Path| kept.map_or_else(|| Lock::take(path), |kept| Ok(Some(Lock::kept(kept))));
+    let of_instance = take(inherited.lock.take(), &paths.lock(instance)).map_err(failed("taking its lock"))?;
     let already_running = || GuardError::AlreadyRunning { instance: instance.to_owned() };
     let of_instance = of_instance.ok_or_else(already_running)?;
-    let of_memory = match inherited.memory_lock.take() {
-        Some(lock) => Ok(Some(Lock::kept(lock))),
-        None => Lock::take(&paths.memory_lock(instance)),
-    };
+    let of_memory = take(inherited.memory_lock.take(), &paths.memory_lock(instance));
     let cut_off = || GuardError::CutOff {
         instance: instance.to_owned(),
         pid: Lock::holder(&paths.memory_lock(instance)),

@@ -126,12 +126,8 @@ impl Guard {
 
     /// Somebody who follows does not read. Whether that was written down.
     pub(super) fn note_follower(&mut self, text: String) -> bool {
-        let told = self
-            .troubles
-            .followers
-            .admit(text, now())
-            .map(|text| self.note_trouble(text, RecordKind::Trouble { over: false }));
-        told.is_some()
+        let admitted = self.troubles.followers.admit(text, now());
+        admitted.map(|text| self.note_trouble(text, RecordKind::Trouble { over: false })).is_some()
     }
 
     /// It is over what was written down of somebody who follows.
