@@ -406,11 +406,12 @@ with_both_trees! {
         if !require::root() {
             return;
         }
-        let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(&counter("text")).and(ALERTS);
+        // It writes slowly, so that what wakes the guard is not its lines.
+        let mut bed = Bed::new(trees, WORKER).and(FLAKY).and(&halting("text")).and(ALERTS);
         let disk = bed.mount("home/run", "size=1m");
         let bed = bed.up();
         bed.await_ready("flaky");
-        bed.await_ready("counter");
+        bed.menshen(["start", "counter"]).done();
         let (worker, before) = (Worker::of(&bed), bed.mark());
         let cover = disk.cover_read_only();
         let bed = bed.and(
