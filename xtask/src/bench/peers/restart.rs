@@ -1,5 +1,7 @@
 //! From a program's death to its successor's first statement, with the smallest delay each supervisor allows.
 
+use std::time::{Duration, Instant};
+
 use super::super::program::{self, ms_between};
 use super::peer::{Job, Life, Log, Peer};
 use super::results::{BARE, Results, Row};
@@ -8,6 +10,8 @@ use super::session::Place;
 /// Each row, and how long its program lives, in milliseconds. s6 and runit take one that lives for less than a second for one
 /// that fails.
 const LIVES_MS: [(Row, &str); 2] = [(Row::Restart, "1100"), (Row::CrashLoop, "10")];
+/// So long deaths are counted in a round, however many it takes: which processor each life gets is another from death to death.
+const WATCHED: Duration = Duration::from_secs(2);
 
 pub(super) fn measure(place: &Place, peer: &dyn Peer, deaths: usize, results: &mut Results) {
     for (row, life_ms) in LIVES_MS {
@@ -34,11 +38,13 @@ pub(super) fn measure_bare(place: &Place, deaths: usize, results: &mut Results) 
 
 fn bare_gaps(place: &Place, life_ms: &str, deaths: usize) -> Result<Vec<f64>, String> {
     place.program.forget()?;
-    for _ in 0..deaths + 2 {
+    let (begun, mut lives) = (Instant::now(), 0);
+    while lives < deaths + 2 || begun.elapsed() < WATCHED {
         let died = place.program.bare(&["die", life_ms]).status();
         died.map_err(|error| format!("starting the program: {error}"))?;
+        lives += 1;
     }
-    Ok(between(&place.program.lives()?, deaths))
+    Ok(between(&place.program.lives()?))
 }
 
 fn gaps(place: &Place, peer: &dyn Peer, life_ms: &str, deaths: usize) -> Result<Vec<f64>, String> {
@@ -48,15 +54,17 @@ fn gaps(place: &Place, peer: &dyn Peer, life_ms: &str, deaths: usize) -> Result<
         life: Life::Dies,
         log: Log::Usual,
     };
+    let begun = Instant::now();
     let session = place.start(peer, &[job])?;
-    // The first death finds everything cold.
-    let lives = place.program.await_lives(deaths + 2)?;
+    place.program.await_lives(deaths + 2)?;
+    std::thread::sleep(WATCHED.saturating_sub(begun.elapsed()));
+    let lives = place.program.lives()?;
     // What it takes to stop is another row's.
     drop(session);
-    Ok(between(&lives, deaths))
+    Ok(between(&lives))
 }
 
-/// From each death to the next life, without the first.
-fn between(lives: &[program::Life], deaths: usize) -> Vec<f64> {
-    lives[1..].windows(2).take(deaths).map(|pair| ms_between(pair[0].ended, pair[1].began)).collect()
+/// From each death to the next life, without the first, which finds everything cold.
+fn between(lives: &[program::Life]) -> Vec<f64> {
+    lives[1..].windows(2).map(|pair| ms_between(pair[0].ended, pair[1].began)).collect()
 }
