@@ -83,13 +83,24 @@ pub fn create_folder(path: &Path, mode: u32) -> io::Result<Folder> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
         return Ok(Folder::Found);
     }
-    let missing: Vec<&Path> = path.ancestors().take_while(|folder| fs::symlink_metadata(folder).is_err()).collect();
-    let folder = if missing.is_empty() { Folder::Found } else { Folder::Made };
-    let created = DirBuilder::new().recursive(true).mode(mode).create(path).and_then(|()| {
-        let made = missing.into_iter().filter(|folder| !folder.as_os_str().is_empty());
-        made.into_iter().try_for_each(|folder| fs::set_permissions(folder, Permissions::from_mode(mode)))
+    let made = make_folder(path, mode).or_else(|error| match path.parent() {
+        Some(above) if error.kind() == io::ErrorKind::NotFound => {
+            create_folder(above, mode).and_then(|_| make_folder(path, mode))
+        }
+        _ => Err(error),
     });
-    created.map(|()| folder).map_err(context(format!("creating {}", path.display())))
+    match made {
+        Ok(()) => Ok(Folder::Made),
+        // Another has made it, or it is a link to one.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(Folder::Found),
+        Err(error) => Err(error),
+    }
+}
+
+fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    let made = DirBuilder::new().mode(mode).create(path);
+    let set = made.and_then(|()| fs::set_permissions(path, Permissions::from_mode(mode)));
+    set.map_err(context(format!("creating {}", path.display())))
 }
 
 /// Gives a file or socket these permission bits, and to a group if there is one of that name.
@@ -304,6 +315,21 @@ mod tests {
         assert_eq!(create_folder(&path, 0o700).unwrap(), Folder::Found);
         create_folder(&path.join("c"), 0o711).unwrap();
         assert_eq!((mode(&path), mode(&path.join("c"))), (0o757, 0o711));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_names_the_one_that_is_in_its_way_and_a_link_to_one_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = create_folder(&file, 0o700).unwrap_err().to_string();
+        assert!(error.contains(&format!("creating {}: ", file.display())), "{error}");
+        let error = create_folder(&file.join("b"), 0o700).unwrap_err().to_string();
+        assert_eq!(error.matches("creating").count(), 1, "{error}");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        assert_eq!(create_folder(&link, 0o700).unwrap(), Folder::Found);
+        assert_eq!(create_folder(&link.join("d/e"), 0o700).unwrap(), Folder::Made);
     }
 
     #[test]
