@@ -26,6 +26,7 @@
 #![expect(clippy::print_stderr, reason = "what a failed test needs to be understood")]
 
 pub mod bed;
+pub mod between;
 pub mod command;
 pub mod computer;
 pub mod control_group;

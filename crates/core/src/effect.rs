@@ -161,7 +161,7 @@ pub enum RecordKind {
     Forgotten,
     /// The fallback started, ended or failed.
     Fallback,
-    /// A program that did not end in time is killed with its tree.
+    /// A program that did not end in time, or what it left behind, is killed.
     Killed,
     /// The guard took over a running program from its predecessor.
     Adopted,

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use menshen_os::clock::wall_ms;
+use menshen_tests::between::{Between, Fate};
 use menshen_tests::events::Mark;
 use menshen_tests::wait::until;
 use menshen_tests::{Bed, Process, Service, Signal, State, Trees, Wanted, require, with_both_trees};
@@ -258,6 +260,40 @@ with_both_trees! {
         let said = String::from_utf8_lossy(&waited.stdout);
         assert!(waited.status.success() && said.contains("once: completed"), "{waited:?}");
         assert_eq!(bed.service("once").service.restarts_total, 0);
+    }
+
+    fn a_command_that_a_guard_did_not_take_is_told_to_the_next(trees: Trees) {
+        let bed = Bed::new(trees, "[service.web]\ncommand = \"sleep 3600\"\n").up();
+        bed.await_ready("web");
+        for verb in ["restart", "stop", "start"] {
+            let (web, is_lost) = (bed.service("web").service.pid, AtomicBool::new(false));
+            let request = format!("POST /v1/services/web/{verb}");
+            let is_it = request.clone();
+            let between = Between::of(&bed, move |line| match line.starts_with(&is_it) && !is_lost.swap(true, Ordering::Relaxed) {
+                true => Fate::Lost,
+                false => Fate::Passed,
+            });
+            bed.menshen([verb, "web", "--timeout", "30s"]).done();
+            assert_ne!(bed.service("web").service.pid, web, "{verb}");
+            let told = between.requests().iter().filter(|line| line.starts_with(&request)).count();
+            assert_eq!(told, 2, "{verb}: {:?}", between.requests());
+        }
+    }
+
+    fn what_is_to_end_does_so_though_the_guard_does_not_tell_its_events(trees: Trees) {
+        let mut bed = Bed::new(trees, "[service.web]\ncommand = \"sleep 3600\"\n[service.db]\ncommand = \"sleep 3600\"\n").up();
+        bed.await_ready("web");
+        bed.await_ready("db");
+        let between = Between::of(&bed, |line| match line.starts_with("GET /v1/events") {
+            true => Fate::Unanswered,
+            false => Fate::Passed,
+        });
+        let stopped = bed.menshen(["stop", "web"]).ended_with(0);
+        assert!(stopped.text().contains("web: stopped") && stopped.stderr.contains("does not tell its events"), "{stopped:?}");
+        let down = bed.menshen(["down"]).ended_with(0);
+        assert!(down.stderr.contains("does not tell its events"), "{down:?}");
+        assert!(bed.await_guard_end().success());
+        drop(between);
     }
 
     fn an_upgrade_finds_every_service_in_the_state_it_was(trees: Trees) {

@@ -114,13 +114,15 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
                 let _ = call(guard, verb, &service.name, &WaitQuery { wait: None, timeout: None }).await;
             }
         }
-        let calls = services.iter().map(|(guard, service)| carried_out(guard, verb, &service.name, (&query, within)));
+        let calls = services.iter().map(|(guard, service)| carried_out(guard, verb, service, (&query, within)));
         let answers = all_at_once(calls).await;
         let act = |told| native.iter().map(|native| native.act(told, patience)).collect();
         let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
         spinner.finish_and_clear();
         let mut report = Report::of(arguments);
-        report.killed = before.killed().await;
+        if answers.iter().any(Result::is_ok) {
+            report.killed = before.killed().await;
+        }
         for ((guard, service), answer) in services.iter().zip(answers) {
             let how = if verb == Verb::Stop && before.ran(guard, service) { Tell::HowItEnded } else { Tell::State };
             report.guarded(&service.name, answer, how);
@@ -213,22 +215,20 @@ async fn call(guard: &Guard, verb: Verb, name: &str, query: &WaitQuery) -> Resul
 }
 
 /// Tells a service, and waits for it as long as is wanted, whoever guards it by then: what a guard has noted, the next one goes on
-/// with.
+/// with, and what it had not taken when it ended is told to the next one.
 async fn carried_out(
     guard: &Guard,
     verb: Verb,
-    name: &str,
+    before: &Service,
     (query, within): (&WaitQuery, Duration),
 ) -> Result<Service, Failure> {
-    let begun = Instant::now();
-    let answer = call(guard, verb, name, query).await;
+    let (begun, name) = (Instant::now(), &before.name);
+    let mut answer = call(guard, verb, name, query).await;
     let Some(until) = query.wait.filter(|_| matches!(answer, Err(ClientError::Broken(_)))) else { return Ok(answer?) };
     loop {
         let left = within.saturating_sub(begun.elapsed());
-        let query = WaitQuery { wait: Some(until), timeout: Some(menshen_plan::duration::format(left)) };
-        let look = Call::about(Endpoint::GetService, name).query(&query)?;
-        match guard.client.call::<ServiceDetail>(&look).await {
-            Ok(detail) => return Ok(detail.service),
+        match answer {
+            Ok(service) => return Ok(service),
             Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
             Err(ClientError::Broken(_) | ClientError::Unreachable(_) | ClientError::Silent { .. })
                 if left.is_zero() || ended_in_order(&guard.instance) == Some(true) =>
@@ -243,8 +243,32 @@ async fn carried_out(
                 tokio::time::sleep(LOOK_AGAIN.min(left)).await;
             }
         }
+        // Whole seconds, and at least one: the guard says in its answer how long it has waited.
+        let timeout = menshen_plan::duration::format(Duration::from_secs(left.as_secs().max(1)));
+        answer = gone_on_with(guard, verb, before, &WaitQuery { wait: Some(until), timeout: Some(timeout) }).await;
     }
 }
+
+/// What the next guard makes of it. Where everything is as it was before, nobody has taken the command.
+async fn gone_on_with(guard: &Guard, verb: Verb, before: &Service, query: &WaitQuery) -> Result<Service, ClientError> {
+    let look = Call::about(Endpoint::GetService, &before.name);
+    let now = guard.client.call::<ServiceDetail>(&look).await?.service;
+    if is_as_it_was(before, &now) {
+        return call(guard, verb, &before.name, query).await;
+    }
+    Ok(guard.client.call::<ServiceDetail>(&look.query(query)?).await?.service)
+}
+
+/// Whether nothing has been done to it. What never ran has been in its state since its guard began.
+fn is_as_it_was(before: &Service, now: &Service) -> bool {
+    let is_same = (before.state, before.wanted, before.pid) == (now.state, now.wanted, now.pid);
+    let never_ran = |service: &Service| service.pid.is_none() && service.last_exit.is_none();
+    let apart = before.since.as_ms().abs_diff(now.since.as_ms());
+    is_same && (before.pid.is_some() || apart < SAME_INSTANT_MS || (never_ran(before) && never_ran(now)))
+}
+
+/// What two guards may say of one instant differs by less: each asks anew how far the wall clock is ahead.
+const SAME_INSTANT_MS: u64 = 100;
 
 /// How long after a guard was not there it is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -333,13 +357,10 @@ impl<'a> Report<'a> {
     fn how_it_ended(&self, service: &Service, tell: Tell) -> String {
         let killed = self.killed.iter().rfind(|killed| killed.name == service.name);
         let main = service.last_exit.as_deref().filter(|exit| *exit == KILLED && tell == Tell::HowItEnded);
-        let how = match (main, killed, tell) {
-            (Some(exit), _, _) => exit.to_owned(),
-            (None, Some(Killed { why, .. }), Tell::HowItEnded) => {
-                format!("what it left behind had to be killed: {why}")
-            }
-            (None, Some(Killed { why, .. }), Tell::State) => format!("it had to be killed: {why}"),
-            (None, None, _) => return String::new(),
+        let how = match (main, killed) {
+            (Some(exit), _) => exit.to_owned(),
+            (None, Some(killed)) => killed.to_string(),
+            (None, None) => return String::new(),
         };
         format!(", {}", styled(output::printable(&how), AnsiColor::Yellow.on_default()))
     }

@@ -37,7 +37,7 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         let leave = down.leave || down.unit.as_ref().is_some_and(|unit| is_being_restarted(unit));
         let is_for_manager = down.unit.is_some() || down.by_manager;
         let managed = if is_for_manager || leave { None } else { Managed::of(&guard.instance)? };
-        let before = if leave { None } else { Some(Moment::now(guard).await?) };
+        let before = if leave { None } else { Moment::now(guard).await };
         let by_manager = managed.as_ref().filter(|managed| managed.has_to_be_told());
         if by_manager.is_none() || down.now {
             let query = ShutdownQuery { now: down.now, leave };
@@ -83,8 +83,8 @@ fn report(arguments: &Arguments, instance: &str, programs: Programs, killed: &[K
             &json!({ "instance": instance, "outcome": outcome, "killed": killed, "installed": managed }),
         );
     }
-    for Killed { name, why } in killed {
-        output::note(format_args!("{name}: it had to be killed: {}", output::printable(why)));
+    for killed in killed {
+        output::note(format_args!("{}: {}", killed.name, output::printable(&killed.to_string())));
     }
     output::note(format_args!("{instance}: {how}"));
     if let Some(Managed { name, manager }) = managed {

@@ -153,7 +153,12 @@ impl Service {
             None => signal.to_string(),
         };
         let after = format(self.plan.stop.timeout);
-        self.record(context, RecordKind::Killed, format!("it is killed: {asked} did not end it within {after}"), None);
+        let text = match self.life.main.as_ref().map(|run| run.main_ended) {
+            Some(false) => format!("it is killed: {asked} did not end it within {after}"),
+            Some(true) => format!("what it left behind is killed: {asked} did not end it within {after}"),
+            None => format!("its stop command is killed: it did not end within {after}"),
+        };
+        self.record(context, RecordKind::Killed, text, None);
         self.kill(context);
     }
 

@@ -7,7 +7,6 @@ use super::super::killed::{Killed, Moment};
 use super::Verb;
 use crate::failure::Failure;
 use crate::guards::Guard;
-use crate::output;
 
 /// The services of the guards that are to be told something, as they were before.
 pub(super) struct Before<'a> {
@@ -27,19 +26,16 @@ impl<'a> Before<'a> {
         }
         let mut moments = Vec::new();
         for (guard, _) in guards.iter().filter(|_| verb.ends_programs()) {
-            moments.push((*guard, Moment::now(guard).await?));
+            moments.extend(Moment::now(guard).await.map(|moment| (*guard, moment)));
         }
         Ok(Self { guards, moments })
     }
 
-    /// What had to be killed since. That it cannot be known keeps nobody from what can.
+    /// What had to be killed since.
     pub(super) async fn killed(&self) -> Vec<Killed> {
         let mut killed = Vec::new();
         for (guard, moment) in &self.moments {
-            match moment.killed(guard).await {
-                Ok(of_guard) => killed.extend(of_guard),
-                Err(failure) => output::pass_over(&failure),
-            }
+            killed.extend(moment.killed(guard).await);
         }
         killed
     }
