@@ -459,6 +459,28 @@ fn what_several_services_wrote_is_told_in_its_order_before_what_comes() {
 }
 
 #[test]
+fn one_service_that_writes_without_a_pause_keeps_nobody_from_following_several() {
+    let definition = r#"
+        [service.busy]
+        command = ["nice", "-n", "19", "yes"]
+        log.rotate = { size = "1MiB", keep = 2, compress = "none" }
+        [service.quiet]
+        command = ["sh", "-c", "until [ -e go ]; do sleep 0.02; done; echo said; exec sleep 1000"]
+    "#;
+    let bed = Bed::new(Trees::Walk, definition).up();
+    let file = std::fs::File::create(bed.path("told")).unwrap();
+    let mut follow = bed.command();
+    follow.args(["logs", "--follow", "--json", "-n", "3"]).stdout(file).stderr(std::process::Stdio::null());
+    let mut follower = follow.spawn().unwrap();
+    let is_told = |text: &str| std::fs::read_to_string(bed.path("told")).unwrap().contains(text);
+    menshen_tests::wait::until("the busy one is followed", || is_told("\"y\""));
+    bed.write("go", "");
+    menshen_tests::wait::until("so is the quiet one", || is_told("\"said\""));
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+}
+
+#[test]
 fn following_events_since_a_moment_ago_tells_nothing_older() {
     nothing_older_is_told(&["--since", "1ms"]);
 }

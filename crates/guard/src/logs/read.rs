@@ -44,8 +44,10 @@ pub struct Query {
     pub tail: Option<usize>,
     /// Only what comes after this position, which says where to begin in the place of a time or a count.
     pub after: Option<Position>,
-    /// What is written later is asked for, too, be it of another reader; else the end is what is there now.
+    /// What is written later is asked for, too; else the end is what is there now.
     pub follow: bool,
+    /// What is written later is asked of another reader.
+    pub so_far: bool,
 }
 
 /// Why a query makes no sense.
@@ -79,8 +81,8 @@ impl Query {
         let after = query.after.as_deref().map(|text| text.parse().map_err(|_| QueryError::After(text.to_owned())));
         let after = after.transpose()?;
         let tail = query.tail.map(|tail| usize::try_from(tail).unwrap_or(usize::MAX));
-        let follow = query.follow || query.so_far;
-        Ok(Self { since_ms: since.map(Time::as_ms), grep, stream: query.stream, tail, after, follow })
+        let LogQuery { follow, so_far, stream, .. } = *query;
+        Ok(Self { since_ms: since.map(Time::as_ms), grep, stream, tail, after, follow, so_far })
     }
 }
 
@@ -107,7 +109,8 @@ pub struct Reader {
     lanes: Vec<Lane>,
     /// The last lines, if only those were asked for and they have not all been given.
     tail: VecDeque<LogLine>,
-    follow: bool,
+    /// This reader or another one reads on after what it gives.
+    is_read_on: bool,
     meter: Meter,
 }
 
@@ -137,7 +140,7 @@ impl Reader {
             Ok(Lane::new(shelf, picker, start, end))
         };
         let lanes = Stem::ALL.into_iter().filter(wanted).map(lane).collect::<io::Result<Vec<Lane>>>()?;
-        let mut reader = Self { lanes, tail: VecDeque::new(), follow: query.follow, meter };
+        let mut reader = Self { lanes, tail: VecDeque::new(), is_read_on: query.follow || query.so_far, meter };
         if let Some(tail) = query.tail.filter(|_| query.after.is_none()) {
             reader.fill_tail(tail)?;
         }
@@ -176,7 +179,7 @@ impl Reader {
     /// The earliest line of all lanes. What was written at an unknown time comes as soon as possible.
     fn merge(&mut self) -> io::Result<Option<LogLine>> {
         let Some(lane) = self.earliest()? else {
-            if self.follow {
+            if self.is_read_on {
                 return Ok(None);
             }
             self.end_run();
@@ -185,10 +188,10 @@ impl Reader {
         Ok(self.take(lane))
     }
 
-    /// The next line of a lane. Those who follow are told how far they have read with it.
+    /// The next line of a lane. Those who read on are told how far they have read with it.
     fn take(&mut self, lane: usize) -> Option<LogLine> {
         let line = self.lanes[lane].take()?.into_log_line();
-        let position = self.follow.then(|| Position::of_all(&self.lanes).to_string());
+        let position = self.is_read_on.then(|| Position::of_all(&self.lanes).to_string());
         Some(LogLine { position, ..line })
     }
 

@@ -102,7 +102,7 @@ impl Picker {
     }
 
     fn wants(&self, time_ms: Option<i64>, stream: Stream, bytes: &[u8]) -> bool {
-        let Query { since_ms, grep, stream: only, tail: _, after: _, follow: _ } = &*self.query;
+        let Query { since_ms, grep, stream: only, tail: _, after: _, follow: _, so_far: _ } = &*self.query;
         since_ms.is_none_or(|since_ms| time_ms.is_none_or(|time_ms| time_ms >= since_ms))
             && only.is_none_or(|only| only == stream)
             && grep.as_ref().is_none_or(|grep| grep.is_match(matchable(bytes)))

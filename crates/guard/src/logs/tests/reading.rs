@@ -75,6 +75,7 @@ fn only_what_is_asked_for_is_given() {
             tail: Some(3),
             after: None,
             follow: false,
+            so_far: false,
         };
         assert_eq!(bed.texts(all_at_once), numbers([10, 14, 16]));
     }
@@ -153,6 +154,34 @@ fn a_reader_that_does_not_follow_ends_at_what_was_there_when_it_began() {
         bed.tend();
         let lines = all(&mut reader);
         assert_eq!(lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>(), numbers(0..20));
+    }
+}
+
+#[test]
+fn what_was_written_so_far_ends_though_writing_goes_on_and_another_reader_goes_on_after_it() {
+    for format in FORMATS {
+        for tail in [None, Some(5)] {
+            let mut bed = twenty(format);
+            bed.put(STDOUT, b"line ");
+            bed.copy(STDOUT);
+            let mut reader = Reader::open(&bed.logs(), Query { so_far: true, tail, ..Query::default() }).unwrap();
+            let mut next = 20;
+            let mut read = Vec::new();
+            while let Some(line) = reader.read_line().unwrap()
+                && next < 60
+            {
+                read.push(line);
+                bed.write(STDOUT, format!("{next}\nline ").as_bytes());
+                next += 1;
+            }
+            let texts: Vec<String> = read.iter().map(|line| line.text.clone()).collect();
+            assert_eq!(texts, numbers(tail.map_or(0, |_| 15)..20), "{format:?} {tail:?}");
+            let after = read.last().and_then(|line| line.position.as_ref()).map(|text| text.parse().unwrap());
+            assert!(after.is_some(), "{format:?} {tail:?}");
+            let mut reader = Reader::open(&bed.logs(), Query { follow: true, after, ..Query::default() }).unwrap();
+            let texts: Vec<String> = all(&mut reader).into_iter().map(|line| line.text).collect();
+            assert_eq!(texts, numbers(20..next), "{format:?} {tail:?}");
+        }
     }
 }
 
