@@ -298,7 +298,7 @@ impl Guard {
             Input::CheckTimeout(token) => self.check_timed_out(token),
             Input::UpgradeAnswered => self.upgrade_answered(),
             Input::AttachLogs => self.attach_logs(),
-            Input::LookAtHolder { after } => self.look_at_holder(after),
+            Input::LookAtHolder(next) => self.look_at_holder(next),
             Input::Asked(ask) => self.asked(ask),
             Input::Extend => self.manager.extend(),
             Input::Sample => self.sample(),

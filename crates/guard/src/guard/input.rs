@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use menshen_api::types::{Service, Trouble, Upgraded, Upgrading, WaitFor};
 use menshen_api::{Problem, Time};
@@ -15,6 +14,7 @@ use menshen_plan::{Plan, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
 use super::alert::Delivery;
+use super::hold::HoldNext;
 use crate::disk::DiskReport;
 use crate::logs::Report;
 use crate::probe::Miss;
@@ -54,8 +54,8 @@ pub(crate) enum Input {
     UpgradeAnswered,
     /// It is time to try again to attach the logs that could not be attached.
     AttachLogs,
-    /// It is time to look whether something is held for the next guard again, after this long.
-    LookAtHolder { after: Duration },
+    /// It is time to look whether something is held for the next guard again.
+    LookAtHolder(HoldNext),
     /// The service manager asks for something.
     Asked(Ask),
     /// It is time to ask the service manager for more of it.
