@@ -49,7 +49,7 @@ impl std::fmt::Debug for Shared {
 struct Queue {
     /// The latest memory of each file; `None` to remove it. Earlier ones need not be written any more.
     memories: BTreeMap<PathBuf, (Option<Vec<u8>>, Durability)>,
-    /// To be let go of once these memories are written: they say how it ended.
+    /// Each to be let go of once the record of its service is written: that says how it ended.
     unnoted: Unnoted,
     events: VecDeque<Event>,
     events_dropped: u64,
@@ -78,9 +78,13 @@ pub(crate) enum DiskReport {
 }
 
 impl Disk {
-    /// Starts the thread with an opened journal. `report` is called in it when writing fails and when it works again, be it for
-    /// a journal that was opened in memory.
-    pub(crate) fn start(journal: Journal, report: impl Fn(DiskReport) + Send + 'static) -> std::io::Result<Self> {
+    /// Starts the thread with an opened journal. `record` says where the memory of a service is. `report` is called in the
+    /// thread when writing fails and when it works again, be it for a journal that was opened in memory.
+    pub(crate) fn start(
+        journal: Journal,
+        record: impl Fn(&str) -> PathBuf + Send + 'static,
+        report: impl Fn(DiskReport) + Send + 'static,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
         // Whoever opened a journal that has no file has told of it.
         let in_trouble = !journal.has_file();
@@ -88,6 +92,7 @@ impl Disk {
             shared: Arc::clone(&shared),
             journal,
             unnoted: Unnoted::default(),
+            record: Box::new(record),
             report: Box::new(report),
             in_trouble,
         };
@@ -138,7 +143,7 @@ impl DiskHandle {
         lock(&self.0).memories.insert(path, (None, Durability::Guard));
     }
 
-    /// Holds how processes ended for the next guard, until every memory given so far is written.
+    /// Holds how processes ended for the next guard, each until the memory of its service that was given so far is written.
     pub(crate) fn hold(&self, unnoted: Unnoted) {
         lock(&self.0).unnoted.join(unnoted);
     }
@@ -206,6 +211,7 @@ struct Writer {
     journal: Journal,
     /// What ended in a memory that could not be written yet.
     unnoted: Unnoted,
+    record: Box<dyn Fn(&str) -> PathBuf + Send>,
     report: Box<dyn Fn(DiskReport) + Send>,
     in_trouble: bool,
 }
@@ -245,9 +251,7 @@ impl Writer {
         }
         let unwritten = write_memories(&mut batch.memories);
         self.unnoted.join(std::mem::take(&mut batch.unnoted));
-        if unwritten.is_empty() {
-            drop(std::mem::take(&mut self.unnoted));
-        }
+        self.unnoted.retain(|service| unwritten.contains_key(&(self.record)(service)));
         let mut failure = unwritten.values().next().cloned();
         if let Err(error) = self.write_events(&mut batch) {
             failure.get_or_insert(error);
@@ -384,12 +388,17 @@ mod tests {
 
     use super::*;
 
+    fn record_in(folder: &Path) -> impl Fn(&str) -> PathBuf + use<> {
+        let folder = folder.to_owned();
+        move |service| folder.join(service)
+    }
+
     fn start(folder: &Path) -> (Disk, mpsc::Receiver<DiskReport>) {
         let bounds = Bounds { keep: Duration::from_secs(3600), bytes: 1 << 30 };
         let journal = Journal::open(&folder.join("journal.db"), bounds).unwrap().0;
         let (sender, receiver) = mpsc::channel();
         let report = move |report| sender.send(report).unwrap_or_default();
-        (Disk::start(journal, report).unwrap(), receiver)
+        (Disk::start(journal, record_in(folder), report).unwrap(), receiver)
     }
 
     fn event(sequence: u64) -> Event {
@@ -445,8 +454,14 @@ mod tests {
             .unwrap();
         let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new() });
         let handle = DiskHandle(Arc::clone(&shared));
-        let (unnoted, report) = (Unnoted::default(), Box::new(|_| ()));
-        let mut writer = Writer { shared: Arc::clone(&shared), journal, unnoted, report, in_trouble: false };
+        let mut writer = Writer {
+            shared: Arc::clone(&shared),
+            journal,
+            unnoted: Unnoted::default(),
+            record: Box::new(record_in(folder.path())),
+            report: Box::new(|_| ()),
+            in_trouble: false,
+        };
         let surplus = 5000;
         (1..=EVENTS_MAX + surplus).for_each(|number| {
             handle.record(event(number as u64));

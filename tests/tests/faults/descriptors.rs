@@ -187,6 +187,42 @@ fn a_holder_that_ends_at_once_is_tried_again() {
     assert!(holder(&bed).is_some());
 }
 
+/// How many descriptors of processes that have ended somebody has open.
+fn descriptors_of_ended(pid: u32) -> usize {
+    let is_of_ended = |number: &u64| {
+        let about = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
+        about.lines().any(|line| line.strip_prefix("Pid:").is_some_and(|pid| pid.trim() == "-1"))
+    };
+    numbers(pid).into_iter().filter(is_of_ended).count()
+}
+
+#[test]
+fn how_a_service_ended_is_not_held_because_another_cannot_be_noted() {
+    const ENDS: u64 = 50;
+    let services = r#"
+        [service.stuck]
+        command = "sleep 1000"
+        [service.fails]
+        start = "manual"
+        command = "false"
+        restart = { delay = "10ms", max = "10ms", jitter = 0.0 }
+        breaker.failures = 0
+    "#;
+    let bed = Bed::new(Trees::Walk, services).up();
+    bed.await_ready("stuck");
+    let record = bed.home().join(format!("state/{}/services/stuck.json", bed.instance()));
+    wait::until("it is noted", || record.exists());
+    std::fs::remove_file(&record).unwrap();
+    std::fs::create_dir_all(record.join("in the way")).unwrap();
+    let stopped = bed.menshen(["stop", "stuck"]).ended_with(0);
+    assert!(stopped.stderr.contains("cannot be remembered"), "{}", stopped.stderr);
+    bed.menshen(["start", "fails", "--no-wait"]).done();
+    bed.await_service("fails", "ended often", |service| service.restarts_total >= ENDS);
+    bed.menshen(["stop", "fails"]).done();
+    wait::until("its ends are let go of", || descriptors_of_ended(bed.guard().pid) < 10);
+    assert!(bed.menshen(["status"]).text().contains("trouble"));
+}
+
 #[test]
 fn what_a_program_wrote_last_is_held_though_there_are_no_descriptors_left() {
     let job = r#"

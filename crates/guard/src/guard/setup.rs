@@ -266,8 +266,9 @@ fn open_disk(memory: &Path, plan: &Plan, inputs: &Inputs) -> Result<(Disk, u64, 
     let bounds = Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 };
     let (journal, opened) = Journal::open(&memory.join(JOURNAL), bounds)?;
     let next_sequence = journal.newest()? + 1;
-    let inputs = inputs.clone();
-    let disk = Disk::start(journal, move |report| inputs.send_blocking(Input::Disk(report)));
+    let (inputs, memory) = (inputs.clone(), memory.to_owned());
+    let record = move |service: &str| store::path(&memory, service);
+    let disk = Disk::start(journal, record, move |report| inputs.send_blocking(Input::Disk(report)));
     Ok((disk.map_err(failed("starting the disk thread"))?, next_sequence, opened))
 }
 

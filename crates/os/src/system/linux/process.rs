@@ -185,9 +185,9 @@ impl Process {
         }
     }
 
-    /// All that is left of it: the descriptor by which a next guard would learn of its end.
-    pub(super) fn into_pidfd(self) -> Entered {
-        self.pidfd
+    /// All that is left of it: its service, and the descriptor by which a next guard would learn of its end.
+    pub(super) fn into_unnoted(self) -> (String, Entered) {
+        (self.place.service, self.pidfd)
     }
 
     /// Its program is not going to be executed; that is reported when the process has ended.

@@ -80,19 +80,25 @@ pub struct System {
     /// What programs said to nobody, and is to be told first.
     said: Vec<OsEvent>,
     /// What has ended, and nobody was told yet.
-    unnoted: Vec<Entered>,
+    unnoted: Vec<(String, Entered)>,
 }
 
-/// Processes that have ended. Until this is dropped, the next guard would learn how: to be kept until that is noted.
+/// Processes that have ended, each with its service. Until this is dropped, the next guard would learn how: to be kept until
+/// that is noted.
 #[derive(Debug, Default)]
 #[must_use]
-pub struct Unnoted(Vec<Entered>);
+pub struct Unnoted(Vec<(String, Entered)>);
 
 impl Unnoted {
     /// Keeps these, which have ended later, too.
     pub fn join(&mut self, later: Self) {
         self.0.extend(later.0);
-        thin_out(&mut self.0, Entered::place);
+        thin_out(&mut self.0, |(_, ended)| ended.place());
+    }
+
+    /// Keeps those of some services only.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(&str) -> bool) {
+        self.0.retain(|(service, _)| is_kept(service));
     }
 
     /// Whether there are none.
@@ -379,7 +385,7 @@ impl System {
             process.stage = Stage::Ended;
             let empty = process.tree.is_empty();
             if empty {
-                self.unnoted.push(process.into_pidfd());
+                self.unnoted.push(process.into_unnoted());
             } else {
                 self.processes.insert(token, process);
                 self.await_empty(token);
@@ -800,7 +806,7 @@ impl System {
     /// Nothing is left of a process but its end, until that is noted. Nobody notes what is no run of a service.
     fn let_go(&mut self, token: Token) {
         let ended = self.processes.remove(&token).filter(|process| process.run > 0);
-        self.unnoted.extend(ended.map(Process::into_pidfd));
+        self.unnoted.extend(ended.map(Process::into_unnoted));
     }
 
     fn await_empty(&mut self, token: Token) {
@@ -949,4 +955,24 @@ const LONGEST: Timespec = Timespec { tv_sec: 1 << 30, tv_nsec: 0 };
 fn decode(data: u64) -> Option<(Source, Token)> {
     let kind = Source::ALL.into_iter().find(|kind| *kind as u64 == data >> TOKEN_BITS)?;
     Some((kind, Token(data & ((1 << TOKEN_BITS) - 1))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_let_go_of_service_by_service() {
+        let ledger = Ledger::new().unwrap();
+        let ended = |service: &str, place, run| {
+            let descriptor = std::fs::File::open("/dev/null").unwrap().into();
+            (service.to_owned(), Entered::new(ledger.row(place, run).unwrap(), 100, descriptor))
+        };
+        let mut unnoted = Unnoted(vec![ended("web", 7, 1), ended("db", 8, 1)]);
+        unnoted.join(Unnoted(vec![ended("web", 7, 2), ended("db", 8, 2)]));
+        unnoted.retain(|service| service == "db");
+        assert_eq!(unnoted.0.iter().map(|(_, ended)| ended.place()).collect::<Vec<_>>(), [8, 8]);
+        unnoted.retain(|_| false);
+        assert!(unnoted.is_empty());
+    }
 }

@@ -60,7 +60,7 @@ pub struct System {
     /// What has happened and is to be told first.
     said: Vec<OsEvent>,
     /// What has ended, and nobody was told yet.
-    unnoted: Vec<Row>,
+    unnoted: Vec<(String, Row)>,
     /// When the trees of which something is awaited were last looked at.
     looked_at: Instant,
 }
@@ -85,16 +85,22 @@ struct Process {
     cpu_before: Duration,
 }
 
-/// Processes that have ended. Until this is dropped, the next guard would learn how: to be kept until that is noted.
+/// Processes that have ended, each with its service. Until this is dropped, the next guard would learn how: to be kept until
+/// that is noted.
 #[derive(Debug, Default)]
 #[must_use]
-pub struct Unnoted(Vec<Row>);
+pub struct Unnoted(Vec<(String, Row)>);
 
 impl Unnoted {
     /// Keeps these, which have ended later, too.
     pub fn join(&mut self, later: Self) {
         self.0.extend(later.0);
-        thin_out(&mut self.0, Row::place);
+        thin_out(&mut self.0, |(_, ended)| ended.place());
+    }
+
+    /// Keeps those of some services only.
+    pub fn retain(&mut self, mut is_kept: impl FnMut(&str) -> bool) {
+        self.0.retain(|(service, _)| is_kept(service));
     }
 
     /// Whether there are none.
@@ -334,7 +340,7 @@ impl System {
             return Ok(Adopted::Alive);
         }
         if is_empty {
-            self.unnoted.extend(process.row);
+            self.unnoted.extend(process.row.map(|row| (process.place.service, row)));
         } else {
             self.processes.insert(token, process);
         }
@@ -438,7 +444,7 @@ impl System {
             // Nor is a profile to be unloaded that is in use.
             let _ = process.session.take().map(std::mem::ManuallyDrop::new);
         }
-        self.unnoted.drain(..).for_each(Row::keep);
+        self.unnoted.drain(..).for_each(|(_, row)| row.keep());
         let (holder, watch) = self.holder.take()?;
         drop(watch);
         holder.keep_all()
@@ -698,7 +704,7 @@ impl System {
     fn let_go(&mut self, token: Token) {
         // Nobody notes what is no run of a service.
         let ended = self.processes.remove(&token).filter(|process| process.run > 0);
-        self.unnoted.extend(ended.and_then(|process| process.row));
+        self.unnoted.extend(ended.and_then(|process| Some((process.place.service, process.row?))));
     }
 
     fn look_interval(&self) -> Option<Duration> {
