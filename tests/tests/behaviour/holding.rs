@@ -237,16 +237,23 @@ fn a_holder_whose_socket_is_gone_ends() {
 }
 
 #[test]
-fn a_holder_whose_folder_was_moved_away_ends() {
-    let mut bed = Bed::new(Trees::Walk, SERVICES).up();
-    bed.await_ready("fails");
-    let holder = holder(&bed);
-    bed.kill_guard();
-    // Before, it would not find the folder.
-    menshen_tests::wait::until("it holds", || {
-        std::fs::read(format!("/proc/{}/cmdline", holder.pid)).is_ok_and(|words| words.starts_with(b"menshen\0hold\0"))
-    });
-    let folder = bed.home().join("run").join(bed.instance());
-    std::fs::rename(&folder, folder.with_extension("aside")).unwrap();
-    menshen_tests::wait::until("nobody can ask for what it holds", || !holder.lives());
+fn a_holder_whose_folder_was_moved_away_or_one_above_it_ends() {
+    // The guard's own folder, that of all guards, and that of everything.
+    for above in 0..3 {
+        let mut bed = Bed::new(Trees::Walk, SERVICES).up();
+        bed.await_ready("fails");
+        let holder = holder(&bed);
+        bed.kill_guard();
+        // Before, it would not find the folder.
+        menshen_tests::wait::until("it holds", || {
+            let words = std::fs::read(format!("/proc/{}/cmdline", holder.pid));
+            words.is_ok_and(|words| words.starts_with(b"menshen\0hold\0"))
+        });
+        let folder = bed.home().join("run").join(bed.instance());
+        let moved = folder.ancestors().nth(above).unwrap();
+        let aside = moved.with_extension("aside");
+        std::fs::rename(moved, &aside).unwrap();
+        menshen_tests::wait::until("nobody can ask for what it holds", || !holder.lives());
+        std::fs::rename(&aside, moved).unwrap();
+    }
 }

@@ -69,8 +69,12 @@ fn hold_these(ledger: RawFd, socket: RawFd, inode: u64, path: &Path) -> io::Resu
     if is_there() {
         // Its number of links changes when it is removed or replaced.
         inotify::add_watch(&watch, path, inotify::WatchFlags::ATTRIB | inotify::WatchFlags::MOVE_SELF)?;
-        // It may be moved away with its folder, too.
-        inotify::add_watch(&watch, path.parent().unwrap_or(path), inotify::WatchFlags::MOVE_SELF)?;
+        // It may be moved away with its folder, too, or with one above, as far as that may be watched.
+        let folder = path.parent().unwrap_or(path);
+        inotify::add_watch(&watch, folder, inotify::WatchFlags::MOVE_SELF)?;
+        for above in fs::canonicalize(folder)?.ancestors().skip(1) {
+            let _ = inotify::add_watch(&watch, above, inotify::WatchFlags::MOVE_SELF);
+        }
     }
     while is_there() {
         let is_asked = wait(&listener, &watch, &store)?;
