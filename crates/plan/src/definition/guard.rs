@@ -48,7 +48,8 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Journal {
-    /// Events older than this are dropped.
+    /// Events older than this are dropped. From one event to the next at most a tenth of this counts, so that a clock that was
+    /// set drops nothing: where little happens, events stay longer, and the last ten for good.
     #[serde(with = "duration")]
     #[schemars(with = "DurationText")]
     pub keep: Duration,
