@@ -1,5 +1,6 @@
 //! The guard dies; what it guards does not.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -41,14 +42,30 @@ const TICKS: &str = r#"
     command = ["sh", "-c", "sh -c 'while :; do echo tick >> ticks; sleep 0.02; done' & wait"]
 "#;
 
+/// The folder of the tree of `web`, where it has one.
+fn folder_of_web(bed: &Bed) -> Option<PathBuf> {
+    let mut folders = bed.cgroups().into_iter().map(|guard| guard.join("web@main"));
+    folders.find(|folder| folder.join("cgroup.freeze").exists())
+}
+
 /// Freezes or thaws the tree of this process as a guard does.
 fn freeze(bed: &Bed, main: Process, frozen: bool) {
-    let mut files = bed.cgroups().into_iter().map(|guard| guard.join("web@main/cgroup.freeze"));
-    match files.find(|file| file.exists()) {
-        Some(file) => std::fs::write(file, if frozen { "1" } else { "0" }).unwrap(),
+    match folder_of_web(bed) {
+        Some(folder) => std::fs::write(folder.join("cgroup.freeze"), if frozen { "1" } else { "0" }).unwrap(),
         None => {
             let signal = if frozen { Signal::STOP } else { Signal::CONT };
             std::iter::once(main).chain(main.descendants()).for_each(|process| _ = process.signal(signal));
+        }
+    }
+}
+
+/// Whether nothing of the tree of this process can run, as the kernel tells.
+fn is_frozen(bed: &Bed, main: Process) -> bool {
+    match folder_of_web(bed) {
+        Some(folder) => std::fs::read_to_string(folder.join("cgroup.events")).unwrap().contains("frozen 1"),
+        None => {
+            let mut tree = std::iter::once(main).chain(main.descendants());
+            tree.all(|process| process.is_stopped() || !process.lives())
         }
     }
 }
@@ -73,12 +90,7 @@ with_both_trees! {
         let before = ticks(&bed);
         wait::until("it goes on without a guard", || ticks(&bed) > before);
         bed.start_guard();
-        wait::until("it stands still", || {
-            let before = ticks(&bed);
-            // Long enough for ten ticks, if anything ticked.
-            std::thread::sleep(Duration::from_millis(200));
-            ticks(&bed) == before
-        });
+        wait::until("it stands still", || is_frozen(&bed, main));
         assert_eq!(bed.service("web").service.state, State::Paused);
         bed.menshen(["continue", "web"]).done();
         let before = ticks(&bed);
