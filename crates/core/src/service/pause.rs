@@ -15,12 +15,20 @@ const PAUSE_TIMEOUT: Duration = Duration::from_secs(10);
 impl Service {
     /// Freezes the tree.
     pub(super) fn pause(&mut self, context: &mut Context<'_>, reason: impl Into<String>) {
-        let Some(run) = self.main_run() else { return };
+        if self.life.main.is_none() {
+            return;
+        }
         if let Some(deadline) = context.timers.get(self.id, Timer::Start) {
             // The clock of a one-shot stands still while it cannot work.
             self.life.start_left = Some(deadline.since(context.now));
         }
         self.enter(context, Trigger::Pause, reason);
+        self.freeze(context);
+    }
+
+    /// Has the tree frozen within the time for that.
+    pub(super) fn freeze(&self, context: &mut Context<'_>) {
+        let Some(run) = self.main_run() else { return };
         context.timers.set(self.id, Timer::Pause, context.now + PAUSE_TIMEOUT);
         context.effects.push(Effect::Freeze { run });
     }

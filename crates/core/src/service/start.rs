@@ -130,10 +130,11 @@ impl Service {
             }
             // The stop came while the program was being spawned: now there is something to ask.
             State::Stopping => self.ask_to_stop(context),
+            // An earlier guard spawned it, and only now it can be frozen.
+            State::Pausing => self.freeze(context),
             State::Stopped
             | State::Waiting
             | State::Running
-            | State::Pausing
             | State::Paused
             | State::Continuing
             | State::Backoff

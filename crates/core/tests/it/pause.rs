@@ -74,6 +74,22 @@ fn what_an_earlier_guard_did_to_a_tree_and_did_not_note_is_undone() {
 }
 
 #[test]
+fn what_an_earlier_guard_left_and_could_not_be_reached_is_paused_once_it_can() {
+    let mut rig = Rig::one("");
+    rig.command("web", Command::Pause).unwrap();
+    let (run, pid) = (rig.run("web"), rig.next_pid);
+    rig.new_effects();
+    rig.wait_s(9);
+    rig.send(Event::Adopted { run, frost: Frost::Thawed });
+    rig.send(Event::Spawned { run, pid });
+    assert_eq!(rig.new_effects(), [Effect::Freeze { run }]);
+    rig.wait_s(9);
+    assert_eq!(rig.state("web"), State::Pausing, "its time begins when it can be frozen");
+    rig.send(Event::Frozen { run });
+    assert_eq!((rig.state("web"), rig.status("web").wanted), (State::Paused, Wanted::Paused));
+}
+
+#[test]
 fn what_was_paused_and_can_be_frozen_no_more_is_said_to_run() {
     let mut rig = paused();
     let run = rig.run("web");
