@@ -23,6 +23,13 @@ fn edit_record(bed: &Bed, service: &str, edit: impl FnOnce(&mut Json)) {
     std::fs::write(path, json.to_string()).unwrap();
 }
 
+/// Leaves half of what is remembered of a service.
+fn damage_record(bed: &Bed, service: &str) {
+    let path = record(bed, service);
+    let content = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, &content[..content.trim_end().len() / 2]).unwrap();
+}
+
 /// A process that has nothing to do with the guard, for as long as this lives.
 struct Stranger(Child);
 
@@ -126,6 +133,37 @@ with_both_trees! {
         assert!(!web.lives());
     }
 
+    fn what_stands_in_for_a_service_that_left_the_definition_ends_though_its_record_is_half_written(trees: Trees) {
+        let fuse = "[service.fuse]\ncommand = \"false\"\nbreaker = { failures = 1, within = \"1m\", open_for = \"1h\", \
+                    max_open = \"2h\", fallback = { command = \"sleep 3592\" } }\n";
+        let mut bed = Bed::new(trees, &format!("{WEB}{fuse}")).up();
+        bed.await_ready("web");
+        let fuse = bed.await_service("fuse", "stood in for", |service| service.fallback_pid.is_some());
+        let (web, fallback) = (bed.main_process("web"), Process::of(fuse.service.fallback_pid.unwrap()));
+        wait::until("it is noted", || record(&bed, "fuse").exists());
+        bed.kill_guard();
+        damage_record(&bed, "fuse");
+        bed.write("menshen.toml", WEB);
+        bed.start_guard();
+        wait::until("it is ended", || !fallback.lives());
+        wait::until("nothing is remembered of it", || !record(&bed, "fuse").exists());
+        assert_eq!(bed.main_process("web"), web);
+    }
+
+    fn a_damaged_record_of_which_nothing_runs_is_told_and_gone(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).up();
+        bed.await_ready("web");
+        bed.kill_guard();
+        std::fs::write(record(&bed, "old"), "{\"half\"").unwrap();
+        bed.start_guard();
+        bed.await_event(Mark::BEGIN, "the damage is told", |event| event.reason.contains("old.json cannot be used"));
+        wait::until("nothing is remembered of it", || !record(&bed, "old").exists());
+        bed.menshen(["down"]).done();
+        bed.await_guard_end();
+        let ran = bed.menshen(["status"]).ended_with(6);
+        assert!(!ran.stderr.contains("is not known"), "{}", ran.stderr);
+    }
+
     fn a_program_whose_service_left_the_definition_ends_though_its_record_is_half_written(trees: Trees) {
         let two = format!("{WEB}[service.old]\ncommand = [\"sh\", \"-c\", \"sleep 3593 & exec sleep 3593\"]\n");
         let mut bed = Bed::new(trees, &two).up();
@@ -133,14 +171,12 @@ with_both_trees! {
         bed.await_ready("old");
         let (web, left) = (bed.main_process("web"), bed.tree("old"));
         bed.kill_guard();
-        let path = record(&bed, "old");
-        let content = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, &content[..content.trim_end().len() / 2]).unwrap();
+        damage_record(&bed, "old");
         bed.write("menshen.toml", WEB);
         bed.start_guard();
         bed.await_event(Mark::BEGIN, "the damage is told", |event| event.reason.contains("old.json cannot be used"));
         wait::until("it ends", || left.iter().all(|process| !process.lives()));
-        wait::until("nothing of it is kept", || !path.exists());
+        wait::until("nothing of it is kept", || !record(&bed, "old").exists());
         assert_eq!(bed.main_process("web"), web);
         assert!(!bed.menshen(["status"]).text().contains("old"));
     }

@@ -18,6 +18,9 @@ use super::unseen::Unseen;
 use super::{EndWhen, Guard, alert, upgrade};
 use crate::facts::ThisMachine;
 
+/// What a service may run beside its program.
+const BESIDE_MAIN: [Role; 2] = [Role::Fallback, Role::Stop];
+
 /// What has to be told to the core once it has begun.
 struct Ended {
     run: RunId,
@@ -89,10 +92,7 @@ impl Guard {
                 self.note(format!("an alert's command that the guard before had begun was ended; {told}"));
             }
         }
-        let asked = upgrade::place();
-        if self.system.has(running, &asked) {
-            self.system.kill_left(&asked);
-        }
+        self.end_left(&upgrade::place(), running);
     }
 
     /// What the last run of a service has begun and not ended is a line, where nothing of it runs on.
@@ -163,14 +163,32 @@ impl Guard {
         self.look_for_runs(id, name, &stored.processes, running)
     }
 
-    /// Of a service that left the definition nothing but its name can be read: what runs of it ends as most do.
+    /// Of a service that left the definition nothing but its name can be read: what runs of its program ends as most do. Where
+    /// nothing does, what else runs of it ends at once, and its file is of no more use.
     fn take_over_unknown(&mut self, name: &str, running: &Running) -> Vec<Ended> {
         let known = name.parse().ok().filter(|_| self.system.has(running, &place(name, Role::Main)));
         let plan = known.and_then(|name| plan_of_gone(&name, &Stop::default()));
-        let Some(plan) = plan else { return Vec::new() };
+        let Some(plan) = plan else {
+            probe_places(name).chain(BESIDE_MAIN.map(|role| place(name, role))).for_each(|place| {
+                self.end_left(&place, running);
+            });
+            let path = store::path(&self.paths.memory(&self.instance), name);
+            // A folder of that name is nobody's.
+            if path.is_file() {
+                self.notes.disk.forget(path);
+            }
+            return Vec::new();
+        };
         let id = self.core.resume_unknown(&plan);
         self.furnish(id, &plan);
         self.look_for_runs(id, name, &[], Some(running))
+    }
+
+    /// Ends what runs there and is nobody's.
+    fn end_left(&self, place: &Place, running: &Running) {
+        if self.system.has(running, place) {
+            self.system.kill_left(place);
+        }
     }
 
     /// Opens what runs of a service, and tells what has ended.
@@ -240,13 +258,10 @@ impl Guard {
 
     /// Tells the core of a program that runs and that was not noted. Commands of probes are nobody's: they are ended.
     fn take_in_what_runs(&mut self, id: ServiceId, name: &str, noted: &[StoredProcess], running: &Running) {
-        for kind in ProbeKind::ALL {
-            let place = Place { service: name.to_owned(), role: probe_role(kind) };
-            if self.system.has(running, &place) {
-                self.system.kill_left(&place);
-            }
+        for place in probe_places(name) {
+            self.end_left(&place, running);
         }
-        for role in [Role::Fallback, Role::Stop] {
+        for role in BESIDE_MAIN {
             self.end_unnoted(id, &place(name, role), role, (noted, running));
         }
         let main = self.core.main_run(id);
@@ -282,8 +297,8 @@ impl Guard {
         };
         let mut runs = self.core.memory(id).into_iter().flat_map(|memory| memory.runs().collect::<Vec<_>>());
         let known = runs.any(|(of, number, _)| of == role && is_known(number));
-        if !known && self.system.has(running, place) {
-            self.system.kill_left(place);
+        if !known {
+            self.end_left(place, running);
         }
     }
 
@@ -332,6 +347,11 @@ fn found(pid: u32, run: Option<u64>, before: usize) -> Found {
 
 fn place(service: &str, role: Role) -> Place {
     Place { service: service.to_owned(), role: role_name(role).to_owned() }
+}
+
+/// Where the commands of a service's probes run.
+fn probe_places(service: &str) -> impl Iterator<Item = Place> {
+    ProbeKind::ALL.into_iter().map(move |kind| Place { service: service.to_owned(), role: probe_role(kind) })
 }
 
 /// A plan for a service that is gone from the definition: it is stopped as it would have been, and its logs are kept.

@@ -8,6 +8,7 @@ mod migrate;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use menshen_core::{Memory, Role};
 use menshen_os::paths::Paths;
@@ -123,7 +124,7 @@ pub fn ended_in_order(paths: &Paths, instance: &str) -> std::io::Result<bool> {
 }
 
 /// Why it is not known of some services whether a guard left anything of them running: the files that cannot be used, each with
-/// what is the matter with it.
+/// what is the matter with it. Nothing runs on of what was noted before the machine was started.
 #[must_use]
 pub fn left_unknown(paths: &Paths, instance: &str) -> Vec<String> {
     let why = |read: Result<Result<Stored, Unusable>, GuardError>| match read {
@@ -131,9 +132,19 @@ pub fn left_unknown(paths: &Paths, instance: &str) -> Vec<String> {
         Ok(Err(unusable)) => Some(unusable.to_string()),
         Err(error) => Some(error.to_string()),
     };
-    let mut unknown: Vec<String> = read_each(&paths.memory(instance)).filter_map(|(_, read)| why(read)).collect();
+    let memory = paths.memory(instance);
+    let of_this_boot = read_each(&memory).filter(|(service, _)| !is_of_earlier_boot(&path(&memory, service)));
+    let mut unknown: Vec<String> = of_this_boot.filter_map(|(_, read)| why(read)).collect();
     unknown.sort();
     unknown
+}
+
+/// Whether a file was written before the machine was started, by the wall clock.
+fn is_of_earlier_boot(path: &Path) -> bool {
+    let up = menshen_os::clock::monotonic_ns().saturating_add(menshen_os::clock::suspended_ns());
+    let started = SystemTime::now().checked_sub(Duration::from_nanos(up));
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    written.zip(started).is_some_and(|(written, started)| written < started)
 }
 
 /// A process that a guard left running.
@@ -197,7 +208,7 @@ mod tests {
             assert_eq!(of("stopped").memory.asked(), Some(menshen_core::Wanted::Down));
             assert_eq!(of("running").processes.len(), 1);
             assert_eq!(of("tripped").processes[0].role, Role::Fallback);
-            assert_eq!(of("stopping").stop.timeout, std::time::Duration::from_secs(3600));
+            assert_eq!(of("stopping").stop.timeout, Duration::from_secs(3600));
         }
     }
 
@@ -229,5 +240,18 @@ mod tests {
             fs::write(path(memory.path(), "web"), damaged).unwrap();
             assert!(read_all(memory.path()).unwrap()["web"].is_err(), "{damaged}");
         }
+    }
+
+    #[test]
+    fn what_was_damaged_in_an_earlier_boot_leaves_nothing_unknown() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths::below(home.path());
+        let memory = paths.memory("shop");
+        fs::create_dir_all(folder(&memory)).unwrap();
+        fs::write(path(&memory, "web"), "half").unwrap();
+        assert!(matches!(&left_unknown(&paths, "shop")[..], [why] if why.contains("web.json")));
+        let file = fs::File::options().write(true).open(path(&memory, "web")).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+        assert!(left_unknown(&paths, "shop").is_empty());
     }
 }
