@@ -54,4 +54,35 @@ with_both_trees! {
         bed.await_ready("web");
         assert_eq!(bed.main_process("web"), web);
     }
+    fn a_guard_that_could_not_lock_what_it_remembers_does_so_once_it_can(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).up();
+        bed.await_ready("web");
+        let web = bed.main_process("web");
+        bed.kill_guard();
+        let memory = bed.home().join("state").join(bed.instance());
+        let lock = memory.join("lock");
+        // Not even root can write into a file that is a folder.
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        let mark = bed.mark();
+        bed.start_guard();
+        let tells = |text: &'static str| drop(bed.await_event(mark, text, |event| event.reason.contains(text)));
+        tells("nothing but its run folder keeps the guard the only one");
+        std::fs::remove_dir(&lock).unwrap();
+        std::fs::rename(memory.join("services"), memory.join("aside")).unwrap();
+        // Its answer may say that it is not remembered.
+        drop(bed.menshen(["stop", "web"]));
+        tells("what the guard remembers cannot be written");
+        std::fs::rename(memory.join("aside"), memory.join("services")).unwrap();
+        tells("what the guard remembers is locked now");
+        assert_eq!(std::fs::read_to_string(&lock).unwrap(), bed.guard().pid.to_string());
+        bed.menshen(["start", "web"]).done();
+        std::fs::remove_dir_all(bed.home().join("run")).unwrap();
+        let refused = Ran::of(&bed.guard_command(&menshen())).ended_with(1).stderr;
+        assert!(refused.contains("run folder"), "{refused}");
+        assert!(!web.lives());
+        bed.kill_guard();
+        bed.start_guard();
+        bed.await_ready("web");
+    }
 }

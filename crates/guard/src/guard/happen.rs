@@ -285,7 +285,9 @@ impl Guard {
             }
             Input::Disk(DiskReport::TroubleOver) => {
                 self.end_trouble(Part::Memory, "what the guard remembers can be written again".to_owned());
+                self.lock_memory();
             }
+            Input::MemoryLocked(taken) => self.memory_locked(taken),
             Input::Trouble(trouble, text) => self.begin_control_trouble(trouble, text),
             Input::TroubleOver(trouble, text) => self.end_control_trouble(trouble, text),
             Input::CallerTrouble(text) => self.note_caller(text),

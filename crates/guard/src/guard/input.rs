@@ -8,6 +8,7 @@ use menshen_api::types::{Service, Trouble, Upgraded, Upgrading, WaitFor};
 use menshen_api::{Problem, Time};
 use menshen_core::{Command, Outcome, ServiceId};
 use menshen_os::event::Ask;
+use menshen_os::file::Lock;
 use menshen_os::{Token, Waker};
 use menshen_plan::definition::ProbeKind;
 use menshen_plan::{Plan, ServiceName};
@@ -32,6 +33,8 @@ pub(crate) enum Input {
     Logs,
     /// From the disk.
     Disk(DiskReport),
+    /// The lock of what is remembered was tried again; without a lock, another guard has it.
+    MemoryLocked(std::io::Result<Option<Lock>>),
     /// Something of the control socket does not work.
     Trouble(ControlTrouble, String),
     /// It works again.

@@ -321,6 +321,38 @@ impl Guard {
         }
     }
 
+    /// Tries again to lock what is remembered, if that could not be done before. The disk may hang again: the loop does not wait
+    /// for it.
+    pub(super) fn lock_memory(&mut self) {
+        if self.held.as_ref().is_some_and(|held| held.locks.memory.is_err()) {
+            let (path, inputs) = (self.paths.memory_lock(&self.instance), self.inputs.clone());
+            self.disk().then(move || inputs.send_blocking(Input::MemoryLocked(Lock::take(&path))));
+        }
+    }
+
+    /// What came of that.
+    pub(super) fn memory_locked(&mut self, taken: std::io::Result<Option<Lock>>) {
+        // One that was tried twice at once is there already.
+        let Some(memory) = self.held.as_mut().map(|held| &mut held.locks.memory).filter(|memory| memory.is_err())
+        else {
+            return;
+        };
+        match taken {
+            Ok(Some(lock)) => {
+                *memory = Ok(lock);
+                self.note(
+                    "what the guard remembers is locked now: it stays the only one without its run folder, too"
+                        .to_owned(),
+                );
+            }
+            Ok(None) => {
+                let memory = self.paths.memory(&self.instance);
+                self.trouble(format!("another guard remembers in {}, too: one of them has to end", memory.display()));
+            }
+            Err(error) => *memory = Err(error),
+        }
+    }
+
     fn tell_of_upgrade(&mut self, takeover: Handover) {
         let Handover { id, from, binary, by, failure, .. } = takeover;
         let adopted = self.succession.adopted;
