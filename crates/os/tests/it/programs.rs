@@ -1,6 +1,7 @@
 //! Starting programs exactly as planned, and hearing how they end.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 use menshen_os::error::is_shortage;
 use menshen_os::notify_socket::NotifySocket;
@@ -436,6 +437,63 @@ fn a_process_that_cannot_be_looked_at_for_lack_of_descriptors_is_not_taken_for_e
         next.system.kill(Token(50), Target::Tree);
         assert_eq!(next.end_of(Token(50)).exit, Exit::Signal(9));
     }
+}
+
+/// How many ledgers of this process have a row of another.
+fn rows_of(pid: u32) -> usize {
+    /// As a row is in memory: which program, which run of it, the process, its descriptor.
+    const ROW_BYTES: usize = 24;
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
+    let is_ledger =
+        |path: &PathBuf| std::fs::read_link(path).is_ok_and(|link| link.to_string_lossy().starts_with("/memfd:ledger"));
+    let rows = open.filter(is_ledger).flat_map(|path| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        bytes.chunks_exact(ROW_BYTES).map(|row| row[16..20].to_vec()).collect::<Vec<_>>()
+    });
+    rows.filter(|row| *row == pid.to_ne_bytes()).count()
+}
+
+#[test]
+fn what_cannot_be_looked_at_yet_is_held_for_the_next_and_handed_over_as_what_runs_is() {
+    // Who reaps it is no guard.
+    let mut parent = std::process::Command::new("sh")
+        .args(["-c", "exec 3<&0; sh -c 'read line; exit 3' <&3 & echo $!; wait"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut line).unwrap();
+    let pid: u32 = line.trim().parse().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let start_time: u64 = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
+    let earlier = Earlier { pid, start_time, first: None, folder: None };
+    let place = Bed::place("main");
+    let mut bed = Bed::new(TreeMode::Walk);
+    bed.system.adopt(Token(50), &place, 7, &earlier).unwrap();
+    let mut next = bed.namesake("", bed.config.run_folder.to_str().unwrap());
+    let strangers = bed.system.strangers();
+    let held: Vec<_> = strangers.iter().map(|(process, _)| *process).collect();
+    assert_eq!((held.len(), held[0].run, held[0].pid), (1, 7, pid));
+    next.system.take_strangers(
+        strangers.iter().map(|(process, pidfd)| (*process, pidfd.try_clone_to_owned().unwrap())).collect(),
+    );
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..limit }).unwrap();
+    let missed = next.system.adopt(Token(50), &place, 7, &earlier);
+    setrlimit(Resource::Nofile, limit).unwrap();
+    assert!(missed.as_ref().is_err_and(is_shortage), "{missed:?}");
+    assert_eq!(rows_of(pid), 2, "one for each of the two");
+    let handed: Vec<_> = next.system.strangers().into_iter().map(|(process, _)| process).collect();
+    assert_eq!(handed, held);
+
+    drop(parent.stdin.take());
+    next.until("it is gone", |_| !std::fs::exists(format!("/proc/{pid}")).unwrap());
+    let adopted = next.system.adopt(Token(50), &place, 7, &earlier).unwrap();
+    assert!(matches!(adopted, menshen_os::system::Adopted::Ended { .. }), "{adopted:?}");
+    assert_eq!(next.system.strangers().len(), 0, "it has been looked at");
+    // The system reaps every child of this process, so there may be nothing left to wait for.
+    let _ = parent.wait();
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! The next guard, who asks for what was held.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -43,10 +42,18 @@ impl Taken {
         runs
     }
 
-    /// Lets go of all but these processes.
-    pub(crate) fn keep(&mut self, pids: &BTreeSet<u32>) {
+    /// All processes.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = (HeldProcess, BorrowedFd<'_>)> {
+        self.processes.iter().map(|held| {
+            let Held { place, run, pid, ref pidfd } = *held;
+            (HeldProcess { place, run, pid }, pidfd.as_fd())
+        })
+    }
+
+    /// Lets go of all but the processes that are needed.
+    pub(crate) fn keep(&mut self, is_needed: impl Fn(u32) -> bool) {
         self.said.clear();
-        self.processes.retain(|held| pids.contains(&held.pid));
+        self.processes.retain(|held| is_needed(held.pid));
     }
 
     /// What was said over the socket at this path.

@@ -10,11 +10,11 @@ mod signals;
 mod spawn;
 mod window;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::error::context;
 use crate::event::{Ask, Exit, OsEvent, Token, TreeState};
 use crate::fail_point::{FailPoint, reach};
 use crate::handover::Kept;
-use crate::holder::platform::{Entered, Holder, Ledger, Taken};
+use crate::holder::platform::{Entered, Holder, Ledger, Row, Taken};
 use crate::holder::{HeldProcess, HeldRun, thin_out};
 use crate::notify_socket::NotifySocket;
 use crate::program::{Place, Program};
@@ -73,10 +73,11 @@ pub struct System {
     spawner: Spawner,
     ledger: Arc<Ledger>,
     holder: Option<Holder>,
+    /// What could not be adopted yet; of what was held of it, the row with which it is held for the next guard, too. It ends
+    /// before the descriptor.
+    missed: BTreeMap<u32, Option<Row>>,
     /// What was held for this guard.
     taken: Taken,
-    /// What could not be adopted yet.
-    missed: BTreeSet<u32>,
     /// What programs said to nobody, and is to be told first.
     said: Vec<OsEvent>,
     /// What has ended, and nobody was told yet.
@@ -202,8 +203,8 @@ impl System {
             spawner,
             ledger: Ledger::new().map_err(context("setting up the ledger of processes"))?,
             holder: None,
+            missed: BTreeMap::new(),
             taken: Taken::default(),
-            missed: BTreeSet::new(),
             said: Vec::new(),
             unnoted: Vec::new(),
         };
@@ -343,11 +344,34 @@ impl System {
     pub fn adopt(&mut self, token: Token, place: &Place, run: u64, earlier: &Earlier) -> io::Result<Adopted> {
         let adopted = self.try_adopt(token, place, run, earlier);
         if adopted.is_err() {
-            self.missed.insert(earlier.pid);
-        } else if self.missed.remove(&earlier.pid) {
-            self.taken.keep(&self.missed);
+            self.miss(place, run, earlier.pid);
+        } else if self.missed.remove(&earlier.pid).is_some() {
+            self.let_go_of_taken();
         }
         adopted
+    }
+
+    /// A process could not be adopted. Should this guard be killed, what was held of it is there for the next one.
+    fn miss(&mut self, place: &Place, run: u64, pid: u32) {
+        if matches!(self.missed.get(&pid), Some(Some(_))) {
+            return;
+        }
+        let entered = self.held(place, pid).and_then(|held| {
+            let row = self.ledger.row(self.forest.number(place), run).ok()?;
+            row.set(pid, held.as_raw_fd());
+            Some(row)
+        });
+        self.missed.insert(pid, entered);
+    }
+
+    /// Of what was held for this guard, only what could not be adopted yet is needed.
+    fn let_go_of_taken(&mut self) {
+        self.taken.keep(|pid| self.missed.contains_key(&pid));
+    }
+
+    /// What was held of a process.
+    fn held(&self, place: &Place, pid: u32) -> Option<BorrowedFd<'_>> {
+        self.forest.numbers(place).find_map(|number| self.taken.pidfd(number, pid))
     }
 
     fn try_adopt(&mut self, token: Token, place: &Place, run: u64, earlier: &Earlier) -> io::Result<Adopted> {
@@ -357,7 +381,7 @@ impl System {
             Some(pidfd) if crate::tree::is_there(pid, start_time)? => Some(pidfd),
             Some(_) | None => None,
         };
-        let held = self.forest.numbers(place).find_map(|number| self.taken.pidfd(number, pid));
+        let held = self.held(place, pid);
         // It may have ended and wait for somebody to reap it.
         let unreaped = there.as_ref().filter(|pidfd| is_over(pidfd.as_fd()));
         let exit = if let Some(pidfd) = unreaped {
@@ -435,7 +459,8 @@ impl System {
         self.taken = Taken::of(strangers);
     }
 
-    /// The main processes that are not this one's children: when one has ended, nothing but its descriptor tells how.
+    /// The main processes that are not this one's children, those that could not be adopted yet among them: when one has ended,
+    /// nothing but its descriptor tells how.
     #[must_use]
     pub fn strangers(&self) -> Vec<(HeldProcess, BorrowedFd<'_>)> {
         let strangers = self.processes.values().filter(|process| reap::is_stranger(process.pidfd()));
@@ -444,7 +469,8 @@ impl System {
             run: process.run,
             pid: process.pid,
         };
-        strangers.map(|process| (held(process), process.pidfd())).collect()
+        let missed = self.taken.processes().filter(|(process, _)| self.missed.contains_key(&process.pid));
+        strangers.map(|process| (held(process), process.pidfd())).chain(missed).collect()
     }
 
     /// The runs of a program from this one on that earlier guards began, in their order, as far as their ends may not have
@@ -462,7 +488,7 @@ impl System {
     /// When it cannot be started.
     pub fn begin_to_hold(&mut self, socket: &Path) -> io::Result<()> {
         // It may be just these descriptors that are lacking.
-        self.taken.keep(&self.missed);
+        self.let_go_of_taken();
         let holder = Holder::begin(socket, &self.ledger)?;
         self.forest.set_holder(holder.pid());
         self.holder = Some(holder);
