@@ -1,6 +1,8 @@
 //! The command line as people and programs use it.
 
-use menshen_tests::{Bed, State, Trees};
+use std::process::Stdio;
+
+use menshen_tests::{Bed, State, Trees, wait};
 
 const SHOP: &str = r#"
 [service.db]
@@ -261,6 +263,29 @@ fn run_guards_one_program_without_a_file_and_ends_with_it() {
 }
 
 #[test]
+fn a_program_of_run_that_is_stopped_is_told_as_stopped_though_its_guard_ends_with_it() {
+    let bed = Bed::new(Trees::Walk, "");
+    let mut run =
+        bed.command().args(["run", "--name", "job", "--", "sleep", "1000"]).stdout(Stdio::null()).spawn().unwrap();
+    wait::until("it runs", || bed.command().args(["status", "job"]).output().unwrap().status.success());
+    let stopped = bed.menshen(["stop", "job"]).ended_with(0);
+    assert!(stopped.text().contains("job: stopped") && stopped.stderr.is_empty(), "{stopped:?}");
+    assert!(run.wait().unwrap().success());
+}
+
+#[test]
+fn several_that_are_stopped_are_each_told_once() {
+    let bed = Bed::new(Trees::Walk, SHOP).up();
+    bed.await_ready("web");
+    bed.menshen(["stop", "--all"]).done();
+    for name in ["web", "db"] {
+        let is_told = |event: &&menshen_tests::Event| event.kind == "command" && event.service.as_deref() == Some(name);
+        assert_eq!(bed.events().iter().filter(is_told).count(), 1, "{name}");
+        assert_eq!(bed.service(name).service.state, State::Stopped, "{name}");
+    }
+}
+
+#[test]
 fn what_is_piped_is_what_was_written() {
     let definition = r#"
         [service.web]
@@ -345,7 +370,7 @@ fn the_probe_that_fails_is_named_for_as_long_as_it_does() {
         ("web", "its readiness probe failed: exit 1: no database"),
         ("worker", "its startup probe failed: exit 2: still loading"),
     ] {
-        menshen_tests::wait::until(&format!("it is told why {name} is not ready"), || row(name).contains(why));
+        wait::until(&format!("it is told why {name} is not ready"), || row(name).contains(why));
     }
     let list: serde_json::Value = bed.menshen(["status", "--json"]).ended_with(7).json();
     assert_eq!(list["services"][0]["failing_probe"], "its readiness probe failed: exit 1: no database", "{list}");
@@ -430,7 +455,7 @@ fn what_several_services_wrote_is_told_in_its_order_before_what_comes() {
     let mut followers = ["all", "3", "0"].map(|lines| {
         let file = std::fs::File::create(bed.path(&format!("last-{lines}"))).unwrap();
         let mut follow = bed.command();
-        follow.args(["logs", "--follow", "--json", "-n", lines]).stdout(file).stderr(std::process::Stdio::null());
+        follow.args(["logs", "--follow", "--json", "-n", lines]).stdout(file).stderr(Stdio::null());
         follow
     });
     let texts = |name: &str| -> Vec<String> {
@@ -442,16 +467,14 @@ fn what_several_services_wrote_is_told_in_its_order_before_what_comes() {
     let take_turn = |turn: u32| {
         bed.write(&format!("turn{turn}"), "");
         let logged = || bed.menshen(["logs", "-n", "1"]).text().trim_end().ends_with(&turn.to_string());
-        menshen_tests::wait::until("it is logged", logged);
+        wait::until("it is logged", logged);
     };
     (1..=6).for_each(take_turn);
     let mut followers = followers.each_mut().map(|follow| follow.spawn().unwrap());
-    menshen_tests::wait::until("what was written is told", || {
-        texts("last-all").len() >= 6 && texts("last-3").len() >= 3
-    });
+    wait::until("what was written is told", || texts("last-all").len() >= 6 && texts("last-3").len() >= 3);
     for turn in [7, 8] {
         take_turn(turn);
-        menshen_tests::wait::until("what comes is told", || {
+        wait::until("what comes is told", || {
             ["last-all", "last-3"].iter().all(|name| texts(name).last() == Some(&turn.to_string()))
         });
     }
@@ -474,12 +497,12 @@ fn one_service_that_writes_without_a_pause_keeps_nobody_from_following_several()
     let bed = Bed::new(Trees::Walk, definition).up();
     let file = std::fs::File::create(bed.path("told")).unwrap();
     let mut follow = bed.command();
-    follow.args(["logs", "--follow", "--json", "-n", "3"]).stdout(file).stderr(std::process::Stdio::null());
+    follow.args(["logs", "--follow", "--json", "-n", "3"]).stdout(file).stderr(Stdio::null());
     let mut follower = follow.spawn().unwrap();
     let is_told = |text: &str| std::fs::read_to_string(bed.path("told")).unwrap().contains(text);
-    menshen_tests::wait::until("the busy one is followed", || is_told("\"y\""));
+    wait::until("the busy one is followed", || is_told("\"y\""));
     bed.write("go", "");
-    menshen_tests::wait::until("so is the quiet one", || is_told("\"said\""));
+    wait::until("so is the quiet one", || is_told("\"said\""));
     follower.kill().unwrap();
     follower.wait().unwrap();
 }
@@ -498,7 +521,7 @@ fn nothing_older_is_told(arguments: &[&str]) {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");
     let mut follow = bed.command();
-    follow.args(["events", "--follow", "--json"]).args(arguments).stdout(std::process::Stdio::piped());
+    follow.args(["events", "--follow", "--json"]).args(arguments).stdout(Stdio::piped());
     let mut follow = follow.spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
     let mark = bed.mark();
@@ -521,7 +544,7 @@ fn so_many_of_the_last_events_are_shown_as_are_asked_for() {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");
     // More than are shown where nobody says how many.
-    menshen_tests::wait::until("much has happened", || {
+    wait::until("much has happened", || {
         bed.menshen(["restart", "web"]).done();
         bed.events().len() > 60
     });
@@ -552,7 +575,7 @@ fn events_are_followed_from_one_guard_to_the_next() {
     bed.menshen(["events", "--service", "nope"]).ended_with(4);
     let followed = std::fs::File::create(bed.path("followed")).unwrap();
     let mut follow = bed.command();
-    follow.args(["events", "--follow", "--json"]).stdout(followed).stderr(std::process::Stdio::null());
+    follow.args(["events", "--follow", "--json"]).stdout(followed).stderr(Stdio::null());
     let mut follow = follow.spawn().unwrap();
     let sequences = |bed: &Bed| -> Vec<u64> {
         let text = std::fs::read_to_string(bed.path("followed")).unwrap();
@@ -562,7 +585,7 @@ fn events_are_followed_from_one_guard_to_the_next() {
     let goes_on = |bed: &Bed| {
         bed.menshen(["restart", "web"]).done();
         let newest = bed.mark().sequence();
-        menshen_tests::wait::until("it is followed", || sequences(bed).last().is_some_and(|last| *last >= newest));
+        wait::until("it is followed", || sequences(bed).last().is_some_and(|last| *last >= newest));
     };
     goes_on(&bed);
     bed.kill_guard();
@@ -579,7 +602,7 @@ fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
     let definition = "[service.web]\ncommand = [\"sh\", \"-c\", \"echo hello; exec sleep 1000\"]\n[service.off]\ncommand = \"sleep 1000\"\nstart = \"manual\"\n";
     let mut bed = Bed::new(Trees::Walk, definition).up();
     bed.await_ready("web");
-    menshen_tests::wait::until("it is logged", || bed.menshen(["logs", "web"]).text().contains("hello"));
+    wait::until("it is logged", || bed.menshen(["logs", "web"]).text().contains("hello"));
     let web = bed.main_process("web");
     bed.kill_guard();
     let ran = bed.menshen(["status"]).ended_with(6);
@@ -621,7 +644,7 @@ fn what_a_guard_left_is_stopped_without_its_definition() {
     bed.kill_guard();
     bed.write("menshen.toml", format!("[guard]\nname = \"{}\"\n", bed.instance()));
     bed.menshen(["up", "--detach"]).done();
-    menshen_tests::wait::until("it has been stopped", || !web.lives());
+    wait::until("it has been stopped", || !web.lives());
     bed.menshen(["down"]).done();
 }
 

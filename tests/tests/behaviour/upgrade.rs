@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -278,6 +279,32 @@ with_both_trees! {
             let told = between.requests().iter().filter(|line| line.starts_with(&request)).count();
             assert_eq!(told, 2, "{verb}: {:?}", between.requests());
         }
+    }
+
+    fn a_guard_that_is_killed_while_it_stops_everything_has_not_stopped_it(trees: Trees) {
+        let deaf = "[service.deaf]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo deaf; while :; do sleep 1; done\"]\n\
+                    stop.timeout = \"60s\"\nprobe.readiness.log = \"deaf\"\n";
+        let mut bed = Bed::new(trees, deaf).up();
+        bed.await_ready("deaf");
+        let down = bed.command().arg("down").stderr(Stdio::piped()).spawn().unwrap();
+        bed.await_state("deaf", State::Stopping);
+        bed.kill_guard();
+        let down = down.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&down.stderr);
+        assert!(down.status.code() == Some(6) && said.contains("deaf runs on"), "{down:?}");
+    }
+
+    fn who_waits_is_told_that_no_guard_is_there(trees: Trees) {
+        let mut bed = Bed::new(trees, "[service.once]\ncommand = \"sh -c 'while [ ! -e go ]; do sleep 0.05; done'\"\ntype = \"oneshot\"\nstart = \"manual\"\n").up();
+        let mut waiting = bed.command().args(["start", "once", "--timeout", "60s"]).stderr(Stdio::piped()).spawn().unwrap();
+        bed.await_state("once", State::Running);
+        bed.kill_guard();
+        let mut said = String::new();
+        std::io::BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("has ended; waiting for the next one"), "{said}");
+        bed.start_guard();
+        bed.write("go", "");
+        assert!(waiting.wait().unwrap().success());
     }
 
     fn what_is_to_end_does_so_though_the_guard_does_not_tell_its_events(trees: Trees) {

@@ -2,12 +2,13 @@
 
 mod along;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressStyle};
 use menshen_api::client::Call;
-use menshen_api::types::{Service, ServiceDetail, SignalRequest, WaitFor, WaitQuery};
+use menshen_api::types::{Service, ServiceDetail, SignalRequest, State, WaitFor, WaitQuery};
 use menshen_api::{ClientError, Endpoint};
 
 use super::killed::Killed;
@@ -106,16 +107,19 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         let before = Before::of(&services, verb).await?;
         let all = services.iter().map(|(_, service)| service.name.as_str());
         let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
-        if verb == Verb::Stop && services.len() > 1 {
+        let patiently = Patiently { verb, query: &query, within, is_told_of_absence: Cell::new(false) };
+        let answers = if verb == Verb::Stop && services.len() > 1 {
             // Each call has a connection of its own, and a guard may read them in any order. It is told one after the other first:
             // what it knows to be stopping, what that needs waits for.
+            let mut taken = Vec::with_capacity(services.len());
             for (guard, service) in &services {
-                // What goes wrong with it, the call that is waited for says.
-                let _ = call(guard, verb, &service.name, &WaitQuery { wait: None, timeout: None }).await;
+                taken.push(call(guard, verb, &service.name, &WaitQuery::default()).await);
             }
-        }
-        let calls = services.iter().map(|(guard, service)| carried_out(guard, verb, service, (&query, within)));
-        let answers = all_at_once(calls).await;
+            let each = services.iter().zip(taken);
+            all_at_once(each.map(|((guard, service), taken)| patiently.await_taken(guard, service, taken))).await
+        } else {
+            all_at_once(services.iter().map(|(guard, service)| patiently.carry_out(guard, service))).await
+        };
         let act = |told| native.iter().map(|native| native.act(told, patience)).collect();
         let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
         spinner.finish_and_clear();
@@ -214,39 +218,94 @@ async fn call(guard: &Guard, verb: Verb, name: &str, query: &WaitQuery) -> Resul
     guard.client.call(&Call::about(verb.endpoint(), name).query(query)?).await
 }
 
-/// Tells a service, and waits for it as long as is wanted, whoever guards it by then: what a guard has noted, the next one goes on
+/// How services are told something and waited for, whoever guards them by then: what a guard has noted, the next one goes on
 /// with, and what it had not taken when it ended is told to the next one.
-async fn carried_out(
-    guard: &Guard,
+struct Patiently<'a> {
     verb: Verb,
-    before: &Service,
-    (query, within): (&WaitQuery, Duration),
-) -> Result<Service, Failure> {
-    let (begun, name) = (Instant::now(), &before.name);
-    let mut answer = call(guard, verb, name, query).await;
-    let Some(until) = query.wait.filter(|_| matches!(answer, Err(ClientError::Broken(_)))) else { return Ok(answer?) };
-    loop {
-        let left = within.saturating_sub(begun.elapsed());
-        match answer {
-            Ok(service) => return Ok(service),
-            Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
-            Err(ClientError::Broken(_) | ClientError::Unreachable(_) | ClientError::Silent { .. })
-                if left.is_zero() || ended_in_order(&guard.instance) == Some(true) =>
-            {
-                let message = format!("the guard '{}' is gone, and '{name}' was waited for", guard.instance);
-                let failure = Failure::new(Exit::NoGuard, message);
-                return Err(
-                    failure.help("what it had noted the next guard goes on with: `menshen up`, then `menshen status`")
-                );
-            }
-            Err(ClientError::Broken(_) | ClientError::Unreachable(_) | ClientError::Silent { .. }) => {
-                tokio::time::sleep(LOOK_AGAIN.min(left)).await;
-            }
-        }
-        // Whole seconds, and at least one: the guard says in its answer how long it has waited.
-        let timeout = menshen_plan::duration::format(Duration::from_secs(left.as_secs().max(1)));
-        answer = gone_on_with(guard, verb, before, &WaitQuery { wait: Some(until), timeout: Some(timeout) }).await;
+    query: &'a WaitQuery,
+    within: Duration,
+    /// Whether it has been told that no guard is there, and that the next one is waited for.
+    is_told_of_absence: Cell<bool>,
+}
+
+impl Patiently<'_> {
+    /// Tells a service, and waits for it as long as is wanted.
+    async fn carry_out(&self, guard: &Guard, before: &Service) -> Result<Service, Failure> {
+        let begun = Instant::now();
+        let answer = call(guard, self.verb, &before.name, self.query).await;
+        self.outlast(guard, before, begun, answer).await
     }
+
+    /// The same of what its guard has been told already.
+    async fn await_taken(
+        &self,
+        guard: &Guard,
+        before: &Service,
+        taken: Result<Service, ClientError>,
+    ) -> Result<Service, Failure> {
+        let begun = Instant::now();
+        let answer = match taken {
+            Ok(Service { unremembered, .. }) if self.query.wait.is_some() => {
+                let waited = waited_for(guard, &before.name, self.query).await;
+                waited.map(|service| Service { unremembered, ..service })
+            }
+            taken => taken,
+        };
+        self.outlast(guard, before, begun, answer).await
+    }
+
+    /// Asks the next guard where the connection to one has broken.
+    async fn outlast(
+        &self,
+        guard: &Guard,
+        before: &Service,
+        begun: Instant,
+        mut answer: Result<Service, ClientError>,
+    ) -> Result<Service, Failure> {
+        let until = self.query.wait.filter(|_| matches!(answer, Err(ClientError::Broken(_))));
+        let Some(until) = until else { return Ok(answer?) };
+        loop {
+            let left = self.within.saturating_sub(begun.elapsed());
+            match answer {
+                Ok(service) => return Ok(service),
+                Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
+                Err(error @ (ClientError::Broken(_) | ClientError::Unreachable(_) | ClientError::Silent { .. })) => {
+                    let is_over = ended_in_order(&guard.instance) == Some(true);
+                    if is_over && self.verb == Verb::Stop {
+                        // That of `menshen run` ends with its service.
+                        return Ok(stopped_with_its_guard(before));
+                    }
+                    if is_over || left.is_zero() {
+                        return Err(gone(guard, &before.name));
+                    }
+                    let is_absent = matches!(error, ClientError::Unreachable(_));
+                    if is_absent && !self.is_told_of_absence.replace(true) {
+                        output::note(format_args!(
+                            "the guard '{}' has ended; waiting for the next one",
+                            guard.instance
+                        ));
+                    }
+                    tokio::time::sleep(LOOK_AGAIN.min(left)).await;
+                }
+            }
+            // Whole seconds, and at least one: the guard says in its answer how long it has waited.
+            let timeout = menshen_plan::duration::format(Duration::from_secs(left.as_secs().max(1)));
+            let query = WaitQuery { wait: Some(until), timeout: Some(timeout) };
+            answer = gone_on_with(guard, self.verb, before, &query).await;
+        }
+    }
+}
+
+/// Nothing of what a guard had runs on where it has ended in order.
+fn stopped_with_its_guard(before: &Service) -> Service {
+    let reason = format!("the guard '{}' has stopped everything, and ended", before.instance);
+    Service { state: State::Stopped, pid: None, ready: false, failing_probe: None, reason, ..before.clone() }
+}
+
+fn gone(guard: &Guard, name: &str) -> Failure {
+    let message = format!("the guard '{}' is gone, and '{name}' was waited for", guard.instance);
+    Failure::new(Exit::NoGuard, message)
+        .help("what it had noted the next guard goes on with: `menshen up`, then `menshen status`")
 }
 
 /// What the next guard makes of it. Where everything is as it was before, nobody has taken the command.
@@ -256,7 +315,13 @@ async fn gone_on_with(guard: &Guard, verb: Verb, before: &Service, query: &WaitQ
     if is_as_it_was(before, &now) {
         return call(guard, verb, &before.name, query).await;
     }
-    Ok(guard.client.call::<ServiceDetail>(&look.query(query)?).await?.service)
+    waited_for(guard, &before.name, query).await
+}
+
+/// Waits for a service, and tells it nothing.
+async fn waited_for(guard: &Guard, name: &str, query: &WaitQuery) -> Result<Service, ClientError> {
+    let look = Call::about(Endpoint::GetService, name).query(query)?;
+    Ok(guard.client.call::<ServiceDetail>(&look).await?.service)
 }
 
 /// Whether nothing has been done to it. What never ran has been in its state since its guard began.

@@ -9,12 +9,10 @@ use menshen_api::types::{Accepted, ShutdownQuery};
 use menshen_api::{ClientError, Endpoint};
 use serde_json::json;
 
-use super::events::journals_in;
 use super::killed::{Killed, Moment};
 use crate::args::{Arguments, Down};
-use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, is_held, wait_for};
+use crate::guards::{Guard, Guards, is_held, left_running, wait_for};
 use crate::output;
 use crate::registering::running::Managed;
 
@@ -49,17 +47,23 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         await_end(guard).await?;
         await_lock(&guard.instance).await;
         let programs = if leave { Programs::RunOn } else { Programs::Stopped };
-        let killed = before.map(|before| killed_since(&before, &guard.instance)).unwrap_or_default();
+        if programs == Programs::Stopped {
+            hold_stopped(&guard.instance)?;
+        }
+        let killed = before.map(|before| before.killed_to_the_end(&guard.instance)).unwrap_or_default();
         report(arguments, &guard.instance, programs, &killed, managed.as_ref());
         Ok(Exit::Done)
     })
 }
 
-/// What had to be killed, as the guard has written down to its end.
-fn killed_since(before: &Moment, instance: &str) -> Vec<Killed> {
-    let journal = all_paths().iter().flat_map(journals_in).find(|(name, _)| name == instance);
-    let killed = journal.map(|(_, journal)| before.killed_by(&journal)).transpose();
-    killed.inspect_err(output::pass_over).ok().flatten().unwrap_or_default()
+/// Somebody may have killed the guard before it had stopped everything.
+fn hold_stopped(instance: &str) -> Result<(), Failure> {
+    let left = left_running(instance);
+    if left.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the guard '{instance}' was gone before everything was stopped: {} runs on", left.join(", "));
+    Err(Failure::new(Exit::NoGuard, message).help("`menshen up` guards it again, and `menshen down` then stops it"))
 }
 
 /// What became of what it guarded.

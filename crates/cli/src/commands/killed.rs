@@ -2,17 +2,17 @@
 //! left behind.
 
 use std::fmt;
-use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use menshen_api::Time;
 use menshen_api::types::{Event, EventQuery};
 use serde::Serialize;
 
-use super::events::{read_back, read_past};
+use super::events::{journals_in, read_back, read_past};
 use crate::args::Lines;
+use crate::definition::all_paths;
 use crate::failure::{Exit, Failure};
-use crate::guards::Guard;
+use crate::guards::{Guard, ended_in_order};
 use crate::output;
 
 /// The event that tells of it, and what is in it between what was killed and why.
@@ -22,6 +22,8 @@ const IS_KILLED: &str = " is killed: ";
 const LOOK_BACK_MS: i64 = 60_000;
 /// A guard whose disk hangs has no events to tell, and is asked to end something all the same.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// How soon one that is ending is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A service of which something had to be killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,7 +48,7 @@ pub(super) struct Moment(EventQuery);
 impl Moment {
     /// After all there is now. That it cannot be known keeps nobody from ending what is to end.
     pub(super) async fn now(guard: &Guard) -> Option<Self> {
-        pass_over(Self::newest(guard)).await
+        in_time(Self::newest(guard)).await.inspect_err(output::pass_over).ok()
     }
 
     async fn newest(guard: &Guard) -> Result<Self, Failure> {
@@ -59,20 +61,43 @@ impl Moment {
 
     /// What had to be killed since, as far as it is known.
     pub(super) async fn killed(&self, guard: &Guard) -> Vec<Killed> {
-        pass_over(read_past(guard, self.0.clone(), Lines::All)).await.map(told).unwrap_or_default()
+        if ended_in_order(&guard.instance) == Some(true) {
+            return self.killed_to_the_end(&guard.instance);
+        }
+        match in_time(read_past(guard, self.0.clone(), Lines::All)).await {
+            Ok(events) => told(events),
+            // That of `menshen run` ends with its service.
+            Err(_) if is_ending(&guard.instance).await => self.killed_to_the_end(&guard.instance),
+            Err(failure) => {
+                output::pass_over(&failure);
+                Vec::new()
+            }
+        }
     }
 
-    /// The same without the guard.
-    pub(super) fn killed_by(&self, journal: &Path) -> Result<Vec<Killed>, Failure> {
-        read_back(journal, &self.0).map(told)
+    /// The same of a guard that has ended in order, as it has written down to its end.
+    pub(super) fn killed_to_the_end(&self, instance: &str) -> Vec<Killed> {
+        let journal = all_paths().iter().flat_map(journals_in).find(|(name, _)| name == instance);
+        let events = journal.map(|(_, journal)| read_back(&journal, &self.0)).transpose();
+        events.inspect_err(output::pass_over).ok().flatten().map(told).unwrap_or_default()
     }
 }
 
-/// What a guard tells of its events; says so where it does not.
-async fn pass_over<T>(asked: impl Future<Output = Result<T, Failure>>) -> Option<T> {
+async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let told = tokio::time::timeout(TOLD_WITHIN, asked).await;
-    let told = told.unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "the guard does not tell its events")));
-    told.inspect_err(output::pass_over).ok()
+    told.unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "the guard does not tell its events")))
+}
+
+/// Whether a guard that tells nothing any more ends in order, which takes it a moment.
+async fn is_ending(instance: &str) -> bool {
+    let end = Instant::now() + TOLD_WITHIN;
+    while ended_in_order(instance) != Some(true) {
+        if Instant::now() > end {
+            return false;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    true
 }
 
 fn told(events: Vec<Event>) -> Vec<Killed> {

@@ -195,9 +195,17 @@ impl Reader {
         Some(LogLine { position, ..line })
     }
 
+    /// What was not there just now is not looked for between any two lines of what is.
     fn earliest(&mut self) -> io::Result<Option<usize>> {
+        match self.earliest_of(|lane| !lane.was_absent_just_now())? {
+            Some(lane) => Ok(Some(lane)),
+            None => self.earliest_of(|_| true),
+        }
+    }
+
+    fn earliest_of(&mut self, is_meant: impl Fn(&Lane) -> bool) -> io::Result<Option<usize>> {
         let mut earliest = None;
-        for (number, lane) in self.lanes.iter_mut().enumerate() {
+        for (number, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| is_meant(lane)) {
             if let Some(order_ms) = lane.look()?
                 && earliest.is_none_or(|(least_ms, _)| order_ms < least_ms)
             {

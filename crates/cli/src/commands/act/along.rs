@@ -6,7 +6,7 @@ use menshen_api::types::{Service, State};
 use super::super::killed::{Killed, Moment};
 use super::Verb;
 use crate::failure::Failure;
-use crate::guards::Guard;
+use crate::guards::{Guard, ended_in_order};
 
 /// The services of the guards that are to be told something, as they were before.
 pub(super) struct Before<'a> {
@@ -50,7 +50,9 @@ impl<'a> Before<'a> {
     /// The services that nobody named and that are up though they were not before, or the other way round.
     pub(super) async fn others(&self, told: &[(&Guard, Service)]) -> Result<Vec<Service>, Failure> {
         let mut others = Vec::new();
-        for (guard, before) in &self.guards {
+        // What a guard that has ended in order had is down, as it was to be.
+        let guards = self.guards.iter().filter(|(guard, _)| ended_in_order(&guard.instance) != Some(true));
+        for (guard, before) in guards {
             let is_told = |service: &Service| {
                 told.iter().any(|(of, told)| of.instance == guard.instance && told.name == service.name)
             };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use memchr::memchr;
 use menshen_api::types::Stream;
@@ -19,6 +19,8 @@ use super::{Query, Unreadable};
 
 /// Read at once, in bytes.
 const BLOCK_BYTES: usize = 64 * 1024;
+/// How long a log that is not there is not looked for while there are others to read: a folder may have thousands of files.
+const ABSENT_FOR: Duration = Duration::from_millis(100);
 
 /// A place in the logs of one stem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +47,8 @@ pub(super) struct Lane {
     last: Option<Content>,
     /// There was no next log when the folder last changed, then.
     absent_at: Option<SystemTime>,
+    /// When there was none the last time it was looked for.
+    absent_since: Option<Instant>,
     splitter: Splitter,
     /// What comes before the next end of a line is not wanted.
     skipping: bool,
@@ -131,6 +135,7 @@ impl Lane {
             open: None,
             last: None,
             absent_at: None,
+            absent_since: None,
             skipping: false,
             line_ms: None,
             lines: VecDeque::new(),
@@ -168,6 +173,11 @@ impl Lane {
             }
         }
         Ok(self.lines.front().map(|(line, _)| line.time_ms.unwrap_or(self.order_ms).max(self.order_ms)))
+    }
+
+    /// Whether there was nothing to read when it was last looked for, which is not long ago.
+    pub(super) fn was_absent_just_now(&self) -> bool {
+        self.lines.is_empty() && self.absent_since.is_some_and(|since| since.elapsed() < ABSENT_FOR)
     }
 
     /// Takes the line that was looked at.
@@ -267,9 +277,12 @@ impl Lane {
         }
         let settled = self.shelf.settled();
         if settled.is_some() && settled == self.absent_at {
+            self.absent_since = Some(Instant::now());
             return Ok(Step::End);
         }
-        let Some(mut log) = self.shelf.first_from(self.next.sequence)? else {
+        let found = self.shelf.first_from(self.next.sequence)?;
+        self.absent_since = found.is_none().then(Instant::now);
+        let Some(mut log) = found else {
             self.absent_at = settled;
             return Ok(Step::End);
         };
