@@ -65,8 +65,13 @@ pub(crate) enum Color {
 #[command(defer = true)]
 pub(crate) enum Command {
     /// Guard one program in the foreground, no file needed.
+    ///
+    /// With `--json` each line is an event as of `menshen events --json`, or a line of a log as of `menshen logs --json`.
     Run(Run),
     /// Guard what the definition says; Ctrl-C stops all in order.
+    ///
+    /// With `--json` each line is an event as of `menshen events --json`, or a line of a log as of `menshen logs --json`; with
+    /// `--detach` too, it is how the services are once they have been started.
     Up(Up),
     /// Stop every service in order, then the guard.
     Down(Down),

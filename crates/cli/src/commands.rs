@@ -36,7 +36,7 @@ use crate::output;
 /// Does what was typed.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.command {
-        Command::Run(run) => run::run(run),
+        Command::Run(run) => run::run(arguments, run),
         Command::Up(up) => up::up(arguments, up),
         Command::Down(down) => down::down(arguments, down),
         Command::Check(check) => check::check(arguments, check),

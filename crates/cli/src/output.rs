@@ -71,6 +71,14 @@ pub(crate) fn tell(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stdout().lock(), "{text}");
 }
 
+/// The same as JSON in one line.
+pub(crate) fn tell_json(value: &impl Serialize) {
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
+}
+
 /// A part of the result as it is.
 pub(crate) fn raw(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();

@@ -286,6 +286,34 @@ fn several_that_are_stopped_are_each_told_once() {
 }
 
 #[test]
+fn programs_that_have_a_guard_in_the_foreground_read_json_lines() {
+    const SAYS: &str = "echo hello; printf 'r\\377\\n' >&2; exit 5";
+    let definition =
+        format!("[service.job]\ncommand = [\"sh\", \"-c\", {SAYS:?}]\nessential = true\nrestart.policy = \"never\"\n");
+    let bed = Bed::new(Trees::Walk, &definition);
+    let name = format!("guard.name={}", bed.instance());
+    let run = ["run", "--json", "--name", "job", "--restart", "never", "--", "sh", "-c", SAYS];
+    for (words, guard) in [(&["up", "--json", "--set", &name][..], bed.instance()), (&run, "run-job")] {
+        let shown: Vec<serde_json::Value> = bed.menshen(words).ended_with(7).json_lines();
+        let (events, lines): (Vec<_>, Vec<_>) = shown.into_iter().partition(|line| line["sequence"].is_u64());
+        let of_guard = |words: &[&str]| bed.menshen([words, &["--instance", guard, "--json"]].concat()).ended_with(0);
+        let kept: Vec<serde_json::Value> = of_guard(&["events", "--lines", "all"]).json_lines();
+        assert!(!events.is_empty() && events.iter().all(|event| kept.contains(event)), "{events:?}, not {kept:?}");
+        let has_failed = |event: &serde_json::Value| event["service"] == "job" && event["to"] == "failed";
+        assert!(events.iter().any(has_failed), "{words:?}: {events:?}");
+        assert!(lines.iter().all(|line| line["time"].is_string()), "{words:?}: {lines:?}");
+        let (mut lines, mut logged) = (lines, of_guard(&["logs", "job"]).json_lines::<serde_json::Value>());
+        // When a line was read and when it was written may be two times.
+        lines.iter_mut().chain(&mut logged).for_each(|line| line["time"] = serde_json::Value::Null);
+        // Each stream comes in a pipe of its own.
+        lines.sort_by_key(|line| line["stream"].to_string());
+        logged.sort_by_key(|line| line["stream"].to_string());
+        assert_eq!(lines, logged, "{words:?}");
+        assert_eq!((lines.len(), &lines[1]["text"]), (2, &"hello".into()), "{words:?}: {lines:?}");
+    }
+}
+
+#[test]
 fn what_is_piped_is_what_was_written() {
     let definition = r#"
         [service.web]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use menshen_api::Time;
-use menshen_api::types::{Event, Stream};
+use menshen_api::types::{Event, LogLine, Stream};
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::handover::{Question, Takeover, TakeoverError, WILLING};
 use menshen_guard::logs::{TapLine, TapReceiver, TapScope};
@@ -18,6 +18,8 @@ use menshen_plan::Plan;
 use menshen_plan::count::counted;
 
 use super::events::sentence;
+use super::logs::as_json;
+use crate::args::Arguments;
 use crate::definition::{MachineErrors, load_plan, paths};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, client, holder, runs_already, wait_for};
@@ -38,14 +40,21 @@ const GUARD: &str = "menshen";
 pub(super) enum Audience {
     /// Somebody, while it happens: all of it.
     Watching,
+    /// A program, while it happens: all of it, as JSON.
+    Programs,
     /// Nobody yet: what concerns the guard itself is kept, each line with its time.
     Later,
 }
 
 impl Audience {
+    /// Whoever started this command, and waits for it.
+    pub(super) const fn of(arguments: &Arguments) -> Self {
+        if arguments.json { Self::Programs } else { Self::Watching }
+    }
+
     const fn scope(self) -> TapScope {
         match self {
-            Self::Watching => TapScope::All,
+            Self::Watching | Self::Programs => TapScope::All,
             Self::Later => TapScope::AlsoStdout,
         }
     }
@@ -145,7 +154,7 @@ pub(super) fn unable(error: &TakeoverError) -> Failure {
 fn attend(mut next: Child, audience: Audience) -> Result<Exit, Failure> {
     match audience {
         Audience::Later => Ok(Exit::Done),
-        Audience::Watching => {
+        Audience::Watching | Audience::Programs => {
             let ended = next.wait().map_err(|error| Failure::new(Exit::Failed, menshen_os::error::describe(&error)))?;
             Ok(Exit::Guard(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
         }
@@ -212,6 +221,7 @@ fn pass_on(mut tap: TapReceiver, sender: SyncSender<Shown>) {
 fn is_told(event: &Event, audience: Audience) -> bool {
     match audience {
         Audience::Watching => event.kind != "forgotten",
+        Audience::Programs => true,
         Audience::Later => event.service.is_none(),
     }
 }
@@ -229,20 +239,20 @@ impl Screen {
 
     fn show_all(mut self, receiver: &Receiver<Shown>) {
         for shown in receiver {
-            match shown {
-                Shown::Event(event) => {
+            match (shown, self.audience) {
+                (Shown::Event(event), Audience::Programs) => output::tell_json(&event),
+                (Shown::Line(line), Audience::Programs) => tell_line(line),
+                (Shown::Event(event), Audience::Watching | Audience::Later) => {
                     self.show(event.time, GUARD, Style::new().bold(), &sentence(&event));
                 }
-                Shown::Line(line) => self.show_line(&line),
+                (Shown::Line(line), Audience::Watching | Audience::Later) => self.show_line(&line),
             }
         }
     }
 
     fn show_line(&mut self, line: &TapLine) {
         if line.dropped > 0 {
-            let (one, several) = ("line was too many to show", "lines were too many to show");
-            let text = format!("{}; `menshen logs` has all", counted(line.dropped, one, several));
-            self.show(line.time, GUARD, Style::new().bold(), &dim(text));
+            self.show(line.time, GUARD, Style::new().bold(), &dim(dropped(line)));
         }
         let count = self.colors.len();
         let style =
@@ -256,10 +266,25 @@ impl Screen {
         let who = styled(format_args!("{who:>width$}", width = self.width), style);
         let bar = dim("|");
         match self.audience {
-            Audience::Watching => output::tell(format_args!("{who} {bar} {text}")),
+            Audience::Watching | Audience::Programs => output::tell(format_args!("{who} {bar} {text}")),
             Audience::Later => output::tell(format_args!("{time} {who} {bar} {text}")),
         }
     }
+}
+
+/// A line for programs, as `menshen logs` gives it to them.
+fn tell_line(line: TapLine) {
+    if line.dropped > 0 {
+        output::note(dropped(&line));
+    }
+    let service = Arc::clone(&line.service);
+    output::tell_json(&as_json(&service, &LogLine::from(line)));
+}
+
+/// That lines before this one are not shown.
+fn dropped(line: &TapLine) -> String {
+    let (one, several) = ("line was too many to show", "lines were too many to show");
+    format!("{}; `menshen logs` has all", counted(line.dropped, one, several))
 }
 
 fn failure(error: &GuardError, source: &DefinitionSource) -> Failure {

@@ -300,9 +300,7 @@ impl Printer {
 
     fn print(&self, name: &str, line: &LogLine) {
         if self.json {
-            let mut json = serde_json::to_value(line).unwrap_or_default();
-            json["service"] = name.into();
-            return output::json_line(&json);
+            return output::json_line(&as_json(name, line));
         }
         if self.as_written {
             return output::raw(&bytes(line));
@@ -316,6 +314,13 @@ impl Printer {
             if self.several { format!("{:>width$} {} ", name, dim("|"), width = self.width) } else { String::new() };
         output::line(format_args!("{name}{time}{text}"));
     }
+}
+
+/// A line with the service that wrote it, for programs.
+pub(super) fn as_json(name: &str, line: &LogLine) -> serde_json::Value {
+    let mut json = serde_json::to_value(line).unwrap_or_default();
+    json["service"] = name.into();
+    json
 }
 
 /// A line's bytes, with its end unless it goes on.

@@ -6,12 +6,12 @@ use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
 
 use super::foreground::{self, Audience};
-use crate::args::{RestartPolicy, Run};
+use crate::args::{Arguments, RestartPolicy, Run};
 use crate::definition::{MachineErrors, environment, quoted, quoted_command};
 use crate::failure::{Exit, Failure};
 
 /// Guards one program in the foreground. It sees the whole environment of whoever started it.
-pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &Arguments, run: &Run) -> Result<Exit, Failure> {
     let name = run.name.clone().unwrap_or_else(|| name_of(&run.command[0]));
     let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let source = DefinitionSource {
@@ -22,7 +22,7 @@ pub(super) fn run(run: &Run) -> Result<Exit, Failure> {
         environment: environment(),
         only: Vec::new(),
     };
-    foreground::guard_here(&source, MachineErrors::Refuse, EndWhen::AtRest, Audience::Watching)
+    foreground::guard_here(&source, MachineErrors::Refuse, EndWhen::AtRest, Audience::of(arguments))
 }
 
 /// The program's file name, with what no name may have left out.

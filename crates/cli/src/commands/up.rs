@@ -53,7 +53,7 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
         return overseen::guard(name, source, plan);
     }
     // Where nobody reads along, what services write is in their logs.
-    let audience = if up.in_background || up.log_as.is_some() { Audience::Later } else { Audience::Watching };
+    let audience = if up.in_background || up.log_as.is_some() { Audience::Later } else { Audience::of(arguments) };
     foreground::guard_here(&source, MachineErrors::Shown, EndWhen::Asked, audience)
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use menshen_api::Time;
-use menshen_api::types::Stream;
+use menshen_api::types::{LogLine, Stream};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::format::Line;
 use super::lines::{Ends, Piece};
 
 /// The most lines that wait for a tap: a terminal shows no more in a moment than this.
@@ -39,6 +40,13 @@ pub struct TapLine {
     pub continues: bool,
     /// So many lines before this one were dropped because the tap was full.
     pub dropped: u64,
+}
+
+impl From<TapLine> for LogLine {
+    fn from(line: TapLine) -> Self {
+        let ends = if line.continues { Ends::Later } else { Ends::Here };
+        Line { time_ms: Some(line.time.as_ms()), stream: line.stream, bytes: line.bytes, ends }.into_log_line()
+    }
 }
 
 /// The receiving end of a tap. Dropping it ends the tap.
