@@ -15,7 +15,7 @@ use menshen_plan::{Plan, ServiceName, ServicePlan};
 use crate::effect::{Effect, Record, RecordKind, Reply};
 use crate::event::{Command, Event, Exit, Refusal, Role, RunId, ServiceId, Ticket, Tree};
 use crate::memory::Memory;
-use crate::service::{Context, Service};
+use crate::service::{Context, Service, WITH_GUARD};
 use crate::state::{State, Wanted};
 use crate::status::{ServiceStatus, status};
 use crate::time::Instant;
@@ -309,7 +309,7 @@ impl Core {
         let fresh = service.state() == State::Stopped && !service.life.stopped_by_rule && !service.has_processes();
         let may = service.plan.start != StartType::Disabled && service.life.wanted != Wanted::Down;
         if may && fresh {
-            self.with_service(id, |service, context| service.make_due(context, "started with the guard"));
+            self.with_service(id, |service, context| service.make_due(context, WITH_GUARD));
             self.pull_in(id, false);
         } else if !service.state().is_at_rest() {
             self.with_service(id, Service::carry_on);

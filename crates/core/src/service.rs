@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerState;
-pub(crate) use end::After;
 pub use end::START_FAILED_WAIT;
+pub(crate) use end::{After, WITH_GUARD};
 pub(crate) use fallback::Fallback;
 pub(crate) use probe::Probes;
 

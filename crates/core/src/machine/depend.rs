@@ -71,7 +71,7 @@ impl Core {
         self.with_service(id, |service, context| {
             if service.life.stop_held && !held {
                 let reason = service.life.reason.clone();
-                service.begin_stop(context, After::Wanted { reason: reason.clone() }, reason);
+                service.begin_stop(context, service.after_going_down(&reason), reason);
             } else if let Some((on_loss, reason)) = lost {
                 let after = match on_loss {
                     OnLoss::Stop => After::Stop { reason: reason.clone() },

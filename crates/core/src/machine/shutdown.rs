@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Core;
 use crate::effect::{Effect, Record, RecordKind};
 use crate::event::ServiceId;
-use crate::service::{After, Service};
+use crate::service::Service;
 use crate::state::State;
 use crate::time::Instant;
 
@@ -55,7 +55,7 @@ impl Core {
             let lives = service.state() == State::Starting || service.state().is_up();
             match (hurry, service.state()) {
                 (true, State::Stopping) => service.kill(context),
-                (true, _) if lives => service.begin_kill(context, After::Wanted { reason: reason.to_owned() }, reason),
+                (true, _) if lives => service.begin_kill(context, service.after_going_down(reason), reason),
                 (true | false, State::Stopping | State::Failed) => {}
                 (true | false, _) => service.go_down(context, reason.to_owned()),
             }

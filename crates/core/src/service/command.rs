@@ -121,7 +121,7 @@ impl Service {
         self.life.due = false;
         match self.state() {
             State::Waiting | State::Backoff | State::Tripped if self.life.fallback.run.is_some() => {
-                self.begin_stop(context, After::Wanted { reason: reason.clone() }, reason);
+                self.begin_stop(context, self.after_going_down(&reason), reason);
             }
             State::Waiting | State::Backoff | State::Tripped | State::Failed => {
                 self.enter(context, Trigger::End, reason);
@@ -130,7 +130,7 @@ impl Service {
                 self.life.stop_held = true;
                 self.life.reason = reason;
             }
-            State::Stopping => self.life.after = Some(After::Wanted { reason }),
+            State::Stopping => self.life.after = Some(self.after_going_down(&reason)),
             State::Stopped | State::Completed => {}
         }
         context.changed.insert(self.id);

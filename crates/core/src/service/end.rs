@@ -16,6 +16,9 @@ use crate::transition::Trigger;
 /// After a start that could not even be made, nothing is tried again sooner than this, unless `restart.max` is shorter.
 pub const START_FAILED_WAIT: Duration = Duration::from_millis(100);
 
+/// Why a guard starts what nobody asked for.
+pub(crate) const WITH_GUARD: &str = "started with the guard";
+
 /// Where a service goes once nothing of its program is left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -184,6 +187,12 @@ impl Service {
         }
     }
 
+    /// Where it goes from a stop that ends it for good, or with its guard: what is wanted then, the next guard starts.
+    pub(crate) fn after_going_down(&self, reason: &str) -> After {
+        let starts_again = self.life.wanted != Wanted::Down && !self.gone;
+        After::Wanted { reason: if starts_again { WITH_GUARD } else { reason }.to_owned() }
+    }
+
     /// Nothing of the program is left. Where the service comes to rest, its fallback ends first.
     fn finish(&mut self, context: &mut Context<'_>, after: After) {
         let rests = after.is_rest() || self.is_going_down(context);
@@ -205,6 +214,8 @@ impl Service {
         self.adopt_next_plan(context);
         if self.is_going_down(context) {
             let reason = match after {
+                // That is for the next guard to say.
+                After::Wanted { reason } if reason == WITH_GUARD => self.life.reason.clone(),
                 After::Wanted { reason } => reason,
                 After::Stop { reason }
                 | After::Fail { reason }

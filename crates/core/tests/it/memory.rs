@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_core::{
-    BreakerState, Command, Core, Effect, Event, Exit, Found, Instant, Memory, Notification, Role, RunId, State, Tree,
-    Wanted,
+    BreakerState, Command, Core, Effect, Event, Exit, Found, Instant, Memory, Notification, RecordKind, Role, RunId,
+    State, Tree, Wanted,
 };
 use menshen_plan::definition::ProbeKind;
 
@@ -133,6 +133,36 @@ fn a_stop_under_way_goes_on() {
     assert_eq!(next.state("web"), State::Stopping);
     next.wait_s(10);
     assert_eq!(next.signals("web").len(), 1, "killed at the first guard's deadline");
+}
+
+#[test]
+fn what_the_last_guards_end_stopped_starts_with_the_next_guard() {
+    let after_stop = |rig: &Rig, to: State| {
+        let records = rig.records().into_iter().filter_map(|record| match record.kind {
+            RecordKind::Transition { from: State::Stopping, to: reached, .. } if reached == to => Some(record.reason),
+            _ => None,
+        });
+        records.collect::<Vec<_>>()
+    };
+    let ends = |rig: &mut Rig, run| rig.send(Event::Exited { run, exit: Exit::Code(0), oom: false, tree: Tree::Empty });
+    for hurry in [false, true] {
+        let mut rig = Rig::new(WEB);
+        rig.send(Event::Shutdown { reason: "asked by root".to_owned(), hurry });
+        let why = "the guard is shutting down: asked by root";
+        let mut next = successor(&rig, WEB);
+        assert_eq!((next.state("web"), next.reason("web").as_str()), (State::Stopping, why));
+        ends(&mut next, rig.run("web"));
+        assert_eq!((next.state("web"), next.starts("web")), (State::Running, 1));
+        assert_eq!(after_stop(&next, State::Starting), ["started with the guard"]);
+        rig.exit("web", 0);
+        assert_eq!(after_stop(&rig, State::Stopped), [why]);
+    }
+    // A restart goes on as what it is.
+    let mut rig = Rig::new(WEB);
+    rig.command("web", Command::Restart).unwrap();
+    let mut next = successor(&rig, WEB);
+    ends(&mut next, rig.run("web"));
+    assert_eq!(after_stop(&next, State::Starting), [rig.reason("web")]);
 }
 
 #[test]
