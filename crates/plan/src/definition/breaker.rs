@@ -63,7 +63,7 @@ pub struct Fallback {
     pub until: Option<FallbackUntil>,
 }
 
-/// When the fallback makes way for the service.
+/// When the fallback makes way for the service. Without it: `trial` where the two name the same port, else `ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FallbackUntil {
