@@ -387,16 +387,29 @@ pub(crate) fn find<'a, 'g>(
         [only] => Ok(only),
         [] => {
             let failure = Failure::new(Exit::NoSuchService, format!("there is no service '{name}'"));
-            let known: Vec<&str> = services.iter().map(|(_, service)| service.name.as_str()).collect();
+            let known = names(services);
             Err(if known.is_empty() { failure } else { failure.help(format!("the services are {}", known.join(", "))) })
         }
         _ => {
-            let full: Vec<String> =
-                found.iter().map(|(guard, service)| format!("{}/{}", guard.instance, service.name)).collect();
+            let full: Vec<String> = found.iter().map(|(guard, service)| full_name(guard, service)).collect();
             Err(Failure::new(Exit::Failed, format!("several guards have a service '{name}'"))
                 .help(format!("say which: {}", full.join(", "))))
         }
     }
+}
+
+/// The names that mean these services: those of several guards with that of the guard.
+fn names(services: &[(&Guard, Service)]) -> Vec<String> {
+    let mut guards = services.iter().map(|(guard, _)| &guard.instance);
+    let first = guards.next();
+    let is_one = guards.all(|guard| Some(guard) == first);
+    let name =
+        |(guard, service): &(&Guard, Service)| if is_one { service.name.clone() } else { full_name(guard, service) };
+    services.iter().map(name).collect()
+}
+
+fn full_name(guard: &Guard, service: &Service) -> String {
+    format!("{}/{}", guard.instance, service.name)
 }
 
 impl Guard {

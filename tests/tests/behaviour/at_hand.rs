@@ -72,6 +72,12 @@ fn what_is_done_in_a_folder_is_done_to_its_own_guard() {
     assert_eq!(projects.guarded.service("web").service.pid, pid);
     projects.typed_in("empty", &["restart", "web"]).ended_with(1);
     projects.typed_in("empty", &["down"]).ended_with(1);
+    for command in ["status", "stop"] {
+        let said = projects.typed_in("empty", &[command, "nosuch"]).ended_with(4).stderr;
+        for guard in ["other", projects.guarded.instance()] {
+            assert!(said.contains(&format!("{guard}/web")), "{command}: {said}");
+        }
+    }
     projects.typed_in("other", &["down"]).done();
     assert!(projects.runs());
     // Where there is no definition, the only guard is meant.
