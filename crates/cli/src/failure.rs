@@ -142,6 +142,11 @@ impl Failure {
         self
     }
 
+    /// Whether the guard refuses because its definition disables the service.
+    pub(crate) fn is_of_disabled(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.code == ProblemCode::Disabled)
+    }
+
     pub(crate) const fn code(&self) -> Exit {
         self.exit
     }

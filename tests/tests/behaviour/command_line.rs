@@ -626,6 +626,26 @@ fn events_are_followed_from_one_guard_to_the_next() {
 }
 
 #[test]
+fn all_services_are_all_but_those_that_their_definition_disables() {
+    let definition =
+        format!("{SHOP}[service.off]\ncommand = \"sleep 1000\"\nstart = \"disabled\"\n[check]\nallow = [\"M028\"]\n");
+    let bed = Bed::new(Trees::Walk, &definition).up();
+    bed.await_ready("web");
+    let why = "off: the service is disabled in the definition";
+    for command in ["start", "restart"] {
+        let ran = bed.menshen([command, "--all"]).ended_with(0);
+        assert_eq!(ran.stderr, format!("passed over: {why}\n"), "{command}");
+        assert!(ran.text().contains("web: running") && !ran.text().contains("off"), "{command}: {}", ran.text());
+        let ran = bed.menshen([command, "--all", "--json"]).ended_with(0);
+        let told: serde_json::Value = ran.json();
+        assert_eq!(told["services"].as_array().unwrap().len(), 2, "{command}: {told}");
+        let named = bed.menshen([command, "web", "off"]).ended_with(1);
+        assert!(named.stderr.contains("error:") && named.stderr.contains(why), "{command}: {}", named.stderr);
+    }
+    bed.menshen(["stop", "--all"]).done();
+}
+
+#[test]
 fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
     let definition = "[service.web]\ncommand = [\"sh\", \"-c\", \"echo hello; exec sleep 1000\"]\n[service.off]\ncommand = \"sleep 1000\"\nstart = \"manual\"\n";
     let mut bed = Bed::new(Trees::Walk, definition).up();

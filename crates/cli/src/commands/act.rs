@@ -93,6 +93,7 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
     let patience = if act.no_wait { Patience::None } else { Patience::Within(within) };
     let query = WaitQuery { wait: verb.wait().filter(|_| !act.no_wait), timeout: Some(act.timeout.clone()) };
     let Meant { native, names } = Meant::of(arguments, verb, act)?;
+    let is_all = act.all;
     wait_for(async {
         let guards = Guards::find(arguments).await;
         native::hold_meant(&guards, &native).await?;
@@ -128,6 +129,13 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
             report.killed = before.killed().await;
         }
         for ((guard, service), answer) in services.iter().zip(answers) {
+            let answer = match answer {
+                Err(failure) if is_all && failure.is_of_disabled() => {
+                    output::pass_over(&failure);
+                    continue;
+                }
+                answer => answer,
+            };
             let how = if verb == Verb::Stop && before.ran(guard, service) { Tell::HowItEnded } else { Tell::State };
             report.guarded(&service.name, answer, how);
         }
