@@ -664,10 +664,18 @@ fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
     }
     let ran = bed.menshen(["logs", "web", "--follow"]).ended_with(6);
     assert!(ran.stderr.contains(&folder), "{}", ran.stderr);
+    let senseless = [["--since", "yesterday"], ["--grep", "("]];
+    for words in senseless {
+        let ran = bed.menshen([&["logs", "web"], &words[..]].concat()).ended_with(2);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains(words[1]), "{words:?}: {}{}", ran.text(), ran.stderr);
+    }
     let ran = bed.menshen(["logs", "nope"]).ended_with(6);
     assert!(ran.stderr.contains(&bed.home().join("logs").display().to_string()), "{}", ran.stderr);
     bed.start_guard();
     assert_eq!(bed.main_process("web"), web);
+    for words in senseless {
+        bed.menshen([&["logs", "web"], &words[..]].concat()).ended_with(2);
+    }
     bed.menshen(["down"]).done();
     let ran = bed.menshen(["status"]).ended_with(6);
     assert!(!ran.stderr.contains("still runs"), "{}", ran.stderr);

@@ -57,6 +57,8 @@ fn folders_in(folder: &Path) -> Vec<(String, PathBuf)> {
 
 /// Reads the files, for no guard tells of what is in them.
 pub(super) fn show(arguments: &Arguments, logs: &Logs, query: &LogQuery, untold: Failure) -> Result<Exit, Failure> {
+    let parsed = Query::parse(query, menshen_os::clock::wall_ms());
+    let parsed = parsed.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let files = Files::find(arguments, &logs.names);
     if files.is_empty() {
         let kept: Vec<String> = all_paths().iter().map(|paths| paths.logs.display().to_string()).collect();
@@ -76,8 +78,6 @@ pub(super) fn show(arguments: &Arguments, logs: &Logs, query: &LogQuery, untold:
     }
     let why = if untold.code() == Exit::NoGuard { "no guard is running" } else { &untold.message };
     output::note(dim(format_args!("{why}; this is what the files in {shown} have")));
-    let parsed = Query::parse(query, menshen_os::clock::wall_ms())
-        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let guards: BTreeSet<&str> = files.iter().map(|files| files.guard.as_str()).collect();
     let has_several_guards = guards.len() > 1;
     let label =
