@@ -178,6 +178,23 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_a_tap_is_one_of_the_log_as_the_contract_has_it() {
+        let (sender, mut receiver) = tap(TapScope::All);
+        let mut taps = Taps(vec![sender]);
+        give(&mut taps, b"caf\xc3\xa9");
+        give(&mut taps, b"r\xff");
+        drop(taps);
+        let lines =
+            std::iter::from_fn(|| receiver.wait()).map(|line| serde_json::to_value(LogLine::from(line)).unwrap());
+        let time = Time::from_ms(1);
+        let expected = [
+            serde_json::json!({ "time": time, "stream": "stdout", "text": "caf\u{e9}" }),
+            serde_json::json!({ "time": time, "stream": "stdout", "text": "r\u{fffd}", "base64": "cv8=" }),
+        ];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn a_full_tap_loses_lines_and_says_how_many() {
         for (length, fits) in [(0, TAP_LINES_MAX), (65_536, TAP_BYTES_MAX / 65_536)] {
             let (sender, mut receiver) = tap(TapScope::All);
