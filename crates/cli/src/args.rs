@@ -16,7 +16,7 @@ use crate::complete;
 #[derive(Debug, Parser)]
 #[command(name = "menshen", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready; of `status NAME` 0 running, 3 not running, 4 no such service. The help of a command tells its own.\n\nMENSHEN_HOME=FOLDER has everything below a folder of its own; `menshen man` tells of all files and variables."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready; of `status NAME` 0 running, 3 not running, 4 no such service. The help of a command tells its own.\n\nWith --json an error is an object on standard error, with `error` and `help`, and with `code` and the other fields of a problem where a guard refuses.\n\nMENSHEN_HOME=FOLDER has everything below a folder of its own; `menshen man` tells of all files and variables."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]

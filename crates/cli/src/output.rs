@@ -113,14 +113,8 @@ pub(crate) fn pass_over(failure: &Failure) {
 
 /// Why the command did not do what it was asked.
 pub(crate) fn show_failure(arguments: &Arguments, failure: &Failure) {
-    if arguments.json
-        && let Some(problem) = &failure.problem
-    {
-        note(serde_json::to_string(problem).unwrap_or_default());
-        return;
-    }
     if arguments.json && !failure.message.is_empty() {
-        note(serde_json::json!({ "error": failure.message, "help": failure.help }));
+        note(failure_as_json(failure));
         return;
     }
     if !failure.message.is_empty() {
@@ -129,6 +123,14 @@ pub(crate) fn show_failure(arguments: &Arguments, failure: &Failure) {
     if let Some(help) = &failure.help {
         note(format_args!("  {} {help}", styled("help:", AnsiColor::Cyan.on_default())));
     }
+}
+
+/// A failure for programs: where a guard refuses, with its problem's fields.
+fn failure_as_json(failure: &Failure) -> serde_json::Value {
+    let mut json = serde_json::to_value(&failure.problem).unwrap_or_default();
+    json["error"] = failure.message.as_str().into();
+    json["help"] = failure.help.as_deref().into();
+    json
 }
 
 /// A text in a style.
@@ -170,5 +172,26 @@ pub(crate) fn printable(text: &str) -> String {
 fn ended_if_broken(written: &io::Result<()>) {
     if written.is_err() {
         std::process::exit(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use menshen_api::{ClientError, Problem, ProblemCode};
+
+    use super::*;
+    use crate::failure::Exit;
+
+    #[test]
+    fn every_failure_has_the_same_fields_for_programs() {
+        let own = failure_as_json(&Failure::new(Exit::Failed, "it failed"));
+        assert_eq!(own, serde_json::json!({ "error": "it failed", "help": null }));
+        let problem = Problem::new(ProblemCode::Disabled, "off: it is disabled");
+        let refused = Failure::from(ClientError::Problem(problem.clone())).help("enable it");
+        let mut expected = serde_json::to_value(problem).unwrap();
+        expected["error"] = "off: it is disabled".into();
+        expected["help"] = "enable it".into();
+        assert_eq!(failure_as_json(&refused), expected);
+        assert_eq!(expected["code"], "disabled");
     }
 }
