@@ -16,7 +16,7 @@ use crate::complete;
 #[derive(Debug, Parser)]
 #[command(name = "menshen", version, propagate_version = true, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready; of `status NAME` 0 running, 3 not running, 4 no such service. The help of a command tells its own.\n\nWith --json an error is an object on standard error, with `error` and `help`, and with `code` and the other fields of a problem where a guard refuses.\n\nMENSHEN_HOME=FOLDER has everything below a folder of its own; `menshen man` tells of all files and variables."
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 definition refused, 4 no such service, 5 not permitted, 6 no guard reachable, 7 a service is failed or not ready; of `status NAME` 0 running, 3 not running, 4 no such service. The help of a command tells its own.\n\nWith --json the error of a command is an object on standard error, with `error` and `help`, and with `code` and the other fields of a problem where a guard refuses.\n\nMENSHEN_HOME=FOLDER has everything below a folder of its own; `menshen man` tells of all files and variables."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -66,12 +66,14 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Guard one program in the foreground, no file needed.
     ///
-    /// With `--json` each line is an event as of `menshen events --json`, or a line of a log as of `menshen logs --json`.
+    /// With `--json` each line is an event as of `menshen events --json`, or a line of a log as of `menshen logs --json`. Who
+    /// reads too slowly misses some; `menshen events` and `menshen logs` have all.
     Run(Run),
     /// Guard what the definition says; Ctrl-C stops all in order.
     ///
-    /// With `--json` each line is an event as of `menshen events --json`, or a line of a log as of `menshen logs --json`; with
-    /// `--detach` too, it is how the services are once they have been started.
+    /// With `--json` each line is an event as of `menshen events --json`, or a line of a log as of `menshen logs --json`; who
+    /// reads too slowly misses some, and `menshen events` and `menshen logs` have all. With `--detach` too, it is how the
+    /// services are once they have been started.
     Up(Up),
     /// Stop every service in order, then the guard.
     Down(Down),

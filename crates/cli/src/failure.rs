@@ -142,6 +142,11 @@ impl Failure {
         self
     }
 
+    /// Whether there is no guard to ask.
+    pub(crate) const fn is_of_no_guard(&self) -> bool {
+        matches!(self.exit, Exit::NoGuard)
+    }
+
     /// Whether the guard refuses because its definition disables the service.
     pub(crate) fn is_of_disabled(&self) -> bool {
         self.problem.as_ref().is_some_and(|problem| problem.code == ProblemCode::Disabled)

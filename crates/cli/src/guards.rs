@@ -316,8 +316,12 @@ async fn answers(client: &Client, asked: Endpoint) -> bool {
         && matches!(tokio::time::timeout(ANSWER_WITHIN, client.unread(&health)).await, Ok(Ok(_)))
 }
 
-/// Whether the last guard of this name ended in order, so that there need not be a next one; `None` if that cannot be seen.
+/// Whether the last guard of this name ended in order, so that there need not be a next one; `None` if that cannot be seen. One
+/// that lives has not ended.
 pub(crate) fn ended_in_order(instance: &str) -> Option<bool> {
+    if is_held(instance) {
+        return Some(false);
+    }
     let all: Vec<_> = all_paths().iter().map(|paths| menshen_guard::ended_in_order(paths, instance)).collect();
     if all.iter().any(|one| matches!(one, Ok(false))) {
         return Some(false);
@@ -325,8 +329,13 @@ pub(crate) fn ended_in_order(instance: &str) -> Option<bool> {
     all.iter().all(Result::is_ok).then_some(true)
 }
 
+/// Whether the last guard of this name has noted that somebody asked for a service to be stopped.
+pub(crate) fn is_asked_to_stop(instance: &str, service: &str) -> bool {
+    all_paths().iter().any(|paths| menshen_guard::is_asked_to_stop(paths, instance, service))
+}
+
 /// What a guard of this name left running, in words.
-fn told_left(instance: &str) -> Option<String> {
+pub(crate) fn told_left(instance: &str) -> Option<String> {
     let left = left_running(instance);
     let run = if left.len() == 1 { "runs" } else { "run" };
     let names = left.join(", ");

@@ -59,7 +59,7 @@ use notes::Notes;
 use request::Tickets;
 pub(crate) use request::no_such_service;
 pub(crate) use setup::recall;
-pub use store::{LeftProcess, ended_in_order, left_processes, left_running, left_unknown};
+pub use store::{LeftProcess, ended_in_order, is_asked_to_stop, left_processes, left_running, left_unknown};
 use thrift::{GiveBack, Thrift};
 use troubles::Troubles;
 use upgrade::{Succession, Upgrade};

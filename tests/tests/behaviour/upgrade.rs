@@ -291,7 +291,7 @@ with_both_trees! {
         bed.kill_guard();
         let down = down.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&down.stderr);
-        assert!(down.status.code() == Some(6) && said.contains("deaf runs on"), "{down:?}");
+        assert!(down.status.code() == Some(6) && said.contains("still runs, without a guard: deaf"), "{down:?}");
     }
 
     fn who_waits_is_told_that_no_guard_is_there(trees: Trees) {
@@ -299,8 +299,8 @@ with_both_trees! {
         let mut waiting = bed.command().args(["start", "once", "--timeout", "60s"]).stderr(Stdio::piped()).spawn().unwrap();
         bed.await_state("once", State::Running);
         bed.kill_guard();
-        let mut said = String::new();
-        std::io::BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let (mut said, mut errors) = (String::new(), std::io::BufReader::new(waiting.stderr.take().unwrap()));
+        errors.read_line(&mut said).unwrap();
         assert!(said.contains("has ended; waiting for the next one"), "{said}");
         bed.start_guard();
         bed.write("go", "");

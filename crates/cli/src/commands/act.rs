@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressStyle};
 use menshen_api::client::Call;
-use menshen_api::types::{Service, ServiceDetail, SignalRequest, State, WaitFor, WaitQuery};
+use menshen_api::types::{Service, ServiceDetail, SignalRequest, State, WaitFor, WaitQuery, Wanted};
 use menshen_api::{ClientError, Endpoint};
 
 use super::killed::Killed;
 use super::native::{self, Native, Patience, Told};
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Aim, Guard, Guards, ended_in_order, wait_for};
+use crate::guards::{Aim, Guard, Guards, ended_in_order, is_asked_to_stop, wait_for};
 use crate::output::{self, state_style, styled};
 use along::Before;
 
@@ -125,7 +125,8 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         let told: Vec<_> = verb.native().map_or_else(Vec::new, act);
         spinner.finish_and_clear();
         let mut report = Report::of(arguments);
-        if answers.iter().any(Result::is_ok) {
+        let is_gone = |answer: &Result<Service, Failure>| answer.as_ref().is_err_and(Failure::is_of_no_guard);
+        if !answers.iter().all(is_gone) {
             report.killed = before.killed().await;
         }
         for ((guard, service), answer) in services.iter().zip(answers) {
@@ -279,7 +280,7 @@ impl Patiently<'_> {
                 Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
                 Err(error @ (ClientError::Broken(_) | ClientError::Unreachable(_) | ClientError::Silent { .. })) => {
                     let is_over = ended_in_order(&guard.instance) == Some(true);
-                    if is_over && self.verb == Verb::Stop {
+                    if is_over && self.verb == Verb::Stop && is_asked_to_stop(&guard.instance, &before.name) {
                         // That of `menshen run` ends with its service.
                         return Ok(stopped_with_its_guard(before));
                     }
@@ -307,7 +308,17 @@ impl Patiently<'_> {
 /// Nothing of what a guard had runs on where it has ended in order.
 fn stopped_with_its_guard(before: &Service) -> Service {
     let reason = format!("the guard '{}' has stopped everything, and ended", before.instance);
-    Service { state: State::Stopped, pid: None, ready: false, failing_probe: None, reason, ..before.clone() }
+    Service {
+        state: State::Stopped,
+        wanted: Wanted::Down,
+        pid: None,
+        ready: false,
+        failing_probe: None,
+        // How it ended nobody could tell any more.
+        last_exit: None,
+        reason,
+        ..before.clone()
+    }
 }
 
 fn gone(guard: &Guard, name: &str) -> Failure {

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::killed::{Killed, Moment};
 use crate::args::{Arguments, Down};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, Guards, is_held, left_running, wait_for};
+use crate::guards::{Guard, Guards, ended_in_order, is_held, told_left, wait_for};
 use crate::output;
 use crate::registering::running::Managed;
 
@@ -37,9 +37,15 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         let managed = if is_for_manager || leave { None } else { Managed::of(&guard.instance)? };
         let before = if leave { None } else { Moment::now(guard).await };
         let by_manager = managed.as_ref().filter(|managed| managed.has_to_be_told());
+        let mut broken = None;
         if by_manager.is_none() || down.now {
             let query = ShutdownQuery { now: down.now, leave };
-            let _: Accepted = guard.client.call(&Call::new(Endpoint::Shutdown).query(&query)?).await?;
+            match guard.client.call(&Call::new(Endpoint::Shutdown).query(&query)?).await {
+                Ok(Accepted { .. }) => {}
+                // It may have been taken all the same.
+                Err(error @ ClientError::Broken(_)) => broken = Some(error),
+                Err(error) => return Err(error.into()),
+            }
         }
         if let Some(Managed { name, manager }) = by_manager {
             manager.act(name, Verb::Stop)?;
@@ -50,19 +56,19 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         if programs == Programs::Stopped {
             hold_stopped(&guard.instance)?;
         }
+        if let Some(error) = broken.filter(|_| leave || ended_in_order(&guard.instance) != Some(true)) {
+            return Err(error.into());
+        }
         let killed = before.map(|before| before.killed_to_the_end(&guard.instance)).unwrap_or_default();
         report(arguments, &guard.instance, programs, &killed, managed.as_ref());
         Ok(Exit::Done)
     })
 }
 
-/// Somebody may have killed the guard before it had stopped everything.
+/// Somebody may have killed the guard before it had stopped everything. What runs where there is a next one is that one's.
 fn hold_stopped(instance: &str) -> Result<(), Failure> {
-    let left = left_running(instance);
-    if left.is_empty() {
-        return Ok(());
-    }
-    let message = format!("the guard '{instance}' was gone before everything was stopped: {} runs on", left.join(", "));
+    let Some(left) = told_left(instance).filter(|_| !is_held(instance)) else { return Ok(()) };
+    let message = format!("the guard '{instance}' was gone before everything was stopped; {left}");
     Err(Failure::new(Exit::NoGuard, message).help("`menshen up` guards it again, and `menshen down` then stops it"))
 }
 

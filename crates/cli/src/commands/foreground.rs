@@ -40,7 +40,7 @@ const GUARD: &str = "menshen";
 pub(super) enum Audience {
     /// Somebody, while it happens: all of it.
     Watching,
-    /// A program, while it happens: all of it, as JSON.
+    /// A program, while it happens: all of it that is read in time, as JSON.
     Programs,
     /// Nobody yet: what concerns the guard itself is kept, each line with its time.
     Later,

@@ -61,9 +61,6 @@ impl Moment {
 
     /// What had to be killed since, as far as it is known.
     pub(super) async fn killed(&self, guard: &Guard) -> Vec<Killed> {
-        if ended_in_order(&guard.instance) == Some(true) {
-            return self.killed_to_the_end(&guard.instance);
-        }
         match in_time(read_past(guard, self.0.clone(), Lines::All)).await {
             Ok(events) => told(events),
             // That of `menshen run` ends with its service.
@@ -89,7 +86,7 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, Failure>>) -> Result<T
 }
 
 /// Whether a guard that tells nothing any more ends in order, which takes it a moment.
-async fn is_ending(instance: &str) -> bool {
+pub(super) async fn is_ending(instance: &str) -> bool {
     let end = Instant::now() + TOLD_WITHIN;
     while ended_in_order(instance) != Some(true) {
         if Instant::now() > end {

@@ -166,9 +166,7 @@ impl Guard {
     /// Of a service that left the definition nothing but its name can be read: what runs of its program ends as most do. Where
     /// nothing does, what else runs of it ends at once, and its file is of no more use.
     fn take_over_unknown(&mut self, name: &str, running: &Running) -> Vec<Ended> {
-        let known = name.parse().ok().filter(|_| self.system.has(running, &place(name, Role::Main)));
-        let plan = known.and_then(|name| plan_of_gone(&name, &Stop::default()));
-        let Some(plan) = plan else {
+        if !self.system.has(running, &place(name, Role::Main)) {
             probe_places(name).chain(BESIDE_MAIN.map(|role| place(name, role))).for_each(|place| {
                 self.end_left(&place, running);
             });
@@ -177,6 +175,10 @@ impl Guard {
             if path.is_file() {
                 self.notes.disk.forget(path);
             }
+            return Vec::new();
+        }
+        let Some(plan) = name.parse().ok().and_then(|name| plan_of_gone(&name, &Stop::default())) else {
+            self.note(format!("what runs of {name} cannot be ended; it runs on"));
             return Vec::new();
         };
         let id = self.core.resume_unknown(&plan);

@@ -123,6 +123,13 @@ pub fn ended_in_order(paths: &Paths, instance: &str) -> std::io::Result<bool> {
     Ok(!entries.flatten().any(|entry| unfinished(entry.path())))
 }
 
+/// Whether a guard has noted, in this boot, that somebody asked for a service to be stopped.
+#[must_use]
+pub fn is_asked_to_stop(paths: &Paths, instance: &str, service: &str) -> bool {
+    let Ok(Ok(stored)) = read(path(&paths.memory(instance), service)) else { return false };
+    stored.boot == menshen_os::clock::boot_id() && stored.memory.asked() == Some(menshen_core::Wanted::Down)
+}
+
 /// Why it is not known of some services whether a guard left anything of them running: the files that cannot be used, each with
 /// what is the matter with it. Nothing runs on of what was noted before the machine was started.
 #[must_use]

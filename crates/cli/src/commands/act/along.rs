@@ -3,10 +3,10 @@
 
 use menshen_api::types::{Service, State};
 
-use super::super::killed::{Killed, Moment};
+use super::super::killed::{Killed, Moment, is_ending};
 use super::Verb;
 use crate::failure::Failure;
-use crate::guards::{Guard, ended_in_order};
+use crate::guards::Guard;
 
 /// The services of the guards that are to be told something, as they were before.
 pub(super) struct Before<'a> {
@@ -50,9 +50,7 @@ impl<'a> Before<'a> {
     /// The services that nobody named and that are up though they were not before, or the other way round.
     pub(super) async fn others(&self, told: &[(&Guard, Service)]) -> Result<Vec<Service>, Failure> {
         let mut others = Vec::new();
-        // What a guard that has ended in order had is down, as it was to be.
-        let guards = self.guards.iter().filter(|(guard, _)| ended_in_order(&guard.instance) != Some(true));
-        for (guard, before) in guards {
+        for (guard, before) in &self.guards {
             let is_told = |service: &Service| {
                 told.iter().any(|(of, told)| of.instance == guard.instance && told.name == service.name)
             };
@@ -60,7 +58,12 @@ impl<'a> Before<'a> {
                 let before = before.iter().find(|before| before.name == service.name);
                 before.is_some_and(|before| is_up(before) != is_up(service)) && !is_told(service)
             };
-            others.extend(guard.services().await?.into_iter().filter(is_other));
+            match guard.services().await {
+                Ok(services) => others.extend(services.into_iter().filter(is_other)),
+                // What it had is down, as it was to be.
+                Err(_) if is_ending(&guard.instance).await => {}
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(others)
     }
