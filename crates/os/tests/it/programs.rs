@@ -380,18 +380,23 @@ fn an_adopted_process_is_looked_after_like_one_of_our_own() {
     let _ = parent.wait();
 }
 
-#[test]
-fn what_has_ended_and_was_not_reaped_is_not_adopted_as_alive() {
-    // Its parent lives and reaps nothing, from the moment that it is no shell any more: the child ends when it is told to.
+/// A shell with a child that ends with 3 when it is told to, and the number of that child; what the shell does then is given.
+fn parent_of_one(then: &str) -> (std::process::Child, u32) {
     let mut parent = std::process::Command::new("sh")
-        .args(["-c", "exec 3<&0; sh -c 'read line; exit 3' <&3 & echo $!; exec sleep 1000"])
+        .args(["-c", &format!("exec 3<&0; sh -c 'read line; exit 3' <&3 & echo $!; {then}")])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut line).unwrap();
-    let pid: u32 = line.trim().parse().unwrap();
+    (parent, line.trim().parse().unwrap())
+}
+
+#[test]
+fn what_has_ended_and_was_not_reaped_is_not_adopted_as_alive() {
+    // Its parent lives and reaps nothing, from the moment that it is no shell any more: the child ends when it is told to.
+    let (mut parent, pid) = parent_of_one("exec sleep 1000");
     let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let mut bed = Bed::new(TreeMode::Walk);
     let comm = format!("/proc/{}/comm", parent.id());
@@ -456,15 +461,7 @@ fn rows_of(pid: u32) -> usize {
 #[test]
 fn what_cannot_be_looked_at_yet_is_held_for_the_next_and_handed_over_as_what_runs_is() {
     // Who reaps it is no guard.
-    let mut parent = std::process::Command::new("sh")
-        .args(["-c", "exec 3<&0; sh -c 'read line; exit 3' <&3 & echo $!; wait"])
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut line).unwrap();
-    let pid: u32 = line.trim().parse().unwrap();
+    let (mut parent, pid) = parent_of_one("wait");
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let start_time: u64 = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap().parse().unwrap();
     let earlier = Earlier { pid, start_time, first: None, folder: None };
