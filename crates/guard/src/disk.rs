@@ -251,7 +251,9 @@ impl Writer {
         }
         let unwritten = write_memories(&mut batch.memories);
         self.unnoted.join(std::mem::take(&mut batch.unnoted));
-        self.unnoted.retain(|service| unwritten.contains_key(&(self.record)(service)));
+        // As a rule all is written, and no record has to be named.
+        let all_written = unwritten.is_empty();
+        self.unnoted.retain(|service| !all_written && unwritten.contains_key(&(self.record)(service)));
         let mut failure = unwritten.values().next().cloned();
         if let Err(error) = self.write_events(&mut batch) {
             failure.get_or_insert(error);
