@@ -32,7 +32,10 @@ const RAW: &str = "a megabyte of log, raw";
 const TOLERANCE_RAW: i32 = 200;
 
 /// Deaths that are counted at once.
-const DEATHS: u64 = 50;
+const DEATHS: u64 = 30;
+/// How long each life is, in seconds. What a start and an end have to have written down is written together where they are
+/// close to each other, and how often they are differs from run to run.
+const LIFE: &str = "0.3";
 /// Megabytes of log that are counted at once; what is not looked at takes next to nothing.
 const MEGABYTES: u64 = 4;
 const MEGABYTES_RAW: u64 = 64;
@@ -158,14 +161,14 @@ fn change(expected: u64, count: u64) -> i32 {
     i32::try_from(thousandths).unwrap_or(i32::MAX).saturating_sub(1000)
 }
 
-/// The program waits to be told, dies so often, and then stays.
+/// The program waits to be told, lives a little and dies so often, and then stays.
 fn restart() -> Result<u64, String> {
     let lives = |folder: &Path| folder.join("lives");
     let counted = Counted::start(|folder| {
         let (go, lives) = (go(folder), lives(folder).display().to_string());
         let script = format!(
             "until [ -e {go} ]; do sleep 0.1; done; echo >> {lives}; \
-             [ $(wc -l < {lives}) -gt {DEATHS} ] && exec sleep 300; exit 1"
+             [ $(wc -l < {lives}) -gt {DEATHS} ] && exec sleep 300; sleep {LIFE}; exit 1"
         );
         service(
             "mortal",
