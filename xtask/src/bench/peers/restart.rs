@@ -44,7 +44,7 @@ fn bare_gaps(place: &Place, life_ms: &str, deaths: usize) -> Result<Vec<f64>, St
         died.map_err(|error| format!("starting the program: {error}"))?;
         lives += 1;
     }
-    Ok(between(&place.program.lives()?))
+    between(&place.program.lives()?)
 }
 
 fn gaps(place: &Place, peer: &dyn Peer, life_ms: &str, deaths: usize) -> Result<Vec<f64>, String> {
@@ -61,10 +61,16 @@ fn gaps(place: &Place, peer: &dyn Peer, life_ms: &str, deaths: usize) -> Result<
     let lives = place.program.lives()?;
     // What it takes to stop is another row's.
     drop(session);
-    Ok(between(&lives))
+    between(&lives)
 }
 
 /// From each death to the next life, without the first, which finds everything cold.
-fn between(lives: &[program::Life]) -> Vec<f64> {
-    lives[1..].windows(2).map(|pair| ms_between(pair[0].ended, pair[1].began)).collect()
+fn between(lives: &[program::Life]) -> Result<Vec<f64>, String> {
+    let gap = |pair: &[program::Life]| {
+        if pair[1].began < pair[0].ended {
+            return Err(format!("two of its lives are at once: {pair:?} of {}", lives.len()));
+        }
+        Ok(ms_between(pair[0].ended, pair[1].began))
+    };
+    lives[1..].windows(2).map(gap).collect()
 }

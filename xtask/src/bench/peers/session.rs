@@ -193,13 +193,12 @@ impl Session<'_> {
     }
 }
 
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        self.container = None;
-        // What supervises goes first, or it would start the programs again.
+impl Session<'_> {
+    /// Kills those it finds until it finds none.
+    fn end(&mut self, find: impl Fn(&Self) -> Vec<u32>) {
         const TRIES: usize = 100;
         for _ in 0..TRIES {
-            let left = self.supervisors();
+            let left = find(self);
             for process in left.iter().copied().filter_map(open) {
                 // One that ends by itself meanwhile needs no more.
                 let _ = pidfd_send_signal(process, Signal::KILL);
@@ -212,6 +211,16 @@ impl Drop for Session<'_> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.container = None;
+        // What supervises goes first, or it would start the programs again.
+        self.end(Self::supervisors);
+        // Of a program that lives no record may tell yet.
+        self.end(Self::processes);
         self.place.program.end_all();
         self.place.folders.borrow_mut().extend(self.folder.take());
     }
