@@ -51,7 +51,7 @@ pub(crate) fn soak(arguments: &Arguments) -> Result<(), String> {
         }
         curve.add(Sample::take(&guard, begun.elapsed())?);
     }
-    let commands = work::told(&guard)?;
+    let commands = work::told(&guard, arguments.minutes)?;
     guard.down()?;
     say(&format!("\n{}\n{commands}; load average {}", curve.table(), machine::load()));
     curve.judge()

@@ -16,6 +16,8 @@ const PROGRAMS: usize = 200;
 pub(super) const JOURNAL: &str = "journal.size = \"1MiB\"";
 /// Between two commands.
 const REST_MS_MAX: u64 = 300;
+/// Fewer are no soak. There are some seven times as many.
+const RESTARTS_A_MINUTE_MIN: u64 = 100;
 /// The longest request that is read at once; more is not needed to answer.
 const REQUEST_BYTES: usize = 4096;
 
@@ -68,13 +70,16 @@ pub(super) fn command(guard: &Guarded<'_>, random: &mut fastrand::Rng) -> Result
     Ok(())
 }
 
-/// How much happened.
-pub(super) fn told(guard: &Guarded<'_>) -> Result<String, String> {
+/// How much happened within so many minutes; fails where that was too little to tell anything.
+pub(super) fn told(guard: &Guarded<'_>, minutes: u32) -> Result<String, String> {
     let status = guard.menshen(&["status", "--json"]).stdout(std::process::Stdio::piped()).output();
     let status = status.map_err(|error| format!("menshen status: {error}"))?;
     let status: Json = serde_json::from_slice(&status.stdout).map_err(|error| format!("menshen status: {error}"))?;
     let services = status["services"].as_array().ok_or("menshen status lists no services")?;
     let restarts: u64 = services.iter().filter_map(|service| service["restarts_total"].as_u64()).sum();
+    if restarts < RESTARTS_A_MINUTE_MIN * u64::from(minutes) {
+        return Err(format!("only {restarts} restarts in {minutes} minutes: that the guard held out tells nothing"));
+    }
     Ok(format!("{PROGRAMS} programs, {restarts} restarts"))
 }
 
