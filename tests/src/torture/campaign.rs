@@ -13,7 +13,7 @@ use menshen_os::fail_point::{FailPoint, VARIABLE};
 use super::checks::{self, Killed, Waiting};
 use super::notes::Notes;
 use super::operator::{Operator, Outcome, Verb};
-use super::world::{CAST, FALLBACK, PATIENCE_MS, Part, definition, of};
+use super::world::{CAST, FALLBACK, GUEST, PATIENCE_MS, Part, definition, of};
 use crate::command::built;
 use crate::wait::{DEADLINE, until, within};
 use crate::{Bed, Process, Signal, State, Trees, Wanted, require};
@@ -148,7 +148,7 @@ impl Campaign {
         let bed = Bed::new(orders.trees, "").keep_if_it_fails();
         let folder = bed.path("notes");
         fs::create_dir(&folder).unwrap();
-        let campaign = Self {
+        let mut campaign = Self {
             random: fastrand::Rng::with_seed(orders.seed),
             operator: Operator::of(&bed),
             killed: Killed::new(),
@@ -162,8 +162,10 @@ impl Campaign {
         campaign
     }
 
-    /// Writes the definition. A guard reads one whole or the other: what is not in it is stopped.
-    fn define(&self, with_guest: bool) {
+    /// Writes the definition. A guard reads one whole or the other: what is not in it is stopped, and what is in it again is
+    /// started.
+    fn define(&mut self, with_guest: bool) {
+        self.operator.ledgers.entry(GUEST.name).or_default().starts_max += u64::from(with_guest);
         let beside = self.bed.path("next.toml");
         fs::write(&beside, definition(&built("chronicler"), &self.folder, with_guest)).unwrap();
         fs::rename(beside, self.bed.path("menshen.toml")).unwrap();
@@ -385,6 +387,8 @@ impl Campaign {
         });
         assert!(all_is_well, "{}", wrong.join("\n"));
         self.check_fallbacks();
+        let strays = checks::strays(&self.folder, self.bed.processes());
+        assert!(strays.is_empty(), "processes that nobody needs: {strays:?}");
         self.clear_doubts();
         self.check_events();
         guard.kill().unwrap();
@@ -451,7 +455,7 @@ impl Campaign {
 
     fn check_logs(&mut self, waiting: Waiting) {
         let logs = self.bed.home().join("logs").join(self.bed.instance());
-        self.counts.lines = checks::logs(&logs, &self.folder, &CAST, waiting).unwrap_or_else(|wrong| panic!("{wrong}"));
+        self.counts.lines = checks::logs(&logs, &self.folder, waiting).unwrap_or_else(|wrong| panic!("{wrong}"));
     }
 
     /// Ends everything in order, dies at the end of that, and sees that nothing is left.
@@ -464,6 +468,7 @@ impl Campaign {
         until("nothing that was guarded is left", || self.bed.processes().is_empty());
         self.check_logs(Waiting::Nothing);
         self.check_waits();
+        assert!(self.counts.upgrades[2] > 0, "no upgrade was done");
         self.counts.lives = CAST.iter().map(|cast| Notes::of(&self.folder, cast.name).starts()).sum();
         self.counts
     }

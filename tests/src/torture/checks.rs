@@ -9,7 +9,7 @@ use menshen_api::types::{Service, State};
 
 use super::notes::{Life, Notes, counted};
 use super::operator::{Ledger, Operator, Outcome};
-use super::world::{CAST, Cast, FAILURES, Format, OPEN_FOR_MS, PATIENCE_MS, Part};
+use super::world::{CAST, Cast, FAILURES, Format, GUEST, OPEN_FOR_MS, PATIENCE_MS, Part};
 use crate::Process;
 
 /// What the campaign itself has done to programs: the lives it has killed.
@@ -136,6 +136,32 @@ fn lives(folder: &Path, name: &str, life: Life) -> bool {
     is_it && Process::find(life.pid).is_some_and(|process| process.lives())
 }
 
+/// Processes of lives that are over, of programs that do not end by themselves. To be called when everything is as it is wanted.
+pub(super) fn strays(folder: &Path, processes: Vec<Process>) -> Vec<(String, Process)> {
+    let told = processes.into_iter().map(|process| (process.command(), process));
+    told.filter(|(command, process)| is_stray(folder, command, *process)).collect()
+}
+
+fn is_stray(folder: &Path, command: &str, process: Process) -> bool {
+    let folder_is = |word: &str| Path::new(word) == folder;
+    let words: Vec<&str> = command.split(' ').collect();
+    let (name, life_of_child) = match words[..] {
+        [_, "child", of, name, life] if folder_is(of) => (name, life.parse::<u64>().ok()),
+        [_, of, name, ..] if folder_is(of) => (name, None),
+        _ => return false,
+    };
+    let stays = |part| matches!(part, Part::Steady | Part::Paused | Part::Commanded);
+    if !CAST.iter().any(|cast| cast.name == name && stays(cast.part)) {
+        return false;
+    }
+    let notes = Notes::of(folder, name);
+    match (notes.lives.last_key_value(), life_of_child) {
+        (Some((life, last)), Some(of)) => of != *life || !lives(folder, name, *last),
+        (Some((_, last)), None) => last.pid != process.pid,
+        (None, _) => true,
+    }
+}
+
 /// Where a line of a log belongs: the life and who wrote it.
 type Writer = (u64, String);
 
@@ -143,9 +169,9 @@ type Writer = (u64, String);
 ///
 /// # Errors
 /// With the first line that is missing, doubled or out of order. How many lines there are otherwise.
-pub(super) fn logs(logs: &Path, folder: &Path, casts: &[Cast], waiting: Waiting) -> Result<u64, String> {
+pub(super) fn logs(logs: &Path, folder: &Path, waiting: Waiting) -> Result<u64, String> {
     let mut count = 0;
-    for cast in casts {
+    for cast in &CAST {
         for stream in ["out", "err"] {
             let lines = lines(&logs.join(cast.name), cast, stream)?;
             count += stream_is_whole(&lines, folder, cast, stream, waiting)?;
@@ -276,7 +302,7 @@ fn whole(folder: &Path, stem: &str) -> Vec<u8> {
 /// With everything that is not.
 pub(super) fn all_always(folder: &Path, killed: &Killed, operator: &Operator, unseen: u64) -> Result<(), String> {
     let none = Ledger::default();
-    let wrong = CAST.iter().filter_map(|cast| {
+    let wrong = CAST.iter().chain([&GUEST]).filter_map(|cast| {
         always(folder, cast, killed, operator.ledgers.get(cast.name).unwrap_or(&none), unseen).err()
     });
     let wrong: Vec<String> = wrong.collect();

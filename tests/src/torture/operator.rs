@@ -71,11 +71,6 @@ impl Verb {
         }
     }
 
-    /// Whether a program may be started because of it.
-    const fn starts(self) -> bool {
-        matches!(self, Self::Start | Self::Restart)
-    }
-
     const fn endpoint(self) -> Endpoint {
         match self {
             Self::Start => Endpoint::StartService,
@@ -118,11 +113,13 @@ impl Operator {
         let call = if verb == Verb::Signal { call.body(&signal).unwrap() } else { call };
         let outcome = self.call::<Service>(&call);
         let ledger = self.ledgers.entry(name).or_default();
-        let starts = u64::from(verb.starts());
         match outcome {
             Outcome::Answered(_) => {
                 ledger.answered += 1;
-                ledger.starts_max += starts;
+                // What runs already, or is about to, is not started once more.
+                let has_ended = notes.last().is_none_or(|life| life.code.is_some());
+                let is_started = verb == Verb::Start && (has_ended || ledger.wanted != Some(true));
+                ledger.starts_max += u64::from(verb == Verb::Restart || is_started);
                 let was_down = ledger.wanted == Some(false);
                 ledger.wanted = verb.wants().or(ledger.wanted);
                 if verb == Verb::Restart || (verb == Verb::Start && was_down) {

@@ -153,7 +153,8 @@ pub(super) const CAST: [Cast; 13] = [
     },
 ];
 
-/// A service that comes into the definition and leaves it.
+/// A service that comes into the definition and leaves it. Its log is not looked at: a guard that finds it running, and not in
+/// the definition, writes what comes as it is, and a line may begin in a file of the one format and end in one of the other.
 pub(super) const GUEST: Cast =
     Cast { name: "guest", part: Part::Commanded, program: "halting", more: "", format: Format::Json, keeps_all: true };
 
