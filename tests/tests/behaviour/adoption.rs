@@ -1,6 +1,6 @@
 //! What the next guard finds is not always what the last one meant to leave.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use menshen_tests::command::built;
@@ -28,6 +28,11 @@ fn damage_record(bed: &Bed, service: &str) {
     let path = record(bed, service);
     let content = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &content[..content.trim_end().len() / 2]).unwrap();
+}
+
+/// Copies a folder with all that is in it, as a backup does.
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
 }
 
 /// A process that has nothing to do with the guard, for as long as this lives.
@@ -187,9 +192,6 @@ with_both_trees! {
         bed.menshen(["stop", "web"]).done();
         bed.kill_guard();
         let (state, backup) = (bed.home().join("state"), bed.path("backup"));
-        let copy = |from: &PathBuf, to: &PathBuf| {
-            assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
-        };
         copy(&state, &backup);
         bed.start_guard();
         bed.menshen(["start", "web"]).done();
@@ -202,6 +204,29 @@ with_both_trees! {
         assert_eq!(bed.main_process("web"), web);
         bed.menshen(["restart", "web"]).done();
         assert!(!web.lives());
+        assert_eq!(bed.tree("web").len(), 1);
+    }
+
+    fn a_program_that_runs_is_found_when_the_state_folder_knows_of_the_one_before_it(trees: Trees) {
+        let mut bed = Bed::new(trees, WEB).up();
+        bed.await_ready("web");
+        let earlier = bed.main_process("web");
+        bed.kill_guard();
+        let (state, backup) = (bed.home().join("state"), bed.path("backup"));
+        copy(&state, &backup);
+        bed.start_guard();
+        bed.menshen(["restart", "web"]).done();
+        let web = bed.main_process("web");
+        assert!(!earlier.lives());
+        bed.kill_guard();
+        std::fs::remove_dir_all(&state).unwrap();
+        copy(&backup, &state);
+        bed.start_guard();
+        bed.await_ready("web");
+        assert_eq!(bed.main_process("web"), web);
+        assert_eq!(bed.tree("web").len(), 1);
+        web.signal(Signal::KILL);
+        bed.await_service("web", "back", |service| service.ready && service.pid.is_some_and(|pid| pid != web.pid));
         assert_eq!(bed.tree("web").len(), 1);
     }
 

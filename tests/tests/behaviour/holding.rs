@@ -86,6 +86,31 @@ with_both_trees! {
         assert!(logs.text().contains("last words") && logs.text().contains("all done"), "{}", logs.text());
     }
 
+    fn an_end_that_nobody_can_know_any_more_is_a_failure(trees: Trees) {
+        let mut bed = Bed::new(trees, SERVICES).up();
+        bed.await_ready("fails");
+        bed.await_file("runs");
+        let (fails, job) = (bed.main_process("fails"), bed.main_process("job"));
+        let holder = holder(&bed);
+        // They become children of this process, which reaps them at once and tells nobody.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        bed.kill_guard();
+        assert!(holder.signal(Signal::KILL));
+        menshen_tests::wait::until("nobody holds", || holders(&bed).is_empty());
+        bed.write("go", "");
+        for program in [fails, job] {
+            let pid = rustix::process::Pid::from_raw(program.pid.cast_signed());
+            menshen_tests::wait::until("it has ended and is reaped", || {
+                rustix::process::waitpid(pid, rustix::process::WaitOptions::NOHANG).unwrap().is_some()
+            });
+        }
+        bed.start_guard();
+        let fails = bed.await_state("fails", State::Backoff);
+        assert_eq!((fails.service.last_exit.as_deref(), fails.service.restarts), (Some("ended with unknown status"), 1));
+        bed.await_state("job", State::Completed);
+        assert_eq!(bed.await_file("runs"), "run\nrun\n", "whether it was done is not known");
+    }
+
     fn what_a_program_wrote_last_is_kept_where_a_link_leads_to_the_pipes(trees: Trees) {
         let bed = Bed::new(trees, SERVICES);
         for folder in [bed.path("pipes"), bed.home()] {

@@ -11,7 +11,7 @@ use menshen_os::clock::wall_ms;
 use menshen_tests::between::{Between, Fate};
 use menshen_tests::events::Mark;
 use menshen_tests::wait::until;
-use menshen_tests::{Bed, Process, Service, Signal, State, Trees, Wanted, require, with_both_trees};
+use menshen_tests::{Bed, BreakerState, Process, Service, Signal, State, Trees, Wanted, require, with_both_trees};
 use serde_json::{Value, json};
 
 /// What two readings of one instant may differ by: each guard asks anew how far the wall clock is ahead.
@@ -85,6 +85,20 @@ const STATES: &str = r#"
     [service.once]
     command = ["sh", "-c", "echo done >> once"]
     type = "oneshot"
+    [service.failed]
+    command = "false"
+    restart.policy = "never"
+    [service.gate]
+    command = "sleep 3600"
+    probe.startup = { file = "never", interval = "1h", failure = 3600 }
+    [service.waiting]
+    command = "sleep 3600"
+    depends_on = { gate = "ready" }
+    [service.trial]
+    command = ["sh", "-c", "test -e trial && exec sleep 3600; exit 1"]
+    restart.delay = "10ms"
+    breaker = { failures = 2, within = "1m", open_for = "100ms", max_open = "200ms", fallback = { command = "sleep 3600" } }
+    probe.readiness = { file = "never", interval = "1h" }
     [service.stopping]
     command = ["sh", "-c", "trap '' TERM; echo there > there; while :; do sleep 0.1; done"]
     stop.timeout = "4s"
@@ -97,7 +111,15 @@ fn every_service_is_found_in_the_state_it_was(trees: Trees, follow: impl FnOnce(
     bed.await_service("tripped", "tripped with its fallback", |service| {
         service.state == State::Tripped && service.fallback_pid.is_some()
     });
-    bed.await_state("once", State::Completed);
+    bed.write("trial", "");
+    bed.await_service("trial", "tried beside its fallback", |service| {
+        service.breaker.state == BreakerState::HalfOpen && service.pid.is_some() && service.fallback_pid.is_some()
+    });
+    for (name, state) in
+        [("once", State::Completed), ("failed", State::Failed), ("gate", State::Starting), ("waiting", State::Waiting)]
+    {
+        bed.await_state(name, state);
+    }
     bed.menshen(["pause", "paused"]).done();
     bed.menshen(["stop", "stopped"]).done();
     let began = bed.await_state("patient", State::Backoff).service.since;
@@ -113,7 +135,7 @@ fn every_service_is_found_in_the_state_it_was(trees: Trees, follow: impl FnOnce(
             bed.service(name).service;
         (state, wanted, pid, fallback_pid, breaker, (restarts, restarts_total), last_exit, reason)
     };
-    let names = ["patient", "tripped", "paused", "stopped", "once", "stopping"];
+    let names = ["patient", "tripped", "paused", "stopped", "once", "failed", "gate", "waiting", "trial", "stopping"];
     let next_starts =
         |bed: &Bed| ["patient", "tripped"].map(|name| bed.service(name).service.next_start.unwrap().as_ms());
     let (facts_before, starts_before) = (names.map(|name| facts(&bed, name)), next_starts(&bed));

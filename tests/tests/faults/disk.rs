@@ -278,6 +278,35 @@ with_both_trees! {
         }
     }
 
+    fn logs_have_no_room_when_a_guard_takes_over(trees: Trees) {
+        if !require::root() {
+            return;
+        }
+        for (fill, format) in [(Disk::fill as Fill, "text"), (Disk::fill, "json"), (Disk::fill_inodes, "raw")] {
+            let mut bed = Bed::new(trees, WORKER).and(&counter(format)).and(ALERTS);
+            let disk = bed.mount("home/logs", "size=8m,nr_inodes=60");
+            let mut bed = bed.up();
+            bed.await_ready("counter");
+            let (worker, counter, before) = (Worker::of(&bed), bed.main_process("counter"), bed.mark());
+            fill(&disk);
+            begun(&bed, before, "no space left");
+            let killed = bed.mark();
+            bed.kill_guard();
+            bed.start_guard();
+            begun(&bed, killed, "no space left");
+            worker.works_undisturbed(&bed);
+            assert!(counter.lives());
+            disk.make_room();
+            over(&bed, killed, "again");
+            bed.write("enough", "");
+            let last: u64 = bed.await_file("last").trim().parse().unwrap();
+            wait::until("the last line is there", || counted(&bed).last() == Some(&last));
+            // Every line once, and in order.
+            assert!(counted(&bed).into_iter().eq(1..=last), "{format}");
+            assert_eq!(bed.service("counter").service.restarts_total, 0);
+        }
+    }
+
     fn logs_are_read_only_when_a_guard_takes_over(trees: Trees) {
         if !require::root() {
             return;

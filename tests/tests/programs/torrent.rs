@@ -19,6 +19,10 @@ const LINES: u64 = 400_000;
 const LINES_OF_BOTH: u64 = 600_000;
 /// Of each stream, where each line is made into another.
 const LINES_OF_EACH: u64 = 50_000;
+/// Of one that writes for as long as guards come and go.
+const LINES_OF_BURST: u64 = 10_000;
+const BURSTS: u64 = 40;
+const KILLS: u64 = 4;
 /// More than a pipe holds.
 const LINES_WHILE_ABSENT: u64 = 500_000;
 const ABSENT: Duration = Duration::from_secs(10);
@@ -168,6 +172,44 @@ fn of_a_torrent_in_lines_every_one_is_on_disk_and_with_a_follower_while_files_ar
             let lines: String = of_stream.flat_map(|(_, line)| [line, "\n".to_owned()]).collect();
             assert_eq!((lines.len(), sum(lines.as_bytes())), (written.len(), sum(&written)), "{format}: {stream}");
         }
+    }
+}
+
+#[test]
+fn of_a_torrent_every_line_is_on_disk_and_with_a_follower_though_its_guards_are_killed() {
+    let lines = BURSTS * LINES_OF_BURST;
+    let written = written(lines);
+    let burst = format!("seq $$((n * {LINES_OF_BURST} + 1)) $$((n * {LINES_OF_BURST} + {LINES_OF_BURST}))");
+    let script = format!(
+        "n=0; while [ $$n -lt {BURSTS} ]; do {burst}; n=$$((n+1)); echo $$n > next; mv next burst; sleep 0.05; done"
+    );
+    for (format, stem, of_line) in [
+        ("raw", "stdout", None),
+        ("text", "output", Some(text_line as fn(&str) -> (&str, String))),
+        ("json", "output", Some(json_line)),
+    ] {
+        let rotate = "size = \"256KiB\", keep = 0, total = \"0B\", compress = \"zstd\"";
+        let definition = definition_of(&format!(r#"["sh", "-c", "{script}"]"#), rotate);
+        let mut bed = Bed::new(Trees::Walk, &format!("{definition}log.format = \"{format}\"\n")).up();
+        let follower = Follower::start(&bed, lines);
+        bed.menshen(["start", "seq", "--no-wait"]).done();
+        for kill in 1..=KILLS {
+            let reached =
+                || bed.await_file("burst").trim().parse().is_ok_and(|burst: u64| burst * (KILLS + 1) >= BURSTS * kill);
+            until("it has written on", reached);
+            bed.kill_guard();
+            bed.start_guard();
+        }
+        bed.await_entry(Mark::BEGIN, "seq", State::Stopped);
+        let given = follower.given();
+        assert_eq!((given.len(), sum(&given)), (written.len(), sum(&written)), "{format}: the follower");
+        let folder = PathBuf::from(bed.service("seq").log_folder);
+        let kept = on_disk(&folder, stem, |files| files.len() > 5 && are_compressed(files, "zst"));
+        let kept = of_line.map_or(kept.clone(), |of_line| {
+            let kept = String::from_utf8(kept).unwrap();
+            kept.lines().map(of_line).flat_map(|(_, line)| [line, "\n".to_owned()]).collect::<String>().into_bytes()
+        });
+        assert_eq!((kept.len(), sum(&kept)), (written.len(), sum(&written)), "{format}: the files");
     }
 }
 
