@@ -15,7 +15,7 @@ use super::killed::Killed;
 use super::native::{self, Native, Patience, Told};
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Aim, Guard, Guards, ended_in_order, is_asked_to_stop, wait_for};
+use crate::guards::{Aim, Guard, Guards, ended_in_order, is_asked_to_stop, is_held, wait_for};
 use crate::output::{self, state_style, styled};
 use along::Before;
 
@@ -263,7 +263,7 @@ impl Patiently<'_> {
         self.outlast(guard, before, begun, answer).await
     }
 
-    /// Asks the next guard where the connection to one has broken.
+    /// Asks the next guard where one is gone.
     async fn outlast(
         &self,
         guard: &Guard,
@@ -271,7 +271,7 @@ impl Patiently<'_> {
         begun: Instant,
         mut answer: Result<Service, ClientError>,
     ) -> Result<Service, Failure> {
-        let until = self.query.wait.filter(|_| matches!(answer, Err(ClientError::Broken(_))));
+        let until = self.query.wait.filter(|_| answer.as_ref().is_err_and(is_of_lost_guard));
         let Some(until) = until else { return Ok(answer?) };
         loop {
             let left = self.within.saturating_sub(begun.elapsed());
@@ -287,7 +287,8 @@ impl Patiently<'_> {
                     if is_over || left.is_zero() {
                         return Err(gone(guard, &before.name));
                     }
-                    let is_absent = matches!(error, ClientError::Unreachable(_));
+                    // One that is only ending has nothing to be waited for yet.
+                    let is_absent = matches!(error, ClientError::Unreachable(_)) && !is_held(&guard.instance);
                     if is_absent && !self.is_told_of_absence.replace(true) {
                         output::note(format_args!(
                             "the guard '{}' has ended; waiting for the next one",
@@ -302,6 +303,15 @@ impl Patiently<'_> {
             let query = WaitQuery { wait: Some(until), timeout: Some(timeout) };
             answer = gone_on_with(guard, self.verb, before, &query).await;
         }
+    }
+}
+
+/// Whether a guard that had answered a moment before is gone.
+fn is_of_lost_guard(error: &ClientError) -> bool {
+    match error {
+        ClientError::Broken(_) => true,
+        ClientError::Unreachable(error) => error.kind() != std::io::ErrorKind::PermissionDenied,
+        ClientError::Problem(_) | ClientError::Unreadable(_) | ClientError::Silent { .. } => false,
     }
 }
 

@@ -36,25 +36,20 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
         let is_for_manager = down.unit.is_some() || down.by_manager;
         let managed = if is_for_manager || leave { None } else { Managed::of(&guard.instance)? };
         let before = if leave { None } else { Moment::now(guard).await };
+        let process = guard.info().await?.pid;
         let by_manager = managed.as_ref().filter(|managed| managed.has_to_be_told());
         let mut broken = None;
         if by_manager.is_none() || down.now {
-            let query = ShutdownQuery { now: down.now, leave };
-            match guard.client.call(&Call::new(Endpoint::Shutdown).query(&query)?).await {
-                Ok(Accepted { .. }) => {}
-                // It may have been taken all the same.
-                Err(error @ ClientError::Broken(_)) => broken = Some(error),
-                Err(error) => return Err(error.into()),
-            }
+            broken = tell(guard, &ShutdownQuery { now: down.now, leave }).await?;
         }
         if let Some(Managed { name, manager }) = by_manager {
             manager.act(name, Verb::Stop)?;
         }
-        await_end(guard).await?;
+        await_end(guard, process).await?;
         await_lock(&guard.instance).await;
         let programs = if leave { Programs::RunOn } else { Programs::Stopped };
         if programs == Programs::Stopped {
-            hold_stopped(&guard.instance)?;
+            hold_stopped(guard).await?;
         }
         if let Some(error) = broken.filter(|_| leave || ended_in_order(&guard.instance) != Some(true)) {
             return Err(error.into());
@@ -65,8 +60,30 @@ pub(super) fn down(arguments: &Arguments, down: &Down) -> Result<Exit, Failure> 
     })
 }
 
-/// Somebody may have killed the guard before it had stopped everything. What runs where there is a next one is that one's.
-fn hold_stopped(instance: &str) -> Result<(), Failure> {
+/// Tells a guard to end; what has broken, where it may have been taken all the same.
+async fn tell(guard: &Guard, query: &ShutdownQuery) -> Result<Option<ClientError>, Failure> {
+    let call = Call::new(Endpoint::Shutdown).query(query)?;
+    let broken = match guard.client.call(&call).await {
+        Ok(Accepted { .. }) => return Ok(None),
+        Err(error @ ClientError::Broken(_)) => error,
+        Err(error) => return Err(error.into()),
+    };
+    if guard.info().await.is_ok_and(|info| !info.shutting_down) {
+        // Whoever goes on in its place has not been told.
+        let Accepted { .. } = guard.client.call(&call).await?;
+        return Ok(None);
+    }
+    Ok(Some(broken))
+}
+
+/// Somebody may have killed the guard before it had stopped everything, and somebody may have started the next one.
+async fn hold_stopped(guard: &Guard) -> Result<(), Failure> {
+    let instance = &guard.instance;
+    if let Ok(next) = guard.info().await {
+        let message = format!("another guard '{instance}' runs by now (process {})", next.pid);
+        return Err(Failure::new(Exit::Failed, message)
+            .help("what starts it again is to be stopped first; `menshen status` shows what it guards"));
+    }
     let Some(left) = told_left(instance).filter(|_| !is_held(instance)) else { return Ok(()) };
     let message = format!("the guard '{instance}' was gone before everything was stopped; {left}");
     Err(Failure::new(Exit::NoGuard, message).help("`menshen up` guards it again, and `menshen down` then stops it"))
@@ -141,14 +158,15 @@ async fn await_lock(instance: &str) {
     }
 }
 
-/// A guard has ended when nobody answers any more; how long that takes is up to its services.
-async fn await_end(guard: &Guard) -> Result<(), Failure> {
+/// A guard has ended when nobody answers any more, or another one; how long that takes is up to its services.
+async fn await_end(guard: &Guard, process: u32) -> Result<(), Failure> {
     let mut pauses = pauses(ASK_FIRST);
     loop {
         tokio::time::sleep(pauses.next().unwrap_or(ASK_AGAIN)).await;
         match guard.info().await {
             Err(ClientError::Unreachable(_) | ClientError::Broken(_)) => return Ok(()),
             Err(error @ ClientError::Silent { .. }) => return Err(error.into()),
+            Ok(info) if info.pid != process => return Ok(()),
             Ok(_) | Err(ClientError::Problem(_) | ClientError::Unreadable(_)) => {}
         }
     }
