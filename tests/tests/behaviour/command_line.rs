@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use menshen_tests::{Bed, State, Trees, wait};
 
@@ -527,10 +529,20 @@ fn one_service_that_writes_without_a_pause_keeps_nobody_from_following_several()
     let mut follow = bed.command();
     follow.args(["logs", "--follow", "--json", "-n", "3"]).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut follower = follow.spawn().unwrap();
-    let mut told = BufReader::new(follower.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(told.any(|line| line.contains("\"y\"")), "the busy one is followed");
+    let told = BufReader::new(follower.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let words = ["\"y\"", "\"said\""];
+    let has_told = Arc::new(words.map(|_| AtomicBool::new(false)));
+    let tells = Arc::clone(&has_told);
+    std::thread::spawn(move || {
+        for line in told {
+            for (word, tells) in words.into_iter().zip(&*tells) {
+                tells.fetch_or(line.contains(word), Ordering::Relaxed);
+            }
+        }
+    });
+    wait::until("the busy one is followed", || has_told[0].load(Ordering::Relaxed));
     bed.write("go", "");
-    assert!(told.any(|line| line.contains("\"said\"")), "so is the quiet one");
+    wait::until("so is the quiet one", || has_told[1].load(Ordering::Relaxed));
     follower.kill().unwrap();
     follower.wait().unwrap();
 }

@@ -70,7 +70,7 @@ fn open_files(process: Process) -> usize {
 const STATES: &str = r#"
     [service.backoff]
     command = ["sh", "-c", "test -e back && exec sleep 3600; exit 1"]
-    restart = { delay = "3s", max = "4s", jitter = 0.0 }
+    restart = { delay = "8s", max = "8s", jitter = 0.0 }
     [service.patient]
     command = "false"
     restart = { delay = "1h", max = "1h", jitter = 0.0 }
@@ -101,7 +101,7 @@ const STATES: &str = r#"
     probe.readiness = { file = "never", interval = "1h" }
     [service.stopping]
     command = ["sh", "-c", "trap '' TERM; echo there > there; while :; do sleep 0.1; done"]
-    stop.timeout = "4s"
+    stop.timeout = "6s"
 "#;
 
 /// Has one guard follow another, and looks at every service before and after.
@@ -130,19 +130,26 @@ fn every_service_is_found_in_the_state_it_was(trees: Trees, follow: impl FnOnce(
     bed.await_state("stopping", State::Stopping);
     let due = bed.await_state("backoff", State::Backoff).service.next_start.unwrap();
     bed.write("back", "");
-    let facts = |bed: &Bed, name: &str| {
+    let facts = |service: Service| {
         let Service { state, wanted, pid, fallback_pid, breaker, restarts, restarts_total, last_exit, reason, .. } =
-            bed.service(name).service;
+            service;
         (state, wanted, pid, fallback_pid, breaker, (restarts, restarts_total), last_exit, reason)
     };
     let names = ["patient", "tripped", "paused", "stopped", "once", "failed", "gate", "waiting", "trial", "stopping"];
-    let next_starts =
-        |bed: &Bed| ["patient", "tripped"].map(|name| bed.service(name).service.next_start.unwrap().as_ms());
-    let (facts_before, starts_before) = (names.map(|name| facts(&bed, name)), next_starts(&bed));
+    // Of all services at once: what is about to leave its state does not wait for a look at each.
+    let look = |bed: &Bed| {
+        let mut all: Value = bed.menshen(["status", "--json"]).json();
+        let services: Vec<Service> = serde_json::from_value(all["services"].take()).unwrap();
+        let named = |name: &str| services.iter().find(|service| service.name == name).unwrap().clone();
+        let starts = ["patient", "tripped"].map(|name| named(name).next_start.unwrap().as_ms());
+        (names.map(|name| facts(named(name))), starts)
+    };
+    let (facts_before, starts_before) = look(&bed);
     follow(&mut bed);
     let followed = wall_ms();
-    assert_eq!(names.map(|name| facts(&bed, name)), facts_before);
-    for (before, after) in starts_before.into_iter().zip(next_starts(&bed)) {
+    let (facts_after, starts_after) = look(&bed);
+    assert_eq!(facts_after, facts_before);
+    for (before, after) in starts_before.into_iter().zip(starts_after) {
         assert!(before.abs_diff(after) < CLOCK_TOLERANCE_MS.unsigned_abs(), "{before} has become {after}");
     }
     each_goes_on(&bed, before);
@@ -301,6 +308,41 @@ with_both_trees! {
             let told = between.requests().iter().filter(|line| line.starts_with(&request)).count();
             assert_eq!(told, 2, "{verb}: {:?}", between.requests());
         }
+    }
+
+    fn a_stop_of_several_outlasts_its_guard_and_is_told_once(trees: Trees) {
+        let deaf = |name: &str| {
+            format!(
+                "[service.{name}]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo deaf; while :; do sleep 0.1; done\"]\n\
+                 stop.timeout = \"6s\"\nprobe.readiness.log = \"deaf\"\n"
+            )
+        };
+        let mut bed = Bed::new(trees, &(deaf("one") + &deaf("two") + &deaf("three"))).up();
+        let names = ["one", "two", "three"];
+        names.iter().for_each(|name| drop(bed.await_ready(name)));
+        let stop = bed.command().args(["stop", "--all", "--timeout", "60s"]).stderr(Stdio::piped()).spawn().unwrap();
+        names.iter().for_each(|name| drop(bed.await_state(name, State::Stopping)));
+        bed.kill_guard();
+        bed.start_guard();
+        let stop = stop.wait_with_output().unwrap();
+        assert!(stop.status.success(), "{stop:?}");
+        names.iter().for_each(|name| assert_eq!(bed.service(name).service.state, State::Stopped, "{name}"));
+        let events = bed.menshen(["events", "--json", "-n", "all"]).ended_with(0).text();
+        assert_eq!(events.matches("\"kind\":\"command\"").count(), names.len(), "{events}");
+    }
+
+    fn an_end_that_a_guard_did_not_take_is_told_to_the_next(trees: Trees) {
+        let bed = Bed::new(trees, "[service.web]\ncommand = \"sleep 3600\"\n").up();
+        bed.await_ready("web");
+        let (guard, web, is_lost) = (bed.guard(), bed.main_process("web"), AtomicBool::new(false));
+        let is_it = |line: &str| line.starts_with("POST") && line.contains("shutdown");
+        let between = Between::of(&bed, move |line| match is_it(line) && !is_lost.swap(true, Ordering::Relaxed) {
+            true => Fate::Lost,
+            false => Fate::Passed,
+        });
+        bed.menshen(["down"]).done();
+        assert!(!guard.lives() && !web.lives());
+        assert_eq!(between.requests().iter().filter(|line| is_it(line)).count(), 2, "{:?}", between.requests());
     }
 
     fn a_guard_that_is_killed_while_it_stops_everything_has_not_stopped_it(trees: Trees) {

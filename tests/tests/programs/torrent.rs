@@ -22,7 +22,8 @@ const LINES_OF_EACH: u64 = 50_000;
 /// Of one that writes for as long as guards come and go.
 const LINES_OF_BURST: u64 = 10_000;
 const BURSTS: u64 = 40;
-const KILLS: u64 = 4;
+/// After so many its guard is killed.
+const BURSTS_TO_KILL: u64 = 8;
 /// More than a pipe holds.
 const LINES_WHILE_ABSENT: u64 = 500_000;
 const ABSENT: Duration = Duration::from_secs(10);
@@ -181,7 +182,8 @@ fn of_a_torrent_every_line_is_on_disk_and_with_a_follower_though_its_guards_are_
     let written = written(lines);
     let burst = format!("seq $$((n * {LINES_OF_BURST} + 1)) $$((n * {LINES_OF_BURST} + {LINES_OF_BURST}))");
     let script = format!(
-        "n=0; while [ $$n -lt {BURSTS} ]; do {burst}; n=$$((n+1)); echo $$n > next; mv next burst; sleep 0.05; done"
+        "n=0; while [ $$n -lt {BURSTS} ]; do {burst}; n=$$((n+1)); echo $$n > next; mv next burst; sleep 0.05; \
+         [ $$((n % {BURSTS_TO_KILL})) = 0 ] && until [ -e after$$n ]; do sleep 0.01; done; done"
     );
     for (format, stem, of_line) in [
         ("raw", "stdout", None),
@@ -193,12 +195,14 @@ fn of_a_torrent_every_line_is_on_disk_and_with_a_follower_though_its_guards_are_
         let mut bed = Bed::new(Trees::Walk, &format!("{definition}log.format = \"{format}\"\n")).up();
         let follower = Follower::start(&bed, lines);
         bed.menshen(["start", "seq", "--no-wait"]).done();
-        for kill in 1..=KILLS {
-            let reached =
-                || bed.await_file("burst").trim().parse().is_ok_and(|burst: u64| burst * (KILLS + 1) >= BURSTS * kill);
-            until("it has written on", reached);
-            bed.kill_guard();
-            bed.start_guard();
+        for burst in (1..=BURSTS / BURSTS_TO_KILL).map(|kill| kill * BURSTS_TO_KILL) {
+            until("it has written on", || bed.await_file("burst").trim() == burst.to_string());
+            // It writes when the guard dies, and while there is none.
+            bed.write(&format!("after{burst}"), "");
+            if burst < BURSTS {
+                bed.kill_guard();
+                bed.start_guard();
+            }
         }
         bed.await_entry(Mark::BEGIN, "seq", State::Stopped);
         let given = follower.given();

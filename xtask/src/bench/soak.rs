@@ -51,8 +51,9 @@ pub(crate) fn soak(arguments: &Arguments) -> Result<(), String> {
         }
         curve.add(Sample::take(&guard, begun.elapsed())?);
     }
-    let commands = work::told(&guard, arguments.minutes)?;
+    say(&format!("\n{}", curve.table()));
+    let told = work::told(&guard, arguments.minutes)?;
     guard.down()?;
-    say(&format!("\n{}\n{commands}; load average {}", curve.table(), machine::load()));
+    say(&format!("{told}; load average {}", machine::load()));
     curve.judge()
 }
