@@ -194,11 +194,17 @@ async fn await_guard(
     }
 }
 
-/// Whether what runs, or is just being started, would be known of a guard that is killed from now on.
+/// Whether what runs would be known of a guard that is killed from now on, and nothing is just being started: what has not
+/// executed its program by then ends with its guard.
 fn are_noted(instance: &str, services: &[Service]) -> bool {
     let noted = left_running(instance);
-    let runs = |service: &Service| service.pid.is_some() || service.state == State::Starting;
-    services.iter().filter(|service| runs(service)).all(|service| noted.contains(&service.name))
+    let is_noted = |service: &Service| service.pid.is_none() || noted.contains(&service.name);
+    services.iter().all(|service| !is_about_to_run(service) && is_noted(service))
+}
+
+fn is_about_to_run(service: &Service) -> bool {
+    let is_to_begin = service.state == State::Stopped && service.wanted == Wanted::Up && service.last_exit.is_none();
+    service.pid.is_none() && (service.state == State::Starting || is_to_begin)
 }
 
 /// Which services are not ready, and why. One that only waits for another is not to blame.
