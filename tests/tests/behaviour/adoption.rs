@@ -35,6 +35,17 @@ fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
 }
 
+/// Has a next guard find the program that runs, with the state folder of a backup.
+fn finds_web_with_state_of(bed: &mut Bed, backup: &Path, web: Process) {
+    bed.kill_guard();
+    let state = bed.home().join("state");
+    std::fs::remove_dir_all(&state).unwrap();
+    copy(backup, &state);
+    bed.start_guard();
+    bed.await_ready("web");
+    assert_eq!(bed.main_process("web"), web);
+}
+
 /// A process that has nothing to do with the guard, for as long as this lives.
 struct Stranger(Child);
 
@@ -191,17 +202,12 @@ with_both_trees! {
         bed.await_ready("web");
         bed.menshen(["stop", "web"]).done();
         bed.kill_guard();
-        let (state, backup) = (bed.home().join("state"), bed.path("backup"));
-        copy(&state, &backup);
+        let backup = bed.path("backup");
+        copy(&bed.home().join("state"), &backup);
         bed.start_guard();
         bed.menshen(["start", "web"]).done();
         let web = bed.main_process("web");
-        bed.kill_guard();
-        std::fs::remove_dir_all(&state).unwrap();
-        copy(&backup, &state);
-        bed.start_guard();
-        bed.await_ready("web");
-        assert_eq!(bed.main_process("web"), web);
+        finds_web_with_state_of(&mut bed, &backup, web);
         bed.menshen(["restart", "web"]).done();
         assert!(!web.lives());
         assert_eq!(bed.tree("web").len(), 1);
@@ -212,18 +218,13 @@ with_both_trees! {
         bed.await_ready("web");
         let earlier = bed.main_process("web");
         bed.kill_guard();
-        let (state, backup) = (bed.home().join("state"), bed.path("backup"));
-        copy(&state, &backup);
+        let backup = bed.path("backup");
+        copy(&bed.home().join("state"), &backup);
         bed.start_guard();
         bed.menshen(["restart", "web"]).done();
         let web = bed.main_process("web");
         assert!(!earlier.lives());
-        bed.kill_guard();
-        std::fs::remove_dir_all(&state).unwrap();
-        copy(&backup, &state);
-        bed.start_guard();
-        bed.await_ready("web");
-        assert_eq!(bed.main_process("web"), web);
+        finds_web_with_state_of(&mut bed, &backup, web);
         assert_eq!(bed.tree("web").len(), 1);
         web.signal(Signal::KILL);
         bed.await_service("web", "back", |service| service.ready && service.pid.is_some_and(|pid| pid != web.pid));

@@ -50,6 +50,14 @@ fn counted(bed: &Bed) -> Vec<u64> {
     text.lines().map(|line| number(line).unwrap_or_else(|| panic!("{line}"))).collect()
 }
 
+/// Has the counter end, and sees that each of its lines is there once, and in order.
+fn every_line_is_there(bed: &Bed, of: &str) {
+    bed.write("enough", "");
+    let last: u64 = bed.await_file("last").trim().parse().unwrap();
+    wait::until("the last line is there", || counted(bed).last() == Some(&last));
+    assert!(counted(bed).into_iter().eq(1..=last), "{of}");
+}
+
 /// What the file of a service says that an operator asked for.
 fn remembers(bed: &Bed, service: &str, wanted: &str) -> bool {
     let file = bed.home().join(format!("state/{}/services/{service}.json", bed.instance()));
@@ -239,11 +247,7 @@ with_both_trees! {
             assert!(counter.lives());
             disk.work();
             over(&bed, before, "again");
-            bed.write("enough", "");
-            let last: u64 = bed.await_file("last").trim().parse().unwrap();
-            wait::until("the last line is there", || counted(&bed).last() == Some(&last));
-            // Every line once, and in order.
-            assert!(counted(&bed).into_iter().eq(1..=last), "{fault:?} {format}");
+            every_line_is_there(&bed, &format!("{fault:?} {format}"));
             assert_eq!(bed.service("counter").service.restarts_total, 0);
             wait::until("nothing is in trouble", || troubles(&bed).is_empty());
         }
@@ -268,11 +272,7 @@ with_both_trees! {
             assert!(counter.lives());
             disk.make_room();
             over(&bed, before, "again");
-            bed.write("enough", "");
-            let last: u64 = bed.await_file("last").trim().parse().unwrap();
-            wait::until("the last line is there", || counted(&bed).last() == Some(&last));
-            // Every line once, and in order.
-            assert!(counted(&bed).into_iter().eq(1..=last), "{format}");
+            every_line_is_there(&bed, format);
             assert_eq!(bed.service("counter").service.restarts_total, 0);
             wait::until("nothing is in trouble", || troubles(&bed).is_empty());
         }
@@ -298,11 +298,7 @@ with_both_trees! {
             assert!(counter.lives());
             disk.make_room();
             over(&bed, killed, "again");
-            bed.write("enough", "");
-            let last: u64 = bed.await_file("last").trim().parse().unwrap();
-            wait::until("the last line is there", || counted(&bed).last() == Some(&last));
-            // Every line once, and in order.
-            assert!(counted(&bed).into_iter().eq(1..=last), "{format}");
+            every_line_is_there(&bed, format);
             assert_eq!(bed.service("counter").service.restarts_total, 0);
         }
     }
@@ -324,10 +320,7 @@ with_both_trees! {
         disk.make_writable();
         over(&bed, before, "again");
         assert!(counter.lives());
-        bed.write("enough", "");
-        let last: u64 = bed.await_file("last").trim().parse().unwrap();
-        wait::until("the last line is there", || counted(&bed).last() == Some(&last));
-        assert!(counted(&bed).into_iter().eq(1..=last));
+        every_line_is_there(&bed, "");
     }
 
     fn sockets_and_pipes_have_no_room(trees: Trees) {
@@ -425,10 +418,7 @@ with_both_trees! {
         disk.make_writable();
         bed.start_guard();
         worker.works(&bed);
-        bed.write("enough", "");
-        let last: u64 = bed.await_file("last").trim().parse().unwrap();
-        wait::until("the last line is there", || counted(&bed).last() == Some(&last));
-        assert!(counted(&bed).into_iter().eq(1..=last));
+        every_line_is_there(&bed, "");
     }
 
     fn sockets_and_pipes_cannot_be_made_or_removed_for_a_while(trees: Trees) {
@@ -459,10 +449,7 @@ with_both_trees! {
         drop(cover);
         over(&bed, before, "the log of late is kept again");
         bed.await_ready("late");
-        bed.write("enough", "");
-        let last: u64 = bed.await_file("last").trim().parse().unwrap();
-        wait::until("the last line is there", || counted(&bed).last() == Some(&last));
-        assert!(counted(&bed).into_iter().eq(1..=last));
+        every_line_is_there(&bed, "");
         wait::until("nothing is in trouble", || troubles(&bed).is_empty());
         worker.works_undisturbed(&bed);
     }
