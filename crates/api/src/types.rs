@@ -129,6 +129,10 @@ pub struct Service {
     pub description: Option<String>,
     /// When the main process was started.
     pub started: Option<Time>,
+    /// Whether it runs as it was defined earlier: what was changed while no guard was there takes a restart, or a reload. Not
+    /// there while it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outdated: bool,
     /// When it will be started again, if that is known.
     pub next_start: Option<Time>,
     /// The process of the breaker's fallback.
@@ -465,7 +469,8 @@ pub struct ServiceChange {
     /// `next-start`, where nothing runs that they could be for.
     #[serde(default)]
     pub outcome: Option<String>,
-    /// The fields.
+    /// The fields; empty for a service that is new or gone, and for one that changed while no guard was there, of which is known
+    /// only that it did.
     pub changes: Vec<Change>,
 }
 

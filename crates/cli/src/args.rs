@@ -184,7 +184,7 @@ pub(crate) struct Hold {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// What to call it. Without it, the program's name.
+    /// What to call it. Without it, the program's name. Its guard is called run-NAME.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 

@@ -15,6 +15,7 @@ use menshen_guard::definition::DefinitionSource;
 use menshen_guard::{LeftProcess, left_processes, left_unknown};
 use menshen_os::file::Lock;
 use menshen_os::local_socket;
+use menshen_plan::Plan;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -207,9 +208,10 @@ impl Guards {
 
     /// What runs on without a guard.
     pub(crate) fn left(&self) -> Result<Vec<Left>, Failure> {
-        let records = Record::all_readable()?;
+        let gone: Vec<String> = self.were_here().filter(|guard| !is_held(guard)).collect();
+        let records = if gone.is_empty() { Vec::new() } else { Record::all_readable()? };
         let mut left = Vec::new();
-        for guard in self.were_here().filter(|guard| !is_held(guard)) {
+        for guard in gone {
             let installed = records.iter().find(|record| record.guard == guard).map(|record| record.definition.clone());
             let here =
                 || self.at_hand.as_ref().filter(|at_hand| at_hand.guard_name() == Some(&*guard)).map(AtHand::place);
@@ -340,6 +342,19 @@ pub(crate) fn told_left(instance: &str) -> Option<String> {
     let run = if left.len() == 1 { "runs" } else { "run" };
     let names = left.join(", ");
     (!left.is_empty()).then(|| format!("of the last guard '{instance}' still {run}, without a guard: {names}"))
+}
+
+/// Says what the last guard of this name left running that the next one does not know and therefore stops.
+pub(crate) fn note_given_up(plan: &Plan) {
+    let mut left = left_running(plan.name.as_str());
+    left.retain(|service| !plan.services.contains_key(service.as_str()));
+    if !left.is_empty() {
+        let (names, is_stopped) = (left.join(", "), if left.len() == 1 { "is" } else { "are" });
+        output::note(format_args!(
+            "{names} of the last guard '{}' {is_stopped} not in this definition, and {is_stopped} stopped",
+            plan.name
+        ));
+    }
 }
 
 /// The process of the guard of this name that lives, whether it answers or not.

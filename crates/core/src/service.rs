@@ -18,8 +18,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use menshen_plan::ServicePlan;
 use menshen_plan::definition::{ServiceType, StartType};
+use menshen_plan::{Fingerprint, ServicePlan};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use breaker::Breaker;
@@ -127,6 +127,8 @@ pub(crate) struct Run {
     pub started: Instant,
     /// The main process has ended; others of its tree have not.
     pub main_ended: bool,
+    /// What it was started with; `None` if nobody noted that.
+    pub definition: Option<Fingerprint>,
 }
 
 impl Life {
@@ -220,6 +222,24 @@ impl Service {
         self.life.main.as_ref().is_some_and(|run| run.pid.is_some() && !run.main_ended)
     }
 
+    /// Whether a program runs, and no other plan waits for its end.
+    pub(crate) const fn runs_as_followed(&self) -> bool {
+        self.life.main.is_some() && self.next_plan.is_none()
+    }
+
+    /// Whether the program would have to be started anew to be as `plan` has it. What was changed while no guard was there has
+    /// not been followed, and what was changed back need not be.
+    pub(crate) fn differs_from(&self, plan: &ServicePlan) -> bool {
+        let definition = self.life.main.as_ref().and_then(|run| run.definition);
+        definition.unwrap_or(self.plan.fingerprint) != plan.fingerprint
+    }
+
+    /// Whether it runs as it was defined earlier, and nothing is under way that would change that.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let stays = !self.gone && self.state() != State::Stopping;
+        stays && self.main_lives() && self.runs_as_followed() && self.differs_from(&self.plan)
+    }
+
     /// The main run's identity.
     pub(crate) fn main_run(&self) -> Option<RunId> {
         self.life.main.as_ref().map(|run| self.run_id(Role::Main, run))
@@ -276,7 +296,8 @@ impl Service {
     fn new_run(&mut self, context: &Context<'_>) -> Run {
         let number = self.life.next_run;
         self.life.next_run += 1;
-        Run { number, pid: None, started: context.now, main_ended: false }
+        let definition = Some(self.plan.fingerprint);
+        Run { number, pid: None, started: context.now, main_ended: false, definition }
     }
 
     /// Follows the new plan, if there is one waiting. Nothing may run by the old one.

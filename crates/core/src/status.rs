@@ -28,6 +28,8 @@ pub struct ServiceStatus {
     pub pid: Option<u32>,
     /// When the main process was started.
     pub started: Option<Instant>,
+    /// It runs as it was defined earlier: what was changed while no guard was there takes a restart.
+    pub outdated: bool,
     /// The process of the fallback.
     pub fallback_pid: Option<u32>,
     /// Whether it can be used; a one-shot, whether it has completed: what those who wait for it to be ready wait for.
@@ -87,6 +89,7 @@ pub(crate) fn status(service: &Service, timers: &Timers) -> ServiceStatus {
         due: life.due,
         pid: main.and_then(|run| run.pid),
         started: main.map(|run| run.started),
+        outdated: service.is_outdated(),
         fallback_pid: life.fallback.run.as_ref().and_then(|run| run.pid),
         ready: service.is_ready(),
         healthy: life.healthy,

@@ -304,6 +304,7 @@ impl Guard {
         self.feed(Event::Begin);
         // Nobody is told that something runs that was found to have ended.
         self.feed_what_is_later();
+        self.follow_what_was_typed();
         let standing = self.standing();
         self.manager.ready(standing, now());
         let mut events = Vec::new();

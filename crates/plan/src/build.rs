@@ -11,12 +11,13 @@ use indexmap::IndexMap;
 use crate::check::Code;
 use crate::command_line::CommandLine;
 use crate::definition::{
-    Alert, Breaker, Credential, Definition, EnvironmentValue, Fallback, FallbackUntil, INHERITED_BY_DEFAULT,
+    Account, Alert, Breaker, Credential, Definition, EnvironmentValue, Fallback, FallbackUntil, INHERITED_BY_DEFAULT,
     INHERITED_BY_DEFAULT_ON_WINDOWS, Inherit, PERSONAL_ON_WINDOWS, Probe, ProbeKind, Probes, Reload, Restart,
     RestartPolicy, SecretText, Service, ServiceName, ServiceType, WINDOWS,
 };
 use crate::diagnostic::Diagnostic;
 use crate::facts::{Facts, Logon, System};
+use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::load::Input;
 use crate::placeholder::is_name;
 use crate::plan::{
@@ -122,11 +123,14 @@ impl Builder<'_> {
         let folder = &self.input.folder;
         let directory = service.directory.as_ref().map_or_else(|| folder.clone(), |directory| folder.join(directory));
         let command = service.command.clone().unwrap_or_default();
-        let environment = self.environment(name, service, &directory, &mut secrets);
+        let mut environment = self.inherited_environment(service);
+        let own_environment = self.own_environment(name, service, &directory, &mut secrets);
+        environment.extend(own_environment.clone());
+        environment.iter().filter(|(key, _)| looks_secret(key)).for_each(|(_, value)| secrets.add(value));
         let password = self.password(name, service, &directory, &mut secrets);
         let probes = self.probes(name, &service.probe, &directory, &mut secrets);
         let listens = listened_ports(&command, &probes);
-        ServicePlan {
+        let mut plan = ServicePlan {
             name: name.clone(),
             description: service.description.clone(),
             display_name: service.display_name.clone().unwrap_or_else(|| name.to_string()),
@@ -155,7 +159,10 @@ impl Builder<'_> {
             limits: service.limits.clone(),
             directory,
             secrets,
-        }
+            fingerprint: Fingerprint::default(),
+        };
+        plan.fingerprint = fingerprint(&plan, &service.inherit, &own_environment);
+        plan
     }
 
     /// Values of a service or an alert that came from a placeholder whose name looks like that of a secret.
@@ -178,20 +185,28 @@ impl Builder<'_> {
         }
     }
 
-    fn environment(
+    /// What comes from the guard's own environment, unless [`Self::own_environment`] says otherwise.
+    fn inherited_environment(&self, service: &Service) -> BTreeMap<String, String> {
+        let mut environment = self.inherited(&service.inherit);
+        let is_windows = self.facts.system() == System::Windows;
+        let is_own = |user: &Account| self.facts.user(&user.0).is_some_and(|user| user.logon == Logon::Own);
+        if is_windows && service.user.as_ref().is_some_and(|user| !is_own(user)) {
+            leave_out_personal(&mut environment, &service.inherit);
+        }
+        environment
+    }
+
+    /// What comes from the definition: the account's variables, those of the file, and those that are named.
+    fn own_environment(
         &mut self,
         name: &ServiceName,
         service: &Service,
         directory: &Path,
         secrets: &mut Secrets,
     ) -> BTreeMap<String, String> {
+        let mut environment = BTreeMap::new();
         let user = service.user.as_ref().and_then(|user| self.facts.user(&user.0));
-        let mut environment = self.inherited(&service.inherit);
-        let is_windows = self.facts.system() == System::Windows;
-        if is_windows && service.user.is_some() && user.as_ref().is_none_or(|user| user.logon != Logon::Own) {
-            leave_out_personal(&mut environment, &service.inherit);
-        }
-        if let Some(user) = user.filter(|_| !is_windows) {
+        if let Some(user) = user.filter(|_| self.facts.system() != System::Windows) {
             environment.insert("HOME".to_owned(), user.home.to_string_lossy().into_owned());
             environment.insert("SHELL".to_owned(), user.shell.to_string_lossy().into_owned());
             environment.insert("USER".to_owned(), user.name.clone());
@@ -216,7 +231,6 @@ impl Builder<'_> {
                 environment.insert(key.clone(), value);
             }
         }
-        environment.iter().filter(|(key, _)| looks_secret(key)).for_each(|(_, value)| secrets.add(value));
         environment
     }
 

@@ -44,8 +44,19 @@ pub struct ServiceDiff {
     pub name: ServiceName,
     /// The highest cost of its changes.
     pub cost: Cost,
-    /// The fields; empty for a new or gone service.
+    /// The fields; empty for a new or gone service, and for one that changed while no guard was there.
     pub changes: Vec<Change>,
+}
+
+impl ServiceDiff {
+    /// The same where what runs is already as it will be: nothing has to be started anew for it.
+    #[must_use]
+    pub fn without_restart(mut self) -> Self {
+        let lower = |cost: Cost| if cost == Cost::Restart { Cost::Live } else { cost };
+        self.changes.iter_mut().for_each(|change| change.cost = lower(change.cost));
+        self.cost = self.changes.iter().map(|change| change.cost).max().unwrap_or_else(|| lower(self.cost));
+        self
+    }
 }
 
 /// Everything a reload changes.
@@ -130,7 +141,9 @@ fn as_defined(field: &str) -> String {
     format!("probe.{kind}.{key}")
 }
 
-fn service_diff(old: &ServicePlan, new: &ServicePlan) -> Option<ServiceDiff> {
+/// Compares two plans of one service; `None` if nothing changes.
+#[must_use]
+pub fn service_diff(old: &ServicePlan, new: &ServicePlan) -> Option<ServiceDiff> {
     let protocol_changes = notify_protocol(old) != notify_protocol(new);
     let cost = |field: &str| {
         let listed = COSTS.iter().filter(|(start, _)| is_below(field, start)).max_by_key(|(start, _)| start.len());
@@ -154,7 +167,7 @@ fn service_diff(old: &ServicePlan, new: &ServicePlan) -> Option<ServiceDiff> {
 }
 
 /// What the program is told of the notify protocol when it starts: whether it is spoken, and the watchdog's time.
-fn notify_protocol(service: &ServicePlan) -> (bool, Option<std::time::Duration>) {
+pub(crate) fn notify_protocol(service: &ServicePlan) -> (bool, Option<std::time::Duration>) {
     let watchdog = service.probes.liveness.as_ref().filter(|probe| probe.check == ProbeCheck::Notify);
     (service.uses_notify(), watchdog.map(crate::plan::ProbePlan::window))
 }

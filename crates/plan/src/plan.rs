@@ -14,6 +14,7 @@ use crate::definition::{
     RestartPolicy, ServiceType, StartType, StatusMatch, Stop, Target, Umask,
 };
 use crate::duration;
+use crate::fingerprint::Fingerprint;
 use crate::load::Layer;
 use crate::order;
 use crate::secret::{Secret, Secrets};
@@ -100,6 +101,9 @@ pub struct ServicePlan {
     /// What must not be shown.
     #[serde(skip)]
     pub secrets: Secrets,
+    /// What it is started with, as a number.
+    #[serde(skip)]
+    pub fingerprint: Fingerprint,
 }
 
 /// The probes of a service.

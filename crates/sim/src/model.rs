@@ -262,6 +262,7 @@ impl Model {
                 service.timers_are_old = true;
                 service.replanned_at = now;
             }
+            service.differs = service.was_started_otherwise_than(own);
             service.plan = Arc::clone(own);
             service.newest = Arc::clone(own);
             service.replan_waits = false;
@@ -287,6 +288,8 @@ impl Model {
 
     /// Takes back what an event did to the services the guard did not come to remember, or to forget.
     pub fn take_back(&mut self, now: Instant, before: &Self, done: &[Effect]) {
+        // Whoever came to be remembered is remembered as the event left it.
+        self.settled();
         let is_done = |effect: &Effect| done.contains(effect);
         for (id, service) in &mut self.services {
             if !is_done(&Effect::Remember { service: *id }) {

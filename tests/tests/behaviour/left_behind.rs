@@ -50,6 +50,53 @@ fn what_several_guards_have_left_is_told_apart() {
 }
 
 #[test]
+fn what_runs_on_without_its_guard_is_told_beside_another_guard() {
+    let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"\n").up();
+    bed.await_ready("web");
+    std::fs::create_dir(bed.path("other")).unwrap();
+    bed.write("other/menshen.toml", "[guard]\nname = \"other\"\n[service.solo]\ncommand = \"sleep 1000\"\n");
+    let typed = |bed: &Bed, words: &[&str]| {
+        let mut command = bed.command();
+        command.current_dir(bed.path("other")).args(words);
+        Ran::of(&command)
+    };
+    typed(&bed, &["up", "--detach", "--wait"]).done();
+    assert!(!bed.menshen(["status"]).ended_with(0).stderr.contains("without a guard"));
+    let web = bed.main_process("web");
+    bed.kill_guard();
+    let ran = bed.menshen(["status"]).ended_with(0);
+    assert!(ran.text().contains("solo") && ran.stderr.contains("without a guard: web"), "{ran:?}");
+    let all: Value = bed.menshen(["status", "--json"]).ended_with(0).json();
+    assert_eq!(
+        (&all["left"][0]["name"], &all["left"][0]["pid"]),
+        (&Value::from("web"), &Value::from(web.pid)),
+        "{all}"
+    );
+    // Whoever means one guard is told of none else.
+    assert!(bed.menshen(["--instance", "other", "status"]).ended_with(0).stderr.is_empty());
+    typed(&bed, &["down"]).done();
+    bed.start_guard();
+    assert_eq!(bed.main_process("web"), web);
+}
+
+#[test]
+fn who_takes_a_name_over_is_told_what_of_it_is_stopped() {
+    let mut bed =
+        Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"\n[service.db]\ncommand = \"sleep 1000\"\n").up();
+    ["web", "db"].iter().for_each(|name| drop(bed.await_ready(name)));
+    let web = bed.main_process("web");
+    bed.kill_guard();
+    bed.write("menshen.toml", "[service.db]\ncommand = \"sleep 1000\"\n");
+    let name = format!("guard.name={}", bed.instance());
+    let said = bed.menshen(["up", "--detach", "--set", &name]).ended_with(0).stderr;
+    assert!(said.contains("web of the last guard") && said.contains("is stopped") && !said.contains("db of"), "{said}");
+    until("it is stopped", || !web.lives());
+    bed.menshen(["--instance", bed.instance(), "down"]).done();
+    bed.start_guard();
+    assert!(!bed.guard_said().contains("of the last guard"), "{}", bed.guard_said());
+}
+
+#[test]
 fn events_are_read_from_the_journal() {
     let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = [\"sleep\", \"1000\"]\n").up();
     until("it runs", || bed.service("web").service.pid.is_some());

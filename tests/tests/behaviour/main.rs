@@ -29,6 +29,7 @@ mod manual;
 mod namesakes;
 #[cfg(test)]
 mod order;
+mod outdated;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

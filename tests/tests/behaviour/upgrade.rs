@@ -588,26 +588,40 @@ with_both_trees! {
         assert_eq!(guard.wait().unwrap().code(), Some(0));
     }
 
-    fn what_a_guard_of_the_first_format_remembered_is_taken_over(trees: Trees) {
-        let definition = "[service.web]\ncommand = \"sleep 3600\"\n[service.idle]\ncommand = \"sleep 3600\"\n";
-        let mut bed = Bed::new(trees, definition).up();
-        bed.await_ready("web");
-        bed.menshen(["stop", "idle"]).done();
-        let web = bed.main_process("web");
-        bed.kill_guard();
-        for path in content(&state(&bed).join("services")).keys() {
-            // Turned back into what the first format was.
-            let mut record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-            record.as_object_mut().unwrap().remove("format");
-            record["memory"]["format"] = json!(1);
-            fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
+    fn what_guards_of_older_formats_remembered_is_taken_over(trees: Trees) {
+        for format in [1, 2] {
+            let definition = "[service.web]\ncommand = \"sleep 3600\"\n[service.idle]\ncommand = \"sleep 3600\"\n";
+            let mut bed = Bed::new(trees, definition).up();
+            bed.await_ready("web");
+            bed.menshen(["stop", "idle"]).done();
+            let web = bed.main_process("web");
+            bed.kill_guard();
+            for path in content(&state(&bed).join("services")).keys() {
+                let mut record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+                turn_back(&mut record, format);
+                fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
+            }
+            // What it was started with nobody noted then.
+            bed.write("menshen.toml", definition.replace("3600", "1800"));
+            bed.start_guard();
+            assert_eq!((bed.main_process("web"), bed.service("web").service.outdated), (web, false));
+            assert_eq!(bed.service("idle").service.wanted, Wanted::Down);
+            bed.menshen(["restart", "web"]).done();
+            let written = fs::read_to_string(state(&bed).join("services/web.json")).unwrap();
+            assert!(written.starts_with("{\"format\":3,"), "{written}");
         }
-        bed.start_guard();
-        assert_eq!(bed.main_process("web"), web);
-        assert_eq!(bed.service("idle").service.wanted, Wanted::Down);
-        bed.menshen(["restart", "web"]).done();
-        let written = fs::read_to_string(state(&bed).join("services/web.json")).unwrap();
-        assert!(written.starts_with("{\"format\":2,"), "{written}");
+    }
+}
+
+/// Makes a record what it was in an older format.
+fn turn_back(record: &mut Value, format: u32) {
+    record["format"] = json!(format);
+    if let Some(run) = record["memory"]["life"]["main"].as_object_mut() {
+        run.remove("definition");
+    }
+    if format == 1 {
+        record.as_object_mut().unwrap().remove("format");
+        record["memory"]["format"] = json!(1);
     }
 }
 
@@ -632,7 +646,7 @@ fn a_state_of_a_newer_version_is_refused_and_left_as_it_is_and_so_is_what_runs()
     bed.kill_guard();
     let record = state(&bed).join("services/web.json");
     let kept = fs::read(&record).unwrap();
-    fs::write(&record, "{\"format\":3,\"all\":\"different\"}").unwrap();
+    fs::write(&record, "{\"format\":99,\"all\":\"different\"}").unwrap();
     refuses_to_start(&bed);
     assert!(web.lives());
     fs::write(&record, kept).unwrap();

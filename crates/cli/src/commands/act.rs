@@ -324,6 +324,7 @@ fn stopped_with_its_guard(before: &Service) -> Service {
         pid: None,
         ready: false,
         failing_probe: None,
+        outdated: false,
         // How it ended nobody could tell any more.
         last_exit: None,
         reason,

@@ -55,10 +55,15 @@ fn print(report: &ReloadReport) {
 
 /// What changes, with what it costs where the service runs, and what really comes of it.
 fn print_changes(name: &str, (cost, outcome): (&str, &str), changes: &[Change]) {
-    if changes.is_empty() && cost != "new" && cost != "gone" {
+    // What changed while no guard was there is known to have changed, and not how.
+    let is_told = matches!(cost, "new" | "gone" | "restart");
+    if changes.is_empty() && !is_told {
         return;
     }
     output::line(format_args!("{}  {}", bold(name), styled(said(outcome), style(outcome))));
+    if changes.is_empty() && cost == "restart" {
+        output::line(dim("  it ran as it was defined earlier"));
+    }
     for change in changes {
         let (old, new) = (shown(&change.old), shown(&change.new));
         // What costs most is what comes out differently where nothing runs.

@@ -1,5 +1,7 @@
 //! `menshen status`: the table, and the one screen an operator needs at three in the morning.
 
+use std::collections::BTreeSet;
+
 use anstyle::AnsiColor;
 use jiff::Timestamp;
 use menshen_api::client::Call;
@@ -13,7 +15,7 @@ use super::events::sentence;
 use super::native::{self, Native, Told};
 use crate::args::{Arguments, Status};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Aim, Guard, Guards, Left, wait_for};
+use crate::guards::{Aim, Guard, Guards, Left, told_left, wait_for};
 use crate::output::{self, bold, dim, state_style, styled};
 use crate::table::{Cell, Table};
 
@@ -42,9 +44,12 @@ async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
         unknown = Some(failure.code());
     };
     let native: Vec<Told> = natives.iter().filter_map(|native| native.told().map_err(&mut note).ok()).collect();
+    let left = guards.left()?;
     let guarded_are_well =
-        if arguments.json { pass_on(guarded, &native).await? } else { show(guards, guarded, &native).await? };
+        if arguments.json { pass_on(guarded, &native, &left).await? } else { show(guards, guarded, &native).await? };
     guards.note_missing();
+    let left_by: BTreeSet<&str> = left.iter().map(|left| left.guard.as_str()).collect();
+    left_by.into_iter().filter_map(told_left).for_each(output::note);
     let well = guarded_are_well && native.iter().all(Told::is_well);
     Ok(unknown.unwrap_or(if well { Exit::Done } else { Exit::NotReady }))
 }
@@ -88,7 +93,7 @@ async fn show(guards: &Guards, guarded: &[Guard], native: &[Told]) -> Result<boo
 
 /// The same for programs, a line for each service: what the guards say, word for word. To read it all and write it anew would take
 /// longer than everything else the command does.
-async fn pass_on(guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
+async fn pass_on(guarded: &[Guard], native: &[Told], left: &[Left]) -> Result<bool, Failure> {
     let (mut services, mut troubles) = (Vec::new(), Vec::new());
     let mut all_are_well = true;
     for guard in guarded {
@@ -97,7 +102,7 @@ async fn pass_on(guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
         services.push(said.services);
         troubles.extend(said.troubles);
     }
-    output::raw(overview(&services, &Rest { troubles: &troubles, native }).as_bytes());
+    output::raw(overview(&services, &Rest { troubles: &troubles, native, left }).as_bytes());
     Ok(all_are_well)
 }
 
@@ -106,6 +111,7 @@ async fn pass_on(guarded: &[Guard], native: &[Told]) -> Result<bool, Failure> {
 struct Rest<'a> {
     troubles: &'a [Box<RawValue>],
     native: &'a [Told],
+    left: &'a [Left],
 }
 
 /// All of it: the services' lines, indented as what is around them.
@@ -178,12 +184,14 @@ fn trouble_word() -> String {
 /// The state, with what it does not say by itself.
 pub(super) fn state_word(service: &Service) -> String {
     let word = service.state.as_str();
-    match (service.state, service.ready, service.healthy) {
-        (State::Running, _, Some(false)) => format!("{word}, unhealthy"),
-        (State::Running, false, _) => format!("{word}, not ready"),
-        (State::Tripped, ..) if service.fallback_pid.is_some() => format!("{word}, fallback"),
-        _ => word.to_owned(),
-    }
+    let more = match (service.state, service.ready, service.healthy) {
+        (State::Running, _, Some(false)) => ", unhealthy",
+        (State::Running, false, _) => ", not ready",
+        (State::Tripped, ..) if service.fallback_pid.is_some() => ", fallback",
+        _ => "",
+    };
+    let outdated = if service.outdated { ", outdated" } else { "" };
+    format!("{word}{more}{outdated}")
 }
 
 fn why(service: &Service) -> String {
@@ -272,6 +280,10 @@ fn print_process(detail: &ServiceDetail) {
     }
     if let Some(pid) = service.fallback_pid {
         field("fallback", &format!("process {pid}"));
+    }
+    if service.outdated {
+        let what_to_do = format!("`menshen restart {}`, or `menshen reload` for all", service.name);
+        field("outdated", &format!("it runs as it was defined earlier; as now after {what_to_do}"));
     }
     field("command", &detail.command.join(" "));
     field("directory", &detail.directory);
@@ -379,7 +391,11 @@ mod tests {
     fn an_overview_is_of_all_guards_and_word_for_word() {
         let lines = |services: &[&str]| services.join(",\n");
         let (shop, none) = (lines(&[r#"{"name":"web","new":1}"#, r#"{"name":"db"}"#]), String::new());
-        let rest = Rest { troubles: &[RawValue::from_string(r#"{"text":"full"}"#.to_owned()).unwrap()], native: &[] };
+        let rest = Rest {
+            troubles: &[RawValue::from_string(r#"{"text":"full"}"#.to_owned()).unwrap()],
+            native: &[],
+            left: &[],
+        };
         let all = overview(&[none.clone(), shop, none.clone(), lines(&[r#"{"name":"mail"}"#])], &rest);
         assert_eq!(
             all,
@@ -392,12 +408,13 @@ mod tests {
   "troubles": [
     {"text":"full"}
   ],
-  "native": []
+  "native": [],
+  "left": []
 }
 "#
         );
-        let nothing = overview(&[none], &Rest { troubles: &[], native: &[] });
-        assert_eq!(nothing, "{\n  \"services\": [],\n  \"troubles\": [],\n  \"native\": []\n}\n");
+        let nothing = overview(&[none], &Rest { troubles: &[], native: &[], left: &[] });
+        assert_eq!(nothing, "{\n  \"services\": [],\n  \"troubles\": [],\n  \"native\": [],\n  \"left\": []\n}\n");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use menshen_guard::EndWhen;
 use menshen_guard::definition::DefinitionSource;
 use menshen_guard::handover::Takeover;
 use menshen_os::paths::RUN_FOLDER_MODE;
+use menshen_plan::Plan;
 
 use super::foreground::{self, Audience};
 use super::overseen;
@@ -18,7 +19,9 @@ use super::status::state_word;
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
-use crate::guards::{ANSWER_WITHIN, Guard, client, holder, left_running, runs_already, silent, wait_for};
+use crate::guards::{
+    ANSWER_WITHIN, Guard, client, holder, left_running, note_given_up, runs_already, silent, wait_for,
+};
 use crate::output::{self, dim, state_style, styled};
 
 /// How long after the first look at the process in the background the next one comes; then ever later.
@@ -46,7 +49,7 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     }
     if up.detach && !up.in_background {
         let plan = load_plan(&source, MachineErrors::Shown)?;
-        return detach(arguments, up, &source, plan.name.as_str());
+        return detach(arguments, up, &source, &plan);
     }
     if let Some(name) = &up.as_service {
         let plan = load_plan(&source, MachineErrors::Shown)?;
@@ -58,11 +61,13 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
 }
 
 /// Starts this very command in the background and waits until it guards.
-fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, instance: &str) -> Result<Exit, Failure> {
+fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, plan: &Plan) -> Result<Exit, Failure> {
+    let instance = plan.name.as_str();
     let timeout = menshen_plan::duration::parse(&up.timeout)
         .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     let guard = Guard::new(instance.to_owned(), client(instance, paths().control(instance)));
     wait_for(refuse_second(&guard, source))?;
+    note_given_up(plan);
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("going to the background: {}", menshen_os::error::describe(&error)))
     };
@@ -94,7 +99,21 @@ fn tell_begun(instance: &str, pid: u32, services: &[Service], log: &Path) {
     output::note(format_args!(
         "{instance} is guarded by process {pid}; `menshen status` shows it, `menshen down` ends it"
     ));
+    note_outdated(services);
     output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
+}
+
+/// What runs on as it was defined earlier is nothing a change of guards ends; whoever changed the definition has to know.
+pub(super) fn note_outdated(services: &[Service]) {
+    let outdated: Vec<&str> =
+        services.iter().filter(|service| service.outdated).map(|service| service.name.as_str()).collect();
+    if !outdated.is_empty() {
+        let verb = if outdated.len() == 1 { "runs" } else { "run" };
+        let names = outdated.join(", ");
+        output::note(format_args!(
+            "{names} {verb} on as defined earlier; `menshen reload` starts anew what has changed"
+        ));
+    }
 }
 
 /// Refuses to start a guard where there is one, whether it answers or not.

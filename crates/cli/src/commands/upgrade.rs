@@ -12,6 +12,7 @@ use menshen_api::{ClientError, Endpoint};
 use menshen_os::handover::{Way, way};
 use menshen_plan::count::counted;
 
+use super::up::note_outdated;
 use crate::args::{Arguments, Upgrade};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, is_held, wait_for};
@@ -48,8 +49,8 @@ pub(super) fn upgrade(arguments: &Arguments, upgrade: &Upgrade) -> Result<Exit, 
             return Err(Failure::new(Exit::Failed, message)
                 .help(format!("version {} goes on, and every service runs on", now.version)));
         }
-        let changed = changed(&services_before, &guard.services().await?);
-        report(arguments, (&before, &now), &upgraded, &changed);
+        let services = guard.services().await?;
+        report(arguments, (&before, &now), &upgraded, (&changed(&services_before, &services), &services));
         Ok(Exit::Done)
     })
 }
@@ -131,8 +132,14 @@ fn changed(before: &[Service], after: &[Service]) -> Vec<String> {
     ran.filter(is_other).map(|service| service.name.clone()).collect()
 }
 
-fn report(arguments: &Arguments, (before, now): (&GuardInfo, &GuardInfo), upgraded: &Upgraded, changed: &[String]) {
+fn report(
+    arguments: &Arguments,
+    (before, now): (&GuardInfo, &GuardInfo),
+    upgraded: &Upgraded,
+    (changed, services): (&[String], &[Service]),
+) {
     if arguments.json {
+        let outdated = services.iter().filter(|service| service.outdated).map(|service| &service.name);
         return output::json(&serde_json::json!({
             "instance": now.instance,
             "binary": upgraded.binary,
@@ -141,6 +148,7 @@ fn report(arguments: &Arguments, (before, now): (&GuardInfo, &GuardInfo), upgrad
             "pid": now.pid,
             "adopted": upgraded.adopted,
             "changed": changed,
+            "outdated": outdated.collect::<Vec<_>>(),
         }));
     }
     let (from, to) = (&before.version, &now.version);
@@ -152,4 +160,5 @@ fn report(arguments: &Arguments, (before, now): (&GuardInfo, &GuardInfo), upgrad
     };
     output::line(format_args!("{}: {from} → {to}; {programs}, {restarted}", bold(&now.instance)));
     output::note(dim(format_args!("process {} is {} now", now.pid, upgraded.binary)));
+    note_outdated(services);
 }

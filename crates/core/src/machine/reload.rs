@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use menshen_plan::diff::ServiceDiff;
+use menshen_plan::diff::{PlanDiff, ServiceDiff};
 use menshen_plan::{Cost, Plan, ServiceName, ServicePlan, diff};
 use serde::Serialize;
 
@@ -49,11 +49,39 @@ impl Outcome {
 }
 
 impl Core {
-    /// What would come of following another plan now, for each service that changes.
+    /// What would change with another plan now, and what would come of it for each service that changes.
     #[must_use]
-    pub fn foresee(&self, plan: &Plan) -> BTreeMap<ServiceName, Outcome> {
-        let changes = diff(&self.plan, plan).services.into_iter();
-        changes.map(|change| (change.name.clone(), self.outcome(&change))).collect()
+    pub fn foresee(&self, plan: &Plan) -> (PlanDiff, BTreeMap<ServiceName, Outcome>) {
+        let changes = self.changes(plan);
+        let outcomes = changes.services.iter().map(|change| (change.name.clone(), self.outcome(change))).collect();
+        (changes, outcomes)
+    }
+
+    /// How another plan differs from the one that is followed, and from what programs were started with: one that an earlier
+    /// guard started may differ from either.
+    fn changes(&self, plan: &Plan) -> PlanDiff {
+        let mut changes = diff(&self.plan, plan);
+        let mut of_plans = std::mem::take(&mut changes.services).into_iter().peekable();
+        for name in plan.services.keys() {
+            let change = of_plans.next_if(|change| change.name == *name);
+            changes.services.extend(self.change_of_what_runs(name, plan, change));
+        }
+        changes.services.extend(of_plans);
+        changes
+    }
+
+    fn change_of_what_runs(&self, name: &ServiceName, plan: &Plan, change: Option<ServiceDiff>) -> Option<ServiceDiff> {
+        let running =
+            self.ids.get(name).and_then(|id| self.services.get(id)).filter(|service| service.runs_as_followed());
+        let Some((running, new)) = running.zip(plan.services.get(name)) else { return change };
+        let is_new = change.as_ref().is_some_and(|change| change.cost == Cost::New);
+        match (change, running.differs_from(new)) {
+            (change, _) if is_new => change,
+            (None, false) => None,
+            (None, true) => Some(ServiceDiff { name: name.clone(), cost: Cost::Restart, changes: Vec::new() }),
+            (Some(change), true) => Some(ServiceDiff { cost: Cost::Restart, ..change }),
+            (Some(change), false) => Some(change.without_restart()),
+        }
     }
 
     fn outcome(&self, change: &ServiceDiff) -> Outcome {
@@ -91,7 +119,7 @@ impl Core {
     }
 
     pub(super) fn reload(&mut self, plan: &Arc<Plan>, by: &str) {
-        let changes = diff(&self.plan, plan);
+        let changes = self.changes(plan);
         let reason = if changes.is_empty() {
             "nothing changed".to_owned()
         } else {

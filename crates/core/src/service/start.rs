@@ -97,6 +97,9 @@ impl Service {
                 self.life.wanted_by_operator = true;
             }
             self.begin_run(context, "found by the guard that took over".to_owned());
+            if let Some(run) = &mut self.life.main {
+                run.definition = None;
+            }
         }
         if let Some(run) = &mut self.life.main {
             run.pid = pid;

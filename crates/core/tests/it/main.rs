@@ -8,6 +8,7 @@ mod commands;
 mod dependencies;
 mod determinism;
 mod memory;
+mod outdated;
 mod pause;
 mod probes;
 mod reload;

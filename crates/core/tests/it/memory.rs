@@ -12,7 +12,7 @@ use menshen_plan::definition::ProbeKind;
 use crate::rig::{Rig, plan};
 
 /// The next guard: another core for the same definition, with what the last one remembered.
-fn successor(rig: &Rig, definition: &str) -> Rig {
+pub(crate) fn successor(rig: &Rig, definition: &str) -> Rig {
     let mut next = Rig::idle(definition);
     (next.now, next.next_pid) = (rig.now, rig.next_pid);
     for id in rig.core.services() {

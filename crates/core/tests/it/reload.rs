@@ -47,7 +47,7 @@ fn only_what_runs_is_said_to_be_restarted() {
     rig.exit("flaky", 1);
     rig.command("off", Command::Stop).unwrap();
     rig.exit("off", 0);
-    let foreseen = rig.core.foresee(&plan(&four(2)));
+    let (_, foreseen) = rig.core.foresee(&plan(&four(2)));
     let outcomes = [Outcome::NextStart, Outcome::Restart, Outcome::Start, Outcome::NextStart];
     assert_eq!(["job", "web", "flaky", "off"].map(|name| foreseen[name]), outcomes);
     reload(&mut rig, &four(2));

@@ -17,7 +17,6 @@ use menshen_api::{Endpoint, Problem, ProblemCode, Role, page, query};
 use menshen_core::Command;
 use menshen_os::account::UserId;
 use menshen_os::local_socket::Caller;
-use menshen_plan::diff::diff;
 use menshen_plan::plan::{ProbeCheck, ServicePlan};
 use serde::de::DeserializeOwned;
 
@@ -347,13 +346,12 @@ impl Call {
                 format!("the guard is named '{}' and cannot become '{}' while it runs", running.name, loaded.plan.name);
             return Err(Problem::new(ProblemCode::DefinitionRefused, detail));
         }
-        let changes = diff(&running, &loaded.plan);
         let (plan, by, applied) = (loaded.plan, self.by(), !query.dry_run);
-        let outcomes = self.ask(|reply| match applied {
+        let foreseen = self.ask(|reply| match applied {
             true => LoopRequest::Follow { plan, by, reply },
             false => LoopRequest::Foresee { plan, reply },
         });
-        Ok(json(&reload::report(changes, &outcomes.await?, applied, loaded.warnings)))
+        Ok(json(&reload::report(foreseen.await?, applied, loaded.warnings)))
     }
 
     async fn plan(&self) -> Result<Answer, Problem> {

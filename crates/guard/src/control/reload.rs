@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use menshen_api::types::{Change, ReloadReport, ServiceChange};
 use menshen_api::{Problem, ProblemCode};
-use menshen_plan::diff::PlanDiff;
 use menshen_plan::{Diagnostic, Plan, Severity, Sources};
 
 use crate::definition::DefinitionSource;
-use crate::guard::input::Outcomes;
+use crate::guard::input::Foreseen;
 use crate::guard::status::word;
 
 /// A definition that can be followed.
@@ -49,7 +48,7 @@ fn line(diagnostic: &Diagnostic, sources: &Sources) -> String {
 }
 
 /// A diff as the contract shows it, with what comes of it.
-pub(super) fn report(diff: PlanDiff, outcomes: &Outcomes, applied: bool, warnings: Vec<String>) -> ReloadReport {
+pub(super) fn report((diff, outcomes): Foreseen, applied: bool, warnings: Vec<String>) -> ReloadReport {
     let change = |change: menshen_plan::Change| Change {
         field: change.field,
         cost: word(&change.cost),

@@ -241,7 +241,9 @@ impl Guard {
                 self.feed_later(Event::Adopted { run, frost });
             }
         }
-        let reason = format!("process {pid} runs on");
+        let is_outdated = run.role == Role::Main && self.core.status(run.service).is_some_and(|status| status.outdated);
+        let outdated = if is_outdated { ", as it was defined earlier; `menshen reload` starts it anew" } else { "" };
+        let reason = format!("process {pid} runs on{outdated}");
         let service = self.core.name(run.service).cloned();
         self.write_record(Record { service, kind: RecordKind::Adopted, reason, by: None });
     }

@@ -11,6 +11,7 @@ use menshen_os::event::Ask;
 use menshen_os::file::Lock;
 use menshen_os::{Token, Waker};
 use menshen_plan::definition::ProbeKind;
+use menshen_plan::diff::PlanDiff;
 use menshen_plan::{Plan, ServiceName};
 use tokio::sync::{mpsc, oneshot};
 
@@ -93,9 +94,9 @@ pub(crate) enum Request {
     /// The plan.
     Plan(oneshot::Sender<Arc<Plan>>),
     /// Another plan is to be followed.
-    Follow { plan: Arc<Plan>, by: String, reply: oneshot::Sender<Outcomes> },
+    Follow { plan: Arc<Plan>, by: String, reply: oneshot::Sender<Foreseen> },
     /// What would come of that.
-    Foresee { plan: Arc<Plan>, reply: oneshot::Sender<Outcomes> },
+    Foresee { plan: Arc<Plan>, reply: oneshot::Sender<Foreseen> },
     /// Another binary is to take the guard's place. `answered` ends when the connection of the caller does.
     Upgrade {
         binary: PathBuf,
@@ -113,8 +114,8 @@ pub(crate) enum Request {
     Measure(oneshot::Sender<Vec<Measured>>),
 }
 
-/// What comes of another plan for each service that changes.
-pub(crate) type Outcomes = BTreeMap<ServiceName, Outcome>;
+/// What changes with another plan, and what comes of it for each service that changes.
+pub(crate) type Foreseen = (PlanDiff, BTreeMap<ServiceName, Outcome>);
 
 /// One service, with what only the loop knows of it.
 pub(crate) struct Detail {

@@ -56,10 +56,10 @@ impl Guard {
             Request::Find(name, reply) => drop(reply.send(self.core.id(&name))),
             Request::Plan(reply) => drop(reply.send(Arc::clone(self.core.plan()))),
             Request::Follow { plan, by, reply } => {
-                let outcomes = self.core.foresee(&plan);
+                let foreseen = self.core.foresee(&plan);
                 self.follow(plan, by);
                 self.disk().then(move || {
-                    let _ = reply.send(outcomes);
+                    let _ = reply.send(foreseen);
                 });
             }
             Request::Foresee { plan, reply } => drop(reply.send(self.core.foresee(&plan))),
@@ -187,6 +187,14 @@ impl Guard {
         self.notes.disk.set_bounds(Bounds { keep: plan.journal.keep, bytes: plan.journal.size.0 });
         self.feed(Event::Reload { plan, by });
         self.put_in_order();
+    }
+
+    /// A command that was typed just now is what is to run, not what one of the same name has left.
+    pub(super) fn follow_what_was_typed(&mut self) {
+        let is_outdated = |id| self.core.status(id).is_some_and(|status| status.outdated);
+        if self.end == EndWhen::AtRest && self.core.services().any(is_outdated) {
+            self.follow(Arc::clone(self.core.plan()), "menshen run".to_owned());
+        }
     }
 
     /// Writes something down that is the guard's own business.

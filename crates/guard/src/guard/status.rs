@@ -57,6 +57,7 @@ pub(crate) fn service(
         description,
         started: status.started.map(|instant| clock.time(instant)),
         next_start: status.next_start.map(|instant| clock.time(instant)),
+        outdated: status.outdated,
         fallback_pid: status.fallback_pid,
         breaker: Breaker { state: breaker(status.breaker.state), trips: status.breaker.trips },
         last_exit: status.last_exit.map(|exit| exit.to_string()),

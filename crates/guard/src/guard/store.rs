@@ -241,9 +241,17 @@ mod tests {
     fn what_is_half_written_is_passed_over() {
         let memory = tempfile::tempdir().unwrap();
         fs::create_dir(folder(memory.path())).unwrap();
-        for damaged in
-            ["", "{", "null", "{}", "{\"format\":\"x\"}", "{\"format\":0}", "{\"format\":1}", "{\"format\":2}"]
-        {
+        for damaged in [
+            "",
+            "{",
+            "null",
+            "{}",
+            "{\"format\":\"x\"}",
+            "{\"format\":0}",
+            "{\"format\":1}",
+            "{\"format\":2}",
+            "{\"format\":3}",
+        ] {
             fs::write(path(memory.path(), "web"), damaged).unwrap();
             assert!(read_all(memory.path()).unwrap()["web"].is_err(), "{damaged}");
         }

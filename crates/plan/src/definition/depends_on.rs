@@ -53,7 +53,7 @@ impl Condition {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLoss {
-    /// Run on.
+    /// Run on, as where nothing is said.
     #[default]
     Ignore,
     /// Stop, and stay stopped until somebody starts it, also when the condition holds again.

@@ -118,6 +118,9 @@ impl Checker {
                     (service.breaker, service.trips)
                 );
                 self.broken(Invariant::StatusIsTrue, Some(*id), what);
+            } else if status.outdated != service.is_outdated() {
+                let what = format!("outdated is shown as {}", status.outdated);
+                self.broken(Invariant::StatusIsTrue, Some(*id), what);
             }
         }
         if let Some(id) = self.model.services.keys().find(|id| !statuses.iter().any(|(shown, _)| shown == *id)).copied()

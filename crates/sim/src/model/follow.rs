@@ -9,7 +9,7 @@ use menshen_core::{
 };
 use menshen_plan::definition::{AlertKind, ProbeKind, ServiceType};
 use menshen_plan::plan::ProbeCheck;
-use menshen_plan::{Cost, Plan, diff};
+use menshen_plan::{Cost, Plan, ServicePlan, diff};
 
 use super::service::{Next, Run, Service};
 use super::{DELAY, Model, verdict, wanted_by};
@@ -64,7 +64,7 @@ impl Model {
     /// An effect of the event has come out of the core.
     pub fn effect(&mut self, now: Instant, event: &Event, effect: &Effect) {
         match effect {
-            Effect::Spawn { run, .. } => self.spawns(*run),
+            Effect::Spawn { run, plan, .. } => self.spawns(*run, plan),
             Effect::Signal { run, .. } if run.role == Role::Fallback => self.fallback_ends(now, *run, false),
             Effect::Kill { run, .. } => self.kills(now, *run),
             Effect::Probe { service, probe, round } => self.asks(now, *service, *probe, *round),
@@ -257,10 +257,11 @@ impl Model {
 
     fn reload(&mut self, plan: &Arc<Plan>) {
         let changes = diff(&self.plan, plan).services;
-        let costs_restart = |service: &Service| {
+        let costs_restart = |service: &Service, newest: &Arc<ServicePlan>| {
             let cost = changes.iter().find(|change| change.name == service.name).map(|change| change.cost);
             // What comes back was stopped because it had left.
-            matches!(cost, Some(Cost::Restart | Cost::New))
+            let is_back = cost == Some(Cost::New);
+            is_back || (service.runs.contains_key(&Role::Main) && service.was_started_otherwise_than(newest))
         };
         self.plan = Arc::clone(plan);
         let mut newly_wanted = Vec::new();
@@ -272,14 +273,14 @@ impl Model {
             if std::mem::take(&mut service.gone) {
                 service.come_back(newest);
             }
-            if *service.plan == **newest {
+            let costs_restart = costs_restart(service, newest);
+            if *service.plan == **newest && !costs_restart {
                 service.newest = Arc::clone(&service.plan);
                 service.replan_waits = false;
                 continue;
             }
             service.newest = Arc::clone(newest);
-            service.replan_waits =
-                service.runs.contains_key(&Role::Main) && (service.replan_waits || costs_restart(service));
+            service.replan_waits = service.runs.contains_key(&Role::Main) && (service.replan_waits || costs_restart);
             if !service.by_operator && service.plan.start != newest.start && service.wanted == Wanted::Down {
                 service.wanted = wanted_by(newest);
                 newly_wanted.extend((service.wanted != Wanted::Down).then_some(*id));
@@ -316,8 +317,13 @@ impl Model {
         }
     }
 
-    fn spawns(&mut self, run: RunId) {
+    fn spawns(&mut self, run: RunId, plan: &Arc<ServicePlan>) {
         let Some(service) = self.services.get_mut(&run.service) else { return };
+        if run.role == Role::Main {
+            service.started_by = Some(Arc::clone(plan));
+            service.could_not_start = false;
+            service.differs = false;
+        }
         service.runs.insert(run.role, Run::new(run.number));
         if run.role == Role::Fallback {
             service.fallback_asked = None;
@@ -610,7 +616,7 @@ impl Service {
         }
     }
 
-    fn come_back(&mut self, plan: &menshen_plan::ServicePlan) {
+    fn come_back(&mut self, plan: &ServicePlan) {
         if !self.by_operator {
             self.wanted = wanted_by(plan);
         }

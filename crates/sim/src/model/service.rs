@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use menshen_core::{BreakerState, Instant, Role, RunId, START_FAILED_WAIT, State, Wanted};
 use menshen_plan::definition::{Condition, FallbackUntil, ProbeKind, ServiceType, StartType};
+use menshen_plan::diff::service_diff;
 use menshen_plan::plan::ProbeCheck;
-use menshen_plan::{ServiceName, ServicePlan};
+use menshen_plan::{Cost, ServiceName, ServicePlan};
 
 use super::verdict::{self, Verdict};
 use super::wanted_by;
@@ -19,6 +20,10 @@ pub struct Service {
     pub name: ServiceName,
     /// The plan it follows.
     pub plan: Arc<ServicePlan>,
+    /// The plan its program was started by, whichever guard did.
+    pub(super) started_by: Option<Arc<ServicePlan>>,
+    /// What runs has to be started anew to be as the plan it follows has it.
+    pub(super) differs: bool,
     /// The plan of the definition as it is now.
     pub newest: Arc<ServicePlan>,
     /// What runs has to end before it can follow that.
@@ -143,6 +148,8 @@ impl Service {
         Self {
             name: plan.name.clone(),
             plan: Arc::clone(plan),
+            started_by: None,
+            differs: false,
             newest: Arc::clone(plan),
             replan_waits: false,
             gone: false,
@@ -231,6 +238,23 @@ impl Service {
     /// The plan it follows once the event at hand is over: the newest, unless that costs what runs a restart.
     pub(super) fn plan_now(&self) -> &ServicePlan {
         if self.replan_waits { &self.plan } else { &self.newest }
+    }
+
+    /// Whether what runs has to be started anew to be as a plan has it.
+    pub(super) fn was_started_otherwise_than(&self, plan: &Arc<ServicePlan>) -> bool {
+        let costs_restart = |old: &Arc<ServicePlan>| {
+            let change = if Arc::ptr_eq(old, plan) { None } else { service_diff(old, plan) };
+            change.is_some_and(|change| change.cost >= Cost::Restart)
+        };
+        self.started_by.as_ref().is_some_and(costs_restart)
+    }
+
+    /// Whether it runs as it was defined earlier, and nothing is under way that would change that.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        let runs = self.runs.get(&Role::Main).is_some_and(|run| run.spawned && !run.ended);
+        let stays = !self.gone && self.state != State::Stopping;
+        stays && runs && !self.replan_waits && self.differs
     }
 
     /// Whether it is one that waits for the others.
@@ -367,6 +391,7 @@ impl Service {
     /// Follows a plan from now on.
     pub(super) fn follow(&mut self, now: Instant, plan: &Arc<ServicePlan>) {
         let probes_change = self.plan.probes != plan.probes || self.plan.kind != plan.kind;
+        self.differs = self.was_started_otherwise_than(plan);
         self.plan = Arc::clone(plan);
         self.replan_waits = false;
         self.replanned_at = now;

@@ -4,6 +4,7 @@
 //! today's types. `fixtures/state` has what each version really wrote.
 
 mod from_1;
+mod from_2;
 
 use serde_json::{Map, Value};
 
@@ -14,9 +15,9 @@ type Record = Map<String, Value>;
 type Step = fn(&mut Record) -> Result<(), &'static str>;
 
 /// The version written today.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// The steps, from version 1 on.
-const STEPS: [Step; VERSION as usize - 1] = [from_1::migrate];
+const STEPS: [Step; VERSION as usize - 1] = [from_1::migrate, from_2::migrate];
 
 /// Why a record is none.
 #[derive(Debug)]
