@@ -30,6 +30,19 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// Cargo, to build and not to run anything.
+pub(crate) fn building() -> Command {
+    let mut cargo = cargo();
+    take_large_pages(&mut cargo);
+    cargo
+}
+
+/// Compilers take their memory in large pages, by jemalloc (rustup's) or the C library (Debian's): where a page is dear, as in a
+/// virtual machine, the small ones are a tenth to a fifth of the time. What is tested must not inherit this.
+pub(crate) fn take_large_pages(build: &mut Command) {
+    build.env("MALLOC_CONF", "thp:always,metadata_thp:always").env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+}
+
 /// Runs a program and shows what it says.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     say(&format!("$ {}", shown(command)));

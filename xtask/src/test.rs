@@ -1,9 +1,10 @@
 //! Everything that has to pass.
 
 use std::cell::Cell;
+use std::process::Command;
 use std::time::Instant;
 
-use crate::shell::{cargo, is_there, run, say};
+use crate::shell::{building, cargo, is_there, run, say};
 use crate::{bench, codegen, debian, testbed, tidy, torture, windows};
 
 /// Programs nobody here wrote, that are guarded in the tests or help them: how to find each, and the Debian package it comes
@@ -33,7 +34,7 @@ pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
         steps.push(("format", Box::new(|| run(cargo().args(["fmt", "--all", "--check"])))));
         steps.push(("tidy", Box::new(tidy::tidy)));
         let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
-        steps.push(("lints", Box::new(move || run(cargo().args(lints)))));
+        steps.push(("lints", Box::new(move || run(building().args(lints)))));
         steps.push(("generated files", Box::new(codegen::check)));
     }
     let builds_for_windows = windows::missing_packages().is_empty();
@@ -72,13 +73,13 @@ pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
 fn tests(ci: bool, filter: Option<&str>) -> Result<(), String> {
     // The tests run the command itself, one with fail-points, and the example's programs.
     torture::build()?;
-    let mut nextest = cargo();
-    nextest.args(["nextest", "run", "--workspace"]);
-    if ci {
-        nextest.args(["--profile", "ci"]);
-    }
-    nextest.args(filter);
-    run(&mut nextest)
+    let with = |mut nextest: Command| {
+        nextest.args(["nextest", "run", "--workspace"]);
+        nextest.args(if ci { &["--profile", "ci"][..] } else { &[] }).args(filter);
+        nextest
+    };
+    run(with(building()).arg("--no-run"))?;
+    run(&mut with(cargo()))
 }
 
 /// Whether a real program is there, be it in a folder that is not in `PATH`.

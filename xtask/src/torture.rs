@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::shell::{cargo, root, run};
+use crate::shell::{building, root, run};
 
 /// How long to torture, and by which choices.
 #[derive(Debug, clap::Args)]
@@ -23,14 +23,19 @@ pub(crate) fn torture(arguments: &Arguments) -> Result<(), String> {
     run(campaign.args([seed.to_string(), arguments.kills.to_string()]))
 }
 
+/// What only runs the command, and needs no other build of its own for the one with fail-points.
+const ONLY_RUN_IT: [&str; 5] = ["menshen-greeter", "menshen-life-cycle", "menshen-shop", "menshen-tests", "xtask"];
+
 /// Builds the workspace, and beside the command itself one with fail-points, `menshen-with-fail-points`, that the rest of the
 /// workspace knows nothing of.
 pub(crate) fn build() -> Result<(), String> {
-    run(cargo().args(["build", "--workspace", "--quiet", "--features", "menshen-cli/fail-points"]))?;
+    let mut with_fail_points = building();
+    with_fail_points.args(["build", "--workspace", "--quiet", "--features", "menshen-cli/fail-points"]);
+    run(with_fail_points.args(ONLY_RUN_IT.iter().flat_map(|package| ["--exclude", package])))?;
     let folder = root().join("target/debug");
     let copied = fs::copy(folder.join("menshen"), folder.join("menshen-with-fail-points"));
     copied.map_err(|error| format!("copying target/debug/menshen: {error}"))?;
-    run(cargo().args(["build", "--workspace", "--quiet"]))
+    run(building().args(["build", "--workspace", "--quiet"]))
 }
 
 fn seconds() -> u64 {

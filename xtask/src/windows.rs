@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::debian;
-use crate::shell::{command, is_there, read, root, run};
+use crate::shell::{command, is_there, read, root, run, take_large_pages};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Debian's toolchain, which is beside rustup's and not in its way.
@@ -102,6 +102,7 @@ fn cargo(program: &str) -> Command {
         cargo.env_remove(name);
     }
     // The standard library can be built by a nightly toolchain alone, or by one that is told to be one.
+    take_large_pages(&mut cargo);
     cargo.env("CARGO", CARGO).env("RUSTC", RUSTC).env("RUSTC_BOOTSTRAP", "1");
     cargo
 }
