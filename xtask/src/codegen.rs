@@ -9,7 +9,7 @@ use std::fs;
 use menshen_plan::{Code, Severity};
 use serde_json::Value as Json;
 
-use crate::shell::{cargo, command, read, root, run, say};
+use crate::shell::{building, command, read, root, run, say};
 
 /// Writes every generated file.
 pub(crate) fn write() -> Result<(), String> {
@@ -91,7 +91,8 @@ fn checks() -> String {
 
 /// The help of every command, as the command itself prints it.
 fn cli() -> Result<String, String> {
-    run(cargo().args(["build", "--quiet", "--package", "menshen-cli"]))?;
+    // Of the workspace, whose features are those of every other build.
+    run(building().args(["build", "--quiet", "--workspace", "--bin", "menshen"]))?;
     let menshen = root().join("target/debug/menshen");
     let help = |words: &[&str]| {
         read(command(&menshen).args(words).arg("--help").env("COLUMNS", "100").env_remove("MENSHEN_INSTANCE"))

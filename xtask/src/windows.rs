@@ -3,8 +3,9 @@
 //! rustup's toolchain has no part for Windows; Debian's brings the source of the standard library, of which one is built, once.
 //! Everything is apart in `target/windows`. Tests run what is built here under Wine, in the test bed of that name.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -40,31 +41,43 @@ const LINTED: [&str; 7] =
 
 /// Builds everything that tests run under Wine.
 pub(crate) fn build() -> Result<(), String> {
-    for (package, kind, programs) in BUILT {
-        let mut build = cargo(CARGO);
-        build.arg("build");
-        tell_target(&mut build);
-        build.args(["--package", package]);
+    let mut build = cargo(CARGO);
+    build.arg("build");
+    tell_target(&mut build);
+    tell_packages(&mut build);
+    for (_, kind, programs) in BUILT {
         build.args(programs.iter().flat_map(|program| [kind, program]));
-        run(&mut build)?;
     }
-    TESTED.into_iter().try_for_each(build_unit_tests)
+    run(&mut build)?;
+    build_unit_tests()
 }
 
-/// Builds the unit tests of a package's library, and puts them where they are found by its name.
-fn build_unit_tests(package: &str) -> Result<(), String> {
+/// Builds the unit tests of libraries, and puts them where they are found by their packages' names.
+fn build_unit_tests() -> Result<(), String> {
     let mut tests = cargo(CARGO);
     tests.args(["test", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"]);
     tell_target(&mut tests);
-    let messages = read(tests.args(["--package", package, "--lib"]))?;
-    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|message| {
-        let is_of_tests = message["profile"]["test"] == true;
-        message["executable"].as_str().filter(|_| is_of_tests).map(PathBuf::from)
-    });
-    let built = built.ok_or_else(|| format!("cargo does not say where the unit tests of {package} are"))?;
+    tell_packages(&mut tests);
+    let messages = read(tests.arg("--lib"))?;
+    let messages: Vec<Value> = messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let folder = root().join("target/windows").join(TARGET).join("debug/unit-tests");
-    let put = fs::create_dir_all(&folder).and_then(|()| fs::copy(&built, folder.join(format!("{package}.exe"))));
-    put.map(drop).map_err(|error| format!("putting {} into {}: {error}", built.display(), folder.display()))
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for package in TESTED {
+        let is_of_tests = |message: &&Value| {
+            message["profile"]["test"] == true && message["target"]["name"] == package.replace('-', "_")
+        };
+        let built = messages.iter().filter(is_of_tests).find_map(|message| message["executable"].as_str());
+        let built = built.ok_or_else(|| format!("cargo does not say where the unit tests of {package} are"))?;
+        let put = fs::copy(built, folder.join(format!("{package}.exe")));
+        put.map_err(|error| format!("putting {built} into {}: {error}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// All packages at once, and the same ones each time: with others, what they depend on would be built again with other features.
+fn tell_packages(cargo: &mut Command) {
+    let packages: BTreeSet<&str> = BUILT.iter().map(|(package, ..)| *package).chain(TESTED).collect();
+    cargo.args(packages.into_iter().flat_map(|package| ["--package", package]));
 }
 
 /// The lints, with what is compiled for Windows alone.
@@ -78,7 +91,7 @@ pub(crate) fn lint() -> Result<(), String> {
 
 /// The packages without which nothing can be built for Windows.
 pub(crate) fn missing_packages() -> Vec<&'static str> {
-    let missing = NEEDS.iter().filter(|(path, _)| !PathBuf::from(path).exists());
+    let missing = NEEDS.iter().filter(|(path, _)| !Path::new(path).exists());
     missing.map(|(_, package)| *package).collect()
 }
 
@@ -101,8 +114,8 @@ fn cargo(program: &str) -> Command {
     for name in ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTDOC"] {
         cargo.env_remove(name);
     }
-    // The standard library can be built by a nightly toolchain alone, or by one that is told to be one.
     take_large_pages(&mut cargo);
+    // The standard library can be built by a nightly toolchain alone, or by one that is told to be one.
     cargo.env("CARGO", CARGO).env("RUSTC", RUSTC).env("RUSTC_BOOTSTRAP", "1");
     cargo
 }

@@ -469,8 +469,7 @@ pub struct ServiceChange {
     /// `next-start`, where nothing runs that they could be for.
     #[serde(default)]
     pub outcome: Option<String>,
-    /// The fields; empty for a service that is new or gone, and for one that changed while no guard was there, of which is known
-    /// only that it did.
+    /// The fields; empty for a service that is new or gone. Of what changed while no guard was there is known only that it did.
     pub changes: Vec<Change>,
 }
 

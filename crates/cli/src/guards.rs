@@ -188,8 +188,7 @@ impl Guards {
         let name = self.wanted.as_ref().map(|name| format!(" named '{name}'")).unwrap_or_default();
         let failure =
             Failure::new(Exit::NoGuard, format!("no guard{name} is running (looked in {})", folders.join(", ")));
-        let gone = self.were_here().filter(|guard| !is_held(guard));
-        let gone: Vec<(String, String)> = gone.filter_map(|name| Some((told_left(&name)?, name))).collect();
+        let gone: Vec<(String, String)> = self.gone().filter_map(|name| Some((told_left(&name)?, name))).collect();
         let Some((_, name)) = gone.first() else { return failure.help("start one with `menshen up`") };
         let left: Vec<&str> = gone.iter().map(|(left, _)| left.as_str()).collect();
         failure.help(format!(
@@ -206,9 +205,18 @@ impl Guards {
         were_here.into_iter().filter(|instance| self.wanted.as_ref().is_none_or(|wanted| wanted == instance))
     }
 
+    /// Those of them that are not there any more. Whoever may only ask a guard does not see its locks.
+    fn gone(&self) -> impl Iterator<Item = String> {
+        let answers = |instance: &String| self.all.iter().any(|guard| guard.instance == *instance);
+        let is_there = move |instance: &String| {
+            answers(instance) || self.denied.contains(instance) || self.silent.contains(instance) || is_held(instance)
+        };
+        self.were_here().filter(move |instance| !is_there(instance))
+    }
+
     /// What runs on without a guard.
     pub(crate) fn left(&self) -> Result<Vec<Left>, Failure> {
-        let gone: Vec<String> = self.were_here().filter(|guard| !is_held(guard)).collect();
+        let gone: Vec<String> = self.gone().collect();
         let records = if gone.is_empty() { Vec::new() } else { Record::all_readable()? };
         let mut left = Vec::new();
         for guard in gone {
@@ -229,9 +237,8 @@ impl Guards {
 
     /// Why it is not known of some services whether anything of them runs on without a guard.
     pub(crate) fn left_unknown(&self) -> Vec<String> {
-        let guards = self.were_here().filter(|guard| !is_held(guard));
         let of_guard = |guard: String| all_paths().into_iter().flat_map(move |paths| left_unknown(&paths, &guard));
-        guards.flat_map(of_guard).collect()
+        self.gone().flat_map(of_guard).collect()
     }
 
     /// Every service of every guard, with the guard it belongs to.
@@ -346,12 +353,15 @@ pub(crate) fn told_left(instance: &str) -> Option<String> {
 
 /// Says what the last guard of this name left running that the next one does not know and therefore stops.
 pub(crate) fn note_given_up(plan: &Plan) {
+    if is_held(plan.name.as_str()) {
+        return;
+    }
     let mut left = left_running(plan.name.as_str());
     left.retain(|service| !plan.services.contains_key(service.as_str()));
     if !left.is_empty() {
         let (names, is_stopped) = (left.join(", "), if left.len() == 1 { "is" } else { "are" });
         output::note(format_args!(
-            "{names} of the last guard '{}' {is_stopped} not in this definition, and {is_stopped} stopped",
+            "{names} of the last guard '{}' {is_stopped} not among what this one guards, and {is_stopped} stopped",
             plan.name
         ));
     }

@@ -129,6 +129,9 @@ pub(crate) struct Run {
     pub main_ended: bool,
     /// What it was started with; `None` if nobody noted that.
     pub definition: Option<Fingerprint>,
+    /// What its configuration files were when it was started, or told to read them again; `None` if there are none, or nobody
+    /// noted that.
+    pub configuration: Option<Fingerprint>,
 }
 
 impl Life {
@@ -222,22 +225,23 @@ impl Service {
         self.life.main.as_ref().is_some_and(|run| run.pid.is_some() && !run.main_ended)
     }
 
-    /// Whether a program runs, and no other plan waits for its end.
-    pub(crate) const fn runs_as_followed(&self) -> bool {
-        self.life.main.is_some() && self.next_plan.is_none()
+    /// What its program was started with, if that is known, is not what the plan has that it follows, and no other plan waits for
+    /// the program's end: the definition was changed while no guard was there.
+    pub(crate) fn earlier_definition(&self) -> Option<Fingerprint> {
+        let definition = self.life.main.as_ref().filter(|_| self.next_plan.is_none()).and_then(|run| run.definition);
+        definition.filter(|definition| *definition != self.plan.fingerprint)
     }
 
-    /// Whether the program would have to be started anew to be as `plan` has it. What was changed while no guard was there has
-    /// not been followed, and what was changed back need not be.
-    pub(crate) fn differs_from(&self, plan: &ServicePlan) -> bool {
-        let definition = self.life.main.as_ref().and_then(|run| run.definition);
-        definition.unwrap_or(self.plan.fingerprint) != plan.fingerprint
+    /// The same of its configuration files.
+    pub(crate) fn earlier_configuration(&self) -> Option<Fingerprint> {
+        let run = self.life.main.as_ref().filter(|_| self.next_plan.is_none());
+        let configuration = run.and_then(|run| run.configuration);
+        configuration.filter(|configuration| Some(*configuration) != self.plan.configuration)
     }
 
     /// Whether it runs as it was defined earlier, and nothing is under way that would change that.
     pub(crate) fn is_outdated(&self) -> bool {
-        let stays = !self.gone && self.state() != State::Stopping;
-        stays && self.main_lives() && self.runs_as_followed() && self.differs_from(&self.plan)
+        !self.gone && self.state() != State::Stopping && self.main_lives() && self.earlier_definition().is_some()
     }
 
     /// The main run's identity.
@@ -296,8 +300,8 @@ impl Service {
     fn new_run(&mut self, context: &Context<'_>) -> Run {
         let number = self.life.next_run;
         self.life.next_run += 1;
-        let definition = Some(self.plan.fingerprint);
-        Run { number, pid: None, started: context.now, main_ended: false, definition }
+        let (definition, configuration) = (Some(self.plan.fingerprint), self.plan.configuration);
+        Run { number, pid: None, started: context.now, main_ended: false, definition, configuration }
     }
 
     /// Follows the new plan, if there is one waiting. Nothing may run by the old one.

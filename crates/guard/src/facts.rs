@@ -5,7 +5,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::hash::Hash;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -92,9 +92,7 @@ impl Facts for ThisMachine {
     }
 
     fn digest(&self, path: &Path) -> Option<u64> {
-        let mut hasher = DefaultHasher::new();
-        fs::read(path).ok()?.hash(&mut hasher);
-        Some(hasher.finish())
+        fs::read(path).ok().map(|bytes| menshen_plan::fingerprint::digest(&bytes))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::definition::{
 };
 use crate::diagnostic::Diagnostic;
 use crate::facts::{Facts, Logon, System};
-use crate::fingerprint::{Fingerprint, fingerprint};
+use crate::fingerprint::{Fingerprint, fingerprint, of_files};
 use crate::load::Input;
 use crate::placeholder::is_name;
 use crate::plan::{
@@ -160,8 +160,10 @@ impl Builder<'_> {
             directory,
             secrets,
             fingerprint: Fingerprint::default(),
+            configuration: None,
         };
         plan.fingerprint = fingerprint(&plan, &service.inherit, &own_environment);
+        plan.configuration = of_files(&plan.reload.files);
         plan
     }
 

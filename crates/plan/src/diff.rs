@@ -49,10 +49,10 @@ pub struct ServiceDiff {
 }
 
 impl ServiceDiff {
-    /// The same where what runs is already as it will be: nothing has to be started anew for it.
+    /// The same where what runs is already as it will be: nothing has to be done for what would cost this.
     #[must_use]
-    pub fn without_restart(mut self) -> Self {
-        let lower = |cost: Cost| if cost == Cost::Restart { Cost::Live } else { cost };
+    pub fn without(mut self, done: Cost) -> Self {
+        let lower = |cost: Cost| if cost == done { Cost::Live } else { cost };
         self.changes.iter_mut().for_each(|change| change.cost = lower(change.cost));
         self.cost = self.changes.iter().map(|change| change.cost).max().unwrap_or_else(|| lower(self.cost));
         self

@@ -104,6 +104,9 @@ pub struct ServicePlan {
     /// What it is started with, as a number.
     #[serde(skip)]
     pub fingerprint: Fingerprint,
+    /// Its own configuration files, as a number; `None` where the definition names none.
+    #[serde(skip)]
+    pub configuration: Option<Fingerprint>,
 }
 
 /// The probes of a service.

@@ -61,7 +61,7 @@ invariants! {
     WaitsForSomething = "waits-for-something",
     /// After the guard is told to stop, nothing is started.
     NothingAfterShutdown = "nothing-after-shutdown",
-    /// A program is started by the newest definition, and started anew by it where that is followed.
+    /// A program is started by the newest definition.
     NewestDefinition = "newest-definition",
     /// A stop has a reason.
     StopsForAReason = "stops-for-a-reason",
@@ -219,7 +219,6 @@ impl Checker {
         self.model.settled();
         for (id, status) in statuses {
             self.check_trees(*id, world);
-            self.check_is_followed(*id, event);
             self.check_waiting(*id);
             self.check_stopping(*id, event);
             self.check_losses(*id);

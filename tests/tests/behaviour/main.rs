@@ -29,6 +29,7 @@ mod manual;
 mod namesakes;
 #[cfg(test)]
 mod order;
+#[cfg(test)]
 mod outdated;
 #[cfg(test)]
 mod reload;

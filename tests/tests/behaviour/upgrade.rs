@@ -618,6 +618,7 @@ fn turn_back(record: &mut Value, format: u32) {
     record["format"] = json!(format);
     if let Some(run) = record["memory"]["life"]["main"].as_object_mut() {
         run.remove("definition");
+        run.remove("configuration");
     }
     if format == 1 {
         record.as_object_mut().unwrap().remove("format");

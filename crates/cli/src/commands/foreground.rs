@@ -103,7 +103,7 @@ pub(super) fn guard(
         Some(Takeover::Begin(handover)) => Some(handover),
         None => None,
     };
-    if takeover.is_none() && holder(plan.name.as_str()).is_none() {
+    if takeover.is_none() {
         note_given_up(&plan);
     }
     loop {

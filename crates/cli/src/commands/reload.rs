@@ -56,13 +56,18 @@ fn print(report: &ReloadReport) {
 /// What changes, with what it costs where the service runs, and what really comes of it.
 fn print_changes(name: &str, (cost, outcome): (&str, &str), changes: &[Change]) {
     // What changed while no guard was there is known to have changed, and not how.
-    let is_told = matches!(cost, "new" | "gone" | "restart");
+    let is_told = matches!(cost, "new" | "gone" | "restart" | "signal");
     if changes.is_empty() && !is_told {
         return;
     }
     output::line(format_args!("{}  {}", bold(name), styled(said(outcome), style(outcome))));
-    if changes.is_empty() && cost == "restart" {
-        output::line(dim("  it ran as it was defined earlier"));
+    let was_before = match cost {
+        "restart" => "it runs as it was defined earlier",
+        "signal" => "its configuration files have changed since it was started, or was told to read them",
+        _ => "",
+    };
+    if !was_before.is_empty() && changes.iter().all(|change| change.cost != cost) {
+        output::line(dim(format_args!("  {was_before}")));
     }
     for change in changes {
         let (old, new) = (shown(&change.old), shown(&change.new));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use menshen_plan::definition::StartType;
 use menshen_plan::diff::{PlanDiff, ServiceDiff};
 use menshen_plan::{Cost, Plan, ServiceName, ServicePlan, diff};
 use serde::Serialize;
@@ -70,18 +71,19 @@ impl Core {
         changes
     }
 
+    /// What was changed while no guard was there has not been followed yet, and what was changed back need not be.
     fn change_of_what_runs(&self, name: &ServiceName, plan: &Plan, change: Option<ServiceDiff>) -> Option<ServiceDiff> {
-        let running =
-            self.ids.get(name).and_then(|id| self.services.get(id)).filter(|service| service.runs_as_followed());
-        let Some((running, new)) = running.zip(plan.services.get(name)) else { return change };
-        let is_new = change.as_ref().is_some_and(|change| change.cost == Cost::New);
-        match (change, running.differs_from(new)) {
-            (change, _) if is_new => change,
-            (None, false) => None,
-            (None, true) => Some(ServiceDiff { name: name.clone(), cost: Cost::Restart, changes: Vec::new() }),
-            (Some(change), true) => Some(ServiceDiff { cost: Cost::Restart, ..change }),
-            (Some(change), false) => Some(change.without_restart()),
-        }
+        let service = self.ids.get(name).and_then(|id| self.services.get(id)).filter(|service| !service.gone);
+        let Some((service, new)) = service.zip(plan.services.get(name)) else { return change };
+        let definition = service.earlier_definition().map(|earlier| earlier != new.fingerprint);
+        let configuration = service.earlier_configuration().map(|earlier| Some(earlier) != new.configuration);
+        let needs = [(Cost::Restart, definition), (Cost::Signal, configuration)];
+        needs.into_iter().fold(change, |change, (cost, is_needed)| match (is_needed, change) {
+            (None, change) => change,
+            (Some(false), change) => change.map(|change| change.without(cost)),
+            (Some(true), Some(change)) => Some(ServiceDiff { cost: change.cost.max(cost), ..change }),
+            (Some(true), None) => Some(ServiceDiff { name: name.clone(), cost, changes: Vec::new() }),
+        })
     }
 
     fn outcome(&self, change: &ServiceDiff) -> Outcome {
@@ -147,6 +149,7 @@ impl Core {
                 (Cost::Live | Cost::Signal | Cost::Restart | Cost::New | Cost::Gone, _, _) => {}
             }
         }
+        self.follow_what_is_written_otherwise(plan);
         self.link();
         // Only now that all are known: a new one may need another new one, wherever that stands in the definition.
         if self.begun && self.shutdown.is_none() {
@@ -154,6 +157,20 @@ impl Core {
         }
         // Dependencies may have changed too, so that a service may start, or must wait.
         self.changed.extend(self.services.keys().copied());
+    }
+
+    /// What comes to the same has another fingerprint where it is written otherwise: the next guard must know that one.
+    fn follow_what_is_written_otherwise(&mut self, plan: &Plan) {
+        let is_same = |service: &Service, new: &ServicePlan| service.plan.fingerprint == new.fingerprint;
+        let others = plan.services.iter().filter_map(|(name, new)| {
+            let id = *self.ids.get(name)?;
+            let service = self.services.get(&id).filter(|service| service.next_plan.is_none() && !service.gone)?;
+            (!is_same(service, new)).then(|| (id, Arc::clone(new)))
+        });
+        let others: Vec<_> = others.collect();
+        for (id, new) in others {
+            self.replan(id, &new, Cost::Live);
+        }
     }
 
     /// A service that is no longer in the definition ends, and is forgotten when it has.
@@ -222,9 +239,12 @@ impl Core {
 }
 
 impl Service {
-    /// A changed start type starts what was not wanted before, and never stops what runs. Whether it did.
+    /// A changed start type starts what was not wanted before, or could not be, and never stops what runs. Whether it did.
     fn follow_start_type(&mut self, plan: &ServicePlan) -> bool {
         let before = self.life.wanted;
+        if self.plan.start == StartType::Disabled && plan.start != StartType::Disabled && before != Wanted::Down {
+            return true;
+        }
         if !self.life.wanted_by_operator && self.plan.start != plan.start && before == Wanted::Down {
             self.life.wanted = default_wanted(plan.start);
         }
@@ -244,6 +264,10 @@ impl Service {
         }
         let old = Arc::clone(&self.plan);
         self.adopt_next_plan(context);
+        if let Some(run) = self.life.main.as_mut().filter(|run| run.definition == Some(old.fingerprint)) {
+            // Written otherwise, it is the same.
+            run.definition = Some(self.plan.fingerprint);
+        }
         if old.probes != plan.probes || old.kind != plan.kind {
             self.probes_changed(context);
         }
@@ -251,7 +275,7 @@ impl Service {
         match (cost, self.state()) {
             // The change may be the mend: there is no sense in waiting.
             (Cost::Restart, State::Backoff | State::Tripped) => self.make_due(context, "its definition changed"),
-            (Cost::Signal, _) => self.send_reload_signal(context),
+            (Cost::Signal, _) => self.read_again(context),
             (Cost::Live | Cost::Restart | Cost::New | Cost::Gone, _) => {}
         }
     }
@@ -270,7 +294,12 @@ impl Service {
         }
     }
 
-    pub(crate) fn send_reload_signal(&self, context: &mut Context<'_>) {
+    /// Has the program read its configuration files again, as they are in the plan.
+    pub(crate) fn read_again(&mut self, context: &mut Context<'_>) {
+        let configuration = self.plan.configuration;
+        if let Some(run) = &mut self.life.main {
+            run.configuration = configuration;
+        }
         // One that is only being started reads what there is then.
         let run = self.main_run().filter(|_| self.main_lives());
         if let Some((signal, run)) = self.plan.reload.signal.zip(run) {

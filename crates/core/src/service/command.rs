@@ -74,7 +74,7 @@ impl Service {
             }
             Command::Reset => self.forgive(context, by),
             Command::Signal(signal) => self.send(context, signal),
-            Command::Reload => self.send_reload_signal(context),
+            Command::Reload => self.read_again(context),
         }
     }
 

@@ -85,7 +85,7 @@ impl Service {
             self.count_unnoted(context, before.saturating_add(1));
             let number = number.unwrap_or(run.number);
             self.life.next_run = self.life.next_run.max(number + 1);
-            self.life.main = Some(Run { number, ..run });
+            self.life.main = Some(Run { number, definition: None, configuration: None, ..run });
         } else {
             self.count_unnoted(context, before);
             self.life.next_run = self.life.next_run.max(number.unwrap_or(0));
@@ -98,7 +98,7 @@ impl Service {
             }
             self.begin_run(context, "found by the guard that took over".to_owned());
             if let Some(run) = &mut self.life.main {
-                run.definition = None;
+                (run.definition, run.configuration) = (None, None);
             }
         }
         if let Some(run) = &mut self.life.main {

@@ -203,3 +203,54 @@ fn of_what_was_found_and_not_noted_nothing_is_said() {
     let same: Arc<Plan> = plan(NEW);
     assert!(rig.core.foresee(&same).0.is_empty());
 }
+
+#[test]
+fn what_comes_to_the_same_is_left_alone_however_it_is_written() {
+    let same = OLD.replace("restart", "inherit = [\"NOBODY_HAS_IT\"]\nrestart");
+    assert_ne!(fingerprint(&plan(&same)), fingerprint(&plan(OLD)), "another guard may have it");
+    let mut rig = Rig::new(OLD);
+    assert!(rig.core.foresee(&plan(&same)).0.is_empty());
+    reload(&mut rig, &same);
+    assert_eq!((rig.state("web"), rig.starts("web"), rig.status("web").outdated), (State::Running, 1, false));
+    assert!(!successor(&rig, &same).status("web").outdated);
+    let spelt = |keys: &str| fingerprint(&with(keys, &[]));
+    assert_eq!(spelt("inherit = [\"A\", \"B\"]"), spelt("inherit = [\"B\", \"A\", \"B\", \"PATH\"]"));
+    assert_eq!(spelt("inherit = []"), spelt("inherit = [\"HOME\"]"));
+    let [one, other] = ["log", "x/.././log/"].map(|folder| spelt(&format!("directory = \"{folder}\"")));
+    assert_eq!(one, other);
+}
+
+#[test]
+fn a_program_is_told_of_configuration_files_that_changed_while_no_guard_was_there() {
+    let old = "[service.web]\ncommand = \"web\"\nreload = { signal = \"SIGHUP\", files = [\"a.conf\"] }\n";
+    let new = old.replace("a.conf", "b.conf");
+    let signals = |rig: &Rig| rig.effects.iter().filter(|effect| matches!(effect, Effect::Signal { .. })).count();
+    let mut rig = successor(&Rig::new(old), &new);
+    assert!(!rig.status("web").outdated);
+    let (changes, outcomes) = rig.core.foresee(&plan(&new));
+    assert_eq!((changes.services[0].cost, outcomes["web"]), (Cost::Signal, Outcome::Signal));
+    reload(&mut rig, &new);
+    assert_eq!((rig.state("web"), signals(&rig)), (State::Running, 1));
+    reload(&mut rig, &new);
+    assert_eq!(signals(&rig), 1, "once is enough");
+    assert!(successor(&rig, &new).core.foresee(&plan(&new)).0.is_empty());
+    // What was changed back is what it has read.
+    let mut back = successor(&Rig::new(old), &new);
+    reload(&mut back, old);
+    assert_eq!((signals(&back), back.core.foresee(&plan(old)).0.is_empty()), (0, true));
+    // An operator may have told it.
+    let mut told = successor(&Rig::new(old), &new);
+    told.command("web", Command::Reload).unwrap();
+    assert!(told.core.foresee(&plan(&new)).0.is_empty());
+}
+
+#[test]
+fn a_run_that_was_not_noted_is_not_taken_for_the_one_before_it() {
+    let old = Rig::new(OLD);
+    let mut rig = Rig::idle(NEW);
+    let id = rig.core.id("web").unwrap();
+    rig.core.resume(id, old.core.memory(old.id("web")).unwrap()).unwrap();
+    rig.core.resume_found(id, menshen_core::Found { pid: Some(7), run: Some(2), before: 0 });
+    rig.send(Event::Begin);
+    assert_eq!((rig.state("web"), rig.status("web").outdated), (State::Running, false));
+}

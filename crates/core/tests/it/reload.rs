@@ -1,6 +1,8 @@
 //! A changed definition.
 
-use menshen_core::{BreakerState, Command, Effect, Event, Exit, Outcome, RecordKind, SignalTarget, State, Tree};
+use menshen_core::{
+    BreakerState, Command, Effect, Event, Exit, Outcome, RecordKind, SignalTarget, State, Tree, Wanted,
+};
 use menshen_plan::definition::ProbeKind::Readiness;
 use menshen_plan::signal::Signal;
 
@@ -247,4 +249,15 @@ fn what_a_restart_no_longer_needs_stops_waiting_for_it() {
     assert_eq!(rig.state("db"), State::Stopping);
     rig.exit("db", 0);
     assert_eq!(rig.shutdown_code(), Some(0));
+}
+
+#[test]
+fn what_was_asked_for_and_was_disabled_starts_when_it_no_longer_is() {
+    let disabled = "[service.web]\ncommand = \"web\"\nstart = \"disabled\"\n";
+    let mut rig = Rig::idle(disabled);
+    rig.core.resume_wanted(rig.id("web"), Wanted::Up);
+    rig.send(Event::Begin);
+    assert_eq!(rig.state("web"), State::Stopped);
+    reload(&mut rig, &disabled.replace("disabled", "manual"));
+    assert_eq!((rig.state("web"), rig.starts("web")), (State::Running, 1));
 }

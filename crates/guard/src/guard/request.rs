@@ -192,7 +192,8 @@ impl Guard {
     /// A command that was typed just now is what is to run, not what one of the same name has left.
     pub(super) fn follow_what_was_typed(&mut self) {
         let is_outdated = |id| self.core.status(id).is_some_and(|status| status.outdated);
-        if self.end == EndWhen::AtRest && self.core.services().any(is_outdated) {
+        let is_typed = self.end == EndWhen::AtRest && self.succession.upgraded.is_none();
+        if is_typed && self.core.services().any(is_outdated) {
             self.follow(Arc::clone(self.core.plan()), "menshen run".to_owned());
         }
     }

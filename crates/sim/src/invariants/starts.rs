@@ -4,7 +4,6 @@ use menshen_core::{Effect, Event, RecordKind, Role, RunId, ServiceId, State, Wan
 use menshen_plan::ServicePlan;
 
 use super::{Checker, Invariant};
-use crate::model::Service;
 
 impl Checker {
     pub(super) fn check_start(&mut self, event: &Event, effect: &Effect) {
@@ -32,14 +31,6 @@ impl Checker {
             self.broken(Invariant::NothingAfterShutdown, Some(run.service), what);
         } else if run.role == Role::Main && *plan != *service.newest {
             self.broken(Invariant::NewestDefinition, Some(run.service), "it is started by an old definition");
-        }
-    }
-
-    /// A reload leaves nothing as it was defined earlier.
-    pub(super) fn check_is_followed(&mut self, id: ServiceId, event: &Event) {
-        let is_outdated = self.model.services.get(&id).is_some_and(Service::is_outdated);
-        if is_outdated && matches!(event, Event::Reload { .. }) {
-            self.broken(Invariant::NewestDefinition, Some(id), "it runs on as it was defined earlier");
         }
     }
 

@@ -7,7 +7,7 @@ use menshen_core::{
     BreakerState, Command, Effect, Event, Exit, Instant, Notification, Record, RecordKind, Role, RunId, ServiceId,
     State, Tree, Wanted,
 };
-use menshen_plan::definition::{AlertKind, ProbeKind, ServiceType};
+use menshen_plan::definition::{AlertKind, ProbeKind, ServiceType, StartType};
 use menshen_plan::plan::ProbeCheck;
 use menshen_plan::{Cost, Plan, ServicePlan, diff};
 
@@ -283,6 +283,10 @@ impl Model {
             service.replan_waits = service.runs.contains_key(&Role::Main) && (service.replan_waits || costs_restart);
             if !service.by_operator && service.plan.start != newest.start && service.wanted == Wanted::Down {
                 service.wanted = wanted_by(newest);
+                newly_wanted.extend((service.wanted != Wanted::Down).then_some(*id));
+            }
+            // What was wanted and could not be started can be now.
+            if service.plan.start == StartType::Disabled && newest.start != StartType::Disabled {
                 newly_wanted.extend((service.wanted != Wanted::Down).then_some(*id));
             }
             // The change may be the mend.

@@ -1,4 +1,4 @@
-//! 2 → 3: a run knows what it was started with. Of those of before that is not known.
+//! 2 → 3: a run knows what it was started with, and what its configuration files were. Of those of before that is not known.
 //!
 //! Frozen.
 
@@ -22,5 +22,6 @@ pub(super) fn migrate(record: &mut Record) -> Result<(), &'static str> {
 fn forget_definition(run: &mut Value) {
     if let Some(run) = run.as_object_mut() {
         run.insert("definition".to_owned(), Value::Null);
+        run.insert("configuration".to_owned(), Value::Null);
     }
 }
