@@ -469,7 +469,10 @@ pub struct ServiceChange {
     /// `next-start`, where nothing runs that they could be for.
     #[serde(default)]
     pub outcome: Option<String>,
-    /// The fields; empty for a service that is new or gone. Of what changed while no guard was there is known only that it did.
+    /// Where none of the fields costs this: what does. Of what changed while no guard was there is known only that it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The fields; empty for a service that is new or gone.
     pub changes: Vec<Change>,
 }
 

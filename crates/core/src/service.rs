@@ -90,6 +90,11 @@ pub(crate) struct Life {
     /// The number of the next run.
     pub next_run: u64,
     pub main: Option<Run>,
+    /// What the program was started with last; `None` if nobody noted that.
+    pub definition: Option<Fingerprint>,
+    /// What its configuration files were then, or when it was told to read them again; `None` if there are none, or nobody noted
+    /// that.
+    pub configuration: Option<Fingerprint>,
     pub stopper: Option<Run>,
     pub fallback: Fallback,
     /// Deaths since the count was forgotten.
@@ -127,11 +132,6 @@ pub(crate) struct Run {
     pub started: Instant,
     /// The main process has ended; others of its tree have not.
     pub main_ended: bool,
-    /// What it was started with; `None` if nobody noted that.
-    pub definition: Option<Fingerprint>,
-    /// What its configuration files were when it was started, or told to read them again; `None` if there are none, or nobody
-    /// noted that.
-    pub configuration: Option<Fingerprint>,
 }
 
 impl Life {
@@ -151,6 +151,8 @@ impl Life {
             kills: 0,
             next_run: 1,
             main: None,
+            definition: None,
+            configuration: None,
             stopper: None,
             fallback: Fallback::default(),
             restarts: 0,
@@ -225,17 +227,18 @@ impl Service {
         self.life.main.as_ref().is_some_and(|run| run.pid.is_some() && !run.main_ended)
     }
 
-    /// What its program was started with, if that is known, is not what the plan has that it follows, and no other plan waits for
-    /// the program's end: the definition was changed while no guard was there.
+    /// What its program was started with, if that is known and is not what the plan has that it follows: the definition was changed
+    /// while no guard was there. Nothing where the next start follows the plan anyway, and is not waited for.
     pub(crate) fn earlier_definition(&self) -> Option<Fingerprint> {
-        let definition = self.life.main.as_ref().filter(|_| self.next_plan.is_none()).and_then(|run| run.definition);
+        let matters = self.life.main.is_some() || matches!(self.state(), State::Backoff | State::Tripped);
+        let definition = self.life.definition.filter(|_| matters && self.next_plan.is_none());
         definition.filter(|definition| *definition != self.plan.fingerprint)
     }
 
     /// The same of its configuration files.
     pub(crate) fn earlier_configuration(&self) -> Option<Fingerprint> {
-        let run = self.life.main.as_ref().filter(|_| self.next_plan.is_none());
-        let configuration = run.and_then(|run| run.configuration);
+        let matters = self.life.main.is_some() && self.next_plan.is_none();
+        let configuration = self.life.configuration.filter(|_| matters);
         configuration.filter(|configuration| Some(*configuration) != self.plan.configuration)
     }
 
@@ -300,8 +303,7 @@ impl Service {
     fn new_run(&mut self, context: &Context<'_>) -> Run {
         let number = self.life.next_run;
         self.life.next_run += 1;
-        let (definition, configuration) = (Some(self.plan.fingerprint), self.plan.configuration);
-        Run { number, pid: None, started: context.now, main_ended: false, definition, configuration }
+        Run { number, pid: None, started: context.now, main_ended: false }
     }
 
     /// Follows the new plan, if there is one waiting. Nothing may run by the old one.

@@ -72,6 +72,8 @@ fn what_runs_on_without_its_guard_is_told_beside_another_guard() {
         (&Value::from("web"), &Value::from(web.pid)),
         "{all}"
     );
+    let one = bed.menshen(["status", "web"]).ended_with(4);
+    assert!(one.stderr.contains("without a guard: web"), "{}", one.stderr);
     // Whoever means one guard is told of none else.
     assert!(bed.menshen(["--instance", "other", "status"]).ended_with(0).stderr.is_empty());
     typed(&bed, &["down"]).done();

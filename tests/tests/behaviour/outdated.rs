@@ -38,7 +38,7 @@ fn runs_on_outdated(bed: &Bed, processes: [Process; 2]) {
     let marked: Vec<&str> = table.lines().filter(|line| line.contains("outdated")).collect();
     assert!(matches!(marked[..], [line] if line.starts_with("web") && line.contains("running, outdated")), "{table}");
     let detail = bed.menshen(["status", "web"]).ended_with(0).text();
-    assert!(detail.contains("menshen restart web") && detail.contains("menshen reload"), "{detail}");
+    assert!(detail.contains("as it was defined earlier") && detail.contains("menshen reload"), "{detail}");
     assert_eq!(bed.await_file("greetings"), "hello\n");
 }
 

@@ -616,10 +616,8 @@ with_both_trees! {
 /// Makes a record what it was in an older format.
 fn turn_back(record: &mut Value, format: u32) {
     record["format"] = json!(format);
-    if let Some(run) = record["memory"]["life"]["main"].as_object_mut() {
-        run.remove("definition");
-        run.remove("configuration");
-    }
+    let life = record["memory"]["life"].as_object_mut().unwrap();
+    ["definition", "configuration"].iter().for_each(|since| drop(life.remove(*since)));
     if format == 1 {
         record.as_object_mut().unwrap().remove("format");
         record["memory"]["format"] = json!(1);

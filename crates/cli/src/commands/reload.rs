@@ -43,10 +43,12 @@ fn print(report: &ReloadReport) {
     if report.services.is_empty() && report.guard.is_empty() {
         return output::line("nothing changed");
     }
-    print_changes("guard", ("live", "live"), &report.guard);
+    if !report.guard.is_empty() {
+        print_changes("guard", ("live", "live"), None, &report.guard);
+    }
     for service in &report.services {
         let outcome = service.outcome.as_ref().unwrap_or(&service.cost);
-        print_changes(&service.name, (&service.cost, outcome), &service.changes);
+        print_changes(&service.name, (&service.cost, outcome), service.reason.as_deref(), &service.changes);
     }
     if !report.applied {
         output::line(dim("nothing was done: this was a dry run"));
@@ -54,20 +56,10 @@ fn print(report: &ReloadReport) {
 }
 
 /// What changes, with what it costs where the service runs, and what really comes of it.
-fn print_changes(name: &str, (cost, outcome): (&str, &str), changes: &[Change]) {
-    // What changed while no guard was there is known to have changed, and not how.
-    let is_told = matches!(cost, "new" | "gone" | "restart" | "signal");
-    if changes.is_empty() && !is_told {
-        return;
-    }
+fn print_changes(name: &str, (cost, outcome): (&str, &str), reason: Option<&str>, changes: &[Change]) {
     output::line(format_args!("{}  {}", bold(name), styled(said(outcome), style(outcome))));
-    let was_before = match cost {
-        "restart" => "it runs as it was defined earlier",
-        "signal" => "its configuration files have changed since it was started, or was told to read them",
-        _ => "",
-    };
-    if !was_before.is_empty() && changes.iter().all(|change| change.cost != cost) {
-        output::line(dim(format_args!("  {was_before}")));
+    if let Some(reason) = reason {
+        output::line(dim(format_args!("  {}", output::printable(reason))));
     }
     for change in changes {
         let (old, new) = (shown(&change.old), shown(&change.new));

@@ -149,9 +149,10 @@ fn print_table(guards: &Guards, services: &[Service], native: &[Told]) {
     }
     let mut table = Table::with_heading(&heading);
     for service in services {
+        let outdated = if service.outdated { ", outdated" } else { "" };
         let mut row = vec![
             Cell::new(&service.name),
-            Cell::styled(state_word(service), state_style(service.state)),
+            Cell::styled(state_word(service) + outdated, state_style(service.state)),
             Cell::new(service.pid.map(|pid| pid.to_string()).unwrap_or_default()),
             Cell::new(service.restarts_total.to_string()),
             Cell::new(ago(service.since)),
@@ -193,8 +194,7 @@ pub(super) fn state_word(service: &Service) -> String {
         (State::Tripped, ..) if service.fallback_pid.is_some() => ", fallback",
         _ => "",
     };
-    let outdated = if service.outdated { ", outdated" } else { "" };
-    format!("{word}{more}{outdated}")
+    format!("{word}{more}")
 }
 
 fn why(service: &Service) -> String {
@@ -209,6 +209,11 @@ async fn one(arguments: &Arguments, guards: &Guards, name: &str) -> Result<Exit,
         Ok(found) => found,
         Err(failure) => {
             output::show_failure(arguments, &failure);
+            // It may run without its guard.
+            let left = guards.left().unwrap_or_default();
+            let guards_of_it: BTreeSet<&str> =
+                left.iter().filter(|left| left.name == name).map(|left| left.guard.as_str()).collect();
+            guards_of_it.into_iter().filter_map(told_left).for_each(output::note);
             let exit = if failure.code() == Exit::NoSuchService { Exit::Unknown } else { failure.code() };
             return Err(Failure::silent(exit));
         }
@@ -285,8 +290,7 @@ fn print_process(detail: &ServiceDetail) {
         field("fallback", &format!("process {pid}"));
     }
     if service.outdated {
-        let what_to_do = format!("`menshen restart {}`, or `menshen reload` for all", service.name);
-        field("outdated", &format!("it runs as it was defined earlier; as now after {what_to_do}"));
+        field("outdated", "it runs as it was defined earlier; `menshen reload` starts all such services anew");
     }
     field("command", &detail.command.join(" "));
     field("directory", &detail.directory);

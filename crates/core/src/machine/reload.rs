@@ -264,9 +264,9 @@ impl Service {
         }
         let old = Arc::clone(&self.plan);
         self.adopt_next_plan(context);
-        if let Some(run) = self.life.main.as_mut().filter(|run| run.definition == Some(old.fingerprint)) {
+        if cost < Cost::Restart && self.life.definition == Some(old.fingerprint) {
             // Written otherwise, it is the same.
-            run.definition = Some(self.plan.fingerprint);
+            self.life.definition = Some(self.plan.fingerprint);
         }
         if old.probes != plan.probes || old.kind != plan.kind {
             self.probes_changed(context);
@@ -296,10 +296,7 @@ impl Service {
 
     /// Has the program read its configuration files again, as they are in the plan.
     pub(crate) fn read_again(&mut self, context: &mut Context<'_>) {
-        let configuration = self.plan.configuration;
-        if let Some(run) = &mut self.life.main {
-            run.configuration = configuration;
-        }
+        self.life.configuration = self.plan.configuration;
         // One that is only being started reads what there is then.
         let run = self.main_run().filter(|_| self.main_lives());
         if let Some((signal, run)) = self.plan.reload.signal.zip(run) {

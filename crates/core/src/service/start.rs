@@ -63,6 +63,7 @@ impl Service {
         let run = self.new_run(context);
         let id = self.run_id(Role::Main, &run);
         self.life.main = Some(run);
+        (self.life.definition, self.life.configuration) = (Some(self.plan.fingerprint), self.plan.configuration);
         if let Some(deadline) = self.start_deadline(context.now) {
             context.timers.set(self.id, Timer::Start, deadline);
         }
@@ -85,7 +86,8 @@ impl Service {
             self.count_unnoted(context, before.saturating_add(1));
             let number = number.unwrap_or(run.number);
             self.life.next_run = self.life.next_run.max(number + 1);
-            self.life.main = Some(Run { number, definition: None, configuration: None, ..run });
+            self.life.main = Some(Run { number, ..run });
+            self.forget_definition();
         } else {
             self.count_unnoted(context, before);
             self.life.next_run = self.life.next_run.max(number.unwrap_or(0));
@@ -97,14 +99,17 @@ impl Service {
                 self.life.wanted_by_operator = true;
             }
             self.begin_run(context, "found by the guard that took over".to_owned());
-            if let Some(run) = &mut self.life.main {
-                (run.definition, run.configuration) = (None, None);
-            }
+            self.forget_definition();
         }
         if let Some(run) = &mut self.life.main {
             run.pid = pid;
             run.main_ended = false;
         }
+    }
+
+    /// Which definition what was found was started with nobody noted.
+    const fn forget_definition(&mut self) {
+        (self.life.definition, self.life.configuration) = (None, None);
     }
 
     /// So many runs ended and were followed by another. How they ended is not known; what is started again has mostly failed.

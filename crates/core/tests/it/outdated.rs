@@ -254,3 +254,28 @@ fn a_run_that_was_not_noted_is_not_taken_for_the_one_before_it() {
     rig.send(Event::Begin);
     assert_eq!((rig.state("web"), rig.status("web").outdated), (State::Running, false));
 }
+
+#[test]
+fn a_wait_for_the_next_start_is_over_where_the_definition_was_changed_meanwhile() {
+    let waits = [
+        ("restart = { delay = \"1h\", max = \"1h\", jitter = 0.0 }", State::Backoff),
+        (
+            "restart.delay = \"0s\"\nbreaker = { failures = 1, within = \"1m\", open_for = \"1h\", max_open = \"2h\" }",
+            State::Tripped,
+        ),
+    ];
+    for (keys, state) in waits {
+        let old = format!("[service.web]\ncommand = \"web\"\n{keys}\n");
+        let new = old.replace("\"web\"", "\"web --new\"");
+        let mut rig = Rig::new(&old);
+        ends(&mut rig, 1);
+        let mut same = successor(&rig, &old);
+        let mut rig = successor(&rig, &new);
+        assert_eq!((rig.state("web"), rig.status("web").outdated), (state, false), "nothing runs");
+        assert_eq!(rig.core.foresee(&plan(&new)).1["web"], Outcome::Start);
+        reload(&mut rig, &new);
+        assert_eq!((rig.state("web"), started(&rig).as_deref()), (State::Running, Some("web --new")));
+        reload(&mut same, &old);
+        assert_eq!((same.state("web"), started(&same)), (state, None), "it waits on");
+    }
+}

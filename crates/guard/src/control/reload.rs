@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use menshen_api::types::{Change, ReloadReport, ServiceChange};
 use menshen_api::{Problem, ProblemCode};
-use menshen_plan::{Diagnostic, Plan, Severity, Sources};
+use menshen_plan::{Cost, Diagnostic, Plan, ServiceDiff, Severity, Sources};
 
 use crate::definition::DefinitionSource;
 use crate::guard::input::Foreseen;
@@ -47,6 +47,18 @@ fn line(diagnostic: &Diagnostic, sources: &Sources) -> String {
     format!("{place}{}: {}{help}", diagnostic.code, diagnostic.message)
 }
 
+/// What costs something though no field that is known to have changed does.
+fn reason(service: &ServiceDiff) -> Option<&'static str> {
+    if service.changes.iter().any(|change| change.cost == service.cost) {
+        return None;
+    }
+    match service.cost {
+        Cost::Restart => Some("it was started as it was defined earlier"),
+        Cost::Signal => Some("its configuration files have changed since it was started, or was told to read them"),
+        Cost::Live | Cost::New | Cost::Gone => None,
+    }
+}
+
 /// A diff as the contract shows it, with what comes of it.
 pub(super) fn report((diff, outcomes): Foreseen, applied: bool, warnings: Vec<String>) -> ReloadReport {
     let change = |change: menshen_plan::Change| Change {
@@ -65,6 +77,7 @@ pub(super) fn report((diff, outcomes): Foreseen, applied: bool, warnings: Vec<St
                 name: service.name.to_string(),
                 cost: word(&service.cost),
                 outcome: outcomes.get(&service.name).map(word),
+                reason: reason(&service).map(str::to_owned),
                 changes: service.changes.into_iter().map(change).collect(),
             })
             .collect(),

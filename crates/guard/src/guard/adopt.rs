@@ -232,7 +232,8 @@ impl Guard {
 
     /// A program that an earlier guard began is looked after from now on.
     pub(super) fn runs_on(&mut self, run: RunId, pid: u32) {
-        self.succession.adopted += 1;
+        let is_gone = self.core.name(run.service).is_none_or(|name| !self.core.plan().services.contains_key(name));
+        self.succession.adopted += u32::from(!is_gone);
         if run.role == Role::Main {
             self.find_removed_pipes(run.service, pid);
             let is_frozen = self.jobs.token_of(run).and_then(|token| self.system.was_left_frozen(token));
@@ -242,7 +243,7 @@ impl Guard {
             }
         }
         let is_outdated = run.role == Role::Main && self.core.status(run.service).is_some_and(|status| status.outdated);
-        let outdated = if is_outdated { ", as it was defined earlier; `menshen reload` starts it anew" } else { "" };
+        let outdated = if is_outdated { ", as it was defined earlier" } else { "" };
         let reason = format!("process {pid} runs on{outdated}");
         let service = self.core.name(run.service).cloned();
         self.write_record(Record { service, kind: RecordKind::Adopted, reason, by: None });

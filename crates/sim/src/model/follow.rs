@@ -261,7 +261,9 @@ impl Model {
             let cost = changes.iter().find(|change| change.name == service.name).map(|change| change.cost);
             // What comes back was stopped because it had left.
             let is_back = cost == Some(Cost::New);
-            is_back || (service.runs.contains_key(&Role::Main) && service.was_started_otherwise_than(newest))
+            let matters =
+                service.runs.contains_key(&Role::Main) || matches!(service.state, State::Backoff | State::Tripped);
+            is_back || (matters && service.was_started_otherwise_than(newest))
         };
         self.plan = Arc::clone(plan);
         let mut newly_wanted = Vec::new();
