@@ -552,6 +552,9 @@ pub struct Upgraded {
     pub by: String,
     /// How many programs were running and run on.
     pub adopted: u32,
+    /// What was running, has left the definition, and is stopped.
+    #[serde(default)]
+    pub removed: Vec<String>,
     /// Why the binary could not take over; the guard went on as it was then.
     pub failure: Option<String>,
 }

@@ -230,7 +230,19 @@ impl Service {
     /// What its program was started with, if that is known and is not what the plan has that it follows: the definition was changed
     /// while no guard was there. Nothing where the next start follows the plan anyway, and is not waited for.
     pub(crate) fn earlier_definition(&self) -> Option<Fingerprint> {
-        let matters = self.life.main.is_some() || matches!(self.state(), State::Backoff | State::Tripped);
+        let matters = match self.state() {
+            State::Backoff | State::Tripped => !self.life.due,
+            State::Stopping => false,
+            State::Stopped
+            | State::Waiting
+            | State::Starting
+            | State::Running
+            | State::Pausing
+            | State::Paused
+            | State::Continuing
+            | State::Completed
+            | State::Failed => self.life.main.is_some(),
+        };
         let definition = self.life.definition.filter(|_| matters && self.next_plan.is_none());
         definition.filter(|definition| *definition != self.plan.fingerprint)
     }
@@ -244,7 +256,7 @@ impl Service {
 
     /// Whether it runs as it was defined earlier, and nothing is under way that would change that.
     pub(crate) fn is_outdated(&self) -> bool {
-        !self.gone && self.state() != State::Stopping && self.main_lives() && self.earlier_definition().is_some()
+        !self.gone && self.main_lives() && self.earlier_definition().is_some()
     }
 
     /// The main run's identity.

@@ -54,7 +54,9 @@ impl ServiceDiff {
     pub fn without(mut self, done: Cost) -> Self {
         let lower = |cost: Cost| if cost == done { Cost::Live } else { cost };
         self.changes.iter_mut().for_each(|change| change.cost = lower(change.cost));
-        self.cost = self.changes.iter().map(|change| change.cost).max().unwrap_or_else(|| lower(self.cost));
+        if self.cost == done {
+            self.cost = self.changes.iter().map(|change| change.cost).max().unwrap_or(Cost::Live);
+        }
         self
     }
 }

@@ -172,11 +172,64 @@ fn a_command_that_is_typed_is_what_runs_whatever_one_of_its_name_left() {
     same.wait().unwrap();
     let mut other = run("sleep 1000; echo second");
     assert_ne!(job("second"), left);
-    let second = job("second");
-    // Nobody types anything where another version goes on.
-    bed.menshen(["--instance", "run-job", "upgrade"]).done();
-    assert_eq!(job("second"), second);
     bed.menshen(["--instance", "run-job", "down"]).done();
     other.wait().unwrap();
     assert_eq!(bed.processes(), []);
+}
+
+#[test]
+fn nobody_types_anything_where_another_version_goes_on() {
+    let bed = Bed::new(Trees::Walk, BEFORE);
+    bed.write("job.env", "A=1\n");
+    let mut run = bed.command();
+    run.args(["run", "--name", "job", "--set", "env_file=job.env", "--", "sleep", "1000"]);
+    let mut guard = run.spawn().unwrap();
+    let status = || bed.menshen(["--instance", "run-job", "status", "job", "--json"]);
+    until("it runs", || status().code == 0);
+    let before: serde_json::Value = status().json();
+    bed.write("job.env", "A=2\n");
+    let upgraded = bed.menshen(["--instance", "run-job", "upgrade"]).ended_with(0);
+    assert!(upgraded.stderr.contains("job runs on as defined earlier"), "{}", upgraded.stderr);
+    let after: serde_json::Value = status().ended_with(0).json();
+    assert_eq!((&after["pid"], &after["outdated"]), (&before["pid"], &true.into()), "{after}");
+    bed.menshen(["--instance", "run-job", "down"]).done();
+    guard.wait().unwrap();
+}
+
+#[test]
+fn a_command_that_is_typed_does_not_wait_for_what_the_one_before_it_waited_for() {
+    let bed = Bed::new(Trees::Walk, BEFORE);
+    let run = |words: &str| {
+        let mut command = bed.command();
+        command.args(["run", "--name", "job", "--set", "restart.delay=1h", "--set", "restart.max=1h"]);
+        command.args(["--", "sh", "-c", words]).spawn().unwrap()
+    };
+    let is = |state: &str| {
+        let ran = bed.menshen(["--instance", "run-job", "status", "job", "--json"]);
+        ran.code != 6 && ran.code != 4 && ran.json::<serde_json::Value>()["state"] == state
+    };
+    let mut broken = run("exit 3");
+    until("it waits", || is("backoff"));
+    broken.kill().unwrap();
+    broken.wait().unwrap();
+    let mut mended = run("exec sleep 1000");
+    until("it runs", || is("running"));
+    bed.menshen(["--instance", "run-job", "down"]).done();
+    mended.wait().unwrap();
+}
+
+#[test]
+fn an_upgrade_tells_what_has_left_the_definition() {
+    const SAME: &str = "[service.same]\ncommand = \"sleep 1000\"\n";
+    const LAZY: &str = r#"
+[service.lazy]
+command = ["sh", "-c", "trap 'sleep 1; exit' TERM; echo up; while :; do sleep 0.05; done"]
+probe.readiness.log = "up"
+"#;
+    let bed = Bed::new(Trees::Walk, SAME).and(LAZY).up();
+    ["lazy", "same"].iter().for_each(|name| drop(bed.await_ready(name)));
+    bed.write("menshen.toml", SAME);
+    let told: serde_json::Value = bed.menshen(["upgrade", "--json"]).ended_with(0).json();
+    let expected = (&1.into(), &serde_json::json!(["lazy"]), &serde_json::json!([]));
+    assert_eq!((&told["adopted"], &told["removed"], &told["changed"]), expected, "{told}");
 }

@@ -208,12 +208,8 @@ async fn one(arguments: &Arguments, guards: &Guards, name: &str) -> Result<Exit,
     let (guard, service) = match guards.find_service(name, Aim::Look).await {
         Ok(found) => found,
         Err(failure) => {
+            let failure = or_left(guards, name, failure);
             output::show_failure(arguments, &failure);
-            // It may run without its guard.
-            let left = guards.left().unwrap_or_default();
-            let guards_of_it: BTreeSet<&str> =
-                left.iter().filter(|left| left.name == name).map(|left| left.guard.as_str()).collect();
-            guards_of_it.into_iter().filter_map(told_left).for_each(output::note);
             let exit = if failure.code() == Exit::NoSuchService { Exit::Unknown } else { failure.code() };
             return Err(Failure::silent(exit));
         }
@@ -230,6 +226,17 @@ async fn one(arguments: &Arguments, guards: &Guards, name: &str) -> Result<Exit,
         State::Running | State::Starting | State::Pausing | State::Paused | State::Continuing
     );
     Ok(if up { Exit::Done } else { Exit::NotRunning })
+}
+
+/// What no guard has may run without one.
+fn or_left(guards: &Guards, name: &str, failure: Failure) -> Failure {
+    if failure.code() != Exit::NoSuchService {
+        return failure;
+    }
+    let is_it = |left: &&Left| left.name == name || format!("{}/{}", left.guard, left.name) == name;
+    let left = guards.left().unwrap_or_default();
+    let guards_of_it: BTreeSet<&str> = left.iter().filter(is_it).map(|left| left.guard.as_str()).collect();
+    guards_of_it.into_iter().filter_map(told_left).fold(failure, Failure::also_help)
 }
 
 fn print_detail(detail: &ServiceDetail) {

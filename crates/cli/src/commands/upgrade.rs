@@ -49,8 +49,9 @@ pub(super) fn upgrade(arguments: &Arguments, upgrade: &Upgrade) -> Result<Exit, 
             return Err(Failure::new(Exit::Failed, message)
                 .help(format!("version {} goes on, and every service runs on", now.version)));
         }
-        let services = guard.services().await?;
-        report(arguments, (&before, &now), &upgraded, (&Changes::between(&services_before, &services), &services));
+        let mut services = guard.services().await?;
+        services.retain(|service| !upgraded.removed.contains(&service.name));
+        report(arguments, (&before, &now), &upgraded, (&changed(&services_before, &services), &services));
         Ok(Exit::Done)
     })
 }
@@ -124,34 +125,19 @@ fn is_between(before: &GuardInfo) -> bool {
     }
 }
 
-/// What became of the services that ran.
-struct Changes {
-    /// Their program is another one than before: they ended meanwhile, upgrade or not.
-    restarted: Vec<String>,
-    /// They have left the definition, and have ended.
-    removed: Vec<String>,
-}
-
-impl Changes {
-    fn between(before: &[Service], after: &[Service]) -> Self {
-        let after: BTreeMap<&str, &Service> = after.iter().map(|service| (service.name.as_str(), service)).collect();
-        let (mut restarted, mut removed) = (Vec::new(), Vec::new());
-        for old in before.iter().filter(|service| service.pid.is_some()) {
-            match after.get(old.name.as_str()) {
-                Some(new) if new.pid == old.pid => {}
-                Some(_) => restarted.push(old.name.clone()),
-                None => removed.push(old.name.clone()),
-            }
-        }
-        Self { restarted, removed }
-    }
+/// The services whose program is another one than before: they ended meanwhile, upgrade or not.
+fn changed(before: &[Service], after: &[Service]) -> Vec<String> {
+    let after: BTreeMap<&str, &Service> = after.iter().map(|service| (service.name.as_str(), service)).collect();
+    let is_other = |old: &&Service| after.get(old.name.as_str()).is_some_and(|new| new.pid != old.pid);
+    let ran = before.iter().filter(|service| service.pid.is_some());
+    ran.filter(is_other).map(|service| service.name.clone()).collect()
 }
 
 fn report(
     arguments: &Arguments,
     (before, now): (&GuardInfo, &GuardInfo),
     upgraded: &Upgraded,
-    (changes, services): (&Changes, &[Service]),
+    (changed, services): (&[String], &[Service]),
 ) {
     if arguments.json {
         let outdated = services.iter().filter(|service| service.outdated).map(|service| &service.name);
@@ -162,21 +148,21 @@ fn report(
             "to": now.version,
             "pid": now.pid,
             "adopted": upgraded.adopted,
-            "changed": changes.restarted,
-            "removed": changes.removed,
+            "changed": changed,
+            "removed": upgraded.removed,
             "outdated": outdated.collect::<Vec<_>>(),
         }));
     }
     let (from, to) = (&before.version, &now.version);
     let programs = counted(upgraded.adopted, "program runs on", "programs run on");
-    let restarted = if changes.restarted.is_empty() {
+    let restarted = if changed.is_empty() {
         "none was restarted".to_owned()
     } else {
-        format!("other programs than before: {}", changes.restarted.join(", "))
+        format!("other programs than before: {}", changed.join(", "))
     };
     output::line(format_args!("{}: {from} → {to}; {programs}, {restarted}", bold(&now.instance)));
-    if !changes.removed.is_empty() {
-        output::note(format_args!("no longer in the definition, and stopped: {}", changes.removed.join(", ")));
+    if !upgraded.removed.is_empty() {
+        output::note(format_args!("no longer in the definition, and stopped: {}", upgraded.removed.join(", ")));
     }
     output::note(dim(format_args!("process {} is {} now", now.pid, upgraded.binary)));
     note_outdated(services);

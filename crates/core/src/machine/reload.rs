@@ -76,7 +76,9 @@ impl Core {
         let service = self.ids.get(name).and_then(|id| self.services.get(id)).filter(|service| !service.gone);
         let Some((service, new)) = service.zip(plan.services.get(name)) else { return change };
         let definition = service.earlier_definition().map(|earlier| earlier != new.fingerprint);
-        let configuration = service.earlier_configuration().map(|earlier| Some(earlier) != new.configuration);
+        let can_be_told = new.reload.signal.is_some() && new.configuration.is_some();
+        let is_to_be_told = |earlier| can_be_told && new.configuration != Some(earlier);
+        let configuration = service.earlier_configuration().map(is_to_be_told);
         let needs = [(Cost::Restart, definition), (Cost::Signal, configuration)];
         needs.into_iter().fold(change, |change, (cost, is_needed)| match (is_needed, change) {
             (None, change) => change,
@@ -161,11 +163,11 @@ impl Core {
 
     /// What comes to the same has another fingerprint where it is written otherwise: the next guard must know that one.
     fn follow_what_is_written_otherwise(&mut self, plan: &Plan) {
-        let is_same = |service: &Service, new: &ServicePlan| service.plan.fingerprint == new.fingerprint;
         let others = plan.services.iter().filter_map(|(name, new)| {
             let id = *self.ids.get(name)?;
-            let service = self.services.get(&id).filter(|service| service.next_plan.is_none() && !service.gone)?;
-            (!is_same(service, new)).then(|| (id, Arc::clone(new)))
+            let service = self.services.get(&id).filter(|service| !service.gone)?;
+            let followed = service.next_plan.as_ref().unwrap_or(&service.plan);
+            (followed.fingerprint != new.fingerprint).then(|| (id, Arc::clone(new)))
         });
         let others: Vec<_> = others.collect();
         for (id, new) in others {
@@ -242,7 +244,8 @@ impl Service {
     /// A changed start type starts what was not wanted before, or could not be, and never stops what runs. Whether it did.
     fn follow_start_type(&mut self, plan: &ServicePlan) -> bool {
         let before = self.life.wanted;
-        if self.plan.start == StartType::Disabled && plan.start != StartType::Disabled && before != Wanted::Down {
+        let was_disabled = self.plan.start == StartType::Disabled && plan.start != StartType::Disabled;
+        if was_disabled && before != Wanted::Down && self.state() == State::Stopped {
             return true;
         }
         if !self.life.wanted_by_operator && self.plan.start != plan.start && before == Wanted::Down {
@@ -264,7 +267,7 @@ impl Service {
         }
         let old = Arc::clone(&self.plan);
         self.adopt_next_plan(context);
-        if cost < Cost::Restart && self.life.definition == Some(old.fingerprint) {
+        if cost < Cost::Restart && !was_waiting_for_another && self.life.definition == Some(old.fingerprint) {
             // Written otherwise, it is the same.
             self.life.definition = Some(self.plan.fingerprint);
         }

@@ -279,3 +279,34 @@ fn a_wait_for_the_next_start_is_over_where_the_definition_was_changed_meanwhile(
         assert_eq!((same.state("web"), started(&same)), (state, None), "it waits on");
     }
 }
+
+#[test]
+fn what_is_changed_back_of_its_files_alone_is_started_anew_all_the_same() {
+    let old = "[service.web]\ncommand = \"web\"\nreload = { signal = \"SIGHUP\", files = [\"a.conf\"] }\n";
+    let of_files = old.replace("\"web\"", "\"web --new\"");
+    let both = of_files.replace("a.conf", "b.conf");
+    let mut rig = successor(&Rig::new(old), &both);
+    assert_eq!(rig.core.foresee(&plan(&of_files)).1["web"], Outcome::Restart);
+    reload(&mut rig, &of_files);
+    assert_eq!(rig.state("web"), State::Stopping);
+}
+
+#[test]
+fn nothing_is_promised_to_a_program_that_cannot_be_told() {
+    let old = "[service.web]\ncommand = \"web\"\nreload = { signal = \"SIGHUP\", files = [\"a.conf\"] }\n";
+    let new = "[service.web]\ncommand = \"web\"\n";
+    let rig = successor(&Rig::new(old), new);
+    assert!(rig.core.foresee(&plan(new)).0.is_empty());
+}
+
+#[test]
+fn the_newest_way_to_write_it_is_known_to_the_next_guard() {
+    let same = NEW.replace("restart", "inherit = [\"NOBODY_HAS_IT\"]\nrestart");
+    let mut rig = Rig::new(OLD);
+    reload(&mut rig, NEW);
+    assert_eq!(rig.state("web"), State::Stopping);
+    reload(&mut rig, &same);
+    ends(&mut rig, 0);
+    assert_eq!((rig.state("web"), started(&rig).as_deref()), (State::Running, Some("web --new")));
+    assert!(!successor(&rig, &same).status("web").outdated);
+}

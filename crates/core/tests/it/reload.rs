@@ -261,3 +261,20 @@ fn what_was_asked_for_and_was_disabled_starts_when_it_no_longer_is() {
     reload(&mut rig, &disabled.replace("disabled", "manual"));
     assert_eq!((rig.state("web"), rig.starts("web")), (State::Running, 1));
 }
+
+#[test]
+fn what_runs_is_left_alone_when_it_is_no_longer_disabled() {
+    let with = |start: &str| {
+        format!(
+            "[service.web]\ncommand = \"web\"\nstart = \"{start}\"\nprobe.liveness = {{ tcp = 80, delay = \"1m\" }}\n"
+        )
+    };
+    let mut rig = Rig::new(&with("auto"));
+    reload(&mut rig, &with("disabled"));
+    let before = rig.effects.len();
+    reload(&mut rig, &with("auto"));
+    let is_quiet =
+        |effect: &Effect| matches!(effect, Effect::Record(_) | Effect::Replanned { .. } | Effect::Remember { .. });
+    let told = &rig.effects[before..];
+    assert!(rig.state("web") == State::Running && told.iter().all(is_quiet), "{told:?}");
+}

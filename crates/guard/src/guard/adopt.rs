@@ -232,8 +232,10 @@ impl Guard {
 
     /// A program that an earlier guard began is looked after from now on.
     pub(super) fn runs_on(&mut self, run: RunId, pid: u32) {
-        let is_gone = self.core.name(run.service).is_none_or(|name| !self.core.plan().services.contains_key(name));
-        self.succession.adopted += u32::from(!is_gone);
+        match self.core.name(run.service).filter(|name| !self.core.plan().services.contains_key(*name)) {
+            Some(gone) => self.succession.removed.push(gone.to_string()),
+            None => self.succession.adopted += 1,
+        }
         if run.role == Role::Main {
             self.find_removed_pipes(run.service, pid);
             let is_frozen = self.jobs.token_of(run).and_then(|token| self.system.was_left_frozen(token));

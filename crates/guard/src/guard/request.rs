@@ -191,9 +191,8 @@ impl Guard {
 
     /// A command that was typed just now is what is to run, not what one of the same name has left.
     pub(super) fn follow_what_was_typed(&mut self) {
-        let is_outdated = |id| self.core.status(id).is_some_and(|status| status.outdated);
         let is_typed = self.end == EndWhen::AtRest && self.succession.upgraded.is_none();
-        if is_typed && self.core.services().any(is_outdated) {
+        if is_typed && !self.core.foresee(self.core.plan()).0.is_empty() {
             self.follow(Arc::clone(self.core.plan()), "menshen run".to_owned());
         }
     }

@@ -355,14 +355,14 @@ impl Guard {
 
     fn tell_of_upgrade(&mut self, takeover: Handover) {
         let Handover { id, from, binary, by, failure, .. } = takeover;
-        let adopted = self.succession.adopted;
+        let (adopted, removed) = (self.succession.adopted, std::mem::take(&mut self.succession.removed));
         if let Some(why) = &failure {
             self.note(format!("{binary} could not take over: {why}; version {from} goes on"));
         }
         let to = env!("CARGO_PKG_VERSION");
         let reason = format!("{from} → {to}; {}", counted(adopted, "program runs on", "programs run on"));
         self.write_record(Record { service: None, kind: RecordKind::Upgraded, reason, by: Some(by.clone()) });
-        self.succession.upgraded = Some(Upgraded { id, from, binary, by, adopted, failure });
+        self.succession.upgraded = Some(Upgraded { id, from, binary, by, adopted, removed, failure });
         if way() == Way::NextProcess {
             // Whoever waits for this guard sees by it that it guards; one that stays would tell of the upgrade once more.
             let _ = std::fs::remove_file(self.paths.handover(&self.instance));

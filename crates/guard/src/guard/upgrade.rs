@@ -56,6 +56,8 @@ pub(super) struct Succession {
     pub inherited: Inherited,
     /// How many programs run on that a guard before this one started.
     pub adopted: u32,
+    /// The services that left the definition and of which something runs.
+    pub removed: Vec<String>,
     /// What could not be looked at yet of what such a guard left.
     pub unseen: UnseenRuns,
     /// The upgrade this guard came from.

@@ -261,8 +261,8 @@ impl Model {
             let cost = changes.iter().find(|change| change.name == service.name).map(|change| change.cost);
             // What comes back was stopped because it had left.
             let is_back = cost == Some(Cost::New);
-            let matters =
-                service.runs.contains_key(&Role::Main) || matches!(service.state, State::Backoff | State::Tripped);
+            let waits = matches!(service.state, State::Backoff | State::Tripped);
+            let matters = waits || (service.runs.contains_key(&Role::Main) && service.state != State::Stopping);
             is_back || (matters && service.was_started_otherwise_than(newest))
         };
         self.plan = Arc::clone(plan);
