@@ -230,18 +230,10 @@ impl Service {
     /// What its program was started with, if that is known and is not what the plan has that it follows: the definition was changed
     /// while no guard was there. Nothing where the next start follows the plan anyway, and is not waited for.
     pub(crate) fn earlier_definition(&self) -> Option<Fingerprint> {
-        let matters = match self.state() {
-            State::Backoff | State::Tripped => !self.life.due,
-            State::Stopping => false,
-            State::Stopped
-            | State::Waiting
-            | State::Starting
-            | State::Running
-            | State::Pausing
-            | State::Paused
-            | State::Continuing
-            | State::Completed
-            | State::Failed => self.life.main.is_some(),
+        let matters = if matches!(self.state(), State::Backoff | State::Tripped) {
+            !self.life.due
+        } else {
+            self.life.main.is_some() && self.state() != State::Stopping
         };
         let definition = self.life.definition.filter(|_| matters && self.next_plan.is_none());
         definition.filter(|definition| *definition != self.plan.fingerprint)

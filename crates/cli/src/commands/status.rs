@@ -51,8 +51,7 @@ async fn all(arguments: &Arguments, guards: &Guards) -> Result<Exit, Failure> {
     let guarded_are_well =
         if arguments.json { pass_on(guarded, &native, &left).await? } else { show(guards, guarded, &native).await? };
     guards.note_missing();
-    let left_by: BTreeSet<&str> = left.iter().map(|left| left.guard.as_str()).collect();
-    left_by.into_iter().filter_map(told_left).for_each(output::note);
+    told(left.iter()).for_each(output::note);
     let well = guarded_are_well && native.iter().all(Told::is_well);
     Ok(unknown.unwrap_or(if well { Exit::Done } else { Exit::NotReady }))
 }
@@ -228,6 +227,12 @@ async fn one(arguments: &Arguments, guards: &Guards, name: &str) -> Result<Exit,
     Ok(if up { Exit::Done } else { Exit::NotRunning })
 }
 
+/// What was left, in words, a sentence for each guard that is gone.
+fn told<'a>(left: impl Iterator<Item = &'a Left>) -> impl Iterator<Item = String> {
+    let guards: BTreeSet<&str> = left.map(|left| left.guard.as_str()).collect();
+    guards.into_iter().filter_map(told_left)
+}
+
 /// What no guard has may run without one.
 fn or_left(guards: &Guards, name: &str, failure: Failure) -> Failure {
     if failure.code() != Exit::NoSuchService {
@@ -235,8 +240,7 @@ fn or_left(guards: &Guards, name: &str, failure: Failure) -> Failure {
     }
     let is_it = |left: &&Left| left.name == name || format!("{}/{}", left.guard, left.name) == name;
     let left = guards.left().unwrap_or_default();
-    let guards_of_it: BTreeSet<&str> = left.iter().filter(is_it).map(|left| left.guard.as_str()).collect();
-    guards_of_it.into_iter().filter_map(told_left).fold(failure, Failure::also_help)
+    told(left.iter().filter(is_it)).fold(failure, Failure::also_help)
 }
 
 fn print_detail(detail: &ServiceDetail) {

@@ -103,10 +103,14 @@ fn tell_begun(instance: &str, pid: u32, services: &[Service], log: &Path) {
     output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
 }
 
+/// The services that run as they were defined earlier.
+pub(super) fn outdated(services: &[Service]) -> Vec<&str> {
+    services.iter().filter(|service| service.outdated).map(|service| service.name.as_str()).collect()
+}
+
 /// What runs on as it was defined earlier is nothing a change of guards ends; whoever changed the definition has to know.
 pub(super) fn note_outdated(services: &[Service]) {
-    let outdated: Vec<&str> =
-        services.iter().filter(|service| service.outdated).map(|service| service.name.as_str()).collect();
+    let outdated = outdated(services);
     if !outdated.is_empty() {
         let verb = if outdated.len() == 1 { "runs" } else { "run" };
         let names = outdated.join(", ");

@@ -12,7 +12,7 @@ use menshen_api::{ClientError, Endpoint};
 use menshen_os::handover::{Way, way};
 use menshen_plan::count::counted;
 
-use super::up::note_outdated;
+use super::up::{note_outdated, outdated};
 use crate::args::{Arguments, Upgrade};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, is_held, wait_for};
@@ -140,7 +140,6 @@ fn report(
     (changed, services): (&[String], &[Service]),
 ) {
     if arguments.json {
-        let outdated = services.iter().filter(|service| service.outdated).map(|service| &service.name);
         return output::json(&serde_json::json!({
             "instance": now.instance,
             "binary": upgraded.binary,
@@ -150,7 +149,7 @@ fn report(
             "adopted": upgraded.adopted,
             "changed": changed,
             "removed": upgraded.removed,
-            "outdated": outdated.collect::<Vec<_>>(),
+            "outdated": outdated(services),
         }));
     }
     let (from, to) = (&before.version, &now.version);

@@ -233,7 +233,7 @@ impl Guard {
     /// A program that an earlier guard began is looked after from now on.
     pub(super) fn runs_on(&mut self, run: RunId, pid: u32) {
         match self.core.name(run.service).filter(|name| !self.core.plan().services.contains_key(*name)) {
-            Some(gone) => self.succession.removed.push(gone.to_string()),
+            Some(gone) => drop(self.succession.removed.insert(gone.to_string())),
             None => self.succession.adopted += 1,
         }
         if run.role == Role::Main {

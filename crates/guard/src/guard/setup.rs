@@ -355,7 +355,8 @@ impl Guard {
 
     fn tell_of_upgrade(&mut self, takeover: Handover) {
         let Handover { id, from, binary, by, failure, .. } = takeover;
-        let (adopted, removed) = (self.succession.adopted, std::mem::take(&mut self.succession.removed));
+        let adopted = self.succession.adopted;
+        let removed = std::mem::take(&mut self.succession.removed).into_iter().collect();
         if let Some(why) = &failure {
             self.note(format!("{binary} could not take over: {why}; version {from} goes on"));
         }

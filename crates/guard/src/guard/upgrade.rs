@@ -4,6 +4,7 @@
 //! Until the very last step everything can be undone, and that step cannot be half done. Where no process can go on as another
 //! program, `successor` has what takes its place.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,7 +58,7 @@ pub(super) struct Succession {
     /// How many programs run on that a guard before this one started.
     pub adopted: u32,
     /// The services that left the definition and of which something runs.
-    pub removed: Vec<String>,
+    pub removed: BTreeSet<String>,
     /// What could not be looked at yet of what such a guard left.
     pub unseen: UnseenRuns,
     /// The upgrade this guard came from.

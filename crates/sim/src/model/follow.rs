@@ -260,10 +260,12 @@ impl Model {
         let costs_restart = |service: &Service, newest: &Arc<ServicePlan>| {
             let cost = changes.iter().find(|change| change.name == service.name).map(|change| change.cost);
             // What comes back was stopped because it had left.
-            let is_back = cost == Some(Cost::New);
+            // What is being stopped follows the plans alone.
+            let costs_it_anyway =
+                cost == Some(Cost::New) || (cost == Some(Cost::Restart) && service.state == State::Stopping);
             let waits = matches!(service.state, State::Backoff | State::Tripped);
             let matters = waits || (service.runs.contains_key(&Role::Main) && service.state != State::Stopping);
-            is_back || (matters && service.was_started_otherwise_than(newest))
+            costs_it_anyway || (matters && service.was_started_otherwise_than(newest))
         };
         self.plan = Arc::clone(plan);
         let mut newly_wanted = Vec::new();
