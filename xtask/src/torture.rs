@@ -23,15 +23,13 @@ pub(crate) fn torture(arguments: &Arguments) -> Result<(), String> {
     run(campaign.args([seed.to_string(), arguments.kills.to_string()]))
 }
 
-/// What only runs the command, and needs no other build of its own for the one with fail-points.
-const ONLY_RUN_IT: [&str; 5] = ["menshen-greeter", "menshen-life-cycle", "menshen-shop", "menshen-tests", "xtask"];
-
 /// Builds the workspace, and beside the command itself one with fail-points, `menshen-with-fail-points`, that the rest of the
 /// workspace knows nothing of.
 pub(crate) fn build() -> Result<(), String> {
-    let mut with_fail_points = building();
-    with_fail_points.args(["build", "--workspace", "--quiet", "--features", "menshen-cli/fail-points"]);
-    run(with_fail_points.args(ONLY_RUN_IT.iter().flat_map(|package| ["--exclude", package])))?;
+    // The features of the whole workspace: with those of fewer packages, what they depend on would be built again.
+    let with_fail_points =
+        ["build", "--workspace", "--bin", "menshen", "--quiet", "--features", "menshen-cli/fail-points"];
+    run(building().args(with_fail_points))?;
     let folder = root().join("target/debug");
     let copied = fs::copy(folder.join("menshen"), folder.join("menshen-with-fail-points"));
     copied.map_err(|error| format!("copying target/debug/menshen: {error}"))?;

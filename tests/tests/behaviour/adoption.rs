@@ -291,6 +291,38 @@ with_both_trees! {
         bed.menshen(["stop", "web"]).done();
         assert!(stranger.process().lives());
     }
+
+    fn what_waited_or_was_held_in_an_earlier_boot_starts_anew_in_this_one(trees: Trees) {
+        let dies = "command = [\"sh\", \"-c\", \"[ -e healed ] || exit 7; exec sleep 1000\"]";
+        let services = format!(
+            "[service.waits]\n{dies}\nrestart = {{ delay = \"1h\", max = \"1h\" }}\n\
+             [service.fuse]\n{dies}\nrestart.delay = \"10ms\"\n\
+             breaker = {{ failures = 1, within = \"1m\", open_for = \"1h\", max_open = \"2h\", \
+             fallback = {{ command = \"sleep 3591\" }} }}\n"
+        );
+        let mut bed = Bed::new(trees, WEB).and(&services).up();
+        bed.await_ready("web");
+        bed.menshen(["pause", "web"]).done();
+        bed.await_state("waits", State::Backoff);
+        let fuse = bed.await_service("fuse", "stood in for", |service| service.fallback_pid.is_some());
+        let left = [bed.main_process("web"), Process::of(fuse.service.fallback_pid.unwrap())];
+        bed.kill_guard();
+        for process in left {
+            process.signal(Signal::KILL);
+        }
+        wait::until("the machine has gone down", || left.iter().all(|process| !process.lives()));
+        for service in ["web", "waits", "fuse"] {
+            edit_record(&bed, service, |record| record["boot"] = "another".into());
+        }
+        std::fs::remove_file(bed.home().join(format!("run/{}/holder", bed.instance()))).unwrap();
+        bed.write("healed", "");
+        bed.start_guard();
+        for service in ["web", "waits", "fuse"] {
+            let now = bed.await_ready(service).service;
+            assert_eq!((now.state, now.restarts_total, now.fallback_pid), (State::Running, 0, None), "{now:?}");
+            assert_eq!(bed.tree(service).len(), 1);
+        }
+    }
 }
 
 #[test]

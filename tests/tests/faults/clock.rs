@@ -1,7 +1,7 @@
 //! Somebody sets the wall clock, by a day and more, forward and back.
 
 use menshen_tests::events::Mark;
-use menshen_tests::{Bed, WORKER, Worker, require, with_both_trees};
+use menshen_tests::{Bed, State, Trees, WORKER, Worker, require, wait, with_both_trees};
 
 /// A program that dies and comes back, one that is asked how it is, and one that writes.
 const SERVICES: &str = r#"
@@ -17,10 +17,10 @@ const SERVICES: &str = r#"
     log = { format = "json", rotate = { every = "1h", keep = 0, total = "0B" } }
 "#;
 
-/// A bed whose guard is told the time by a file: so many seconds more or less than it is.
-fn bed(trees: menshen_tests::Trees) -> Option<Bed> {
+/// A bed, with more services, whose guard is told the time by a file: so many seconds more or less than it is.
+fn bed(trees: Trees, more: &str) -> Option<Bed> {
     let library = require::other_time()?;
-    let bed = Bed::new(trees, SERVICES).and(WORKER);
+    let bed = Bed::new(trees, SERVICES).and(WORKER).and(more);
     bed.write("time", "+0");
     let file = bed.path("time");
     let bed = bed
@@ -37,9 +37,20 @@ fn set(bed: &Bed, offset: &str) {
     std::fs::rename(bed.write("next-time", offset), bed.path("time")).unwrap();
 }
 
+/// Lines and events are, whatever their times.
+fn everything_is_in_its_order(bed: &Bed) {
+    bed.menshen(["stop", "writes"]).done();
+    let logs = bed.menshen(["logs", "writes", "-n", "all"]).ended_with(0);
+    let numbers: Vec<u64> =
+        logs.text().lines().map(|line| line.strip_prefix("line ").unwrap().parse().unwrap()).collect();
+    assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
+    let sequences: Vec<u64> = bed.history_after(Mark::BEGIN).iter().map(|event| event.sequence).collect();
+    assert!(sequences.is_sorted(), "{sequences:?}");
+}
+
 with_both_trees! {
     fn a_clock_that_is_set_is_told_of_and_disturbs_nothing(trees: Trees) {
-        let Some(bed) = bed(trees) else { return };
+        let Some(bed) = bed(trees, "") else { return };
         let (asked, writes) = (bed.main_process("asked"), bed.main_process("writes"));
         let worker = Worker::of(&bed);
         let restarts = || bed.service("mayfly").service.restarts_total;
@@ -51,17 +62,36 @@ with_both_trees! {
             let (mark, before) = (bed.mark(), restarts());
             set(&bed, offset);
             bed.await_event(mark, told, |event| event.kind == "clock" && event.reason == told);
-            menshen_tests::wait::until("what dies comes back as before", || restarts() > before + 2);
+            wait::until("what dies comes back as before", || restarts() > before + 2);
             worker.works_undisturbed(&bed);
             assert_eq!((bed.main_process("asked"), bed.main_process("writes")), (asked, writes));
             assert_eq!(bed.service("asked").service.healthy, Some(true));
         }
-        bed.menshen(["stop", "writes"]).done();
-        let logs = bed.menshen(["logs", "writes", "-n", "all"]).ended_with(0);
-        let numbers: Vec<u64> =
-            logs.text().lines().map(|line| line.strip_prefix("line ").unwrap().parse().unwrap()).collect();
-        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "in their order, whatever their times: {numbers:?}");
-        let sequences: Vec<u64> = bed.history_after(Mark::BEGIN).iter().map(|event| event.sequence).collect();
-        assert!(sequences.is_sorted(), "events are in their order: {sequences:?}");
+        everything_is_in_its_order(&bed);
+    }
+
+    fn a_clock_that_is_set_while_no_guard_is_there_disturbs_nothing(trees: Trees) {
+        let waits = "[service.waits]\ncommand = [\"sh\", \"-c\", \"echo >> lives; exit 7\"]\n\
+                     restart = { delay = \"1h\", max = \"1h\", jitter = 0.0 }\n";
+        let Some(mut bed) = bed(trees, waits) else { return };
+        let (asked, writes) = (bed.main_process("asked"), bed.main_process("writes"));
+        let worker = Worker::of(&bed);
+        let restarts = |bed: &Bed| bed.service("mayfly").service.restarts_total;
+        bed.await_service("waits", "waiting", |service| service.state == State::Backoff);
+        // More than what waits has to wait, forward and back.
+        for offset in ["+172800", "-86400", "+0"] {
+            let before = restarts(&bed);
+            bed.kill_guard();
+            set(&bed, offset);
+            bed.start_guard();
+            wait::until("what dies comes back as before", || restarts(&bed) > before + 2);
+            worker.works_undisturbed(&bed);
+            assert_eq!((bed.main_process("asked"), bed.main_process("writes")), (asked, writes));
+            bed.await_service("asked", "asked again", |service| service.healthy == Some(true));
+            let waits = bed.service("waits").service;
+            assert_eq!((waits.state, waits.restarts_total), (State::Backoff, 0), "an hour is not over: {waits:?}");
+        }
+        assert_eq!(std::fs::read_to_string(bed.path("lives")).unwrap().lines().count(), 1);
+        everything_is_in_its_order(&bed);
     }
 }
