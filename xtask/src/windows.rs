@@ -123,4 +123,6 @@ fn cargo(program: &str) -> Command {
 fn tell_target(cargo: &mut Command) {
     cargo.args(["-Zbuild-std=std,panic_abort", "--target", TARGET, "--target-dir"]);
     cargo.arg(root().join("target/windows"));
+    // Few tests run there: they would gain less than it takes to optimise what others wrote, the standard library among it.
+    cargo.args(["--config", "profile.dev.package.\"*\".opt-level=0"]);
 }

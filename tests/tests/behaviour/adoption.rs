@@ -292,7 +292,7 @@ with_both_trees! {
         assert!(stranger.process().lives());
     }
 
-    fn what_waited_or_was_held_in_an_earlier_boot_starts_anew_in_this_one(trees: Trees) {
+    fn what_waited_in_an_earlier_boot_starts_anew_and_what_was_paused_is_paused_again(trees: Trees) {
         let dies = "command = [\"sh\", \"-c\", \"[ -e healed ] || exit 7; exec sleep 1000\"]";
         let services = format!(
             "[service.waits]\n{dies}\nrestart = {{ delay = \"1h\", max = \"1h\" }}\n\
@@ -317,11 +317,17 @@ with_both_trees! {
         std::fs::remove_file(bed.home().join(format!("run/{}/holder", bed.instance()))).unwrap();
         bed.write("healed", "");
         bed.start_guard();
-        for service in ["web", "waits", "fuse"] {
+        for service in ["waits", "fuse"] {
             let now = bed.await_ready(service).service;
             assert_eq!((now.state, now.restarts_total, now.fallback_pid), (State::Running, 0, None), "{now:?}");
             assert_eq!(bed.tree(service).len(), 1);
         }
+        // What an operator said holds.
+        let web = bed.await_state("web", State::Paused).service;
+        assert_eq!((web.restarts_total, bed.tree("web").len()), (0, 1), "{web:?}");
+        assert_ne!(web.pid, Some(left[0].pid));
+        bed.menshen(["continue", "web"]).done();
+        bed.await_ready("web");
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use menshen_tests::{Bed, State, Trees, wait};
+use menshen_tests::{Bed, Signal, State, Trees, wait};
 
 const SHOP: &str = r#"
 [service.db]
@@ -161,6 +161,18 @@ fn a_stop_that_had_to_kill_says_so() {
     assert!(stopped.starts_with("deaf: stopped") && stopped.contains("killed by SIGKILL"), "{stopped}");
     let again = bed.menshen(["stop", "deaf"]).ended_with(0).text();
     assert!(!again.contains("killed"), "nothing ran: {again}");
+}
+
+#[test]
+fn of_what_is_still_stopping_it_is_not_said_how_the_run_before_it_ended() {
+    let deaf = "[service.deaf]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo deaf; while :; do sleep 1; done\"]\n\
+                stop.timeout = \"10m\"\nprobe.readiness.log = \"deaf\"\nrestart.delay = \"10ms\"\n";
+    let bed = Bed::new(Trees::Walk, deaf).up();
+    bed.await_ready("deaf");
+    bed.main_process("deaf").signal(Signal::KILL);
+    bed.await_service("deaf", "back", |service| service.ready && service.restarts_total == 1);
+    let stopping = bed.menshen(["stop", "deaf", "--no-wait"]).ended_with(0).text();
+    assert!(stopping.starts_with("deaf: stopping") && !stopping.contains("killed"), "{stopping}");
 }
 
 #[test]
@@ -440,7 +452,7 @@ fn a_frozen_guard_is_told_of_instead_of_waited_for() {
     let bed = Bed::new(Trees::Walk, SHOP).up();
     bed.await_ready("web");
     let name = format!("guard.name={}", bed.instance());
-    bed.guard().signal(menshen_tests::Signal::STOP);
+    bed.guard().signal(Signal::STOP);
     let who =
         format!("the guard '{}' (process {}) holds its lock but does not answer", bed.instance(), bed.guard().pid);
     for arguments in [&["status"][..], &["restart", "web"], &["logs", "web"], &["up", "--detach", "--set", &name]] {
@@ -448,7 +460,7 @@ fn a_frozen_guard_is_told_of_instead_of_waited_for() {
         assert!(ran.stderr.contains(&who), "{arguments:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(&format!("kill -CONT {}", bed.guard().pid)), "{arguments:?}: {}", ran.stderr);
     }
-    bed.guard().signal(menshen_tests::Signal::CONT);
+    bed.guard().signal(Signal::CONT);
 }
 
 #[test]
@@ -465,13 +477,13 @@ fn a_guard_that_freezes_while_it_is_waited_for_is_told_of() {
     let ran = std::thread::scope(|scope| {
         let ran = scope.spawn(move || menshen_tests::command::Ran::of(&stop));
         bed.await_state("web", State::Stopping);
-        bed.guard().signal(menshen_tests::Signal::STOP);
+        bed.guard().signal(Signal::STOP);
         ran.join().unwrap()
     });
-    bed.guard().signal(menshen_tests::Signal::CONT);
+    bed.guard().signal(Signal::CONT);
     let ran = ran.ended_with(6);
     assert!(ran.stderr.contains("holds its lock but does not answer"), "{}", ran.stderr);
-    bed.main_process("web").signal(menshen_tests::Signal::KILL);
+    bed.main_process("web").signal(Signal::KILL);
 }
 
 #[test]

@@ -39,6 +39,9 @@ fn runs_on_outdated(bed: &Bed, processes: [Process; 2]) {
     assert!(matches!(marked[..], [line] if line.starts_with("web") && line.contains("running, outdated")), "{table}");
     let detail = bed.menshen(["status", "web"]).ended_with(0).text();
     assert!(detail.contains("as it was defined earlier") && detail.contains("menshen reload"), "{detail}");
+    let started = bed.menshen(["start", "web", "same"]).ended_with(0);
+    assert!(told_of(&started, "web").starts_with("web: running, outdated, pid"), "{started:?}");
+    assert!(!told_of(&started, "same").contains("outdated"), "{started:?}");
     assert_eq!(bed.await_file("greetings"), "hello\n");
 }
 

@@ -19,6 +19,7 @@ mod results;
 mod runit;
 mod s6;
 mod session;
+mod standing;
 mod supervisor;
 mod systemd;
 

@@ -23,7 +23,8 @@ One TOML file (`menshen.toml`), or a folder of them (`/etc/menshen/*.toml`). An 
 - **Secrets**: a value given as `{ credential = "file:PATH" }` is read when the definition is loaded, reaches the program, and is
   masked wherever it could be shown; so are values whose key looks like a secret.
 - **Reload**: `menshen reload` follows a changed definition. It says for each changed key what it costs: nothing (*live*), a
-  *signal* to the program, or a *restart*; `--dry-run` stops there.
+  *signal* to the program, or a *restart*; `--dry-run` stops there. Where no program runs that a change could be for, it says
+  *next start*; where the change ends a wait, *start*. A service is *new*, or *gone*: stopped and forgotten.
 "#;
 
 /// The page.

@@ -451,7 +451,9 @@ impl<'a> Report<'a> {
     /// That a program did not end by itself, or not all of it; nothing if it did.
     fn how_it_ended(&self, service: &Service, tell: Tell) -> String {
         let killed = self.killed.iter().rfind(|killed| killed.name == service.name);
-        let main = service.last_exit.as_deref().filter(|exit| *exit == KILLED && tell == Tell::HowItEnded);
+        // What is still stopping has not ended, and what was before it is not asked for.
+        let has_ended = tell == Tell::HowItEnded && service.pid.is_none();
+        let main = service.last_exit.as_deref().filter(|exit| *exit == KILLED && has_ended);
         let how = match (main, killed) {
             (Some(exit), _) => exit.to_owned(),
             (None, Some(killed)) => killed.to_string(),
@@ -501,8 +503,9 @@ fn warn(name: &str, service: &Service) {
 fn describe(service: &Service) -> String {
     let state = styled(service.state.as_str(), state_style(service.state));
     let pid = service.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    let outdated = if service.outdated { ", outdated" } else { "" };
     let unready = if service.pid.is_some() && !service.ready { ", not ready" } else { "" };
-    format!("{state}{pid}{unready} ({})", output::printable(service.why()))
+    format!("{state}{outdated}{pid}{unready} ({})", output::printable(service.why()))
 }
 
 /// Something that turns while a terminal waits for longer than a moment.

@@ -20,9 +20,10 @@ use super::store::{self, Stored, StoredProcess};
 use super::{Guard, now};
 use crate::disk::DiskHandle;
 
-/// While many programs are started at once, what changes is written within this time: the disk's thread would take the
-/// processors from them. Until then a next guard would know what runs by its marks.
-const WRITE_WITHIN: Duration = Duration::from_millis(100);
+/// While many programs are started at once, what changes is written within this time: the other threads would take the
+/// processors from them, to write of each only that it is on its way. Until then a next guard would know what runs by its marks,
+/// and how it ended by the ledger.
+const WRITE_WITHIN: Duration = Duration::from_secs(1);
 /// One program is left the processors for so long, in which it gets to its first instructions.
 const START_IN_PEACE: Duration = Duration::from_millis(1);
 

@@ -4,10 +4,13 @@ use std::fmt::Write as _;
 
 use super::super::figures::number;
 use super::results::{BARE, Results, Row};
+use super::standing::{Ahead, OURS, Standing};
 
 /// What is asked of a figure.
 #[derive(Debug, Clone, Copy)]
 enum Goal {
+    /// Ahead of everybody but those named; where nobody can be, in nobody's wake.
+    Ahead(Row, &'static [&'static str]),
     /// At most so much.
     AtMost(Row, f64),
     /// At most so many times what another has in this row.
@@ -18,8 +21,25 @@ enum Goal {
     ShareOfRaw(&'static str, f64),
 }
 
-const OURS: &str = "Menshen";
-const GOALS: [Goal; 17] = [
+/// Those whose cost of each program is some tens of kilobytes: at few programs they have next to nothing.
+const SMALL: &[&str] = &["s6", "runit"];
+const GOALS: [Goal; 33] = [
+    Goal::Ahead(Row::Restart, &[]),
+    Goal::Ahead(Row::CrashLoop, &[]),
+    Goal::Ahead(Row::Start(100), &[]),
+    Goal::Ahead(Row::Start(1000), &[]),
+    Goal::Ahead(Row::Memory(0), SMALL),
+    Goal::Ahead(Row::Memory(100), &[]),
+    Goal::Ahead(Row::Memory(1000), &[]),
+    Goal::Ahead(Row::List(100), &[]),
+    Goal::Ahead(Row::Stop(100), &[]),
+    Goal::Ahead(Row::Stop(1000), &[]),
+    Goal::Ahead(Row::LogRate, &[]),
+    Goal::Ahead(Row::LogLoss, &[]),
+    Goal::Ahead(Row::IdleWakeUps, &[]),
+    Goal::Ahead(Row::IdleCpu, &[]),
+    Goal::Ahead(Row::Executables, &[]),
+    Goal::Ahead(Row::Installed, &[]),
     Goal::AtMost(Row::Restart, 1.0),
     Goal::TimesOf(Row::Restart, 1.5, BARE),
     Goal::AtMost(Row::CrashLoop, 1.0),
@@ -68,6 +88,15 @@ impl Goal {
         let told = |row: Row, value: f64| format!("{} {}", number(value), row.unit());
         let times = |row: Row, whose: &str| Some((median(row, OURS)?, median(row, whose)?));
         Some(match self {
+            Self::Ahead(row, but) => {
+                let standing = Standing::of(row, results, but);
+                let (ahead, ours) = (standing.ahead(row)?, standing.ours?);
+                let (who, best) = standing.best?;
+                let but = if but.is_empty() { String::new() } else { format!(" but {}", but.join(" and ")) };
+                let asked = format!("{}: ahead of every other{but}", row.title());
+                let reached = format!("{} against {} ({who})", number(ours), told(row, best));
+                Judged { asked, reached, is_met: !matches!(ahead, Ahead::Other(_)) }
+            }
             Self::AtMost(row, most) => {
                 let ours = median(row, OURS)?;
                 let asked = format!("{}: at most {}", row.title(), told(row, most));
@@ -111,6 +140,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_excepted_is_not_compared_with() {
+        let text = goals(&results(&[
+            (Row::Memory(0), OURS, 2.8),
+            (Row::Memory(0), "runit", 0.4),
+            (Row::Memory(0), "pitchfork", 18.0),
+            (Row::Installed, OURS, 16.0),
+            (Row::Installed, "runit", 0.5),
+            (Row::LogLoss, OURS, 0.0),
+            (Row::LogLoss, "s6", 0.0),
+        ]));
+        let lines: Vec<&str> = text.lines().filter(|line| line.contains("ahead")).collect();
+        assert_eq!(
+            lines,
+            [
+                "| Memory of all supervising processes, 0 programs: ahead of every other but s6 and runit | 2.80 against 18.0 MB \
+                 (pitchfork) | met |",
+                "| Log loss: ahead of every other | 0 against 0 bytes (s6) | met |",
+                "| Installed size: ahead of every other | 16.0 against 0.500 MB (runit) | **not met** |",
+            ]
+        );
+    }
+
+    #[test]
     fn a_goal_that_is_not_met_is_said_not_to_be() {
         let text = goals(&results(&[
             (Row::CrashLoop, OURS, 0.4),
@@ -125,6 +177,7 @@ mod tests {
         assert_eq!(
             lines,
             [
+                "| Log throughput: ahead of every other | 1800 against 1000 MB/s (supervisord) | met |",
                 "| The same, of a program that dies at once: at most 1.00 ms | 0.400 ms | met |",
                 "| The same, of a program that dies at once: at most 1.5 times a bare loop, no supervisor | 2.00 times (0.400 against \
                  0.200) | **not met** |",

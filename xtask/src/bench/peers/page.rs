@@ -1,18 +1,15 @@
 //! `docs/benchmarks.md`: all figures, on what machine, of what versions, by which commands.
 
-use std::cmp::Ordering;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use super::super::figures::number;
 use super::goals::goals;
 use super::peer::{Job, Life, Log, Peer, Start, Stop};
-use super::results::{Better, COPY, Cell, Results, Row};
+use super::results::{COPY, Cell, Results, Row};
 use super::session::shown;
-
-/// Whose figures are held against all others'.
-const OURS: &str = "Menshen";
+use super::standing::{Ahead, Standing};
 
 /// Everything the page tells beside the figures.
 pub(super) struct Circumstances {
@@ -69,7 +66,7 @@ fn introduction(Circumstances { command, rounds, absent, .. }: &Circumstances) -
 fn summary(results: &Results) -> String {
     let mut text = "| row | Menshen | best of the others | ahead |\n|---|---|---|---|\n".to_owned();
     for row in Row::ALL {
-        let standing = Standing::of(row, results);
+        let standing = Standing::of(row, results, &[]);
         let value = |value: f64| format!("{} {}", number(value), row.unit());
         let none = || "–".to_owned();
         let ahead = standing.ahead(row).map_or_else(none, |ahead| ahead.to_string());
@@ -79,62 +76,9 @@ fn summary(results: &Results) -> String {
     text
 }
 
-/// The medians of a row that are held against each other.
-struct Standing {
-    ours: Option<f64>,
-    /// Who else is best.
-    best: Option<(String, f64)>,
-}
-
-/// Who is ahead in a row.
-#[derive(Debug, PartialEq, Eq)]
-enum Ahead {
-    Ours,
-    Nobody,
-    Other(String),
-}
-
-impl Standing {
-    fn of(row: Row, results: &Results) -> Self {
-        let cells: Vec<&Cell> = results.row(row).filter(|cell| cell.competes()).collect();
-        let median = |cell: &&Cell| Some((cell.who().to_owned(), cell.spread()?.median()));
-        let ours = cells.iter().filter(|cell| cell.who() == OURS).find_map(median).map(|(_, ours)| ours);
-        let others = cells.iter().filter(|cell| !cell.who().starts_with(OURS)).filter_map(median);
-        let best = match row.better() {
-            Better::Less => others.min_by(|one, other| one.1.total_cmp(&other.1)),
-            Better::More => others.max_by(|one, other| one.1.total_cmp(&other.1)),
-        };
-        Self { ours, best }
-    }
-
-    /// None where there is nobody to compare with.
-    fn ahead(&self, row: Row) -> Option<Ahead> {
-        let (ours, (who, best)) = (self.ours?, self.best.as_ref()?);
-        let order = match row.better() {
-            Better::Less => ours.total_cmp(best),
-            Better::More => best.total_cmp(&ours),
-        };
-        Some(match order {
-            Ordering::Less => Ahead::Ours,
-            Ordering::Equal => Ahead::Nobody,
-            Ordering::Greater => Ahead::Other(who.clone()),
-        })
-    }
-}
-
-impl fmt::Display for Ahead {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Ours => OURS,
-            Self::Nobody => "nobody",
-            Self::Other(who) => who,
-        })
-    }
-}
-
 /// Says so where Menshen is not ahead.
 fn concession(row: Row, results: &Results) -> String {
-    let standing = Standing::of(row, results);
+    let standing = Standing::of(row, results, &[]);
     let (Some(ahead), Some(ours), Some((who, best))) = (standing.ahead(row), standing.ours, &standing.best) else {
         return String::new();
     };
@@ -251,6 +195,7 @@ fn indented(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::standing::OURS;
     use super::*;
 
     fn page_of(row: Row, figures: &[(&str, f64)]) -> (String, String) {
