@@ -43,6 +43,29 @@ pub(crate) fn take_large_pages(build: &mut Command) {
     build.env("MALLOC_CONF", "thp:always,metadata_thp:always").env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
 }
 
+/// How much of the processors' time a program gets beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// As much as anybody.
+    Usual,
+    /// Next to nothing while others want it.
+    Spare,
+}
+
+impl Priority {
+    /// The program, to be run so.
+    pub(crate) fn of(self, program: impl AsRef<OsStr>) -> Command {
+        match self {
+            Self::Usual => command(program),
+            Self::Spare => {
+                let mut nice = command("nice");
+                nice.args(["-n", "19"]).arg(program);
+                nice
+            }
+        }
+    }
+}
+
 /// Runs a program and shows what it says.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     say(&format!("$ {}", shown(command)));

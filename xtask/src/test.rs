@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::shell::{building, cargo, is_there, run, say};
+use crate::shell::{Priority, building, cargo, is_there, run, say};
 use crate::{bench, codegen, debian, testbed, tidy, torture, windows};
 
 /// Programs nobody here wrote, that are guarded in the tests or help them: how to find each, and the Debian package it comes
@@ -37,19 +37,22 @@ pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
         steps.push(("lints", Box::new(move || run(building().args(lints)))));
         steps.push(("generated files", Box::new(codegen::check)));
     }
-    let builds_for_windows = windows::missing_packages().is_empty();
-    if builds_for_windows && filter.is_none() {
-        steps.push(("lints for Windows", Box::new(windows::lint)));
-    }
     // It is made beside everything else, and waited for before the tests.
     let bed = Cell::new(ci.then(|| std::thread::spawn(testbed::testbed)));
     let await_bed = move || bed.take().map_or(Ok(()), |bed| bed.join().map_err(|_| "it was not made".to_owned())?);
-    let wanted = filter.map(str::to_owned);
-    if builds_for_windows {
-        steps.push(("build for Windows", Box::new(windows::build)));
+    let builds_for_windows = windows::missing_packages().is_empty();
+    if builds_for_windows && filter.is_some() {
+        steps.push(("build for Windows", Box::new(|| windows::build(Priority::Usual))));
     }
+    steps.push(("build", Box::new(build)));
     steps.push(("test bed", Box::new(await_bed)));
-    steps.push(("tests", Box::new(move || tests(ci, wanted.as_deref()))));
+    let wanted = filter.map(str::to_owned);
+    let tests = move || match &wanted {
+        Some(filter) => run(nextest(ci).arg(filter)),
+        None if builds_for_windows => all_tests_beside_windows(ci),
+        None => run(&mut nextest(ci)),
+    };
+    steps.push(("tests", Box::new(tests)));
     if filter.is_none() && ci {
         // Of what has been built for the tests.
         steps.push(("instructions", Box::new(|| bench::hold_or_update(bench::Then::Hold))));
@@ -70,16 +73,35 @@ pub(crate) fn test(filter: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-fn tests(ci: bool, filter: Option<&str>) -> Result<(), String> {
-    // The tests run the command itself, one with fail-points, and the example's programs.
+/// The tests run the command itself, one with fail-points, and the example's programs.
+fn build() -> Result<(), String> {
     torture::build()?;
-    let with = |mut nextest: Command| {
-        nextest.args(["nextest", "run", "--workspace"]);
-        nextest.args(if ci { &["--profile", "ci"][..] } else { &[] }).args(filter);
-        nextest
+    run(building().args(["nextest", "run", "--workspace", "--no-run"]))
+}
+
+fn nextest(ci: bool) -> Command {
+    let mut nextest = cargo();
+    nextest.args(["nextest", "run", "--workspace"]).args(if ci { &["--profile", "ci"][..] } else { &[] });
+    nextest
+}
+
+/// All tests. They wait for half of their time; what some of them run under Wine is held against the lints and built in the
+/// processors' spare time, while the others run.
+fn all_tests_beside_windows(ci: bool) -> Result<(), String> {
+    const UNDER_WINE: &str = "package(menshen-tests) & (binary(scm) | binary(windows))";
+    let for_windows = || {
+        let begun = Instant::now();
+        windows::lint(Priority::Spare)?;
+        windows::build(Priority::Spare)?;
+        say(&format!("held against the lints and built for Windows in {} s", begun.elapsed().as_secs()));
+        Ok(())
     };
-    run(with(building()).arg("--no-run"))?;
-    run(&mut with(cargo()))
+    let build = std::thread::spawn(for_windows);
+    let of_this_system = run(nextest(ci).args(["-E", &format!("not ({UNDER_WINE})")]));
+    let built = build.join().unwrap_or_else(|_| Err("building for Windows was given up".to_owned()));
+    let under_wine = built.and_then(|()| run(nextest(ci).args(["-E", UNDER_WINE])));
+    let failed: Vec<String> = [of_this_system, under_wine].into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
 }
 
 /// Whether a real program is there, be it in a folder that is not in `PATH`.

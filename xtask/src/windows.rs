@@ -11,7 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::debian;
-use crate::shell::{command, is_there, read, root, run, take_large_pages};
+use crate::shell::{Priority, is_there, read, root, run, take_large_pages};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
 /// Debian's toolchain, which is beside rustup's and not in its way.
@@ -40,8 +40,8 @@ const LINTED: [&str; 7] =
     ["menshen", "menshen-cli", "menshen-greeter", "menshen-guard", "menshen-life-cycle", "menshen-os", "menshen-scm"];
 
 /// Builds everything that tests run under Wine.
-pub(crate) fn build() -> Result<(), String> {
-    let mut build = cargo(CARGO);
+pub(crate) fn build(priority: Priority) -> Result<(), String> {
+    let mut build = cargo(CARGO, priority);
     build.arg("build");
     tell_target(&mut build);
     tell_packages(&mut build);
@@ -49,12 +49,12 @@ pub(crate) fn build() -> Result<(), String> {
         build.args(programs.iter().flat_map(|program| [kind, program]));
     }
     run(&mut build)?;
-    build_unit_tests()
+    build_unit_tests(priority)
 }
 
 /// Builds the unit tests of libraries, and puts them where they are found by their packages' names.
-fn build_unit_tests() -> Result<(), String> {
-    let mut tests = cargo(CARGO);
+fn build_unit_tests(priority: Priority) -> Result<(), String> {
+    let mut tests = cargo(CARGO, priority);
     tests.args(["test", "--no-run", "--quiet", "--message-format", "json-render-diagnostics"]);
     tell_target(&mut tests);
     tell_packages(&mut tests);
@@ -81,8 +81,8 @@ fn tell_packages(cargo: &mut Command) {
 }
 
 /// The lints, with what is compiled for Windows alone.
-pub(crate) fn lint() -> Result<(), String> {
-    let mut clippy = cargo(CLIPPY);
+pub(crate) fn lint(priority: Priority) -> Result<(), String> {
+    let mut clippy = cargo(CLIPPY, priority);
     clippy.arg("clippy");
     tell_target(&mut clippy);
     clippy.args(LINTED.iter().flat_map(|package| ["--package", package]));
@@ -104,13 +104,13 @@ pub(crate) fn windows() -> Result<(), String> {
         }
         debian::install(&missing)?;
     }
-    build()?;
-    lint()
+    build(Priority::Usual)?;
+    lint(Priority::Usual)
 }
 
 /// One of Debian's. What the cargo that runs this has put into the environment says which toolchain that one is of.
-fn cargo(program: &str) -> Command {
-    let mut cargo = command(program);
+fn cargo(program: &str, priority: Priority) -> Command {
+    let mut cargo = priority.of(program);
     for name in ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTDOC"] {
         cargo.env_remove(name);
     }

@@ -173,6 +173,7 @@ fn of_what_is_still_stopping_it_is_not_said_how_the_run_before_it_ended() {
     bed.await_service("deaf", "back", |service| service.ready && service.restarts_total == 1);
     let stopping = bed.menshen(["stop", "deaf", "--no-wait"]).ended_with(0).text();
     assert!(stopping.starts_with("deaf: stopping") && !stopping.contains("killed"), "{stopping}");
+    bed.main_process("deaf").signal(Signal::KILL);
 }
 
 #[test]

@@ -242,6 +242,9 @@ impl Guard {
         }
         self.notes.happened(record, self.next_sequence, wall());
         self.next_sequence += 1;
+        if self.notes.are_full() {
+            self.tell();
+        }
     }
 
     fn alert(&mut self, alert: &menshen_core::Alert) {

@@ -1,15 +1,15 @@
 //! What is to be written down and told: what the core remembers of services, for the next guard, and what happened.
 //!
 //! A service changes several times on its way from its end to its next start, and the start does not wait for any of it to be
-//! written: only its last state is, a moment after the program is born, and before anybody is answered but who asks for the
-//! guard's own end.
+//! written: only its last state is, a moment after the program is born (of many at once, after the last), and before anybody is
+//! answered but who asks for the guard's own end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use menshen_api::Time;
-use menshen_core::{Instant, Record, Role, RunId, ServiceId};
+use menshen_core::{Instant, Record, RecordKind, Role, RunId, ServiceId, State};
 use menshen_os::OsEvent;
 use menshen_os::file::Durability;
 use menshen_os::system::{Earlier, Unnoted};
@@ -20,10 +20,14 @@ use super::store::{self, Stored, StoredProcess};
 use super::{Guard, now};
 use crate::disk::DiskHandle;
 
-/// While many programs are started at once, what changes is written within this time: the other threads would take the
-/// processors from them, to write of each only that it is on its way. Until then a next guard would know what runs by its marks,
-/// and how it ended by the ledger.
-const WRITE_WITHIN: Duration = Duration::from_secs(1);
+/// While many programs are born at once, what changes is written within this time: the other threads would take the processors
+/// from them. Until then a next guard would know what runs by its marks, and where the kernel tells, how it ended.
+const WRITE_WITHIN: Duration = Duration::from_millis(100);
+/// The same while services that were at rest are started, and nothing else happens: of each there would be written only that it
+/// is on its way. A guard that is killed meanwhile leaves to the next that they run, and not by which definition.
+const WRITE_STARTS_WITHIN: Duration = Duration::from_secs(1);
+/// So many events are told at once, at most: who follows has room for as many.
+const HAPPENED_MAX: usize = 1024;
 /// One program is left the processors for so long, in which it gets to its first instructions.
 const START_IN_PEACE: Duration = Duration::from_millis(1);
 
@@ -38,6 +42,8 @@ pub(super) struct Notes {
     written_at: Instant,
     /// Something has changed or happened since.
     is_behind: bool,
+    /// Nothing has happened since but that services which were at rest are started.
+    only_starts: bool,
     /// The programs that were born since the other threads were last woken.
     newborn: Option<Newborn>,
 }
@@ -57,6 +63,11 @@ impl Newborn {
     }
 }
 
+/// Whether a service that was at rest is started, or the guard itself.
+const fn is_start(kind: &RecordKind) -> bool {
+    matches!(kind, RecordKind::Started | RecordKind::Transition { from: State::Stopped | State::Waiting, .. })
+}
+
 /// Whether a memory is written at an orderly end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Orderly {
@@ -67,7 +78,15 @@ pub(super) enum Orderly {
 impl Notes {
     pub(super) fn new(disk: DiskHandle) -> Self {
         let written_at = now();
-        Self { disk, changed: BTreeSet::new(), happened: Vec::new(), written_at, is_behind: false, newborn: None }
+        Self {
+            disk,
+            changed: BTreeSet::new(),
+            happened: Vec::new(),
+            written_at,
+            is_behind: false,
+            only_starts: true,
+            newborn: None,
+        }
     }
 
     /// What the core remembers of this service is another than was written.
@@ -78,8 +97,14 @@ impl Notes {
 
     /// An event of this number happened.
     pub(super) fn happened(&mut self, record: Record, sequence: u64, time: Time) {
+        self.only_starts &= is_start(&record.kind);
         self.happened.push((record, sequence, time));
         self.is_behind = true;
+    }
+
+    /// Whether so much has happened that it has to be told now.
+    pub(super) const fn are_full(&self) -> bool {
+        self.happened.len() >= HAPPENED_MAX
     }
 
     /// What changes from now on is written as if something had just been: services that end at once are written as ended only.
@@ -98,7 +123,8 @@ impl Guard {
     pub(super) fn born(&mut self, run: RunId) {
         let newborn = self.notes.newborn.get_or_insert_with(|| Newborn { since: now(), again: true });
         newborn.again &= run.number > 1;
-        if now().since(newborn.since) >= WRITE_WITHIN {
+        let within = if self.notes.only_starts { WRITE_STARTS_WITHIN } else { WRITE_WITHIN };
+        if now().since(newborn.since) >= within {
             self.catch_up();
             self.write_down();
         }
@@ -138,7 +164,7 @@ impl Guard {
 
     /// Has everything written that there is to write.
     pub(super) fn write_down(&mut self) {
-        (self.notes.written_at, self.notes.is_behind) = (now(), false);
+        (self.notes.written_at, self.notes.is_behind, self.notes.only_starts) = (now(), false, true);
         // What the core has yet to hear of is not in what it remembers.
         let all_is_heard = self.later.is_empty();
         let unnoted = if all_is_heard { self.system.take_unnoted() } else { Unnoted::default() };
@@ -149,7 +175,8 @@ impl Guard {
 
     /// Hands what happened to the journal and to whoever follows.
     pub(super) fn tell(&mut self) {
-        for (record, sequence, time) in self.notes.happened.drain(..) {
+        // Many have happened at once, and room for as many is not kept.
+        for (record, sequence, time) in std::mem::take(&mut self.notes.happened) {
             let event = Arc::new(event(record, sequence, time));
             self.notes.disk.record((*event).clone());
             if let Some(watcher) = &mut self.watcher {

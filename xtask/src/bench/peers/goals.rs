@@ -9,7 +9,7 @@ use super::standing::{Ahead, OURS, Standing};
 /// What is asked of a figure.
 #[derive(Debug, Clone, Copy)]
 enum Goal {
-    /// Ahead of everybody but those named; where nobody can be, in nobody's wake.
+    /// Ahead of everybody but those named; of who needs nothing at all, beside them.
     Ahead(Row, &'static [&'static str]),
     /// At most so much.
     AtMost(Row, f64),
@@ -95,7 +95,13 @@ impl Goal {
                 let but = if but.is_empty() { String::new() } else { format!(" but {}", but.join(" and ")) };
                 let asked = format!("{}: ahead of every other{but}", row.title());
                 let reached = format!("{} against {} ({who})", number(ours), told(row, best));
-                Judged { asked, reached, is_met: !matches!(ahead, Ahead::Other(_)) }
+                let is_met = match ahead {
+                    Ahead::Ours => true,
+                    // Less than nothing there is not.
+                    Ahead::Nobody => best == 0.0,
+                    Ahead::Other(_) => false,
+                };
+                Judged { asked, reached, is_met }
             }
             Self::AtMost(row, most) => {
                 let ours = median(row, OURS)?;

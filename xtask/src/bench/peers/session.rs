@@ -194,9 +194,12 @@ impl Session<'_> {
 }
 
 impl Session<'_> {
-    /// Kills those it finds until it finds none.
+    /// Kills those it finds until it finds none several times in a row: of a process that is just being executed nobody can read
+    /// the environment, and with it the mark.
     fn end(&mut self, find: impl Fn(&Self) -> Vec<u32>) {
         const TRIES: usize = 100;
+        const IN_A_ROW: usize = 3;
+        let mut found_none = 0;
         for _ in 0..TRIES {
             let left = find(self);
             for process in left.iter().copied().filter_map(open) {
@@ -206,7 +209,8 @@ impl Session<'_> {
             if let Some(root) = &mut self.root {
                 let _ = root.try_wait();
             }
-            if left.is_empty() {
+            found_none = if left.is_empty() { found_none + 1 } else { 0 };
+            if found_none == IN_A_ROW {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
