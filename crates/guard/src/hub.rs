@@ -7,7 +7,7 @@ use menshen_api::types::Event;
 use tokio::sync::broadcast;
 
 /// A follower that is further behind than this reads the journal instead.
-const BEHIND_MAX: usize = 1024;
+pub(crate) const BEHIND_MAX: usize = 1024;
 
 /// Where events are published.
 #[derive(Debug, Clone)]

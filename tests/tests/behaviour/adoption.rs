@@ -308,7 +308,9 @@ with_both_trees! {
         let left = [bed.main_process("web"), Process::of(fuse.service.fallback_pid.unwrap())];
         let noted = |service: &str| std::fs::read_to_string(record(&bed, service)).unwrap_or_default();
         wait::until("all is noted", || {
-            noted("waits").contains("backoff") && noted("web").contains("paused") && noted("fuse").contains(&left[1].pid.to_string())
+            noted("waits").contains("backoff")
+                && noted("web").contains("paused")
+                && noted("fuse").contains(&left[1].pid.to_string())
         });
         bed.kill_guard();
         for process in left {

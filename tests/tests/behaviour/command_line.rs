@@ -151,11 +151,13 @@ fn what_else_is_started_or_stopped_along_is_told() {
     assert_eq!(alone["also"], serde_json::json!([]), "{alone}");
 }
 
+/// A program that does not end when it is asked to.
+const DEAF: &str = "[service.deaf]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo deaf; while :; do sleep 1; done\"]\n\
+                    probe.readiness.log = \"deaf\"\n";
+
 #[test]
 fn a_stop_that_had_to_kill_says_so() {
-    let deaf = "[service.deaf]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo deaf; while :; do sleep 1; done\"]\n\
-                stop.timeout = \"100ms\"\nprobe.readiness.log = \"deaf\"\n";
-    let bed = Bed::new(Trees::Walk, deaf).up();
+    let bed = Bed::new(Trees::Walk, DEAF).and("stop.timeout = \"100ms\"\n").up();
     bed.await_ready("deaf");
     let stopped = bed.menshen(["stop", "deaf"]).ended_with(0).text();
     assert!(stopped.starts_with("deaf: stopped") && stopped.contains("killed by SIGKILL"), "{stopped}");
@@ -165,9 +167,7 @@ fn a_stop_that_had_to_kill_says_so() {
 
 #[test]
 fn of_what_is_still_stopping_it_is_not_said_how_the_run_before_it_ended() {
-    let deaf = "[service.deaf]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo deaf; while :; do sleep 1; done\"]\n\
-                stop.timeout = \"10m\"\nprobe.readiness.log = \"deaf\"\nrestart.delay = \"10ms\"\n";
-    let bed = Bed::new(Trees::Walk, deaf).up();
+    let bed = Bed::new(Trees::Walk, DEAF).and("stop.timeout = \"10m\"\nrestart.delay = \"10ms\"\n").up();
     bed.await_ready("deaf");
     bed.main_process("deaf").signal(Signal::KILL);
     bed.await_service("deaf", "back", |service| service.ready && service.restarts_total == 1);

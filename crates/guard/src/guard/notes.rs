@@ -19,6 +19,7 @@ use super::status::event;
 use super::store::{self, Stored, StoredProcess};
 use super::{Guard, now};
 use crate::disk::DiskHandle;
+use crate::hub::BEHIND_MAX;
 
 /// While many programs are born at once, what changes is written within this time: the other threads would take the processors
 /// from them. Until then a next guard would know what runs by its marks, and where the kernel tells, how it ended.
@@ -26,8 +27,8 @@ const WRITE_WITHIN: Duration = Duration::from_millis(100);
 /// The same while services that were at rest are started, and nothing else happens: of each there would be written only that it
 /// is on its way. A guard that is killed meanwhile leaves to the next that they run, and not by which definition.
 const WRITE_STARTS_WITHIN: Duration = Duration::from_secs(1);
-/// So many events are told at once, at most: who follows has room for as many.
-const HAPPENED_MAX: usize = 1024;
+/// Room for so many events is kept: more than a restart has.
+const HAPPENED_KEPT: usize = 16;
 /// One program is left the processors for so long, in which it gets to its first instructions.
 const START_IN_PEACE: Duration = Duration::from_millis(1);
 
@@ -102,9 +103,9 @@ impl Notes {
         self.is_behind = true;
     }
 
-    /// Whether so much has happened that it has to be told now.
+    /// Whether so much has happened that it has to be told now: who follows has room for no more at once.
     pub(super) const fn are_full(&self) -> bool {
-        self.happened.len() >= HAPPENED_MAX
+        self.happened.len() >= BEHIND_MAX
     }
 
     /// What changes from now on is written as if something had just been: services that end at once are written as ended only.
@@ -175,8 +176,7 @@ impl Guard {
 
     /// Hands what happened to the journal and to whoever follows.
     pub(super) fn tell(&mut self) {
-        // Many have happened at once, and room for as many is not kept.
-        for (record, sequence, time) in std::mem::take(&mut self.notes.happened) {
+        for (record, sequence, time) in self.notes.happened.drain(..) {
             let event = Arc::new(event(record, sequence, time));
             self.notes.disk.record((*event).clone());
             if let Some(watcher) = &mut self.watcher {
@@ -184,6 +184,8 @@ impl Guard {
             }
             self.hub.publish(event);
         }
+        // Room for as many as happen at once is not kept.
+        self.notes.happened.shrink_to(HAPPENED_KEPT);
     }
 
     /// The disk, with all that happened and changed before.
