@@ -12,7 +12,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 pub use platform::{
-    Lock, create_folder, create_new_private, look, open_private, program_names, read_exact_at, write_all_at,
+    Lock, create_folder, create_new_private, look, open_private, prepare_folder, program_names, read_exact_at,
+    write_all_at,
 };
 
 use crate::error::context;
@@ -37,6 +38,8 @@ pub enum Folder {
     Made,
     /// It was there, and what is in it.
     Found,
+    /// It is not there, and can be made.
+    Absent,
 }
 
 /// What a file that is written in its place has room for: a page of memory, which the kernel copies in one go.

@@ -111,6 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let pipe = Pipe::open(&path("out"), None).unwrap();
+        pipe.widen();
         let mut undo = Undo::open(folder.path()).unwrap();
         let log = path("log");
         let file = LogFile::open(&log).unwrap();

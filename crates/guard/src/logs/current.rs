@@ -28,8 +28,13 @@ const ASIDE_BYTES: u64 = 4 * 1024 * 1024;
 const ASIDE_FOR: Duration = Duration::from_secs(1);
 
 /// Makes a folder of logs where there is none.
-pub(super) fn make_folder(folder: &Path) -> io::Result<Folder> {
+fn make_folder(folder: &Path) -> io::Result<Folder> {
     create_folder(folder, FOLDER_MODE)
+}
+
+/// Sees to it that a folder of logs can be had as soon as there is something to write.
+pub(super) fn prepare_folder(folder: &Path) -> io::Result<Folder> {
+    menshen_os::file::prepare_folder(folder, FOLDER_MODE)
 }
 
 /// The file of one stem that is being written. It is opened when it is needed.

@@ -10,7 +10,7 @@ use menshen_os::file::Folder;
 use menshen_os::output::Pipe;
 use menshen_plan::definition::{AlsoLog, Log, LogFormat};
 
-use super::current::make_folder;
+use super::current::prepare_folder;
 use super::ears::{Ears, Hearing};
 use super::ends::RunEnds;
 use super::event_log::EventLog;
@@ -134,6 +134,7 @@ impl<'a> Work<'a> {
     /// Copies what one run has written.
     fn copy_run(&mut self, stream: Stream, bytes_max: usize) -> io::Result<()> {
         let input = Input { pipes: &self.ends.pipes, stream };
+        input.pipe().widen();
         let before = self.progress.taken;
         let copied = self.writing.copy(input, bytes_max, self.scratch, &mut self.hearing, self.progress);
         self.ends.took([0, 1].map(|pipe| self.progress.taken[pipe] - before[pipe]));
@@ -177,7 +178,7 @@ impl Service {
         let pipes = &*ends.pipes;
         undo.undo_left(pipes)?;
         let mut writing = Writing::new(&folder, &source.plan, pipes)?;
-        let found = make_folder(&folder)?;
+        let found = prepare_folder(&folder)?;
         if found == Folder::Found {
             writing.join(now, &mut Progress::default())?;
             writing.close_others(&folder, now)?;
@@ -210,7 +211,7 @@ impl Service {
     /// Looks after what another guard left.
     pub(super) fn attached(&mut self, around: &mut Around<'_>) {
         self.check_also(around.report);
-        if self.found == Folder::Made {
+        if self.found != Folder::Found {
             return;
         }
         let left = Listing::of(&self.folder).is_ok_and(|left| !left.closed.is_empty() || !left.unfinished.is_empty());

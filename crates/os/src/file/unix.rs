@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, Open
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{Access, FlockOperation, OFlags};
 
 use super::{Folder, Look};
 use crate::error::{context, describe};
@@ -94,6 +94,24 @@ pub fn create_folder(path: &Path, mode: u32) -> io::Result<Folder> {
         // Another has made it, or it is a link to one.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(Folder::Found),
         Err(error) => Err(error),
+    }
+}
+
+/// Looks for a folder that [`create_folder`] is to create when it is needed, and whether it may then: who makes many has most of
+/// them to make in vain, and an error that can be told now is not to come when it is too late. Where what is above it is missing
+/// too, it is created now.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn prepare_folder(path: &Path, mode: u32) -> io::Result<Folder> {
+    let may_create = || {
+        let above = path.parent()?;
+        rustix::fs::access(above, Access::WRITE_OK | Access::EXEC_OK).ok()
+    };
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Ok(Folder::Found),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && may_create().is_some() => Ok(Folder::Absent),
+        _ => create_folder(path, mode),
     }
 }
 
@@ -330,6 +348,31 @@ mod tests {
         std::os::unix::fs::symlink(folder.path(), &link).unwrap();
         assert_eq!(create_folder(&link, 0o700).unwrap(), Folder::Found);
         assert_eq!(create_folder(&link.join("d/e"), 0o700).unwrap(), Folder::Made);
+    }
+
+    #[test]
+    fn a_folder_that_is_needed_later_is_not_made_before_but_what_would_hinder_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        // Only what is above it is made to see whether it can be.
+        assert_eq!(prepare_folder(&path, 0o700).unwrap(), Folder::Made);
+        let next = folder.path().join("a/c");
+        assert_eq!(prepare_folder(&next, 0o700).unwrap(), Folder::Absent);
+        assert_eq!(look(&next), Look::Missing);
+        assert_eq!(create_folder(&next, 0o700).unwrap(), Folder::Made);
+        assert_eq!(prepare_folder(&next, 0o700).unwrap(), Folder::Found);
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        for hindered in [file.clone(), file.join("b")] {
+            let error = prepare_folder(&hindered, 0o700).unwrap_err().to_string();
+            assert!(error.contains("creating"), "{error}");
+        }
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        assert_eq!(prepare_folder(&link, 0o700).unwrap(), Folder::Found);
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nothing"), &link).unwrap();
+        assert!(prepare_folder(&link, 0o700).is_err(), "there is a link, and nothing can be made in its place");
     }
 
     #[test]

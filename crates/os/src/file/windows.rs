@@ -142,6 +142,14 @@ pub fn create_folder(path: &Path, mode: u32) -> io::Result<Folder> {
     }
 }
 
+/// Creates it now: who may create something is not told without trying.
+///
+/// # Errors
+/// Those of [`create_folder`].
+pub fn prepare_folder(path: &Path, mode: u32) -> io::Result<Folder> {
+    create_folder(path, mode)
+}
+
 fn not_ours() -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, "it is there, and belongs to somebody who is no administrator")
 }

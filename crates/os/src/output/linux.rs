@@ -22,7 +22,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::epoll;
 use rustix::event::{EventfdFlags, eventfd};
@@ -37,7 +37,8 @@ use crate::error::context;
 use crate::event::Token;
 use crate::fail_point::{FailPoint, reach};
 
-/// How much a pipe holds while nobody reads, in bytes. An unprivileged guard with many services gets less of the system.
+/// How much a pipe that has had something to tell holds while nobody reads, in bytes. An unprivileged guard with many services
+/// gets less of the system.
 const PIPE_BYTES: usize = 1024 * 1024;
 
 /// What a program moves from one descriptor to another while its descriptors are gone through is found the next time.
@@ -84,6 +85,8 @@ pub struct Pipe {
     path: PathBuf,
     /// Open for writing too, so that it never sees the end while no program runs.
     end: OwnedFd,
+    /// It was given room for as much as it is to hold.
+    is_widened: AtomicBool,
     /// The last time bytes of it were taken up, they were many.
     had_many: AtomicBool,
 }
@@ -109,9 +112,20 @@ impl Pipe {
             claim(path, owner).map_err(what())?;
         }
         let end = open(path, OFlags::RDWR | OFlags::NONBLOCK).map_err(what())?;
-        // Less than wished for is enough: the writer then waits sooner.
-        let _ = rustix::pipe::fcntl_setpipe_size(&end, PIPE_BYTES);
-        Ok(Self { path: path.to_owned(), end, had_many: AtomicBool::new(false) })
+        Ok(Self::of(path, end))
+    }
+
+    fn of(path: &Path, end: OwnedFd) -> Self {
+        Self { path: path.to_owned(), end, is_widened: AtomicBool::new(false), had_many: AtomicBool::new(false) }
+    }
+
+    /// Has it hold 1 MiB from now on, where the system had given it 64 KiB. That takes 16 KiB of the kernel's memory, also
+    /// while it is empty: of many programs most write little, and nothing to one of their streams.
+    pub fn widen(&self) {
+        if !self.is_widened.swap(true, Ordering::Relaxed) {
+            // Less than wished for is enough: the writer then waits sooner.
+            let _ = rustix::pipe::fcntl_setpipe_size(&self.end, PIPE_BYTES);
+        }
     }
 
     /// Opens the FIFO that was at this path when a program got it as this descriptor, and that somebody has removed since, or
@@ -132,7 +146,7 @@ impl Pipe {
             return None;
         }
         let find = |_| links().find_map(|link| open_removed(&link, &place));
-        (0..LOOKS).find_map(find).map(|end| Self { path: path.to_owned(), end, had_many: AtomicBool::new(false) })
+        (0..LOOKS).find_map(find).map(|end| Self::of(path, end))
     }
 
     /// Where it is.
@@ -332,6 +346,21 @@ mod tests {
         assert_eq!(next.read(&mut buffer).unwrap(), Some(4));
         assert_eq!(&buffer[..4], b"kept");
         assert_eq!(next.read(&mut buffer).unwrap(), None);
+    }
+
+    #[test]
+    fn a_pipe_holds_more_once_it_was_widened_also_for_the_next_who_opens_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let size = |pipe: &Pipe| rustix::pipe::fcntl_getpipe_size(&pipe.end).unwrap();
+        let pipe = Pipe::open(&path, None).unwrap();
+        assert_eq!(size(&pipe), 64 * 1024);
+        rustix::io::write(pipe.program_end().unwrap().0.as_fd(), b"kept").unwrap();
+        pipe.widen();
+        pipe.widen();
+        assert_eq!(size(&pipe), PIPE_BYTES);
+        let next = Pipe::open(&path, None).unwrap();
+        assert_eq!((size(&next), next.waiting().unwrap()), (PIPE_BYTES, 4));
     }
 
     #[test]

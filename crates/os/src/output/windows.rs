@@ -132,6 +132,9 @@ impl Pipe {
         Ok(Self { path: path.to_owned(), spooled: Arc::new(Spooled { file, mark }) })
     }
 
+    /// A spool holds what the disk has room for.
+    pub const fn widen(&self) {}
+
     /// A spool cannot be removed while a program writes into it, but to where nobody finds it. `None`.
     #[must_use]
     pub const fn removed(_path: &Path, _pid: u32, _number: u32) -> Option<Self> {

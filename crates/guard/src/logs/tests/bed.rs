@@ -210,8 +210,10 @@ fn source(folder: &Path, plan: &Log, patterns: Vec<Pattern>) -> Source {
     }
 }
 
+/// Its pipes hold what those of a program do that has written something before.
 fn outlet(folder: &Path) -> Outlet {
     let pipes = ["stdout", "stderr"].map(|name| Pipe::open(&folder.join(name), None).unwrap());
+    pipes.iter().for_each(Pipe::widen);
     Outlet::new(Arc::new(pipes), 1)
 }
 

@@ -231,15 +231,16 @@ fn a_change_of_format_closes_the_files() {
 #[test]
 fn a_guard_with_another_format_closes_what_it_finds() {
     let mut bed = Bed::new(plan(LogFormat::Raw, 0));
-    let mut expected = Vec::new();
-    for (number, format) in [LogFormat::Raw, LogFormat::Text, LogFormat::Json, LogFormat::Raw].into_iter().enumerate() {
+    bed.write(STDERR, b"line 0\n");
+    let mut expected = vec!["line 0".to_owned()];
+    for (number, format) in (1..).zip([LogFormat::Raw, LogFormat::Text, LogFormat::Json, LogFormat::Raw]) {
         let old = bed;
         bed = Bed::new(plan(format, 0));
-        // The new guard finds the folder of the old one.
-        fs::remove_dir_all(bed.logs()).unwrap();
+        // The new guard finds the folder of the old one, whether it has made one of its own or not.
+        let _ = fs::remove_dir(bed.logs());
         fs::rename(old.logs(), bed.logs()).unwrap();
         bed.restart();
-        bed.pass(Duration::from_secs(number as u64));
+        bed.pass(Duration::from_secs(number));
         bed.write(STDERR, format!("line {number}\n").as_bytes());
         expected.push(format!("line {number}"));
     }
@@ -256,6 +257,20 @@ fn half_a_line_that_another_guard_left_is_a_line_of_its_own() {
     bed.restart();
     bed.write(STDOUT, b"next\n");
     assert_eq!(bed.texts(Query::default()), ["whole", "2026-01-31T12:00:00.0", "next"]);
+}
+
+#[test]
+fn what_is_said_first_waits_while_a_folder_of_logs_cannot_be_made() {
+    let mut bed = Bed::new(plan(LogFormat::Text, 0));
+    // Where it was made before it is needed.
+    let _ = fs::remove_dir(bed.logs());
+    fs::write(bed.logs(), "").unwrap();
+    bed.write(STDOUT, b"two\n");
+    assert!(matches!(&bed.reports()[..], [Report::Trouble { text, .. }] if text.contains("creating")));
+    fs::remove_file(bed.logs()).unwrap();
+    bed.pass(Duration::from_secs(1));
+    bed.tick();
+    assert_eq!(bed.texts(Query::default()), ["two"]);
 }
 
 #[test]

@@ -364,6 +364,7 @@ impl Spool {
     /// When it cannot be created or opened, or something else is in its place.
     pub fn open(path: &Path) -> io::Result<Self> {
         let pipe = Pipe::open(path, None)?;
+        pipe.widen();
         let null = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { pipe, null, sink: OnceLock::new(), crowding: Crowding::new() })
     }
@@ -434,6 +435,7 @@ mod tests {
 
     fn written(path: &Path, bytes: &[u8]) -> Pipe {
         let pipe = Pipe::open(path, None).unwrap();
+        pipe.widen();
         rustix::io::write(pipe.program_end().unwrap().0.as_fd(), bytes).unwrap();
         pipe
     }
