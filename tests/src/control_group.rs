@@ -46,6 +46,27 @@ impl ControlGroup {
         enter(&self.path, &process.pid.to_string()).unwrap();
     }
 
+    /// Moves a process back to where the tests are. What it has started stays.
+    ///
+    /// # Panics
+    /// When it cannot be moved.
+    pub fn let_go(&self, process: Process) {
+        enter(&self.outside, &process.pid.to_string()).unwrap();
+    }
+
+    /// Whether a process is in it.
+    ///
+    /// # Panics
+    /// When it cannot be looked at.
+    #[must_use]
+    pub fn has(&self, process: Process) -> bool {
+        let is_one = |pid: &str| pid.parse() == Ok(process.pid);
+        let folders = std::iter::once(self.path.clone()).chain(folders_below(&self.path));
+        folders
+            .map(|folder| fs::read_to_string(folder.join("cgroup.procs")).unwrap())
+            .any(|pids| pids.lines().any(is_one))
+    }
+
     /// Lets it have so much.
     ///
     /// # Panics
@@ -81,6 +102,13 @@ impl Drop for ControlGroup {
         let removed = fs::remove_dir(&self.path);
         assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
     }
+}
+
+/// A guard makes groups of its own in the one it is in.
+fn folders_below(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.iter().flat_map(|folder| std::iter::once(folder.clone()).chain(folders_below(folder))).collect()
 }
 
 fn enter(folder: &Path, pid: &str) -> std::io::Result<()> {

@@ -149,6 +149,28 @@ impl Booted {
         Ran::of(&command)
     }
 
+    /// Whether it has switched itself off.
+    ///
+    /// # Panics
+    /// When that cannot be asked.
+    pub fn is_off(&mut self) -> bool {
+        self.container.try_wait().unwrap().is_some()
+    }
+
+    /// A path in the shared folder, as it is called here.
+    #[must_use]
+    pub fn shared(&self, name: &str) -> PathBuf {
+        self.shared.path().join(name)
+    }
+
+    /// Writes a file into the shared folder.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn share(&self, name: &str, content: &str) {
+        fs::write(self.shared(name), content).unwrap();
+    }
+
     /// A path in the shared folder, as it is called there.
     #[must_use]
     pub fn path(name: &str) -> PathBuf {

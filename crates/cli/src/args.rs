@@ -354,6 +354,14 @@ pub(crate) struct Reload {
     /// Only say what would change.
     #[arg(long)]
     pub dry_run: bool,
+
+    /// Wait until every service that is started for it is ready.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub wait: bool,
+
+    /// With --wait: wait no longer than this.
+    #[arg(long, requires = "wait", value_name = "DURATION", default_value = "60s")]
+    pub timeout: String,
 }
 
 #[derive(Debug, Args)]

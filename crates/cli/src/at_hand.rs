@@ -154,6 +154,11 @@ pub(crate) fn of(info: &GuardInfo) -> String {
     }
 }
 
+/// Whether two paths mean the same.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    canonical(one) == canonical(other)
+}
+
 /// A path without detours, as far as there is something at it.
 fn canonical(path: &Path) -> PathBuf {
     let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

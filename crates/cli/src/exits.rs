@@ -57,7 +57,7 @@ fn of(command: &str) -> Vec<Exit> {
         }
         // The manager that runs the guard may take too long.
         "down" | "upgrade" => speaks(&[Exit::NotReady]),
-        "reload" => speaks(&[Exit::Refused]),
+        "reload" => speaks(&[Exit::Refused, Exit::NotReady]),
         "status" => speaks(&[Exit::NotReady, Exit::NotRunning, Exit::Unknown]),
         "start" | "stop" | "restart" | "pause" | "continue" | "reset" => speaks(&[Exit::NoSuchService, Exit::NotReady]),
         "signal" | "logs" | "events" => speaks(&[Exit::NoSuchService]),

@@ -12,7 +12,7 @@ use menshen_api::client::Call;
 use menshen_api::types::{GuardInfo, ListQuery, Service, Trouble};
 use menshen_api::{Client, ClientError, Endpoint, page};
 use menshen_guard::definition::DefinitionSource;
-use menshen_guard::{LeftProcess, left_processes, left_unknown};
+use menshen_guard::{LeftProcess, definition_of, left_processes, left_unknown};
 use menshen_os::file::Lock;
 use menshen_os::local_socket;
 use menshen_plan::Plan;
@@ -58,7 +58,7 @@ pub(crate) struct Left {
     /// The service it belongs to.
     pub name: String,
     pub pid: u32,
-    /// The definition of that guard, if it was installed with one or is that of the folder somebody is in.
+    /// The definition of that guard, as far as it is known.
     pub definition: Option<String>,
 }
 
@@ -220,10 +220,12 @@ impl Guards {
         let records = if gone.is_empty() { Vec::new() } else { Record::all_readable()? };
         let mut left = Vec::new();
         for guard in gone {
-            let installed = records.iter().find(|record| record.guard == guard).map(|record| record.definition.clone());
+            let installed =
+                || records.iter().find(|record| record.guard == guard).map(|record| record.definition.clone());
             let here =
                 || self.at_hand.as_ref().filter(|at_hand| at_hand.guard_name() == Some(&*guard)).map(AtHand::place);
-            let definition = installed.or_else(here).map(|path| path.display().to_string());
+            let definition = last_definition(&guard).or_else(installed).or_else(here);
+            let definition = definition.map(|path| path.display().to_string());
             let processes = all_paths().into_iter().flat_map(|paths| left_processes(&paths, &guard));
             left.extend(processes.map(|LeftProcess { service, pid }| Left {
                 guard: guard.clone(),
@@ -343,28 +345,68 @@ pub(crate) fn is_asked_to_stop(instance: &str, service: &str) -> bool {
     all_paths().iter().any(|paths| menshen_guard::is_asked_to_stop(paths, instance, service))
 }
 
+/// The definition the last guard of this name had, if it noted one that may be read.
+fn last_definition(instance: &str) -> Option<PathBuf> {
+    all_paths().iter().find_map(|paths| definition_of(paths, instance))
+}
+
 /// What a guard of this name left running, in words.
 pub(crate) fn told_left(instance: &str) -> Option<String> {
     let left = left_running(instance);
     let run = if left.len() == 1 { "runs" } else { "run" };
     let names = left.join(", ");
-    (!left.is_empty()).then(|| format!("of the last guard '{instance}' still {run}, without a guard: {names}"))
+    let definition = last_definition(instance).map(|path| format!(" ({})", path.display())).unwrap_or_default();
+    (!left.is_empty())
+        .then(|| format!("of the last guard '{instance}'{definition} still {run}, without a guard: {names}"))
 }
 
-/// Says what the last guard of this name left running that the next one does not know and therefore stops.
-pub(crate) fn note_given_up(plan: &Plan) {
-    if is_held(plan.name.as_str()) {
+/// Says what becomes of the programs of earlier guards that this one does not take over: those that the last one of its name
+/// left and it does not know, which it stops, and those that run on by its definition under another name.
+pub(crate) fn note_not_taken_over(plan: &Plan, source: &DefinitionSource) {
+    let instance = plan.name.as_str();
+    if is_held(instance) {
         return;
     }
+    note_given_up(plan, source);
+    let run_folders: BTreeSet<PathBuf> = all_paths().into_iter().map(|paths| paths.run).collect();
+    let others: BTreeSet<String> = run_folders.iter().flat_map(|run| were_in(run)).collect();
+    for other in others.iter().filter(|other| *other != instance) {
+        if last_definition(other).is_some_and(|path| is_of(&path, source)) {
+            note_second(instance, other);
+        }
+    }
+}
+
+fn note_given_up(plan: &Plan, source: &DefinitionSource) {
     let mut left = left_running(plan.name.as_str());
     left.retain(|service| !plan.services.contains_key(service.as_str()));
     if !left.is_empty() {
         let (names, is_stopped) = (left.join(", "), if left.len() == 1 { "is" } else { "are" });
+        let theirs = last_definition(plan.name.as_str()).filter(|path| !is_of(path, source));
+        let theirs = theirs.map(|path| format!(" ({})", path.display())).unwrap_or_default();
         output::note(format_args!(
-            "{names} of the last guard '{}' {is_stopped} not among what this one guards, and {is_stopped} stopped",
+            "{names} of the last guard '{}'{theirs} {is_stopped} not among what this one guards, and {is_stopped} stopped",
             plan.name
         ));
     }
+}
+
+/// One definition may well be guarded twice; that somebody has given its guard another name meanwhile is more likely.
+fn note_second(instance: &str, other: &str) {
+    if is_held(other) {
+        output::note(format_args!(
+            "the guard '{other}' has this definition, too; what it guards runs beside what '{instance}' starts"
+        ));
+    } else if let Some(left) = told_left(other) {
+        output::note(format_args!(
+            "{left}; what '{instance}' starts runs beside that, `menshen up --set guard.name={other}` takes it over instead"
+        ));
+    }
+}
+
+/// Whether this is where a guard's definition is.
+fn is_of(path: &Path, source: &DefinitionSource) -> bool {
+    source.text.is_none() && at_hand::is_same(path, &source.path)
 }
 
 /// The process of the guard of this name that lives, whether it answers or not.

@@ -24,6 +24,6 @@ mod program;
 mod since;
 
 pub use guard::{
-    EndWhen, Ending, GuardError, LeftProcess, Options, Overseer, Told, Watcher, ended_in_order, is_asked_to_stop,
-    left_processes, left_running, left_unknown, run,
+    EndWhen, Ending, GuardError, LeftProcess, Options, Overseer, Told, Watcher, definition_of, ended_in_order,
+    is_asked_to_stop, left_processes, left_running, left_unknown, run,
 };

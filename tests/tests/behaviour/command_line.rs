@@ -374,6 +374,21 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
 }
 
 #[test]
+fn many_that_do_not_end_are_waited_for_no_longer_than_few() {
+    let one = |number: u32| {
+        format!(
+            "[service.s{number}]\ncommand = [\"sh\", \"-c\", \"trap '' TERM; echo up; exec sleep 1000\"]\nprobe.readiness.log = \"up\"\nstop.timeout = \"10m\"\n"
+        )
+    };
+    let bed = Bed::new(Trees::Walk, &(0..40).map(one).collect::<String>()).up();
+    bed.menshen(["start", "--all"]).done();
+    let late = bed.menshen(["stop", "--all", "--timeout", "3s"]).ended_with(7).stderr;
+    let waited = |time: &str| late.matches(&format!("is not stopped after {time}")).count();
+    assert_eq!((waited("3s"), waited("1s")), (32, 8), "{late}");
+    bed.menshen(["down", "--now"]).done();
+}
+
+#[test]
 fn a_service_that_never_becomes_ready_ends_the_wait_with_7() {
     let bed = Bed::new(
         Trees::Walk,
@@ -679,7 +694,9 @@ fn without_a_guard_it_is_told_what_runs_on_and_where_logs_are() {
     let web = bed.main_process("web");
     bed.kill_guard();
     let ran = bed.menshen(["status"]).ended_with(6);
-    let left = format!("of the last guard '{}' still runs, without a guard: web;", bed.instance());
+    let definition = bed.path("menshen.toml");
+    let left =
+        format!("of the last guard '{}' ({}) still runs, without a guard: web;", bed.instance(), definition.display());
     assert!(ran.stderr.contains(&left) && ran.stderr.contains("`menshen up`"), "{}", ran.stderr);
     is_listed(&bed, web.pid, &ran.text());
     let folder = bed.home().join("logs").join(bed.instance()).join("web").display().to_string();

@@ -1,5 +1,7 @@
 //! What a guard has left behind is shown without it.
 
+use std::path::Path;
+
 use menshen_tests::command::Ran;
 use menshen_tests::wait::until;
 use menshen_tests::{Bed, Trees};
@@ -72,6 +74,13 @@ fn what_runs_on_without_its_guard_is_told_beside_another_guard() {
         (&Value::from("web"), &Value::from(web.pid)),
         "{all}"
     );
+    // Wherever somebody asks, the definition is the one that has it taken over.
+    let elsewhere: Value = typed(&bed, &["status", "--json"]).ended_with(0).json();
+    assert_eq!(
+        elsewhere["left"][0]["definition"].as_str().map(Path::new),
+        Some(&*bed.path("menshen.toml")),
+        "{elsewhere}"
+    );
     let one = bed.menshen(["status", "web"]).ended_with(4);
     assert!(one.stderr.contains("without a guard: web"), "{}", one.stderr);
     // Whoever means one guard is told of none else.
@@ -92,10 +101,46 @@ fn who_takes_a_name_over_is_told_what_of_it_is_stopped() {
     let name = format!("guard.name={}", bed.instance());
     let said = bed.menshen(["up", "--detach", "--set", &name]).ended_with(0).stderr;
     assert!(said.contains("web of the last guard") && said.contains("is stopped") && !said.contains("db of"), "{said}");
+    assert!(!said.contains("menshen.toml) is"), "it is the same: {said}");
     until("it is stopped", || !web.lives());
     bed.menshen(["--instance", bed.instance(), "down"]).done();
     bed.start_guard();
     assert!(!bed.guard_said().contains("of the last guard"), "{}", bed.guard_said());
+}
+
+#[test]
+fn who_takes_over_a_name_of_another_definition_is_told_of_it_and_who_renames_a_guard_of_what_runs_twice() {
+    let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"\n").up();
+    bed.await_ready("web");
+    let web = bed.main_process("web");
+    bed.kill_guard();
+    let instance = bed.instance().to_owned();
+    let definition = bed.path("menshen.toml").display().to_string();
+    // The same definition for a guard of another name.
+    let renamed = format!("guard.name={instance}-anew");
+    let said = bed.menshen(["up", "--detach", "--set", &renamed]).ended_with(0).stderr;
+    let left = format!("of the last guard '{instance}' ({definition}) still runs, without a guard: web");
+    assert!(said.contains(&left) && said.contains(&format!("--set guard.name={instance}`")), "{said}");
+    assert!(web.lives());
+    // Its guard is told of that one, too, and takes nothing of it.
+    bed.start_guard();
+    let told = format!("'{instance}-anew' has this definition, too");
+    until("it is told", || bed.guard_said().contains(&told));
+    bed.menshen(["--instance", &format!("{instance}-anew"), "down"]).done();
+    bed.await_ready("web");
+    assert_eq!(bed.main_process("web"), web);
+    // Another definition for a guard of the same name.
+    bed.kill_guard();
+    std::fs::create_dir(bed.path("other")).unwrap();
+    bed.write("other/menshen.toml", "[service.solo]\ncommand = \"sleep 1000\"\n");
+    let mut command = bed.command();
+    let name = format!("guard.name={instance}");
+    command.current_dir(bed.path("other")).args(["up", "--detach", "--set", &name]);
+    let said = Ran::of(&command).ended_with(0).stderr;
+    assert!(said.contains(&format!("web of the last guard '{instance}' ({definition}) is not among")), "{said}");
+    until("it is stopped", || !web.lives());
+    bed.menshen(["--instance", &instance, "down"]).done();
+    bed.start_guard();
 }
 
 #[test]

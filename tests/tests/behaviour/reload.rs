@@ -48,6 +48,31 @@ fn a_reload_touches_only_what_changed_and_says_what_each_change_costs() {
 }
 
 #[test]
+fn who_waits_for_a_reload_waits_for_all_that_is_started_for_it() {
+    let slow = |edition: u32, after: &str| {
+        format!(
+            "[service.slow]\ncommand = [\"sh\", \"-c\", \"rm -f up; sleep 0.5; touch up; exec sleep 100{edition}\"]\n\
+             probe.readiness = {{ exec = [\"test\", \"-e\", \"up\"], interval = \"50ms\" }}\n{after}"
+        )
+    };
+    let bed = Bed::new(Trees::Walk, &slow(1, "")).up();
+    bed.await_ready("slow");
+    let before = bed.main_process("slow");
+    bed.write("menshen.toml", slow(2, "[service.byhand]\ncommand = \"sleep 1000\"\nstart = \"manual\"\n"));
+    let said = bed.menshen(["reload", "--wait"]).ended_with(0).text();
+    assert!(said.contains("slow: running") && said.contains("byhand: stopped"), "{said}");
+    let slow_now = bed.service("slow").service;
+    assert!(slow_now.ready && slow_now.pid != Some(before.pid), "{slow_now:?}");
+    bed.write("menshen.toml", "[service.slow]\ncommand = \"sleep 1000\"\nprobe.readiness.exec = [\"false\"]\n");
+    let late = bed.menshen(["reload", "--wait", "--timeout", "300ms"]).ended_with(7);
+    assert!(late.stderr.contains("slow is "), "{}", late.stderr);
+    // What cannot come there is told at once.
+    bed.write("menshen.toml", "[service.slow]\ncommand = \"false\"\nrestart.policy = \"never\"\n");
+    let failed = bed.menshen(["reload", "--wait", "--timeout", "100s"]).ended_with(7);
+    assert!(failed.stderr.contains("slow is failed"), "{}", failed.stderr);
+}
+
+#[test]
 fn a_completed_oneshot_is_not_said_to_be_restarted() {
     let job = |edition: u32| {
         format!("[service.job]\ncommand = [\"sh\", \"-c\", \"echo {edition} >> runs\"]\ntype = \"oneshot\"\n")

@@ -8,6 +8,7 @@ mod disabled;
 mod greeter;
 mod guard;
 mod logs;
+mod power_off;
 mod programs;
 mod remains;
 mod restarted;

@@ -108,7 +108,8 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         let before = Before::of(&services, verb).await?;
         let all = services.iter().map(|(_, service)| service.name.as_str());
         let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
-        let patiently = Patiently { verb, query: &query, within, is_told_of_absence: Cell::new(false) };
+        let patiently =
+            Patiently { verb, query: &query, within, begun: Instant::now(), is_told_of_absence: Cell::new(false) };
         let answers = if verb == Verb::Stop && services.len() > 1 {
             // Each call has a connection of its own, and a guard may read them in any order. It is told one after the other first:
             // what it knows to be stopping, what that needs waits for.
@@ -233,6 +234,8 @@ struct Patiently<'a> {
     verb: Verb,
     query: &'a WaitQuery,
     within: Duration,
+    /// All together are waited for within that time: some are told, or asked after, once others have answered.
+    begun: Instant,
     /// Whether it has been told that no guard is there, and that the next one is waited for.
     is_told_of_absence: Cell<bool>,
 }
@@ -240,9 +243,8 @@ struct Patiently<'a> {
 impl Patiently<'_> {
     /// Tells a service, and waits for it as long as is wanted.
     async fn carry_out(&self, guard: &Guard, before: &Service) -> Result<Service, Failure> {
-        let begun = Instant::now();
-        let answer = call(guard, self.verb, &before.name, self.query).await;
-        self.outlast(guard, before, begun, answer).await
+        let answer = call(guard, self.verb, &before.name, &self.query_now()).await;
+        self.outlast(guard, before, answer).await
     }
 
     /// The same of what its guard has been told already.
@@ -252,15 +254,28 @@ impl Patiently<'_> {
         before: &Service,
         taken: Result<Service, ClientError>,
     ) -> Result<Service, Failure> {
-        let begun = Instant::now();
         let answer = match taken {
             Ok(Service { unremembered, .. }) if self.query.wait.is_some() => {
-                let waited = waited_for(guard, &before.name, self.query).await;
+                let waited = waited_for(guard, &before.name, &self.query_now()).await;
                 waited.map(|service| Service { unremembered, ..service })
             }
             taken => taken,
         };
-        self.outlast(guard, before, begun, answer).await
+        self.outlast(guard, before, answer).await
+    }
+
+    fn left(&self) -> Duration {
+        self.within.saturating_sub(self.begun.elapsed())
+    }
+
+    /// What is asked for with as much patience as is left.
+    fn query_now(&self) -> WaitQuery {
+        if self.begun.elapsed() < SOON {
+            return self.query.clone();
+        }
+        // Whole seconds, and at least one: the guard says in its answer how long it has waited.
+        let timeout = menshen_plan::duration::format(Duration::from_secs(self.left().as_secs().max(1)));
+        WaitQuery { wait: self.query.wait, timeout: Some(timeout) }
     }
 
     /// Asks the next guard where one is gone.
@@ -268,13 +283,13 @@ impl Patiently<'_> {
         &self,
         guard: &Guard,
         before: &Service,
-        begun: Instant,
         mut answer: Result<Service, ClientError>,
     ) -> Result<Service, Failure> {
-        let until = self.query.wait.filter(|_| answer.as_ref().is_err_and(is_of_lost_guard));
-        let Some(until) = until else { return Ok(answer?) };
+        if self.query.wait.is_none() || !answer.as_ref().is_err_and(is_of_lost_guard) {
+            return Ok(answer?);
+        }
         loop {
-            let left = self.within.saturating_sub(begun.elapsed());
+            let left = self.left();
             match answer {
                 Ok(service) => return Ok(service),
                 Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
@@ -298,10 +313,7 @@ impl Patiently<'_> {
                     tokio::time::sleep(LOOK_AGAIN.min(left)).await;
                 }
             }
-            // Whole seconds, and at least one: the guard says in its answer how long it has waited.
-            let timeout = menshen_plan::duration::format(Duration::from_secs(left.as_secs().max(1)));
-            let query = WaitQuery { wait: Some(until), timeout: Some(timeout) };
-            answer = gone_on_with(guard, self.verb, before, &query).await;
+            answer = gone_on_with(guard, self.verb, before, &self.query_now()).await;
         }
     }
 }
@@ -364,6 +376,9 @@ fn is_as_it_was(before: &Service, now: &Service) -> bool {
 
 /// What two guards may say of one instant differs by less: each asks anew how far the wall clock is ahead.
 const SAME_INSTANT_MS: u64 = 100;
+
+/// What is asked within this is asked with all the patience there is.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How long after a guard was not there it is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

@@ -22,7 +22,7 @@ use super::logs::as_json;
 use crate::args::Arguments;
 use crate::definition::{MachineErrors, load_plan, paths};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guard, client, holder, note_given_up, runs_already, wait_for};
+use crate::guards::{Guard, client, holder, note_not_taken_over, runs_already, wait_for};
 use crate::output::{self, dim, styled};
 
 /// How many lines may wait for the terminal; a terminal that takes no more must not hold up the guard.
@@ -104,7 +104,7 @@ pub(super) fn guard(
         None => None,
     };
     if takeover.is_none() {
-        note_given_up(&plan);
+        note_not_taken_over(&plan, source);
     }
     loop {
         menshen_os::system::make_room(plan.services.len());

@@ -1,16 +1,24 @@
 //! `menshen reload`.
 
+use std::time::{Duration, Instant};
+
 use anstyle::{AnsiColor, Style};
 use menshen_api::client::Call;
-use menshen_api::types::{Change, ReloadQuery, ReloadReport};
+use menshen_api::types::{Change, ReloadQuery, ReloadReport, Service};
 use menshen_api::{ClientError, Endpoint};
 
+use super::up::{FIRST_PAUSE, PAUSE_MAX, is_settled, is_settled_well, not_ready, tell_states};
 use crate::args::{Arguments, Reload};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Guards, wait_for};
+use crate::guards::{Guard, Guards, wait_for};
 use crate::output::{self, bold, dim, styled};
 
+/// What comes of changes for which a service is started.
+const STARTS: [&str; 3] = ["new", "restart", "start"];
+
 pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Failure> {
+    let timeout = menshen_plan::duration::parse(&reload.timeout)
+        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     wait_for(async {
         let guards = Guards::find(arguments).await;
         let guard = guards.one().await?;
@@ -23,8 +31,33 @@ pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Fai
         } else {
             print(&report);
         }
+        if reload.wait {
+            let started = await_started(guard, &report, timeout).await?;
+            if !arguments.json {
+                tell_states(&started);
+            }
+        }
         Ok(Exit::Done)
     })
+}
+
+/// Waits until what is started for a reload is where it is wanted, cannot come there, or has taken too long.
+async fn await_started(guard: &Guard, report: &ReloadReport, timeout: Duration) -> Result<Vec<Service>, Failure> {
+    let is_started = |name: &String| {
+        let mut changed = report.services.iter().filter(|service| service.name == *name);
+        changed.any(|service| STARTS.contains(&service.outcome.as_deref().unwrap_or(&service.cost)))
+    };
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mut services = guard.services().await?;
+        services.retain(|service| is_started(&service.name));
+        if services.iter().all(is_settled) || begun.elapsed() >= timeout {
+            return if services.iter().all(is_settled_well) { Ok(services) } else { Err(not_ready(&services)) };
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
 }
 
 /// What follows from a definition that is refused: nothing.

@@ -20,12 +20,12 @@ use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
 use crate::guards::{
-    ANSWER_WITHIN, Guard, client, holder, left_running, note_given_up, runs_already, silent, wait_for,
+    ANSWER_WITHIN, Guard, client, holder, left_running, note_not_taken_over, runs_already, silent, wait_for,
 };
 use crate::output::{self, dim, state_style, styled};
 
 /// How long after the first look at the process in the background the next one comes; then ever later.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// How long a guard may take to begin: to read what is remembered, and to take over what runs.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// How long it may take until what runs is noted; a disk that is full never notes it.
@@ -33,7 +33,7 @@ const NOTED_WITHIN: Duration = Duration::from_secs(2);
 /// What the guard itself says is little; beyond this a new file is begun at its next start.
 const LOG_BYTES_MAX: u64 = 1 << 20;
 /// A look asks for every service, which is not for every moment.
-const PAUSE_MAX: Duration = Duration::from_millis(500);
+pub(super) const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     // An answer to a version before this one is for that one alone.
@@ -67,7 +67,7 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, plan: &Plan
         .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
     let guard = Guard::new(instance.to_owned(), client(instance, paths().control(instance)));
     wait_for(refuse_second(&guard, source))?;
-    note_given_up(plan);
+    note_not_taken_over(plan, source);
     let unusable = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("going to the background: {}", menshen_os::error::describe(&error)))
     };
@@ -93,14 +93,19 @@ fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, plan: &Plan
 }
 
 fn tell_begun(instance: &str, pid: u32, services: &[Service], log: &Path) {
-    for service in services {
-        output::line(format_args!("{}: {}", service.name, styled(service.state.as_str(), state_style(service.state))));
-    }
+    tell_states(services);
     output::note(format_args!(
         "{instance} is guarded by process {pid}; `menshen status` shows it, `menshen down` ends it"
     ));
     note_outdated(services);
     output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
+}
+
+/// Where each service is, in a line.
+pub(super) fn tell_states(services: &[Service]) {
+    for service in services {
+        output::line(format_args!("{}: {}", service.name, styled(service.state.as_str(), state_style(service.state))));
+    }
 }
 
 /// The services that run as they were defined earlier.

@@ -32,7 +32,7 @@ use super::thrift::Thrift;
 use super::troubles::{Part, Troubles};
 use super::upgrade::Succession;
 use super::wait::Waiters;
-use super::{Guard, GuardError, Options, now, store};
+use super::{Guard, GuardError, Options, now, origin, store};
 use crate::control::{Control, Farewell, Shared};
 use crate::disk::Disk;
 use crate::handover::{Handover, Inherited};
@@ -294,6 +294,7 @@ impl Guard {
         (before, running): (Before, std::io::Result<Running>),
         takeover: Option<Box<Handover>>,
     ) {
+        origin::note(&self.paths.memory(&self.instance), &self.source);
         if let Some(pid) = self.held.as_ref().and_then(|held| held.locks.instance.left_by()) {
             self.note(format!(
                 "the guard before this one (process {pid}) ended without a word: it was killed, or it crashed"

@@ -146,9 +146,13 @@ impl Session<'_> {
 
     /// Every process that has the mark.
     fn processes(&self) -> Vec<u32> {
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| self.is_marked(*pid)).collect()
+        all_processes().filter(|pid| self.is_marked(*pid)).collect()
+    }
+
+    /// Every one that may still be there of a session that is over: also programs without the mark, which not every supervisor
+    /// hands on. No other session's are there then.
+    fn leftovers(&self) -> Vec<u32> {
+        all_processes().filter(|pid| self.is_marked(*pid) || self.place.program.is(*pid)).collect()
     }
 
     fn is_marked(&self, pid: u32) -> bool {
@@ -224,7 +228,7 @@ impl Drop for Session<'_> {
         // What supervises goes first, or it would start the programs again.
         self.end(Self::supervisors);
         // Of a program that lives no record may tell yet.
-        self.end(Self::processes);
+        self.end(Self::leftovers);
         self.place.program.end_all();
         self.place.folders.borrow_mut().extend(self.folder.take());
     }
@@ -259,6 +263,11 @@ pub(super) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = [program].into_iter().chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+fn all_processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 fn open(pid: u32) -> Option<OwnedFd> {

@@ -191,7 +191,11 @@ impl ServiceManager for OpenRc {
             return Err(ManagerError::NotInstalled { name: name.clone(), manager: self.kind() });
         }
         match verb {
-            Verb::Start | Verb::Stop | Verb::Restart => tell(&told, verb.as_str())?.done().map(drop),
+            Verb::Start | Verb::Restart => {
+                read_scripts(&told)?;
+                tell(&told, verb.as_str())?.done().map(drop)
+            }
+            Verb::Stop => tell(&told, verb.as_str())?.done().map(drop),
             Verb::Pause | Verb::Continue => Err(self.cannot(name, verb, "OpenRC cannot pause services")),
             Verb::Reload => self.reload(&told),
             Verb::Enable if is_enabled(name.as_str()) => Ok(()),
@@ -222,6 +226,13 @@ impl ServiceManager for OpenRc {
         let pid = pid.filter(|_| matches!(state, State::Running | State::Stopping));
         Ok(Status { state, pid, start: Some(start), exit: None, text: None, progress: None })
     }
+}
+
+/// Has OpenRC read all scripts. By itself it does where one is newer than what it has read, in whole seconds: of a script that
+/// was written in the second in which it read the others it would know nothing, and not stop the service when the machine goes
+/// down.
+fn read_scripts(told: &Told<'_>) -> Result<(), ManagerError> {
+    told.run("rc-update", &["--update"])?.done().map(drop)
 }
 
 fn honours(option: RegistrationOption) -> Result<(), &'static str> {
