@@ -55,16 +55,13 @@ impl ControlGroup {
     }
 
     /// Whether a process is in it.
-    ///
-    /// # Panics
-    /// When it cannot be looked at.
     #[must_use]
     pub fn has(&self, process: Process) -> bool {
         let is_one = |pid: &str| pid.parse() == Ok(process.pid);
         let folders = std::iter::once(self.path.clone()).chain(folders_below(&self.path));
-        folders
-            .map(|folder| fs::read_to_string(folder.join("cgroup.procs")).unwrap())
-            .any(|pids| pids.lines().any(is_one))
+        // One below may be gone again by now.
+        let all = folders.map(|folder| fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default());
+        all.into_iter().any(|pids| pids.lines().any(is_one))
     }
 
     /// Lets it have so much.

@@ -355,7 +355,7 @@ pub(crate) struct Reload {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Wait until every service that is started for it is ready.
+    /// Wait until every service that changes, and is wanted, is ready.
     #[arg(long, conflicts_with = "dry_run")]
     pub wait: bool,
 

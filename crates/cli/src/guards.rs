@@ -15,6 +15,7 @@ use menshen_guard::definition::DefinitionSource;
 use menshen_guard::{LeftProcess, definition_of, left_processes, left_unknown};
 use menshen_os::file::Lock;
 use menshen_os::local_socket;
+use menshen_os::paths::Paths;
 use menshen_plan::Plan;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -224,15 +225,17 @@ impl Guards {
                 || records.iter().find(|record| record.guard == guard).map(|record| record.definition.clone());
             let here =
                 || self.at_hand.as_ref().filter(|at_hand| at_hand.guard_name() == Some(&*guard)).map(AtHand::place);
-            let definition = last_definition(&guard).or_else(installed).or_else(here);
-            let definition = definition.map(|path| path.display().to_string());
-            let processes = all_paths().into_iter().flat_map(|paths| left_processes(&paths, &guard));
-            left.extend(processes.map(|LeftProcess { service, pid }| Left {
-                guard: guard.clone(),
-                name: service,
-                pid,
-                definition: definition.clone(),
-            }));
+            let known = installed().or_else(here);
+            for paths in all_paths() {
+                let definition = definition_of(&paths, &guard).or_else(|| known.clone());
+                let definition = definition.map(|path| path.display().to_string());
+                left.extend(left_processes(&paths, &guard).into_iter().map(|LeftProcess { service, pid }| Left {
+                    guard: guard.clone(),
+                    name: service,
+                    pid,
+                    definition: definition.clone(),
+                }));
+            }
         }
         Ok(left)
     }
@@ -345,19 +348,25 @@ pub(crate) fn is_asked_to_stop(instance: &str, service: &str) -> bool {
     all_paths().iter().any(|paths| menshen_guard::is_asked_to_stop(paths, instance, service))
 }
 
-/// The definition the last guard of this name had, if it noted one that may be read.
-fn last_definition(instance: &str) -> Option<PathBuf> {
-    all_paths().iter().find_map(|paths| definition_of(paths, instance))
+/// Where guards of this name left something running, as they noted it; of one name there may be several, in different places.
+fn places_of_left(instance: &str) -> impl Iterator<Item = (Paths, Vec<String>)> {
+    let left = move |paths: Paths| {
+        let left = menshen_guard::left_running(&paths, instance);
+        (!left.is_empty()).then_some((paths, left))
+    };
+    all_paths().into_iter().filter_map(left)
 }
 
 /// What a guard of this name left running, in words.
 pub(crate) fn told_left(instance: &str) -> Option<String> {
-    let left = left_running(instance);
+    let told = places_of_left(instance).map(|(paths, left)| told_left_in(&paths, instance, &left)).collect::<Vec<_>>();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+fn told_left_in(paths: &Paths, instance: &str, left: &[String]) -> String {
     let run = if left.len() == 1 { "runs" } else { "run" };
-    let names = left.join(", ");
-    let definition = last_definition(instance).map(|path| format!(" ({})", path.display())).unwrap_or_default();
-    (!left.is_empty())
-        .then(|| format!("of the last guard '{instance}'{definition} still {run}, without a guard: {names}"))
+    let definition = definition_of(paths, instance).map(|path| format!(" ({})", path.display())).unwrap_or_default();
+    format!("of the last guard '{instance}'{definition} still {run}, without a guard: {}", left.join(", "))
 }
 
 /// Says what becomes of the programs of earlier guards that this one does not take over: those that the last one of its name
@@ -367,22 +376,22 @@ pub(crate) fn note_not_taken_over(plan: &Plan, source: &DefinitionSource) {
     if is_held(instance) {
         return;
     }
-    note_given_up(plan, source);
-    let run_folders: BTreeSet<PathBuf> = all_paths().into_iter().map(|paths| paths.run).collect();
-    let others: BTreeSet<String> = run_folders.iter().flat_map(|run| were_in(run)).collect();
-    for other in others.iter().filter(|other| *other != instance) {
-        if last_definition(other).is_some_and(|path| is_of(&path, source)) {
-            note_second(instance, other);
+    for (paths, left) in places_of_left(instance) {
+        note_given_up(plan, source, &paths, left);
+    }
+    for paths in all_paths() {
+        let others = were_in(&paths.run).into_iter().filter(|other| other != instance);
+        for other in others.filter(|other| definition_of(&paths, other).is_some_and(|path| is_of(&path, source))) {
+            note_second(instance, source, &paths, &other);
         }
     }
 }
 
-fn note_given_up(plan: &Plan, source: &DefinitionSource) {
-    let mut left = left_running(plan.name.as_str());
+fn note_given_up(plan: &Plan, source: &DefinitionSource, paths: &Paths, mut left: Vec<String>) {
     left.retain(|service| !plan.services.contains_key(service.as_str()));
     if !left.is_empty() {
         let (names, is_stopped) = (left.join(", "), if left.len() == 1 { "is" } else { "are" });
-        let theirs = last_definition(plan.name.as_str()).filter(|path| !is_of(path, source));
+        let theirs = definition_of(paths, plan.name.as_str()).filter(|path| !is_of(path, source));
         let theirs = theirs.map(|path| format!(" ({})", path.display())).unwrap_or_default();
         output::note(format_args!(
             "{names} of the last guard '{}'{theirs} {is_stopped} not among what this one guards, and {is_stopped} stopped",
@@ -392,14 +401,19 @@ fn note_given_up(plan: &Plan, source: &DefinitionSource) {
 }
 
 /// One definition may well be guarded twice; that somebody has given its guard another name meanwhile is more likely.
-fn note_second(instance: &str, other: &str) {
-    if is_held(other) {
-        output::note(format_args!(
+fn note_second(instance: &str, source: &DefinitionSource, paths: &Paths, other: &str) {
+    if matches!(Lock::is_held(&paths.lock(other)), Ok(true)) {
+        return output::note(format_args!(
             "the guard '{other}' has this definition, too; what it guards runs beside what '{instance}' starts"
         ));
-    } else if let Some(left) = told_left(other) {
+    }
+    let left = menshen_guard::left_running(paths, other);
+    if !left.is_empty() {
         output::note(format_args!(
-            "{left}; what '{instance}' starts runs beside that, `menshen up --set guard.name={other}` takes it over instead"
+            "{}; what '{instance}' starts runs beside that. To go on with that instead, end '{instance}', and then \
+             `menshen up --file {} --set guard.name={other}`",
+            told_left_in(paths, other, &left),
+            source.path.display()
         ));
     }
 }

@@ -61,6 +61,9 @@ fn who_waits_for_a_reload_waits_for_all_that_is_started_for_it() {
     bed.write("menshen.toml", slow(2, "[service.byhand]\ncommand = \"sleep 1000\"\nstart = \"manual\"\n"));
     let said = bed.menshen(["reload", "--wait"]).ended_with(0).text();
     assert!(said.contains("slow: running") && said.contains("byhand: stopped"), "{said}");
+    // What is wanted only now is started, too.
+    bed.write("menshen.toml", slow(2, "[service.byhand]\ncommand = \"sleep 1000\"\n"));
+    assert!(bed.menshen(["reload", "--wait"]).ended_with(0).text().contains("byhand: running"));
     let slow_now = bed.service("slow").service;
     assert!(slow_now.ready && slow_now.pid != Some(before.pid), "{slow_now:?}");
     bed.write("menshen.toml", "[service.slow]\ncommand = \"sleep 1000\"\nprobe.readiness.exec = [\"false\"]\n");

@@ -60,6 +60,7 @@ with_both_trees! {
     fn neither_the_guard_nor_what_it_guards_can_make_a_process(trees: Trees) {
         let bed = Bed::new(trees, SERVICES).and(FORKING).and(ALERTS);
         let Some(group) = ControlGroup::new(Resource::Tasks, bed.instance()) else { return };
+        // What this process starts is born in it. Each test has one of its own.
         let me = Process::of(std::process::id());
         group.take(me);
         let mut bed = bed.up();

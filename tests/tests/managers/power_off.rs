@@ -30,6 +30,8 @@ while :; do sleep 0.1; done
 
 /// What a machine of runit does at its end, when nothing is to be started any more.
 const STAGE_3: &str = "sv -w196 force-stop /etc/service/*; sv exit /etc/service/*";
+
+/// Installs a guard, ends the machine in the way of its manager, and looks who ended when.
 fn stops_all_in_order(init: &Init, manager: &str, power_off: &[&str], is_off: impl Fn(&mut Booted) -> bool) {
     let Some(mut machine) = init.boot(&[&menshen()]) else { return };
     machine.share("program", PROGRAM);

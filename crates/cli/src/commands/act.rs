@@ -9,7 +9,7 @@ use anstyle::AnsiColor;
 use indicatif::{ProgressBar, ProgressStyle};
 use menshen_api::client::Call;
 use menshen_api::types::{Service, ServiceDetail, SignalRequest, State, WaitFor, WaitQuery, Wanted};
-use menshen_api::{ClientError, Endpoint};
+use menshen_api::{ClientError, Endpoint, Problem, ProblemCode};
 
 use super::killed::Killed;
 use super::native::{self, Native, Patience, Told};
@@ -108,8 +108,7 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
         let before = Before::of(&services, verb).await?;
         let all = services.iter().map(|(_, service)| service.name.as_str());
         let spinner = spinner(verb, &all.chain(native.iter().map(|native| native.name.as_str())).collect::<Vec<_>>());
-        let patiently =
-            Patiently { verb, query: &query, within, begun: Instant::now(), is_told_of_absence: Cell::new(false) };
+        let patiently = Patiently { verb, query: &query, within, is_told_of_absence: Cell::new(false) };
         let answers = if verb == Verb::Stop && services.len() > 1 {
             // Each call has a connection of its own, and a guard may read them in any order. It is told one after the other first:
             // what it knows to be stopping, what that needs waits for.
@@ -117,8 +116,10 @@ pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, 
             for (guard, service) in &services {
                 taken.push(call(guard, verb, &service.name, &WaitQuery::default()).await);
             }
+            // From here on all are waited for, though only some are asked after at once.
+            let begun = Instant::now();
             let each = services.iter().zip(taken);
-            all_at_once(each.map(|((guard, service), taken)| patiently.await_taken(guard, service, taken))).await
+            all_at_once(each.map(|((guard, service), taken)| patiently.await_taken(guard, service, begun, taken))).await
         } else {
             all_at_once(services.iter().map(|(guard, service)| patiently.carry_out(guard, service))).await
         };
@@ -234,8 +235,6 @@ struct Patiently<'a> {
     verb: Verb,
     query: &'a WaitQuery,
     within: Duration,
-    /// All together are waited for within that time: some are told, or asked after, once others have answered.
-    begun: Instant,
     /// Whether it has been told that no guard is there, and that the next one is waited for.
     is_told_of_absence: Cell<bool>,
 }
@@ -243,39 +242,51 @@ struct Patiently<'a> {
 impl Patiently<'_> {
     /// Tells a service, and waits for it as long as is wanted.
     async fn carry_out(&self, guard: &Guard, before: &Service) -> Result<Service, Failure> {
-        let answer = call(guard, self.verb, &before.name, &self.query_now()).await;
-        self.outlast(guard, before, answer).await
+        let begun = Instant::now();
+        let answer = call(guard, self.verb, &before.name, self.query).await;
+        self.outlast(guard, before, begun, answer).await
     }
 
-    /// The same of what its guard has been told already.
+    /// The same of what its guard has been told already, as all others: they have been waited for since `begun`.
     async fn await_taken(
         &self,
         guard: &Guard,
         before: &Service,
+        begun: Instant,
         taken: Result<Service, ClientError>,
     ) -> Result<Service, Failure> {
         let answer = match taken {
             Ok(Service { unremembered, .. }) if self.query.wait.is_some() => {
-                let waited = waited_for(guard, &before.name, &self.query_now()).await;
+                let waited = self.await_stopped(guard, &before.name, begun).await;
                 waited.map(|service| Service { unremembered, ..service })
             }
             taken => taken,
         };
-        self.outlast(guard, before, answer).await
+        self.outlast(guard, before, begun, answer).await
     }
 
-    fn left(&self) -> Duration {
-        self.within.saturating_sub(self.begun.elapsed())
+    fn left(&self, begun: Instant) -> Duration {
+        self.within.saturating_sub(begun.elapsed())
     }
 
-    /// What is asked for with as much patience as is left.
-    fn query_now(&self) -> WaitQuery {
-        if self.begun.elapsed() < SOON {
-            return self.query.clone();
+    /// Waits for a service for as long as is left, and looks at it where nothing is. It was waited for longer than it is asked
+    /// after.
+    async fn await_stopped(&self, guard: &Guard, name: &str, begun: Instant) -> Result<Service, ClientError> {
+        let left = self.left(begun);
+        if !left.is_zero() {
+            let query = WaitQuery { timeout: Some(menshen_plan::duration::format(left)), ..self.query.clone() };
+            match waited_for(guard, name, &query).await {
+                Err(ClientError::Problem(problem)) if problem.code == ProblemCode::WaitTimeout => {}
+                waited => return waited,
+            }
         }
-        // Whole seconds, and at least one: the guard says in its answer how long it has waited.
-        let timeout = menshen_plan::duration::format(Duration::from_secs(self.left().as_secs().max(1)));
-        WaitQuery { wait: self.query.wait, timeout: Some(timeout) }
+        let now = waited_for(guard, name, &WaitQuery::default()).await?;
+        if matches!(now.state, State::Stopped | State::Completed | State::Failed) {
+            return Ok(now);
+        }
+        let within = menshen_plan::duration::format(self.within);
+        let detail = format!("'{name}' is not stopped after {within}: it is {} ({})", now.state.as_str(), now.why());
+        Err(ClientError::Problem(Problem::new(ProblemCode::WaitTimeout, detail)))
     }
 
     /// Asks the next guard where one is gone.
@@ -283,13 +294,13 @@ impl Patiently<'_> {
         &self,
         guard: &Guard,
         before: &Service,
+        begun: Instant,
         mut answer: Result<Service, ClientError>,
     ) -> Result<Service, Failure> {
-        if self.query.wait.is_none() || !answer.as_ref().is_err_and(is_of_lost_guard) {
-            return Ok(answer?);
-        }
+        let until = self.query.wait.filter(|_| answer.as_ref().is_err_and(is_of_lost_guard));
+        let Some(until) = until else { return Ok(answer?) };
         loop {
-            let left = self.left();
+            let left = self.left(begun);
             match answer {
                 Ok(service) => return Ok(service),
                 Err(error @ (ClientError::Problem(_) | ClientError::Unreadable(_))) => return Err(error.into()),
@@ -313,7 +324,10 @@ impl Patiently<'_> {
                     tokio::time::sleep(LOOK_AGAIN.min(left)).await;
                 }
             }
-            answer = gone_on_with(guard, self.verb, before, &self.query_now()).await;
+            // Whole seconds, and at least one: the guard says in its answer how long it has waited.
+            let timeout = menshen_plan::duration::format(Duration::from_secs(left.as_secs().max(1)));
+            let query = WaitQuery { wait: Some(until), timeout: Some(timeout) };
+            answer = gone_on_with(guard, self.verb, before, &query).await;
         }
     }
 }
@@ -376,9 +390,6 @@ fn is_as_it_was(before: &Service, now: &Service) -> bool {
 
 /// What two guards may say of one instant differs by less: each asks anew how far the wall clock is ahead.
 const SAME_INSTANT_MS: u64 = 100;
-
-/// What is asked within this is asked with all the patience there is.
-const SOON: Duration = Duration::from_secs(1);
 
 /// How long after a guard was not there it is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

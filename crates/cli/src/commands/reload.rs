@@ -13,9 +13,6 @@ use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, wait_for};
 use crate::output::{self, bold, dim, styled};
 
-/// What comes of changes for which a service is started.
-const STARTS: [&str; 3] = ["new", "restart", "start"];
-
 pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Failure> {
     let timeout = menshen_plan::duration::parse(&reload.timeout)
         .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
@@ -32,26 +29,23 @@ pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Fai
             print(&report);
         }
         if reload.wait {
-            let started = await_started(guard, &report, timeout).await?;
+            let changed = await_changed(guard, &report, timeout).await?;
             if !arguments.json {
-                tell_states(&started);
+                tell_states(&changed);
             }
         }
         Ok(Exit::Done)
     })
 }
 
-/// Waits until what is started for a reload is where it is wanted, cannot come there, or has taken too long.
-async fn await_started(guard: &Guard, report: &ReloadReport, timeout: Duration) -> Result<Vec<Service>, Failure> {
-    let is_started = |name: &String| {
-        let mut changed = report.services.iter().filter(|service| service.name == *name);
-        changed.any(|service| STARTS.contains(&service.outcome.as_deref().unwrap_or(&service.cost)))
-    };
+/// Waits until what changes is where it is wanted, cannot come there, or has taken too long. What nobody stops is there already.
+async fn await_changed(guard: &Guard, report: &ReloadReport, timeout: Duration) -> Result<Vec<Service>, Failure> {
+    let is_changed = |service: &Service| report.services.iter().any(|changed| changed.name == service.name);
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
         let mut services = guard.services().await?;
-        services.retain(|service| is_started(&service.name));
+        services.retain(is_changed);
         if services.iter().all(is_settled) || begun.elapsed() >= timeout {
             return if services.iter().all(is_settled_well) { Ok(services) } else { Err(not_ready(&services)) };
         }

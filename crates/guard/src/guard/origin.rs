@@ -23,11 +23,11 @@ struct Origin {
 pub(super) fn note(memory: &Path, source: &DefinitionSource) {
     let file = memory.join(FILE);
     let path = std::path::absolute(&source.path).ok().filter(|_| source.text.is_none());
-    let is_noted = path.is_some_and(|path| {
-        let noted = serde_json::to_vec(&Origin { path });
-        noted.is_ok_and(|noted| replace(&file, &noted, Durability::Guard).is_ok())
-    });
-    if !is_noted {
+    if read(&file) == path {
+        return;
+    }
+    let noted = path.and_then(|path| serde_json::to_vec(&Origin { path }).ok());
+    if noted.is_none_or(|noted| replace(&file, &noted, Durability::Guard).is_err()) {
         // That of an earlier guard would be taken for this one's.
         let _ = fs::remove_file(file);
     }
@@ -37,8 +37,11 @@ pub(super) fn note(memory: &Path, source: &DefinitionSource) {
 /// file, and where what was noted may not be read.
 #[must_use]
 pub fn definition_of(paths: &Paths, instance: &str) -> Option<PathBuf> {
-    let noted = fs::read(paths.memory(instance).join(FILE)).ok()?;
-    Some(serde_json::from_slice::<Origin>(&noted).ok()?.path)
+    read(&paths.memory(instance).join(FILE))
+}
+
+fn read(file: &Path) -> Option<PathBuf> {
+    Some(serde_json::from_slice::<Origin>(&fs::read(file).ok()?).ok()?.path)
 }
 
 #[cfg(test)]

@@ -265,12 +265,12 @@ fn what_is_said_first_waits_while_a_folder_of_logs_cannot_be_made() {
     // Where it was made before it is needed.
     let _ = fs::remove_dir(bed.logs());
     fs::write(bed.logs(), "").unwrap();
-    bed.write(STDOUT, b"two\n");
+    bed.write(STDOUT, b"first\n");
     assert!(matches!(&bed.reports()[..], [Report::Trouble { text, .. }] if text.contains("creating")));
     fs::remove_file(bed.logs()).unwrap();
     bed.pass(Duration::from_secs(1));
     bed.tick();
-    assert_eq!(bed.texts(Query::default()), ["two"]);
+    assert_eq!(bed.texts(Query::default()), ["first"]);
 }
 
 #[test]

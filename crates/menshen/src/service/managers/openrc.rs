@@ -230,9 +230,9 @@ impl ServiceManager for OpenRc {
 
 /// Has OpenRC read all scripts. By itself it does where one is newer than what it has read, in whole seconds: of a script that
 /// was written in the second in which it read the others it would know nothing, and not stop the service when the machine goes
-/// down.
+/// down. Where it cannot, as a script of somebody else's may be to blame for, the service can be started all the same.
 fn read_scripts(told: &Told<'_>) -> Result<(), ManagerError> {
-    told.run("rc-update", &["--update"])?.done().map(drop)
+    told.run("rc-update", &["--update"]).map(drop)
 }
 
 fn honours(option: RegistrationOption) -> Result<(), &'static str> {
