@@ -16,6 +16,7 @@
 //! - [`machine`]: a machine of its own, with a real systemd.
 //! - [`windows`]: a Windows of its own, which is Wine's, with a real service control manager; and one with a guard.
 //! - [`init`]: a machine of its own, with another init.
+//! - [`in_order`]: two services that write down when they start and end there.
 //! - [`files`]: all there is in a machine's file system.
 //! - [`computer`]: a computer of its own, which can be suspended.
 //! - [`torture`]: a guard that is killed again and again.
@@ -34,6 +35,7 @@ pub mod disk;
 pub mod events;
 pub mod example;
 pub mod files;
+pub mod in_order;
 pub mod init;
 pub mod machine;
 pub mod port;

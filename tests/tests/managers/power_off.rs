@@ -1,32 +1,11 @@
 //! The machine goes down: what a guard guards is stopped in reverse order, and has the time it takes for that.
 
 use menshen_tests::command::menshen;
+use menshen_tests::in_order::{DEFINITION, PROGRAM, STARTED, STOPPED};
 use menshen_tests::init::{Booted, Init};
 use menshen_tests::wait::until;
 
 use super::{OPENRC, RUNIT, S6, SYSV};
-
-/// The first takes its time to end, and the second leaves somebody behind who hears of no signal.
-const DEFINITION: &str = r#"
-[guard]
-name = "shop"
-[service.db]
-command = ["sh", "/shared/program", "db", "3"]
-stop.timeout = "20s"
-probe.readiness.log = "up"
-[service.web]
-command = ["sh", "/shared/program", "web", "0"]
-depends_on = { db = "ready" }
-stop.timeout = "1s"
-"#;
-const PROGRAM: &str = r#"
-echo "$1 starts" >> /shared/notes
-end() { sleep "$2"; echo "$1 ends" >> /shared/notes; exit 0; }
-trap 'end "$1" "$2"' TERM
-echo up
-test "$1" = web && (trap '' TERM; exec sleep 3600) &
-while :; do sleep 0.1; done
-"#;
 
 /// What a machine of runit does at its end, when nothing is to be started any more.
 const STAGE_3: &str = "sv -w196 force-stop /etc/service/*; sv exit /etc/service/*";
@@ -43,11 +22,11 @@ fn stops_all_in_order(init: &Init, manager: &str, power_off: &[&str], is_off: im
     let notes = |machine: &Booted| -> Vec<String> {
         std::fs::read_to_string(machine.shared("notes")).unwrap().lines().map(str::to_owned).collect()
     };
-    assert_eq!(notes(&machine), ["db starts", "web starts"]);
+    assert_eq!(notes(&machine), STARTED);
     // A machine that is off answers nothing.
     let _ = machine.run(power_off);
     until("it is off", || is_off(&mut machine));
-    assert_eq!(notes(&machine), ["db starts", "web starts", "web ends", "db ends"]);
+    assert_eq!(notes(&machine), STOPPED);
 }
 
 #[test]

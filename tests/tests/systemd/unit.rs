@@ -1,36 +1,12 @@
 //! The unit of the docs: what becomes of the programs when systemd or the guard stops, starts, dies or changes.
 
+use menshen_tests::in_order::{DEFINITION, PROGRAM, STARTED, STOPPED};
 use menshen_tests::machine::Machine;
 use menshen_tests::wait::until;
 
 const UNIT: &str = "menshen-shop.service";
 /// The unit is the one in the docs.
 const DOCS: &str = include_str!("../../../docs/systemd.md");
-
-/// Two services, one of which needs the other. Both write down when they start and when they end. The first takes its time for
-/// that, and the second leaves somebody behind who hears of no signal.
-const DEFINITION: &str = r#"
-[guard]
-name = "shop"
-[service.db]
-command = ["sh", "/shared/program", "db", "3"]
-stop.timeout = "20s"
-probe.readiness.log = "up"
-[service.web]
-command = ["sh", "/shared/program", "web", "0"]
-depends_on = { db = "ready" }
-stop.timeout = "1s"
-"#;
-const PROGRAM: &str = r#"
-echo "$1 starts" >> /shared/notes
-end() { sleep "$2"; echo "$1 ends" >> /shared/notes; exit 0; }
-trap 'end "$1" "$2"' TERM
-echo up
-test "$1" = web && (trap '' TERM; exec sleep 3600) &
-while :; do sleep 0.1; done
-"#;
-const STARTED: [&str; 2] = ["db starts", "web starts"];
-const STOPPED: [&str; 4] = ["db starts", "web starts", "web ends", "db ends"];
 
 /// What stands between the lines that mark the unit in the docs.
 fn unit() -> String {
