@@ -26,6 +26,8 @@ mod uninstall;
 mod up;
 mod upgrade;
 
+use std::time::Duration;
+
 use menshen::service::Verb;
 
 use crate::args::{Arguments, Command};
@@ -71,4 +73,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         Command::Man => manual::manual(),
     }
+}
+
+/// The time-out somebody typed.
+fn time_out(typed: &str) -> Result<Duration, Failure> {
+    menshen_plan::duration::parse(typed).map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))
 }

@@ -13,6 +13,7 @@ use menshen_api::{ClientError, Endpoint, Problem, ProblemCode};
 
 use super::killed::Killed;
 use super::native::{self, Native, Patience, Told};
+use super::time_out;
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Aim, Guard, Guards, ended_in_order, is_asked_to_stop, is_held, wait_for};
@@ -88,8 +89,7 @@ impl Verb {
 
 pub(super) fn act(arguments: &Arguments, verb: Verb, act: &Act) -> Result<Exit, Failure> {
     // Told here, a mistake in the time-out does not stop half of the services first.
-    let within = menshen_plan::duration::parse(&act.timeout)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
+    let within = time_out(&act.timeout)?;
     let patience = if act.no_wait { Patience::None } else { Patience::Within(within) };
     let query = WaitQuery { wait: verb.wait().filter(|_| !act.no_wait), timeout: Some(act.timeout.clone()) };
     let Meant { native, names } = Meant::of(arguments, verb, act)?;

@@ -7,6 +7,7 @@ use menshen_api::client::Call;
 use menshen_api::types::{Change, ReloadQuery, ReloadReport, Service};
 use menshen_api::{ClientError, Endpoint};
 
+use super::time_out;
 use super::up::{FIRST_PAUSE, PAUSE_MAX, is_settled, is_settled_well, not_ready, tell_states};
 use crate::args::{Arguments, Reload};
 use crate::failure::{Exit, Failure};
@@ -14,8 +15,7 @@ use crate::guards::{Guard, Guards, wait_for};
 use crate::output::{self, bold, dim, styled};
 
 pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Failure> {
-    let timeout = menshen_plan::duration::parse(&reload.timeout)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
+    let timeout = time_out(&reload.timeout)?;
     wait_for(async {
         let guards = Guards::find(arguments).await;
         let guard = guards.one().await?;

@@ -16,6 +16,7 @@ use menshen_plan::Plan;
 use super::foreground::{self, Audience};
 use super::overseen;
 use super::status::state_word;
+use super::time_out;
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
 use crate::failure::{Exit, Failure};
@@ -63,8 +64,7 @@ pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
 /// Starts this very command in the background and waits until it guards.
 fn detach(arguments: &Arguments, up: &Up, source: &DefinitionSource, plan: &Plan) -> Result<Exit, Failure> {
     let instance = plan.name.as_str();
-    let timeout = menshen_plan::duration::parse(&up.timeout)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
+    let timeout = time_out(&up.timeout)?;
     let guard = Guard::new(instance.to_owned(), client(instance, paths().control(instance)));
     wait_for(refuse_second(&guard, source))?;
     note_not_taken_over(plan, source);

@@ -12,6 +12,7 @@ use menshen_api::{ClientError, Endpoint};
 use menshen_os::handover::{Way, way};
 use menshen_plan::count::counted;
 
+use super::time_out;
 use super::up::{note_outdated, outdated};
 use crate::args::{Arguments, Upgrade};
 use crate::failure::{Exit, Failure};
@@ -26,8 +27,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) fn upgrade(arguments: &Arguments, upgrade: &Upgrade) -> Result<Exit, Failure> {
     let binary = binary(upgrade)?;
-    let timeout = menshen_plan::duration::parse(&upgrade.timeout)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--timeout: {error}")))?;
+    let timeout = time_out(&upgrade.timeout)?;
     wait_for(async {
         let guards = Guards::find(arguments).await;
         let guard = guards.one().await?;
