@@ -355,7 +355,7 @@ pub(crate) struct Reload {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Wait until every service that changes, and is wanted, is ready.
+    /// Wait until every service that changes, or is stopped for one that does, is ready if it is wanted.
     #[arg(long, conflicts_with = "dry_run")]
     pub wait: bool,
 

@@ -20,6 +20,7 @@ mod native;
 mod overseen;
 mod reload;
 mod run;
+mod settled;
 mod status;
 mod steps;
 mod uninstall;

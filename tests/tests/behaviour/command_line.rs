@@ -412,6 +412,21 @@ fn a_service_that_never_becomes_ready_ends_the_wait_with_7() {
 }
 
 #[test]
+fn what_waits_for_a_service_that_has_failed_is_not_waited_for() {
+    let bed = Bed::new(
+        Trees::Walk,
+        "[service.db]\ncommand = \"false\"\nrestart.policy = \"never\"\n\
+         [service.web]\ncommand = \"sleep 1000\"\ndepends_on = [\"db\"]\n",
+    );
+    let name = format!("guard.name={}", bed.instance());
+    let begun = Instant::now();
+    let ran = bed.menshen(["up", "--detach", "--wait", "--timeout", "10m", "--set", &name]).ended_with(7);
+    assert!(ran.stderr.contains("db is failed") && !ran.stderr.contains("web is"), "{}", ran.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(60), "as long as it may take: {:?}", begun.elapsed());
+    bed.menshen(["down"]).done();
+}
+
+#[test]
 fn the_probe_that_fails_is_named_for_as_long_as_it_does() {
     let definition = r#"
         [service.web]

@@ -76,6 +76,27 @@ fn who_waits_for_a_reload_waits_for_all_that_is_started_for_it() {
 }
 
 #[test]
+fn who_waits_for_a_reload_waits_for_those_who_need_what_changes_too() {
+    let definition = |edition: u32| {
+        format!(
+            "[service.database]\ncommand = \"sleep 100{edition}\"\n\
+             [service.web]\ncommand = [\"sh\", \"-c\", \"rm -f up; sleep 0.5; touch up; exec sleep 1000\"]\n\
+             probe.readiness = {{ exec = [\"test\", \"-e\", \"up\"], interval = \"50ms\" }}\n\
+             depends_on.database.on_loss = \"restart\"\n"
+        )
+    };
+    let bed = Bed::new(Trees::Walk, &definition(1)).up();
+    bed.await_ready("web");
+    let before = bed.main_process("web");
+    bed.write("menshen.toml", definition(2));
+    let said = bed.menshen(["reload", "--wait"]).ended_with(0).text();
+    let web = bed.service("web").service;
+    assert!(web.ready && web.pid != Some(before.pid), "{web:?}");
+    // It is waited for, and nothing of it has changed.
+    assert!(said.contains("database: running") && !said.contains("web"), "{said}");
+}
+
+#[test]
 fn a_completed_oneshot_is_not_said_to_be_restarted() {
     let job = |edition: u32| {
         format!("[service.job]\ncommand = [\"sh\", \"-c\", \"echo {edition} >> runs\"]\ntype = \"oneshot\"\n")

@@ -7,16 +7,13 @@ use menshen::service::{Deadline, ServiceManager, ServiceName, State as ManagerSt
 use menshen_api::types::{Service, State};
 use menshen_os::paths::Paths;
 
-use super::up::{is_settled, is_settled_well, not_ready};
+use super::settled::{Pauses, are_settled, is_settled_well, not_ready};
 use crate::failure::{Exit, Failure};
 use crate::guards::{ANSWER_WITHIN, Guard, client};
 use crate::output;
 
 /// How long its services are waited for. One that starts for longer has not failed yet.
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
-/// How soon it is looked at again, at first and in the end.
-const PAUSE_FIRST: Duration = Duration::from_millis(10);
-const PAUSE_LAST: Duration = Duration::from_millis(250);
 
 /// Waits until the guard answers and its services are where they are wanted, and fails when one of them does, or the guard.
 pub(super) async fn watch(
@@ -27,7 +24,7 @@ pub(super) async fn watch(
 ) -> Result<(), Failure> {
     let guard = Guard::new(instance.to_owned(), client(instance, paths.control(instance)));
     let begun = Instant::now();
-    let (mut pause, mut first) = (PAUSE_FIRST, None);
+    let (mut pauses, mut first) = (Pauses::new(), None);
     loop {
         let answer = tokio::time::timeout(ANSWER_WITHIN, guard.services()).await;
         let status = manager.status(name)?;
@@ -37,15 +34,14 @@ pub(super) async fn watch(
         first = first.or(status.pid);
         if let Ok(Ok(services)) = answer {
             let is_over = begun.elapsed() >= SETTLED_WITHIN;
-            if is_over || services.iter().all(is_settled) {
+            if is_over || are_settled(&services) {
                 return judge(&services);
             }
         } else if deadline.is_over() {
             return Err(Failure::new(Exit::NotReady, format!("'{name}' runs, and its guard does not answer"))
                 .help(format!("`menshen --instance {instance} events` says what it did last")));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_LAST);
+        pauses.pause().await;
     }
 }
 

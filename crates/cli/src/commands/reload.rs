@@ -7,8 +7,8 @@ use menshen_api::client::Call;
 use menshen_api::types::{Change, ReloadQuery, ReloadReport, Service};
 use menshen_api::{ClientError, Endpoint};
 
+use super::settled::{Pauses, are_settled, is_settled_well, not_ready, tell_states};
 use super::time_out;
-use super::up::{FIRST_PAUSE, PAUSE_MAX, is_settled, is_settled_well, not_ready, tell_states};
 use crate::args::{Arguments, Reload};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, wait_for};
@@ -19,6 +19,7 @@ pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Fai
     wait_for(async {
         let guards = Guards::find(arguments).await;
         let guard = guards.one().await?;
+        let before = if reload.wait { guard.services().await? } else { Vec::new() };
         let query = ReloadQuery { dry_run: reload.dry_run };
         let answer: Result<ReloadReport, ClientError> =
             guard.client.call(&Call::new(Endpoint::Reload).query(&query)?).await;
@@ -29,28 +30,38 @@ pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Fai
             print(&report);
         }
         if reload.wait {
-            let changed = await_changed(guard, &report, timeout).await?;
+            let services = await_settled(guard, &before, &report, timeout).await?;
             if !arguments.json {
-                tell_states(&changed);
+                tell_states(&services);
             }
         }
         Ok(Exit::Done)
     })
 }
 
-/// Waits until what changes is where it is wanted, cannot come there, or has taken too long. What nobody stops is there already.
-async fn await_changed(guard: &Guard, report: &ReloadReport, timeout: Duration) -> Result<Vec<Service>, Failure> {
+/// Waits until what changes is where it is wanted, cannot come there, or has taken too long. What was there before is to be
+/// there again: what changes may take along those that need it. Gives those that change, as they are then.
+async fn await_settled(
+    guard: &Guard,
+    before: &[Service],
+    report: &ReloadReport,
+    timeout: Duration,
+) -> Result<Vec<Service>, Failure> {
     let is_changed = |service: &Service| report.services.iter().any(|changed| changed.name == service.name);
+    let was_there = |service: &Service| before.iter().any(|old| old.name == service.name && is_settled_well(old));
     let begun = Instant::now();
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new();
     loop {
         let mut services = guard.services().await?;
-        services.retain(is_changed);
-        if services.iter().all(is_settled) || begun.elapsed() >= timeout {
-            return if services.iter().all(is_settled_well) { Ok(services) } else { Err(not_ready(&services)) };
+        services.retain(|service| is_changed(service) || was_there(service));
+        if are_settled(&services) || begun.elapsed() >= timeout {
+            if !services.iter().all(is_settled_well) {
+                return Err(not_ready(&services));
+            }
+            services.retain(is_changed);
+            return Ok(services);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pauses.pause().await;
     }
 }
 

@@ -15,7 +15,7 @@ use menshen_plan::Plan;
 
 use super::foreground::{self, Audience};
 use super::overseen;
-use super::status::state_word;
+use super::settled::{Pauses, are_settled, is_settled_well, not_ready, note_outdated, tell_states};
 use super::time_out;
 use crate::args::{Arguments, Up};
 use crate::definition::{MachineErrors, load_plan, paths, source};
@@ -23,18 +23,14 @@ use crate::failure::{Exit, Failure};
 use crate::guards::{
     ANSWER_WITHIN, Guard, client, holder, left_running, note_not_taken_over, runs_already, silent, wait_for,
 };
-use crate::output::{self, dim, state_style, styled};
+use crate::output::{self, dim};
 
-/// How long after the first look at the process in the background the next one comes; then ever later.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// How long a guard may take to begin: to read what is remembered, and to take over what runs.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// How long it may take until what runs is noted; a disk that is full never notes it.
 const NOTED_WITHIN: Duration = Duration::from_secs(2);
 /// What the guard itself says is little; beyond this a new file is begun at its next start.
 const LOG_BYTES_MAX: u64 = 1 << 20;
-/// A look asks for every service, which is not for every moment.
-pub(super) const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 pub(super) fn up(arguments: &Arguments, up: &Up) -> Result<Exit, Failure> {
     // An answer to a version before this one is for that one alone.
@@ -99,30 +95,6 @@ fn tell_begun(instance: &str, pid: u32, services: &[Service], log: &Path) {
     ));
     note_outdated(services);
     output::note(dim(format_args!("what the guard itself says is in {}", log.display())));
-}
-
-/// Where each service is, in a line.
-pub(super) fn tell_states(services: &[Service]) {
-    for service in services {
-        output::line(format_args!("{}: {}", service.name, styled(service.state.as_str(), state_style(service.state))));
-    }
-}
-
-/// The services that run as they were defined earlier.
-pub(super) fn outdated(services: &[Service]) -> Vec<&str> {
-    services.iter().filter(|service| service.outdated).map(|service| service.name.as_str()).collect()
-}
-
-/// What runs on as it was defined earlier is nothing a change of guards ends; whoever changed the definition has to know.
-pub(super) fn note_outdated(services: &[Service]) {
-    let outdated = outdated(services);
-    if !outdated.is_empty() {
-        let verb = if outdated.len() == 1 { "runs" } else { "run" };
-        let names = outdated.join(", ");
-        output::note(format_args!(
-            "{names} {verb} on as defined earlier; `menshen reload` starts anew what has changed"
-        ));
-    }
 }
 
 /// Refuses to start a guard where there is one, whether it answers or not.
@@ -194,7 +166,7 @@ async fn await_guard(
     timeout: Option<Duration>,
 ) -> Result<Vec<Service>, Failure> {
     let begun = Instant::now();
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new();
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             if let Some(other) = holder(&guard.instance) {
@@ -210,15 +182,14 @@ async fn await_guard(
                 .help(format!("what it said is in {}", log.display())));
         }
         if let Ok(Some(services)) = tokio::time::timeout(ANSWER_WITHIN, services_of(guard, child.id())).await {
-            let is_there = timeout.is_none_or(|timeout| begun.elapsed() >= timeout || services.iter().all(is_settled));
+            let is_there = timeout.is_none_or(|timeout| begun.elapsed() >= timeout || are_settled(&services));
             if is_there && (are_noted(&guard.instance, &services) || begun.elapsed() >= NOTED_WITHIN) {
                 return Ok(services);
             }
         } else if begun.elapsed() >= FIRST_ANSWER_WITHIN.max(timeout.unwrap_or_default()) {
             return Err(silent(&guard.instance));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pauses.pause().await;
     }
 }
 
@@ -235,36 +206,7 @@ fn is_about_to_run(service: &Service) -> bool {
     service.pid.is_none() && (service.state == State::Starting || is_to_begin)
 }
 
-/// Which services are not ready, and why. One that only waits for another is not to blame.
-pub(super) fn not_ready(services: &[Service]) -> Failure {
-    let lacking = services.iter().filter(|service| !is_settled_well(service));
-    let (waiting, mut to_blame): (Vec<&Service>, Vec<&Service>) =
-        lacking.partition(|service| service.state == State::Waiting);
-    if to_blame.is_empty() {
-        to_blame = waiting;
-    }
-    let mut told = Vec::new();
-    for service in &to_blame {
-        let why = output::printable(service.why());
-        told.push(format!("{} is {}: {why}", service.name, state_word(service)));
-    }
-    let names: Vec<String> = to_blame.iter().map(|service| format!("`menshen status {}`", service.name)).collect();
-    Failure::new(Exit::NotReady, told.join("\n       ")).help(format!("{} says more", names.join(", ")))
-}
-
 /// The services of this guard, if it is this process and answers. Another one of its name may run; then this one ends.
 async fn services_of(guard: &Guard, pid: u32) -> Option<Vec<Service>> {
     if guard.pid().await? == pid { guard.services().await.ok() } else { None }
-}
-
-/// Whether a service is where it is wanted, or will not come there.
-pub(super) fn is_settled(service: &Service) -> bool {
-    let stuck = matches!(service.state, State::Failed | State::Tripped);
-    service.wanted != Wanted::Up || stuck || is_settled_well(service)
-}
-
-/// Whether a service is where it is wanted. What others need and nobody wants by itself may have failed, too.
-pub(super) fn is_settled_well(service: &Service) -> bool {
-    service.state != State::Failed
-        && (service.wanted != Wanted::Up || service.ready || service.state == State::Completed)
 }

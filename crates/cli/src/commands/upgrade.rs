@@ -12,8 +12,8 @@ use menshen_api::{ClientError, Endpoint};
 use menshen_os::handover::{Way, way};
 use menshen_plan::count::counted;
 
+use super::settled::{note_outdated, outdated};
 use super::time_out;
-use super::up::{note_outdated, outdated};
 use crate::args::{Arguments, Upgrade};
 use crate::failure::{Exit, Failure};
 use crate::guards::{Guard, Guards, is_held, wait_for};
