@@ -7,6 +7,8 @@ use crate::types::ServiceList;
 
 const SERVICES: &[u8] = b"\"services\":[";
 const END: &[u8] = b"]}";
+/// What most services take, so that a page is rarely moved while it grows.
+const SERVICE_BYTES: usize = 512;
 
 /// Writes a page.
 ///
@@ -16,6 +18,7 @@ pub fn write(mut list: ServiceList) -> Result<Vec<u8>, serde_json::Error> {
     let services = mem::take(&mut list.services);
     let mut page = serde_json::to_vec(&list)?;
     page.truncate(page.len() - END.len());
+    page.reserve(services.len() * SERVICE_BYTES);
     for (index, service) in services.iter().enumerate() {
         page.extend_from_slice(if index == 0 { b"\n" } else { b",\n" });
         serde_json::to_writer(&mut page, service)?;
