@@ -91,6 +91,14 @@ impl From<Effort> for Extent {
     }
 }
 
+/// What is measured right before a supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// The same without any.
+    Bare,
+    Nothing,
+}
+
 /// Measures those who are named, or all. The page of a measurement is written; that of a look is shown.
 pub(super) fn bench(who: &[Who], effort: Effort) -> Result<(), String> {
     if matches!(effort, Effort::Full { .. }) && machine::has_changes() {
@@ -168,12 +176,10 @@ fn measure(place: &Place, peers: &[Box<dyn Peer>], extent: Extent) -> Results {
     let mut results = Results::default();
     let expected = logs::expected();
     for round in 1..=extent.rounds {
-        // Menshen comes next: its goals are held against this.
-        say(&format!("round {round} of {}: what is no supervisor", extent.rounds));
-        restart::measure_bare(place, extent.deaths, &mut results);
-        extent.programs.iter().for_each(|count| many::measure_bare(place, *count, &mut results));
-        logs::measure_cat(place, &mut results);
-        for peer in peers.iter().map(AsRef::as_ref) {
+        for (turn, peer) in peers.iter().map(AsRef::as_ref).enumerate() {
+            // Menshen is the first if it is there, and its goals are held against this: what the machine is like changes by the
+            // minute.
+            let beside = if turn == 0 { Beside::Bare } else { Beside::Nothing };
             let tell = |what: &str| {
                 say(&format!(
                     "round {round} of {}: {}, {what}; load average {}",
@@ -183,13 +189,19 @@ fn measure(place: &Place, peers: &[Box<dyn Peer>], extent: Extent) -> Results {
                 ));
             };
             tell("restarts");
+            if beside == Beside::Bare {
+                restart::measure_bare(place, extent.deaths, &mut results);
+            }
             restart::measure(place, peer, extent.deaths, &mut results);
             tell("logs");
+            if beside == Beside::Bare {
+                logs::measure_cat(place, &mut results);
+            }
             logs::measure(place, peer, &expected, &mut results);
             for count in extent.programs {
                 tell(&format!("{count} programs"));
                 let watched = (round == 1 && *count == 100).then_some(extent.watched);
-                many::measure(place, peer, *count, watched, &mut results);
+                many::measure(place, peer, *count, (watched, beside), &mut results);
             }
             if peer.name() == "Menshen" {
                 logs::measure_formats(place, peer, &mut results);

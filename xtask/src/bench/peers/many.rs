@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::guarded::settle;
 use super::super::program::{ms_between, now_ns};
+use super::Beside;
 use super::peer::{Job, Life, Log, Peer};
 use super::results::{BARE, Results, Row};
 use super::session::{Place, Session};
@@ -28,11 +29,22 @@ const GONE: &str = "has no process that stays to supervise";
 pub(super) type Watched = Option<Duration>;
 
 /// So many programs, and what is asked of their supervisor.
-pub(super) fn measure(place: &Place, peer: &dyn Peer, count: usize, watched: Watched, results: &mut Results) {
+pub(super) fn measure(
+    place: &Place,
+    peer: &dyn Peer,
+    count: usize,
+    (watched, beside): (Watched, Beside),
+    results: &mut Results,
+) {
     let who = peer.name();
     if results.has_failed(Row::Memory(count), who) {
         return;
     }
+    let measure_beside = |results: &mut Results| {
+        if beside == Beside::Bare && Row::ALL.contains(&Row::Start(count)) {
+            results.take(Row::Start(count), BARE, bare(place, count));
+        }
+    };
     let job = |number| Job {
         name: format!("s{number}"),
         command: place.program.words(&["stay"]),
@@ -40,6 +52,7 @@ pub(super) fn measure(place: &Place, peer: &dyn Peer, count: usize, watched: Wat
         log: Log::Usual,
     };
     let jobs: Vec<Job> = (0..count).map(job).collect();
+    measure_beside(results);
     let (session, took) = match started(place, peer, &jobs) {
         Ok(started) => started,
         Err(why) => {
@@ -71,17 +84,14 @@ pub(super) fn measure(place: &Place, peer: &dyn Peer, count: usize, watched: Wat
         results.take(Row::Stop(count), who, stopped);
     }
     if count > 0 && took < SHORT_MS {
-        (1..STARTS).for_each(|_| results.take(Row::Start(count), who, started_again(place, peer, &jobs)));
+        for _ in 1..STARTS {
+            measure_beside(results);
+            results.take(Row::Start(count), who, started_again(place, peer, &jobs));
+        }
     }
 }
 
 /// How long it takes to start so many, as the standard library does, and to wait for none.
-pub(super) fn measure_bare(place: &Place, count: usize, results: &mut Results) {
-    if Row::ALL.contains(&Row::Start(count)) {
-        (0..STARTS).for_each(|_| results.take(Row::Start(count), BARE, bare(place, count)));
-    }
-}
-
 fn bare(place: &Place, count: usize) -> Result<f64, String> {
     place.program.forget()?;
     let begun = now_ns();
