@@ -370,7 +370,7 @@ pub(crate) struct Upgrade {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
     pub binary: Option<PathBuf>,
 
-    /// Wait no longer than this for it to answer.
+    /// Wait no longer than this for it to answer, once it has shown within 20s that it can take over.
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     pub timeout: String,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use menshen_api::client::Call;
@@ -20,6 +20,7 @@ use menshen_plan::Plan;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time::error::Elapsed;
 
 use crate::args::Arguments;
 use crate::at_hand::{self, AtHand};
@@ -30,6 +31,10 @@ use crate::registering::record::Record;
 
 /// A guard that works answers at once, whatever its services do.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a guard may be neither there nor gone, and how soon it is asked again.
+const CHANGES_WITHIN: Duration = Duration::from_millis(200);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// A guard that may be running.
 pub(crate) struct Guard {
@@ -108,7 +113,7 @@ impl Guards {
             for instance in local_socket::instances(&paths.run).into_iter().filter(is_wanted) {
                 let client = client(&instance, paths.control(&instance));
                 let call = Call::new(endpoint);
-                match tokio::time::timeout(ANSWER_WITHIN, client.unread(&call)).await {
+                match ask(&instance, &client, &call).await {
                     Ok(Ok(answer)) => {
                         let guard = Guard::new(instance, client);
                         if endpoint == Endpoint::ListServices {
@@ -321,6 +326,25 @@ pub(crate) fn is_held(instance: &str) -> bool {
 /// The services that a guard of this name left running when it was killed, or made room for the next.
 pub(crate) fn left_running(instance: &str) -> Vec<String> {
     all_paths().iter().flat_map(|paths| menshen_guard::left_running(paths, instance)).collect()
+}
+
+/// Asks whoever may be a guard. One that was killed holds its lock until its memory is gone, and one that begins has its lock
+/// before it listens: neither is there for a moment, and what it guards is nobody's for no longer than that.
+async fn ask(instance: &str, client: &Client, call: &Call<'_>) -> Result<Result<Bytes, ClientError>, Elapsed> {
+    let begun = Instant::now();
+    loop {
+        let answer = tokio::time::timeout(ANSWER_WITHIN, client.unread(call)).await;
+        let is_absent = match &answer {
+            Ok(Err(ClientError::Unreachable(error))) => error.kind() != std::io::ErrorKind::PermissionDenied,
+            Ok(Err(ClientError::Broken(_))) => true,
+            Ok(Ok(_) | Err(ClientError::Problem(_) | ClientError::Unreadable(_) | ClientError::Silent { .. }))
+            | Err(_) => false,
+        };
+        if !is_absent || begun.elapsed() >= CHANGES_WITHIN || !is_held(instance) {
+            return answer;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Whether a guard that took too long for something else answers at all: one that is busy does.

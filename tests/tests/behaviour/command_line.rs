@@ -372,6 +372,8 @@ fn a_guard_in_the_background_waits_until_all_is_ready_and_can_be_ended() {
     bed.menshen(["down"]).done();
     assert!(!web.lives());
     bed.menshen(["status"]).ended_with(6);
+    let nothing: serde_json::Value = bed.menshen(["status", "--json"]).ended_with(6).json();
+    assert_eq!((&nothing["services"], &nothing["left"]), (&serde_json::json!([]), &serde_json::json!([])), "{nothing}");
 }
 
 #[test]
@@ -415,7 +417,7 @@ fn a_service_that_never_becomes_ready_ends_the_wait_with_7() {
 fn what_waits_for_a_service_that_has_failed_is_not_waited_for() {
     let bed = Bed::new(
         Trees::Walk,
-        "[service.db]\ncommand = \"false\"\nrestart.policy = \"never\"\n\
+        "[service.db]\ncommand = \"false\"\ntype = \"oneshot\"\nrestart.policy = \"never\"\n\
          [service.web]\ncommand = \"sleep 1000\"\ndepends_on = [\"db\"]\n",
     );
     let name = format!("guard.name={}", bed.instance());

@@ -91,6 +91,22 @@ fn what_runs_on_without_its_guard_is_told_beside_another_guard() {
 }
 
 #[test]
+fn who_asks_while_a_guard_is_being_killed_is_told_what_runs_on() {
+    let mut bed = Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"\n").up();
+    bed.await_ready("web");
+    let web = bed.main_process("web");
+    for _ in 0..8 {
+        bed.guard().signal(menshen_tests::Signal::KILL);
+        let said = bed.menshen(["status"]);
+        assert!(said.stderr.contains("without a guard: web"), "{said:?}");
+        bed.kill_guard();
+        bed.start_guard();
+        bed.await_ready("web");
+    }
+    assert_eq!(bed.main_process("web"), web);
+}
+
+#[test]
 fn who_takes_a_name_over_is_told_what_of_it_is_stopped() {
     let mut bed =
         Bed::new(Trees::Walk, "[service.web]\ncommand = \"sleep 1000\"\n[service.db]\ncommand = \"sleep 1000\"\n").up();

@@ -1,5 +1,7 @@
 //! A changed definition is followed, at the cost that was told.
 
+use std::time::{Duration, Instant};
+
 use menshen_tests::{Bed, State, Trees};
 
 const BEFORE: &str = r#"
@@ -94,6 +96,25 @@ fn who_waits_for_a_reload_waits_for_those_who_need_what_changes_too() {
     assert!(web.ready && web.pid != Some(before.pid), "{web:?}");
     // It is waited for, and nothing of it has changed.
     assert!(said.contains("database: running") && !said.contains("web"), "{said}");
+}
+
+#[test]
+fn what_waits_for_a_service_that_failed_before_a_reload_is_not_waited_for() {
+    let definition = |edition: u32| {
+        format!(
+            "[service.schema]\ncommand = \"false\"\ntype = \"oneshot\"\nrestart.policy = \"never\"\n\
+             [service.database]\ncommand = \"sleep 1000\"\ndepends_on = [\"schema\"]\n\
+             [service.web]\ncommand = \"sleep 100{edition}\"\ndepends_on = [\"database\"]\n"
+        )
+    };
+    let bed = Bed::new(Trees::Walk, &definition(1)).up();
+    bed.await_state("schema", State::Failed);
+    bed.await_state("web", State::Waiting);
+    bed.write("menshen.toml", definition(2));
+    let begun = Instant::now();
+    let late = bed.menshen(["reload", "--wait", "--timeout", "10m"]).ended_with(7);
+    assert!(late.stderr.contains("web is waiting"), "{}", late.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(60), "as long as it may take: {:?}", begun.elapsed());
 }
 
 #[test]

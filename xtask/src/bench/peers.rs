@@ -198,13 +198,13 @@ fn measure(place: &Place, peers: &[Box<dyn Peer>], extent: Extent) -> Results {
                 logs::measure_cat(place, &mut results);
             }
             logs::measure(place, peer, &expected, &mut results);
+            if peer.name() == "Menshen" {
+                logs::measure_formats(place, peer, &mut results);
+            }
             for count in extent.programs {
                 tell(&format!("{count} programs"));
                 let watched = (round == 1 && *count == 100).then_some(extent.watched);
                 many::measure(place, peer, *count, (watched, beside), &mut results);
-            }
-            if peer.name() == "Menshen" {
-                logs::measure_formats(place, peer, &mut results);
             }
         }
     }

@@ -34,7 +34,7 @@ pub(super) async fn watch(
         first = first.or(status.pid);
         if let Ok(Ok(services)) = answer {
             let is_over = begun.elapsed() >= SETTLED_WITHIN;
-            if is_over || are_settled(&services) {
+            if is_over || are_settled(&services, &services) {
                 return judge(&services);
             }
         } else if deadline.is_over() {

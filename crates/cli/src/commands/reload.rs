@@ -53,8 +53,10 @@ async fn await_settled(
     let mut pauses = Pauses::new();
     loop {
         let mut services = guard.services().await?;
-        services.retain(|service| is_changed(service) || was_there(service));
-        if are_settled(&services) || begun.elapsed() >= timeout {
+        let is_waited_for = |service: &Service| is_changed(service) || was_there(service);
+        let is_over = are_settled(services.iter().filter(|service| is_waited_for(service)), &services);
+        if is_over || begun.elapsed() >= timeout {
+            services.retain(is_waited_for);
             if !services.iter().all(is_settled_well) {
                 return Err(not_ready(&services));
             }
@@ -67,6 +69,10 @@ async fn await_settled(
 
 /// What follows from a definition that is refused: nothing.
 fn refused(error: ClientError) -> Failure {
+    if matches!(error, ClientError::Broken(_)) {
+        return Failure::from(error)
+            .help("whether it has followed the definition is not known; the next guard does: `menshen up`");
+    }
     let failure = Failure::from(error);
     if failure.code() != Exit::Refused {
         return failure;

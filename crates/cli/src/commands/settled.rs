@@ -8,12 +8,14 @@ use super::status::state_word;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, state_style, styled};
 
-/// Whether it is decided what becomes of services: each is where it is wanted or will not come there, or only waits while one of
-/// them will not.
-pub(super) fn are_settled(services: &[Service]) -> bool {
-    let is_any_stuck = services.iter().any(is_stuck);
-    let waits_in_vain = |service: &Service| is_any_stuck && service.state == State::Waiting;
-    services.iter().all(|service| is_settled_well(service) || is_stuck(service) || waits_in_vain(service))
+/// Whether it is decided what becomes of some of all services: each is where it is wanted or will not come there, or only waits
+/// while one will not and nothing else is on its way.
+pub(super) fn are_settled<'a>(some: impl IntoIterator<Item = &'a Service>, all: &[Service]) -> bool {
+    let is_decided = |service: &Service| is_settled_well(service) || is_stuck(service);
+    let is_waiting = |service: &Service| service.state == State::Waiting;
+    let is_any_on_its_way = all.iter().any(|service| !is_decided(service) && !is_waiting(service));
+    let waits_in_vain = |service| is_waiting(service) && !is_any_on_its_way && all.iter().any(is_stuck);
+    some.into_iter().all(|service| is_decided(service) || waits_in_vain(service))
 }
 
 /// Whether a service will not come to where it is wanted.
@@ -69,7 +71,8 @@ pub(super) fn not_ready(services: &[Service]) -> Failure {
         told.push(format!("{} is {}: {why}", service.name, state_word(service)));
     }
     let names: Vec<String> = to_blame.iter().map(|service| format!("`menshen status {}`", service.name)).collect();
-    Failure::new(Exit::NotReady, told.join("\n       ")).help(format!("{} says more", names.join(", ")))
+    let say = if names.len() == 1 { "says" } else { "say" };
+    Failure::new(Exit::NotReady, told.join("\n       ")).help(format!("{} {say} more", names.join(", ")))
 }
 
 /// The services that run as they were defined earlier.

@@ -65,7 +65,7 @@ fn show_left(arguments: &Arguments, guards: &Guards, failure: &Failure) {
         output::note(format_args!("whether something of a service runs on is not known: {}", output::printable(&why)));
     }
     let left = match guards.left() {
-        Ok(left) if left.is_empty() => return,
+        Ok(left) if left.is_empty() && !arguments.json => return,
         Ok(left) => left,
         Err(failure) => return output::pass_over(&failure),
     };

@@ -182,7 +182,8 @@ async fn await_guard(
                 .help(format!("what it said is in {}", log.display())));
         }
         if let Ok(Some(services)) = tokio::time::timeout(ANSWER_WITHIN, services_of(guard, child.id())).await {
-            let is_there = timeout.is_none_or(|timeout| begun.elapsed() >= timeout || are_settled(&services));
+            let is_there =
+                timeout.is_none_or(|timeout| begun.elapsed() >= timeout || are_settled(&services, &services));
             if is_there && (are_noted(&guard.instance, &services) || begun.elapsed() >= NOTED_WITHIN) {
                 return Ok(services);
             }
