@@ -334,16 +334,20 @@ async fn ask(instance: &str, client: &Client, call: &Call<'_>) -> Result<Result<
     let begun = Instant::now();
     loop {
         let answer = tokio::time::timeout(ANSWER_WITHIN, client.unread(call)).await;
-        let is_absent = match &answer {
-            Ok(Err(ClientError::Unreachable(error))) => error.kind() != std::io::ErrorKind::PermissionDenied,
-            Ok(Err(ClientError::Broken(_))) => true,
-            Ok(Ok(_) | Err(ClientError::Problem(_) | ClientError::Unreadable(_) | ClientError::Silent { .. }))
-            | Err(_) => false,
-        };
+        let is_absent = matches!(&answer, Ok(Err(error)) if is_of_absent_guard(error));
         if !is_absent || begun.elapsed() >= CHANGES_WITHIN || !is_held(instance) {
             return answer;
         }
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Whether nobody is there, or whoever was there is gone.
+pub(crate) fn is_of_absent_guard(error: &ClientError) -> bool {
+    match error {
+        ClientError::Broken(_) => true,
+        ClientError::Unreachable(error) => error.kind() != std::io::ErrorKind::PermissionDenied,
+        ClientError::Problem(_) | ClientError::Unreadable(_) | ClientError::Silent { .. } => false,
     }
 }
 

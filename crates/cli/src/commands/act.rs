@@ -16,7 +16,7 @@ use super::native::{self, Native, Patience, Told};
 use super::time_out;
 use crate::args::{Act, Arguments, Signal};
 use crate::failure::{Exit, Failure};
-use crate::guards::{Aim, Guard, Guards, ended_in_order, is_asked_to_stop, is_held, wait_for};
+use crate::guards::{Aim, Guard, Guards, ended_in_order, is_asked_to_stop, is_held, is_of_absent_guard, wait_for};
 use crate::output::{self, state_style, styled};
 use along::Before;
 
@@ -297,7 +297,7 @@ impl Patiently<'_> {
         begun: Instant,
         mut answer: Result<Service, ClientError>,
     ) -> Result<Service, Failure> {
-        let until = self.query.wait.filter(|_| answer.as_ref().is_err_and(is_of_lost_guard));
+        let until = self.query.wait.filter(|_| answer.as_ref().is_err_and(is_of_absent_guard));
         let Some(until) = until else { return Ok(answer?) };
         loop {
             let left = self.left(begun);
@@ -329,15 +329,6 @@ impl Patiently<'_> {
             let query = WaitQuery { wait: Some(until), timeout: Some(timeout) };
             answer = gone_on_with(guard, self.verb, before, &query).await;
         }
-    }
-}
-
-/// Whether a guard that had answered a moment before is gone.
-fn is_of_lost_guard(error: &ClientError) -> bool {
-    match error {
-        ClientError::Broken(_) => true,
-        ClientError::Unreachable(error) => error.kind() != std::io::ErrorKind::PermissionDenied,
-        ClientError::Problem(_) | ClientError::Unreadable(_) | ClientError::Silent { .. } => false,
     }
 }
 

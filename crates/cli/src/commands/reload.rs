@@ -23,7 +23,7 @@ pub(super) fn reload(arguments: &Arguments, reload: &Reload) -> Result<Exit, Fai
         let query = ReloadQuery { dry_run: reload.dry_run };
         let answer: Result<ReloadReport, ClientError> =
             guard.client.call(&Call::new(Endpoint::Reload).query(&query)?).await;
-        let report = answer.map_err(refused)?;
+        let report = answer.map_err(not_followed)?;
         if arguments.json {
             output::json(&report);
         } else {
@@ -67,17 +67,17 @@ async fn await_settled(
     }
 }
 
-/// What follows from a definition that is refused: nothing.
-fn refused(error: ClientError) -> Failure {
-    if matches!(error, ClientError::Broken(_)) {
-        return Failure::from(error)
-            .help("whether it has followed the definition is not known; the next guard does: `menshen up`");
-    }
+/// What follows where the guard has not said that it follows the definition.
+fn not_followed(error: ClientError) -> Failure {
+    let is_broken = matches!(error, ClientError::Broken(_));
     let failure = Failure::from(error);
-    if failure.code() != Exit::Refused {
-        return failure;
+    if is_broken {
+        failure.help("whether it has followed the definition is not known; the next guard does: `menshen up`")
+    } else if failure.code() == Exit::Refused {
+        failure.help("nothing was changed: the guard goes on with the definition it has")
+    } else {
+        failure
     }
-    failure.help("nothing was changed: the guard goes on with the definition it has")
 }
 
 fn print(report: &ReloadReport) {
